@@ -1,0 +1,86 @@
+"""The story of a report: load, walk, plan, compute, render, assemble."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reportgen.errors import OutputError, StoreError
+from reportgen.progress import Progress
+from reportgen.records import Plan
+from reportgen.report.assemble import assemble
+from reportgen.run import Run
+from reportgen.settings import Settings
+from reportgen.store import Store
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished report. problems: one sentence for each thing that failed in it; none where all is well."""
+
+    index: Path
+    problems: tuple[str, ...]
+
+
+def build(
+    specification: str, settings: Settings, output: Path | None = None, *, force: bool = False, progress: Progress, say: Say
+) -> Built:
+    """The report of the model that `specification` names, in the folder `output`. `say` receives warnings and notes.
+
+    Raises ReportgenError where there is nothing to report; an earlier report in the folder is then as it was.
+    """
+    folder = output if output is not None else Path("reports") / default_name(specification)
+    check_output(folder, force)
+    from reportgen.prepare import prepare  # brings TensorFlow in: nothing above needs it
+
+    say(f"loading {specification}")
+    job = prepare(specification, settings)
+    for sentence in (job.plan.contract.warning, *job.plan.notes):
+        if sentence is not None:
+            say(sentence)
+    store = Store(folder)
+    try:
+        store.save_plan(job.plan)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}.") from error
+    try:
+        with Run(folder, job.plan, store, progress) as run:
+            job.compute(run)
+            progress.doing("writing pages")
+            written = assemble(folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}; what was computed is kept.") from error
+    return Built(written.index, written.problems)
+
+
+def default_name(specification: str) -> str:
+    """The folder name for a model named on the command line."""
+    from reportgen.slugs import unique_slugs
+
+    tail = specification.rpartition(":")[2] if not Path(specification).suffix else Path(specification).stem
+    return unique_slugs([tail])[0]
+
+
+def check_output(folder: Path, force: bool) -> None:
+    """Raise OutputError where `folder` is not a report of ours (unless `force`) or cannot be written."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; name a folder with --output.")
+    if folder.is_dir() and any(folder.iterdir()) and not is_report(folder) and not force:
+        raise OutputError(f"{folder} exists and is not a report of reportgen; name another folder, or add --force to write into it.")
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder} cannot be written; name another folder with --output.")
+
+
+def is_report(folder: Path) -> bool:
+    """Whether `folder` holds a report, finished or not."""
+    try:
+        return isinstance(Store(folder).load_plan(), Plan)
+    except StoreError:
+        return (folder / ".store").is_dir()

@@ -1,0 +1,230 @@
+"""Words in, settings out: the command line, the only place that prints errors and picks exit codes. No TensorFlow at import time."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reportgen import __version__
+from reportgen.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError, UsageError
+from reportgen.settings import FITS, PRECISIONS, QUALITIES, Settings, from_mapping
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+MODEL_HELP = "MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable."
+
+
+class Numbers(click.ParamType):
+    """Comma-separated numbers, `any` or `none` for an axis that may have any length."""
+
+    def __init__(self, name: str, count: int, whole: bool) -> None:
+        self.name, self._count, self._whole = name, count, whole
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple of `count` numbers."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip().lower() for part in str(value).split(",")]
+        try:
+            if len(parts) != self._count:
+                raise ValueError
+            numbers = tuple(self._number(part) for part in parts)
+        except ValueError:
+            self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
+        return numbers
+
+    def _number(self, text: str) -> float | int | None:
+        if not self._whole:
+            return float(text)
+        if text in ("any", "none"):
+            return None
+        if int(text) < 1:
+            raise ValueError(text)
+        return int(text)
+
+
+MODEL_OPTIONS = (
+    click.option("--weights", metavar="FILE", help="Weights loaded over the model (.weights.h5, .h5, .keras)."),
+    click.option("--import", "imports", multiple=True, metavar="MODULE", help="Import this first, for custom layers. Repeatable."),
+    click.option("--allow-unsafe", is_flag=True, default=None, help="Let Python code inside the model file run."),
+    click.option("--input-shape", type=Numbers("H,W,C", 3, True), help="For a model that does not state its input."),
+    click.option("--layers", multiple=True, metavar="GLOB", help="Only layers whose path matches. Repeatable. [all]"),
+    click.option("--exclude", multiple=True, metavar="GLOB", help="Not these layers. Repeatable."),
+    click.option("--filters", metavar="all|N|LIST", help="How many filters, or which (0-15,40). [32]"),
+    click.option("--preprocess", metavar="NAME", help="auto, none, unit, tf, torch, caffe or package.module:callable. [auto]"),
+    click.option("--image-size", type=int, metavar="PIXELS", help="Side of the images where the input is dynamic. [224]"),
+    click.option("--size", metavar="auto|PIXELS", help="Side of the patterns where the input is dynamic. [auto]"),
+    click.option("-c", "--config", metavar="FILE", help="Settings in TOML; also [tool.reportgen] of ./pyproject.toml."),
+    click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
+)
+BUILD_OPTIONS = (
+    click.option("-i", "--images", multiple=True, metavar="IMAGE_OR_FOLDER", help="Images to look at. Repeatable."),
+    click.option("--max-images", type=int, metavar="N", help="Feature maps for the first N images. [8]"),
+    click.option("-o", "--output", metavar="DIR", help="Folder of the report. [reports/<model name>]"),
+    click.option("-f", "--force", is_flag=True, help="Write into a folder that is not ours."),
+    click.option("--input-range", type=Numbers("LO,HI", 2, False), help="What black and white mean to the model. [0,255]"),
+    click.option("--fit", type=click.Choice(FITS), help="How images are brought to the input's shape. [crop]"),
+    click.option("--classes", metavar="FILE", help="Class names, one a line or a JSON list."),
+    click.option("--quality", type=click.Choice(QUALITIES), help="Effort per pattern. [standard]"),
+    click.option("--steps", type=int, metavar="N", help="Steps per pattern. [by quality]"),
+    click.option("--seed", type=int, metavar="N", help="Seed of every random start. [0]"),
+    click.option("--precision", type=click.Choice(PRECISIONS), help="Arithmetic of the ascent. [auto]"),
+    click.option("--memory", metavar="SIZE", help="What batch shapes are computed from. [2GiB]"),
+    click.option("--title", help="Title of the report. [the model's name]"),
+    click.option("-q", "--quiet", is_flag=True, help="Only errors and the path of the report."),
+    click.option("--progress/--no-progress", default=None, help="Progress bar. [where stderr is a terminal]"),
+)
+
+
+def options(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    """One decorator of many click options, in the order in which help shows them."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed([option for group in groups for option in group]):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, "--version", prog_name="reportgen")
+def main() -> None:
+    """Static reports of what a Keras convolutional network's filters look for.
+
+    \b
+    reportgen build my_model.keras -i photos/ -o report
+    """
+
+
+@main.command(epilog=MODEL_HELP)
+@click.argument("model")
+@options(BUILD_OPTIONS, MODEL_OPTIONS)
+def build(model: str, output: str | None, force: bool, quiet: bool, progress: bool | None, verbose: bool, **given: Any) -> None:
+    """Load MODEL, compute, and write a report."""
+
+    def work() -> int:
+        from reportgen.build import build as build_report
+        from reportgen.progress import Progress
+
+        bar = Progress(False if quiet else progress)
+        settings = _settings(given)
+        built = build_report(
+            model, settings, None if output is None else Path(output), force=force, progress=bar, say=_silent if quiet else _say
+        )
+        return _finish(built.index, built.problems)
+
+    _run(work, verbose)
+
+
+@main.command(epilog=MODEL_HELP)
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
+@options(MODEL_OPTIONS)
+def layers(model: str, as_json: bool, verbose: bool, **given: Any) -> None:
+    """List what a report of MODEL would cover."""
+
+    def work() -> int:
+        from reportgen.listing import as_table
+        from reportgen.prepare import walk
+
+        network, records = walk(model, _settings(given))
+        if as_json:
+            from reportgen.report.facts import layer_record
+
+            click.echo(json.dumps([layer_record(record) for record in records], indent=1, ensure_ascii=False))
+        else:
+            click.echo(as_table(network.loaded.source, network.contract, records))
+        return 0
+
+    _run(work, verbose)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR")
+@click.option("-q", "--quiet", is_flag=True, help="Only errors and the path of the report.")
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks.")
+def assemble(folder: str, quiet: bool, verbose: bool) -> None:
+    """Make the pages of DIR again from its stored arrays."""
+
+    def work() -> int:
+        from reportgen.report.assemble import assemble as assemble_report
+
+        result = assemble_report(Path(folder))
+        return _finish(result.index, result.problems)
+
+    _run(work, verbose)
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """Flags over the settings file over defaults."""
+    file = given.pop("config", None)
+    stated = {name: value for name, value in given.items() if value is not None and value != ()}
+    return Settings(**{**_from_file(file), **stated})
+
+
+def _from_file(file: str | None) -> dict[str, Any]:
+    path = Path("pyproject.toml" if file is None else file)
+    if file is None and not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"the settings file {path.name} cannot be read: {error}.") from error
+    own = table.get("tool", {}).get("reportgen")
+    if own is None:
+        own = {} if path.name == "pyproject.toml" else table
+    return from_mapping(own)
+
+
+def _finish(index: Path, problems: tuple[str, ...]) -> int:
+    for problem in problems:
+        click.echo(f"reportgen: {problem}", err=True)
+    click.echo(str(index))
+    return EXIT_INCOMPLETE if problems else 0
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"reportgen: {sentence}", err=True)
+
+
+def _silent(sentence: str) -> None:
+    pass
+
+
+def _run(work: Callable[[], int], verbose: bool) -> None:
+    """Do `work` and leave with its exit code; every failure becomes one sentence on stderr."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries talk to developers; the user gets our own sentences
+    try:
+        code = work()
+    except KeyboardInterrupt:
+        click.echo("reportgen: interrupted; what was computed is kept, the same command goes on from there.", err=True)
+        code = EXIT_INTERRUPTED
+    except ReportgenError as error:
+        if verbose:
+            traceback.print_exc()
+        click.echo(f"reportgen: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException:
+        raise
+    except Exception as error:
+        if verbose:
+            traceback.print_exc()
+        click.echo(f"reportgen: unexpected failure, please report it: {type(error).__name__}: {error} (-v shows where)", err=True)
+        code = EXIT_UNEXPECTED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == EXIT_INTERRUPTED:
+        os._exit(code)  # TensorFlow's threads would keep the process for seconds
+    sys.exit(code)
+
+

@@ -1,0 +1,68 @@
+"""The one figure by which filters are measured: a unit's map averaged over the positions away from its border."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from reportgen.network.network import Network, Site
+from reportgen.network.quiet import tf
+
+BORDER = 2  # positions left out at each border: padding shows there first
+
+
+def trim(length: int) -> int:
+    """How many positions are left out at each end of an axis of `length` positions: at most BORDER, never all."""
+    return min(BORDER, (length - 1) // 2)
+
+
+def trimmed(maps: Any) -> Any:
+    """`maps` (n, height, width, channels) without their border, by the static or the run-time size."""
+    height, width = maps.shape[1], maps.shape[2]
+    if height is None or width is None:
+        raise ValueError("maps must have a known size to be trimmed")
+    rows, columns = trim(height), trim(width)
+    return maps[:, rows : height - rows, columns : width - columns, :]
+
+
+def figures(maps: Any) -> Any:
+    """float32 (n, channels): the mean of `maps` (n, height, width, channels) over trimmed positions."""
+    return tf.reduce_mean(tf.cast(trimmed(maps), tf.float32), axis=(1, 2))
+
+
+class Meter:
+    """Measures units on finished 8-bit pictures with the untouched model, always in batches of one shape."""
+
+    def __init__(self, network: Network, sites: Sequence[Site], size: tuple[int, int], batch: int) -> None:
+        """`sites` are measured together in one pass; `size` is (height, width) of the pictures."""
+        self._batch = batch
+        self.traces = 0
+
+        def measure(pictures: Any) -> list[Any]:
+            self.traces += 1
+            units = network.units(network.feed(tf.cast(pictures, tf.float32)), sites)
+            return [figures(activation) for _, activation in units]
+
+        signature = tf.TensorSpec((batch, *size, network.contract.bands), tf.uint8)
+        self._measure = tf.function(measure, input_signature=[signature], autograph=False)
+
+    def trace(self) -> None:
+        """Trace now instead of at the first measurement."""
+        self._measure.get_concrete_function()
+
+    def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
+        """float32 (n, channels) per site, for uint8 `pictures` (n, height, width, bands)."""
+        parts = [
+            [np.asarray(part) for part in self._measure(padded(pictures[start : start + self._batch], self._batch))]
+            for start in range(0, len(pictures), self._batch)
+        ]
+        return [np.concatenate(site)[: len(pictures)] for site in zip(*parts, strict=True)]
+
+
+def padded(rows: np.ndarray, count: int) -> np.ndarray:
+    """`rows` filled up to `count` by repeating the last one: a traced batch keeps one shape."""
+    if len(rows) == count:
+        return rows
+    return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])

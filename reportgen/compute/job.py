@@ -1,0 +1,181 @@
+"""Carries out a plan: every task that is not stored yet, stored as soon as it is finished; a task that fails stops no other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from reportgen.compute.feature_maps import MapReader
+from reportgen.compute.figures import Meter
+from reportgen.compute.natural import natural_figures
+from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.recipe import Recipe
+from reportgen.compute.weights import weights
+from reportgen.errors import ReportgenError
+from reportgen.images import UserImage, decode, fit, natural_crops
+from reportgen.network.load import one_line
+from reportgen.network.network import Network, Site
+from reportgen.plan import crop_grid
+from reportgen.records import LayerRecord, Task
+from reportgen.run import Run
+
+MOST_PREDICTIONS = 5
+
+
+def compute(
+    network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], seed: int, run: Run
+) -> None:
+    """Do every task of `run.plan` that is missing."""
+    worker = _Worker(network, images, recipe, batches, seed, run)
+    worker.images()
+    worker.weights()
+    worker.feature_maps()
+    worker.natural()
+    for layer in worker.layers.values():
+        worker.patterns(layer)
+
+
+class _Worker:
+    def __init__(
+        self, network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], seed: int, run: Run
+    ) -> None:
+        self.network, self.recipe, self.batches, self.seed, self.run = network, recipe, batches, seed, run
+        self.user_images = {image.record.slug: image for image in images}
+        self.layers = {layer.slug: layer for layer in run.plan.layers if layer.status == "rendered"}
+        self.sites: dict[str, Site] = {
+            layer.slug: next(site for site in network.sites if site.path == layer.path) for layer in self.layers.values()
+        }
+
+    @contextmanager
+    def _failing(self, tasks: Sequence[Task]) -> Iterator[None]:
+        """Turn a failure into a reason that is stored with `tasks`; interruptions and full disks go through."""
+        try:
+            yield
+        except OSError:
+            raise
+        except ReportgenError as error:
+            self.run.failed([task for task in tasks if task.key in self.run.missing], str(error))
+        except Exception as error:
+            self.run.failed([task for task in tasks if task.key in self.run.missing], one_line(error))
+
+    def _picture(self, slug: str) -> np.ndarray:
+        contract = self.network.contract
+        return fit(decode(self.user_images[slug].path, contract.bands), contract.size, contract.fit)
+
+    def images(self) -> None:
+        for task in self.run.todo("image"):
+            self.run.progress.doing(f"{task.image}: predictions")
+            with self._failing([task]):
+                picture = self._picture(task.image)
+                facts = {"predictions": self._predictions(picture)}
+                self.run.done(task, {"picture": picture}, facts, 0.0)
+                self.run.progress.advance(task.cost)
+
+    def _predictions(self, picture: np.ndarray) -> list[dict[str, Any]] | None:
+        answers = self.network.predict(picture[None])
+        if answers is None or not np.isfinite(answers).all():
+            return None
+        classes = self.run.plan.model.classes
+        best = np.argsort(-answers[0], kind="stable")[:MOST_PREDICTIONS]
+        return [
+            {"label": f"class {number}" if classes is None else classes[number], "probability": float(answers[0, number])}
+            for number in best
+        ]
+
+    def weights(self) -> None:
+        for task in self.run.todo("weights"):
+            self.run.progress.doing(f"{self.layers[task.layer].path}: weights")
+            with self._failing([task]):
+                self.run.done(task, weights(self.sites[task.layer]), {}, 0.0)
+                self.run.progress.advance(task.cost)
+
+    def feature_maps(self) -> None:
+        """All missing layers of an image in one pass; one trace serves all images that miss the same layers."""
+        by_image: dict[str, list[Task]] = {}
+        for task in self.run.todo("feature_maps"):
+            by_image.setdefault(task.image, []).append(task)
+        readers: dict[tuple[str, ...], MapReader] = {}
+        for image, tasks in by_image.items():
+            self.run.progress.doing(f"{image}: feature maps")
+            with self._failing(tasks):
+                slugs = tuple(task.layer for task in tasks)
+                if slugs not in readers:
+                    readers[slugs] = MapReader(self.network, [self.sites[slug] for slug in slugs])
+                    self._count_traces(slugs)
+                started = time.perf_counter()
+                results = readers[slugs](self._picture(image))
+                share = (time.perf_counter() - started) / len(tasks)
+                for task, (arrays, facts) in zip(tasks, results, strict=True):
+                    self.run.done(task, arrays, facts, share)
+                    self.run.progress.advance(task.cost)
+
+    def _count_traces(self, slugs: Sequence[str]) -> None:
+        for slug in slugs:
+            self.run.traced(slug, 1)
+
+    def natural(self) -> None:
+        """All missing layers that share a pattern size in one pass over the images' crops."""
+        by_size: dict[tuple[int, int], list[Task]] = {}
+        for task in self.run.todo("natural"):
+            size = self.layers[task.layer].pattern_size
+            assert size is not None
+            by_size.setdefault(size, []).append(task)
+        for size, tasks in by_size.items():
+            with self._failing(tasks):
+                self._natural(size, tasks)
+
+    def _natural(self, size: tuple[int, int], tasks: list[Task]) -> None:
+        slugs = [task.layer for task in tasks]
+        images = list(self.user_images.values())
+        batch = min(self.batches[layer.slug] for layer in self.layers.values() if layer.pattern_size == size)
+        meter = Meter(self.network, [self.sites[slug] for slug in slugs], size, batch)
+        self._count_traces(slugs)
+        whole = sum(task.cost for task in tasks)
+        grid = crop_grid(len(images))
+
+        def crops() -> Iterator[tuple[int, np.ndarray]]:
+            for number, image in enumerate(images):
+                self.run.progress.doing(f"{image.record.name}: natural maxima")
+                yield number, natural_crops(decode(image.path, self.network.contract.bands), size, grid)
+
+        results = natural_figures(meter, crops(), lambda number: self.run.progress.advance(whole / len(images)))
+        for task, (arrays, facts) in zip(tasks, results, strict=True):
+            self.run.done(task, arrays, facts, 0.0)
+
+    def patterns(self, layer: LayerRecord) -> None:
+        """All missing chunks of a layer, by one ascent that is traced once."""
+        tasks = self.run.todo("patterns", layer.slug)
+        if not tasks:
+            return
+        assert layer.pattern_size is not None
+        with self._failing(tasks):
+            self.run.progress.doing(f"{layer.path}: patterns (tracing)")
+            ascent = Ascent(
+                self.network, self.sites[layer.slug], layer.pattern_size, self.batches[layer.slug], self.recipe, self.seed
+            )
+            ascent.trace()
+            self.run.traced(layer.slug, ascent.traces)
+            for number, task in enumerate(tasks, start=1):
+                self.run.progress.doing(f"{layer.path}: patterns, part {number} of {len(tasks)}")
+                started = time.perf_counter()
+                found = ascent.seek(task.filters, self._step_counter(task.cost / self.recipe.steps))
+                arrays = {
+                    "images": found.images,
+                    "indices": found.indices,
+                    "activation": found.activation,
+                    "activation_start": found.activation_start,
+                }
+                facts = {
+                    "steps": self.recipe.steps,
+                    "size": list(layer.pattern_size),
+                    "seeds": list(found.seeds),
+                    "recipe": self.recipe.describe(),
+                }
+                self.run.done(task, arrays, facts, time.perf_counter() - started)
+
+    def _step_counter(self, cost: float) -> Callable[[], None]:
+        return lambda: self.run.progress.advance(cost)

@@ -1,0 +1,32 @@
+"""Every failure the tool can name: one sentence that says what is wrong and what to do, and the exit code it means."""
+
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_INCOMPLETE = 3
+EXIT_INTERRUPTED = 130
+
+
+class ReportgenError(Exception):
+    """A failure with a sentence for the user. Raised anywhere, printed only by the command line."""
+
+    exit_code = EXIT_USAGE
+
+
+class UsageError(ReportgenError):
+    """An option or a combination of options that cannot be meant."""
+
+
+class ModelError(ReportgenError):
+    """A model that cannot be found, read, trusted or walked."""
+
+
+class ImageError(ReportgenError):
+    """An image that cannot be found, read or fitted to the model's input."""
+
+
+class OutputError(ReportgenError):
+    """An output folder that is not ours or cannot be written."""
+
+
+class StoreError(ReportgenError):
+    """A stored task that is missing or damaged: to be computed again."""

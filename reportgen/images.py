@@ -1,0 +1,191 @@
+"""The user's images: found, checked one by one, and brought to the sizes that a model takes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from reportgen.decoding import ARRAY_SUFFIX, decode, printable_name
+from reportgen.errors import ImageError
+from reportgen.records import ImageRecord
+from reportgen.slugs import unique_slugs
+
+__all__ = ["SUFFIXES", "Collection", "UserImage", "collect", "decode", "fit", "natural_crops"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ARRAY_SUFFIX)
+NATURAL_LIMIT = 64  # images that natural maxima are measured on
+ENLARGED_LIMIT = 64_000_000  # pixels of an image enlarged as a whole; only very long strips come to more
+
+
+@dataclass(frozen=True)
+class UserImage:
+    """An image file that can be decoded, and what the report says of it."""
+
+    path: Path
+    record: ImageRecord
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The user's images in order, and what was not taken.
+
+    left_out: {"name", "reason"} of bad files found in folders. notes: sentences on the limits that applied.
+    """
+
+    images: tuple[UserImage, ...]
+    left_out: tuple[dict[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def collect(
+    paths: Sequence[str | Path], bands: int, shown_limit: int, natural_limit: int = NATURAL_LIMIT
+) -> Collection:
+    """The images that `paths` name, at most `natural_limit`, the first `shown_limit` of them with `shown` set.
+
+    paths: files and folders in the user's order; a folder stands for the image files directly in it, sorted by name,
+    hidden ones left out. A file that is named twice counts once. Every image is decoded here once, one at a time, and
+    not kept; files of a folder beyond `natural_limit` are only counted.
+
+    Raises ImageError where a file named directly is bad, used or not, and where a folder cannot be read or has no
+    images; a bad file found in a folder is left out.
+    """
+    images: list[UserImage] = []
+    left_out: dict[str, dict[str, str]] = {}
+    seen: set[str] = set()
+    for path, named_directly in _candidates(paths):
+        identity = _identity(path)
+        room = len(images) < natural_limit
+        if identity in seen or (identity in left_out and not named_directly):
+            continue
+        if named_directly or room:
+            try:
+                record = _inspect(path, bands, len(images) < shown_limit)
+            except ImageError as error:
+                if named_directly:
+                    raise
+                left_out[identity] = {"name": printable_name(path), "reason": str(error)}
+                continue
+            if room:
+                images.append(UserImage(path, record))
+        seen.add(identity)
+    slugs = unique_slugs([Path(image.record.name).stem for image in images])
+    named = tuple(
+        replace(image, record=replace(image.record, slug=slug)) for image, slug in zip(images, slugs, strict=True)
+    )
+    return Collection(named, tuple(left_out.values()), _notes(len(seen), len(images), min(shown_limit, len(images))))
+
+
+def _identity(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a null character in the name: no such file, which decoding will say
+        return str(path)
+
+
+def _candidates(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
+    """Every file to look at, and whether the user named it directly."""
+    for entry in paths:
+        path = Path(entry)
+        try:
+            if not path.is_dir():
+                yield path, True
+                continue
+            found = sorted(
+                item
+                for item in path.iterdir()
+                if item.suffix.lower() in SUFFIXES and not item.name.startswith(".") and not item.is_dir()
+            )
+        except (OSError, ValueError) as error:  # ValueError: a null character in the name
+            raise ImageError(f"the folder {printable_name(path)} cannot be read; check its permissions.") from error
+        if not found:
+            raise ImageError(
+                f"the folder {printable_name(path)} has no images; put files in it that end in {', '.join(SUFFIXES)}."
+            )
+        yield from ((item, False) for item in found)
+
+
+def _inspect(path: Path, bands: int, shown: bool) -> ImageRecord:
+    height, width, _ = decode(path, bands).shape
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ImageError(f"{printable_name(path)} cannot be read; check its permissions.") from error
+    return ImageRecord(printable_name(path), "", digest, width, height, shown)
+
+
+def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
+    if given > used:
+        return (f"{given} images given; the first {used} are used for natural maxima and the first {shown} are shown.",)
+    if used > shown:
+        return (f"{given} images given; all are used for natural maxima and the first {shown} are shown.",)
+    return ()
+
+
+def fit(pixels: NDArray[np.uint8], size: tuple[int, int], how: str) -> NDArray[np.uint8]:
+    """The image in another size, by Pillow's bicubic filter, every band by itself.
+
+    pixels: uint8 (height, width, bands); returned: uint8 (size[0], size[1], bands). how: "crop" scales so that the
+    image covers `size` and keeps the centre; "pad" scales so that it fits within and centres it on black; "stretch"
+    ignores the aspect ratio. Raises ValueError for any other word.
+    """
+    height, width = size
+    rows, columns = pixels.shape[:2]
+    if how == "stretch":
+        return _resize(pixels, size)
+    if how == "crop":
+        scale = max(height / rows, width / columns)
+        top, left = max(0.0, (rows - height / scale) / 2), max(0.0, (columns - width / scale) / 2)
+        return _resize(pixels, size, (left, top, columns - left, rows - top))
+    if how == "pad":
+        scale = min(height / rows, width / columns)
+        inner = max(1, min(height, round(rows * scale))), max(1, min(width, round(columns * scale)))
+        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+        padded = np.zeros((height, width, pixels.shape[2]), dtype=np.uint8)
+        padded[top : top + inner[0], left : left + inner[1]] = _resize(pixels, inner)
+        return padded
+    raise ValueError(f"fit is crop, pad or stretch, not {how}")
+
+
+def natural_crops(pixels: NDArray[np.uint8], size: tuple[int, int], grid: int) -> NDArray[np.uint8]:
+    """What natural maxima are measured on: uint8 (1 + grid * grid, size[0], size[1], bands).
+
+    First `pixels`, uint8 (height, width, bands), stretched to `size`; then its crops at original resolution, row by
+    row, their corners at `linspace(0, height - size[0], grid)` truncated, likewise in x. An image smaller than `size`
+    is first enlarged (bicubic, same aspect ratio, rounded) until both sides are at least the size; where that would
+    be more than ENLARGED_LIMIT pixels each crop is enlarged by itself, which may differ in rounding.
+    """
+    height, width = size
+    rows, columns = pixels.shape[:2]
+    scale = max(height / rows, width / columns, 1.0)
+    full = max(height, round(rows * scale)), max(width, round(columns * scale))
+    whole_at_once = full[0] * full[1] <= ENLARGED_LIMIT or scale == 1
+    source = _resize(pixels, full) if scale > 1 and whole_at_once else pixels
+    crops = [_resize(pixels, size)]
+    for top in np.linspace(0, full[0] - height, grid).astype(int):
+        for left in np.linspace(0, full[1] - width, grid).astype(int):
+            if whole_at_once:
+                crops.append(source[top : top + height, left : left + width])
+            else:
+                y, x = rows / full[0], columns / full[1]
+                box = (left * x, top * y, min((left + width) * x, columns), min((top + height) * y, rows))
+                crops.append(_resize(pixels, size, box))
+    return np.stack(crops)
+
+
+def _resize(
+    pixels: NDArray[np.uint8], size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> NDArray[np.uint8]:
+    """`pixels` (or their part in `box`: left, top, right, bottom) as uint8 (size[0], size[1], bands)."""
+    bands = [
+        np.asarray(Image.fromarray(band).resize((size[1], size[0]), Image.Resampling.BICUBIC, box))
+        for band in (np.ascontiguousarray(pixels[..., index]) for index in range(pixels.shape[2]))
+    ]
+    return np.stack(bands, axis=-1)

@@ -1,0 +1,56 @@
+"""The path of every layer inside a model: layer names in Functional and Sequential models, attribute names elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from reportgen.network.quiet import keras
+
+# What Keras itself keeps on a layer: never the user's own attribute.
+INTERNAL = frozenset({"_layers", "_functional", "_metrics", "_tracker", "_losses", "_loss_tracker", "_inbound_nodes", "_outbound_nodes"})
+
+
+def named_layers(model: Any) -> dict[int, tuple[str, Any]]:
+    """{id(layer): (path, layer)} for every layer inside `model`, depth first; a layer reached twice keeps its first path."""
+    found: dict[int, tuple[str, Any]] = {}
+    seen = {id(model)}
+    _collect(model, "", found, seen)
+    return found
+
+
+def _collect(container: Any, prefix: str, found: dict[int, tuple[str, Any]], seen: set[int]) -> None:
+    for name, layer in _children(container):
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        path = f"{prefix}{name}"
+        found[id(layer)] = (path, layer)
+        _collect(layer, f"{path}/", found, seen)
+
+
+def _children(container: Any) -> Iterator[tuple[str, Any]]:
+    if _lists_its_layers(container):
+        for layer in container.layers:
+            yield layer.name, layer
+        return
+    public = {name: value for name, value in vars(container).items() if not name.startswith("_")}
+    private = {name: value for name, value in vars(container).items() if name.startswith("_") and name not in INTERNAL}
+    for name, value in (*public.items(), *private.items()):
+        yield from _layers_of(name, value)
+
+
+def _lists_its_layers(container: Any) -> bool:
+    """Functional and Sequential models, subclasses of them included, know their layers by name."""
+    return isinstance(container, keras.Sequential) or (isinstance(container, keras.Model) and hasattr(container, "_operations"))
+
+
+def _layers_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, keras.layers.Layer):
+        yield name, value
+    elif isinstance(value, (list, tuple)):
+        for position, item in enumerate(value):
+            yield from _layers_of(f"{name}/{position}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _layers_of(f"{name}/{key}", item)

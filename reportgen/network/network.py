@@ -1,0 +1,197 @@
+"""A user's model, walked once: its convolution layers in the order data meets them, ready to be tapped in any later trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reportgen.errors import ModelError
+from reportgen.network.contract import COLOUR_BANDS, input_shape, make_contract, make_feed
+from reportgen.network.geometry import Costs, Geometry, View
+from reportgen.network.load import Loaded, one_line, weights_sha256
+from reportgen.network.names import named_layers
+from reportgen.network.quiet import keras, tf
+from reportgen.network.tap import Call, run_until
+from reportgen.network.units import Unit, find_unit
+from reportgen.records import InputContract
+from reportgen.settings import Settings
+
+layers = keras.layers
+CONVOLUTIONS = (
+    layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.SeparableConv1D,
+    layers.SeparableConv2D, layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose,
+)  # fmt: skip
+IMAGE_RANK = 4  # batch, height, width, channels
+CLASSIFIER_RANK = 2  # batch, classes
+PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
+
+
+@dataclass(frozen=True)
+class Site:
+    """One call of one convolution layer, as found while walking.
+
+    unit: where its filters are looked at; None with `reason` where that cannot be. view, costs: of the unit, traced at the images' size.
+    output_shape: of the unit without batch, at that size.
+    """
+
+    path: str
+    layer: Any
+    unit: Unit | None
+    unit_path: str
+    view: View
+    costs: Costs
+    output_shape: tuple[int, ...] | None
+    kernel_bands: str | None
+    reason: str | None
+
+
+class Network:
+    """The model with its input contract and its sites. The model itself is never changed."""
+
+    def __init__(self, loaded: Loaded, settings: Settings) -> None:
+        """Walk the model. Raises ModelError or UsageError where it cannot be walked or fed."""
+        self.model = loaded.model
+        self.loaded = loaded
+        self.named = named_layers(self.model)
+        shape = input_shape(self.model, settings.input_shape)
+        if any(getattr(layer, "data_format", None) == "channels_first" for _, layer in self.named.values()):
+            raise ModelError("the model has channels_first layers; only channels_last models can be reported so far.")
+        contract = make_contract(shape, settings, [layer for _, layer in self.named.values()])
+        self.sites, self.class_count, in_order = self._walk(contract)
+        self.contract = make_contract(shape, settings, in_order)
+        self.feed = make_feed(self.contract)
+        self.weights_sha256 = weights_sha256(self.model)
+
+    def _walk(self, contract: InputContract) -> tuple[list[Site], int | None, list[Any]]:
+        """Trace the model once at the images' size and read everything off the graph."""
+        calls: list[Call] = []
+        outputs: list[Any] = []
+        entry: list[Any] = []
+        failure: list[Exception] = []
+
+        def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
+            entry.append(pictures)
+            try:
+                outputs.extend(tf.nest.flatten(run_until(self.model, pictures, self._layers(), lambda call: False, calls)))
+            except Exception as error:  # what was reached before is still true
+                failure.append(error)
+
+        signature = tf.TensorSpec((1, *contract.size, contract.bands), tf.float32)
+        try:
+            graph = tf.function(trace, autograph=False).get_concrete_function(signature).graph
+        except Exception as error:
+            raise ModelError(f"the model cannot be traced ({one_line(error)}).") from error
+        if failure and not any(isinstance(call.layer, CONVOLUTIONS) for call in calls):
+            raise ModelError(f"the model does not run on an input of {contract.size} ({one_line(failure[0])}).") from failure[0]
+        geometry = Geometry(graph, entry[0])
+        positions = {operation.name: index for index, operation in enumerate(graph.get_operations())}
+        sites = [
+            self._site(call, calls, geometry, positions, graph, contract) for call in calls if isinstance(call.layer, CONVOLUTIONS)
+        ]
+        reached = {id(site.layer) for site in sites}
+        why = f"the model stopped before it ({one_line(failure[0])})" if failure else "the model never calls it"
+        for path, layer in self.named.values():
+            if isinstance(layer, CONVOLUTIONS) and id(layer) not in reached:
+                sites.append(_unreached(path, layer, why))
+        class_count = _class_count(outputs)
+        order = sorted(calls, key=lambda call: call.first_operation)
+        first = next((index for index, call in enumerate(order) if isinstance(call.layer, CONVOLUTIONS)), len(order))
+        return sites, class_count, [call.layer for call in order[:first]]
+
+    def _layers(self) -> list[Any]:
+        return [layer for _, layer in self.named.values()]
+
+    def path_of(self, layer: Any, occurrence: int) -> str:
+        """The path of a layer's k-th call."""
+        path = self.named[id(layer)][0]
+        return path if occurrence == 1 else f"{path}@{occurrence}"
+
+    def _site(
+        self, call: Call, calls: list[Call], geometry: Geometry, positions: dict[str, int], graph: Any, contract: InputContract
+    ) -> Site:
+        path = self.path_of(call.layer, call.occurrence)
+        if not tf.is_tensor(call.output) or call.output.graph is not graph:
+            return _unreached(path, call.layer, "it runs inside a graph function of its own, where it cannot be watched")
+        if call.output.shape.rank != IMAGE_RANK:
+            return _unreached(path, call.layer, f"its output has {call.output.shape.rank} dimensions; only images are drawn so far")
+        unit = find_unit(call, calls, positions)
+        end = next(other for other in calls if unit.is_end(other))
+        operations = end.last_operation
+        colour = contract.bands == COLOUR_BANDS and geometry.view(call.input).colour
+        bands = ("BGR" if contract.preprocess == "caffe" else "RGB") if colour else None
+        return Site(
+            path=path,
+            layer=call.layer,
+            unit=unit,
+            unit_path=self.path_of(unit.layer, unit.occurrence),
+            view=geometry.view(end.output),
+            costs=geometry.costs(operations),
+            output_shape=tuple(end.output.shape[1:]),
+            kernel_bands=bands,
+            reason=None,
+        )
+
+    def units(self, inputs: Any, sites: Sequence[Site]) -> list[tuple[Any, Any]]:
+        """(pre-activation, activation) of each site's unit, for float32 `inputs` as the model is fed. Call inside a trace.
+
+        Each tensor is (n, height, width, channels) in the model's own dtype. The model is left as soon as all were seen.
+        """
+        wanted = [site.unit for site in sites if site.unit is not None]
+        missing = set(range(len(wanted)))
+        found: dict[int, tuple[Any, Any]] = {}
+
+        def is_last(call: Call) -> bool:
+            for index in [index for index in missing if wanted[index].is_end(call)]:
+                found[index] = wanted[index].tensors(call)
+                missing.discard(index)
+            return not missing
+
+        run_until(self.model, inputs, self._layers(), is_last)
+        if missing:
+            raise ModelError("a layer that ran while the model was walked did not run again.")
+        return [found[index] for index in range(len(wanted))]
+
+    def predict(self, pictures: np.ndarray) -> np.ndarray | None:
+        """Class probabilities (n, classes) of uint8 `pictures` (n, height, width, bands); None where the model gives none."""
+        if self.class_count is None:
+            return None
+        return np.asarray(self._predictor(tf.constant(pictures)), np.float32)
+
+    @property
+    def _predictor(self) -> Callable[[Any], Any]:
+        if not hasattr(self, "_traced_predictor"):
+            self._traced_predictor = tf.function(
+                lambda pictures: self.model(self.feed(tf.cast(pictures, tf.float32)), training=False), autograph=False
+            )
+        return self._traced_predictor  # type: ignore[no-any-return]
+
+
+def _unreached(path: str, layer: Any, reason: str) -> Site:
+    return Site(path, layer, None, path, View(None, None, False), Costs(0, 0), None, None, reason)
+
+
+def _class_count(outputs: list[Any]) -> int | None:
+    """How many class probabilities the model answers; None where its output is something else."""
+    if len(outputs) != 1 or outputs[0].shape.rank != CLASSIFIER_RANK or _made_by(outputs[0]) not in PROBABILITY_OPERATIONS:
+        return None
+    return int(outputs[0].shape[-1])
+
+
+def _made_by(tensor: Any) -> str:
+    """The type of the operation behind a tensor, seen through copies and casts."""
+    operation = tensor.op
+    while operation.type in ("Identity", "Cast"):
+        operation = operation.inputs[0].op
+    return str(operation.type)
+
+
+def kernels(layer: Any) -> dict[str, np.ndarray]:
+    """A convolution's weights by what they are: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, and `bias` where it has one."""
+    names = ("depthwise_kernel", "pointwise_kernel") if hasattr(layer, "pointwise_kernel") else ("kernel",)
+    found = {name: np.asarray(keras.ops.convert_to_numpy(getattr(layer, name))) for name in names}
+    if getattr(layer, "use_bias", False) and layer.bias is not None:
+        found["bias"] = np.asarray(keras.ops.convert_to_numpy(layer.bias))
+    return found

@@ -1,0 +1,136 @@
+"""Watch a model's layers while it is traced: every call's input, pre-activation and output, without touching the model.
+
+For the duration of one trace each layer's `call` (and, where it has its own, `activation`) is shadowed on the instance by a wrapper that
+writes down the tensors that pass; afterwards the instance is as it was. What the tapped tensors do not need is pruned by the graph.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from reportgen.network.quiet import tf
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of one layer in a trace.
+
+    occurrence: 1 for the layer's first call, 2 for its second. pre_activation: what the layer handed to its own activation function, None
+    where it has none. first_operation, last_operation: the half-open range of graph operations that the call created.
+    """
+
+    layer: Any
+    occurrence: int
+    input: Any
+    pre_activation: Any | None
+    output: Any
+    first_operation: int
+    last_operation: int
+
+
+class _Reached(BaseException):
+    """Leaves a trace once every wanted call has been seen; not an Exception, so no layer swallows it."""
+
+
+@contextmanager
+def watch(layers: Collection[Any], on_call: Callable[[Call], None]) -> Iterator[None]:
+    """Report every call of `layers` to `on_call` while the block runs, in the order in which they finish."""
+    shadowed: list[tuple[Any, str, Any]] = []
+    counts: Counter[int] = Counter()
+    try:
+        for layer in layers:
+            _shadow(layer, "call", _watched_call(layer, counts, on_call), shadowed)
+        yield
+    finally:
+        for layer, name, original in reversed(shadowed):
+            if original is _ABSENT:
+                layer.__dict__.pop(name, None)
+            else:
+                layer.__dict__[name] = original
+
+
+_ABSENT = object()
+
+
+def _shadow(layer: Any, name: str, value: Any, shadowed: list[tuple[Any, str, Any]]) -> None:
+    shadowed.append((layer, name, layer.__dict__.get(name, _ABSENT)))
+    layer.__dict__[name] = value  # past Keras's __setattr__: nothing is tracked, nothing remains
+
+
+def _watched_call(layer: Any, counts: Counter[int], on_call: Callable[[Call], None]) -> Callable[..., Any]:
+    original = _python_call(layer)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        counts[id(layer)] += 1
+        occurrence = counts[id(layer)]
+        first = _operation_count()
+        with _own_activation(layer) as given:
+            output = original(*args, **kwargs)
+        first_argument = args[0] if args else next(iter(kwargs.values()), None)
+        on_call(Call(layer, occurrence, first_argument, given[-1] if given else None, output, first, _operation_count()))
+        return output
+
+    return call
+
+
+@contextmanager
+def _own_activation(layer: Any) -> Iterator[list[Any]]:
+    """The tensors that the layer hands to its own activation function while it is called."""
+    given: list[Any] = []
+    activation = layer.__dict__.get("activation")
+    if not callable(activation):
+        yield given
+        return
+
+    def tapped(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        given.append(tensor)
+        return activation(tensor, *args, **kwargs)
+
+    layer.__dict__["activation"] = tapped
+    try:
+        yield given
+    finally:
+        layer.__dict__["activation"] = activation
+
+
+def _python_call(layer: Any) -> Callable[..., Any]:
+    """The layer's `call` as plain Python: inside a nested tf.function its tensors would be out of reach."""
+    function = getattr(type(layer).call, "python_function", None)
+    if function is None:
+        return layer.call  # type: ignore[no-any-return]
+    try:
+        function = tf.autograph.to_graph(function)
+    except Exception:  # no source to convert, or nothing to convert: the function as it was written
+        pass
+    return function.__get__(layer)  # type: ignore[no-any-return]
+
+
+def _operation_count() -> int:
+    if tf.executing_eagerly():
+        return 0
+    return int(tf.compat.v1.get_default_graph().version)  # grows by one an operation, and costs nothing to ask
+
+
+def run_until(
+    model: Any, inputs: Any, layers: Collection[Any], is_last: Callable[[Call], bool], calls: list[Call] | None = None
+) -> Any:
+    """Call `model` on `inputs` in inference mode and return its output, or None once `is_last` says so of a call of `layers`.
+
+    `calls`, where given, receives every call as it finishes, also where the model fails later on.
+    """
+
+    def on_call(call: Call) -> None:
+        if calls is not None:
+            calls.append(call)
+        if is_last(call):
+            raise _Reached
+
+    with watch(layers, on_call):
+        try:
+            return model(inputs, training=False)
+        except _Reached:
+            return None

@@ -1,0 +1,153 @@
+"""Layers x filters x images as ordered tasks with keys and costs: pure arithmetic, the same plan for the same inputs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from reportgen.errors import UsageError
+from reportgen.records import ImageRecord, InputContract, LayerRecord, Task
+from reportgen.settings import FilterChoice, Settings
+from reportgen.store import json_bytes
+
+KEY_LENGTH = 40  # hexadecimal digits of SHA-256: far beyond any chance of two tasks sharing one
+STEP_OVER_FORWARD = 3  # an ascent step is a forward pass and its gradient, about twice as dear
+AUTO_SMALLEST, AUTO_LARGEST, AUTO_STEP = 64, 224, 32  # pixels: sides of patterns sized by receptive field
+LARGEST_BATCH = 8  # two cores are busy with this many; more only takes memory
+BYTES_OVER_FORWARD = 3  # what an ascent keeps for the gradient, over the tensors of the forward pass
+
+
+def choose_layers(paths: Sequence[str], include: Sequence[str], exclude: Sequence[str]) -> dict[str, str | None]:
+    """{path: None where it is in the report, else why it is left out}. Raises UsageError for a glob that matches nothing."""
+    for option, globs in (("--layers", include), ("--exclude", exclude)):
+        for glob in globs:
+            if not any(fnmatchcase(path, glob) for path in paths):
+                known = ", ".join(paths[:8]) + (", …" if len(paths) > 8 else "")
+                raise UsageError(f"{option} {glob} matches no convolution layer; the model has {known}.")
+    chosen: dict[str, str | None] = {}
+    for path in paths:
+        if include and not any(fnmatchcase(path, glob) for glob in include):
+            chosen[path] = "left out: no --layers pattern names it"
+        elif any(fnmatchcase(path, glob) for glob in exclude):
+            chosen[path] = "left out by --exclude"
+        else:
+            chosen[path] = None
+    if all(chosen.values()):
+        raise UsageError("--layers and --exclude leave no layer to report.")
+    return chosen
+
+
+def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[str, ...]:
+    """Notes on filter numbers that some layers lack. Raises UsageError where no layer has any of them."""
+    numbers = FilterChoice.parse(settings.filters).numbers
+    rendered = [layer for layer in layers if layer.status == "rendered"]
+    if numbers is None or not rendered:
+        return ()
+    most = max(layer.filters_total for layer in rendered)
+    if numbers[0] >= most:
+        raise UsageError(f"--filters {settings.filters}: no layer has a filter {numbers[0]}; the widest has {most} (0 to {most - 1}).")
+    lacking = [layer for layer in rendered if numbers[-1] >= layer.filters_total]
+    return tuple(
+        f"{layer.path} has {layer.filters_total} filters: of --filters {settings.filters}, "
+        f"{sum(number >= layer.filters_total for number in numbers)} are not there and were left out."
+        for layer in lacking
+    )
+
+
+def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None, settings: Settings) -> tuple[int, int]:
+    """(height, width) of a layer's patterns: the input's own where fixed, else `--size`, else twice the receptive field within limits.
+
+    Raises UsageError where `--size` contradicts a fixed input.
+    """
+    wanted = settings.pattern_size
+    sides = []
+    for axis in range(2):
+        own = contract.shape[axis]
+        if own is not None:
+            if wanted is not None and wanted != own:
+                raise UsageError(f"--size {wanted}: this model's input is fixed at {own} pixels, and so are its patterns; leave --size out.")
+            sides.append(own)
+        elif wanted is not None:
+            sides.append(wanted)
+        else:
+            reach = AUTO_LARGEST if receptive_field is None else 2 * receptive_field[axis]
+            sides.append(max(AUTO_SMALLEST, min(AUTO_LARGEST, -(-reach // AUTO_STEP) * AUTO_STEP)))
+    return sides[0], sides[1]
+
+
+def batch_size(tensor_bytes: int, memory_bytes: int) -> int:
+    """How many patterns of a layer are sought at once: from what one picture's forward pass takes, and `--memory`."""
+    return max(1, min(LARGEST_BATCH, memory_bytes // max(1, BYTES_OVER_FORWARD * tensor_bytes)))
+
+
+def task_key(kind: str, facts: Mapping[str, Any]) -> str:
+    """The name under which a task's result is stored: a hash of everything that the result depends on."""
+    return hashlib.sha256(json_bytes([kind, facts])).hexdigest()[:KEY_LENGTH]
+
+
+def plan_tasks(
+    layers: Iterable[LayerRecord],
+    images: Sequence[ImageRecord],
+    contract: InputContract,
+    identity: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    seed: int,
+    batches: Mapping[str, int],
+    classes: Sequence[str] | None,
+    feed_key: str,
+) -> tuple[Task, ...]:
+    """All tasks of a report, in the order in which they are done.
+
+    identity: what every key starts from (weights hash, versions). recipe: the ascent's numbers. batches: patterns sought at once,
+    by layer slug. feed_key: stands for the preprocessing's own code where that is the user's.
+    """
+    fed = {"range": [contract.low, contract.high], "preprocess": contract.preprocess, "code": feed_key}
+    shaped = {**fed, "size": list(contract.size), "fit": contract.fit, "bands": contract.bands}
+    rendered = [layer for layer in layers if layer.status == "rendered"]
+    shown = [image for image in images if image.shown]
+    pixels = contract.size[0] * contract.size[1]
+    tasks = []
+    whole = max((layer.macs for layer in rendered), default=1)
+    for image in shown:
+        facts = {**identity, **shaped, "image": image.sha256, "classes": None if classes is None else list(classes)}
+        tasks.append(Task("image", task_key("image", facts), "", image.slug, (), whole))
+    for layer in rendered:
+        tasks.append(Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10))
+    for image in shown:
+        for layer in rendered:
+            facts = {**identity, **shaped, "layer": layer.path, "image": image.sha256}
+            tasks.append(Task("feature_maps", task_key("feature_maps", facts), layer.slug, image.slug, (), 2 * whole / len(rendered)))
+    for layer in rendered:
+        assert layer.pattern_size is not None
+        forward = layer.macs * layer.pattern_size[0] * layer.pattern_size[1] / pixels
+        common = {**identity, **fed, "layer": layer.path, "size": list(layer.pattern_size)}
+        if images:
+            facts = {**common, "images": [image.sha256 for image in images]}
+            tasks.append(Task("natural", task_key("natural", facts), layer.slug, "", (), natural_crop_count(len(images)) * forward / len(rendered)))
+    for layer in rendered:
+        assert layer.pattern_size is not None
+        forward = layer.macs * layer.pattern_size[0] * layer.pattern_size[1] / pixels
+        common = {**identity, **fed, "layer": layer.path, "size": list(layer.pattern_size)}
+        batch = batches[layer.slug]
+        for start in range(0, len(layer.filters_shown), batch):
+            chunk = layer.filters_shown[start : start + batch]
+            facts = {**common, "filters": list(chunk), "batch": batch, "recipe": recipe, "seed": seed}
+            cost = batch * forward * (STEP_OVER_FORWARD * recipe["steps"] + 2)
+            tasks.append(Task("patterns", task_key("patterns", facts), layer.slug, "", chunk, cost))
+    return tuple(tasks)
+
+
+MANY_IMAGES = 8  # beyond these the images themselves are variety enough
+FEW_GRID, MANY_GRID = 5, 2
+
+
+def crop_grid(image_count: int) -> int:
+    """Natural crops a side of each image: 5 for up to eight images, 2 for more."""
+    return MANY_GRID if image_count > MANY_IMAGES else FEW_GRID
+
+
+def natural_crop_count(image_count: int) -> int:
+    """How many natural pictures a filter's pattern is compared with: every image whole, and its crops."""
+    return image_count * (1 + crop_grid(image_count) ** 2)

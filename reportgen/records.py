@@ -1,0 +1,226 @@
+"""Every fact that one room passes on to the next, as frozen dataclasses that turn into plain JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Record:
+    """A frozen fact sheet; `to_json` and `from_json` are inverse to each other (tuples become lists in between)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The record that `to_json` wrote; lists become tuples again, unknown keys are an error."""
+        return cls(**{key: _frozen(value) for key, value in data.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class InputContract(Record):
+    """What the model expects and how an 8-bit picture becomes that.
+
+    shape: (height, width, bands), None where dynamic. size: (height, width) that the user's images are fed at.
+    low, high: what 0 and 255 of an 8-bit picture mean before `preprocess`.
+    """
+
+    shape: tuple[int | None, int | None, int]
+    size: tuple[int, int]
+    fit: str
+    low: float
+    high: float
+    preprocess: str
+    reason: str
+    warning: str | None
+
+    @property
+    def bands(self) -> int:
+        """Number of input channels."""
+        return self.shape[2]
+
+
+@dataclass(frozen=True)
+class ModelRecord(Record):
+    """The model as the report names it. `sha256` is of the file (None for a live model), `source` has no folder."""
+
+    name: str
+    source: str
+    sha256: str | None
+    weights_sha256: str
+    parameters: int
+    input_shape: tuple[int | None, ...]
+    classes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class ImageRecord(Record):
+    """One of the user's images. `name`: file name without folder; width and height after EXIF orientation, pixels.
+
+    `shown`: its feature maps are in the report; otherwise it only counts for natural maxima.
+    """
+
+    name: str
+    slug: str
+    sha256: str
+    width: int
+    height: int
+    shown: bool
+
+
+@dataclass(frozen=True)
+class LayerRecord(Record):
+    """What is known of one call of a layer before anything is computed.
+
+    output_shape: of the unit, without the batch axis, None where dynamic. receptive_field: input pixels per spatial axis, not clipped
+    by the input; None where it cannot be stated, with the reason in `receptive_field_note`. `unit`: path of the layer where the filter's
+    channel has passed its own activation. `rectified`: that activation answers exactly 0 to every negative number.
+    `kernel_bands`: "RGB" or "BGR" where the kernel looks at the colour input itself, else None. `macs`: multiplications
+    of the forward pass up to here at the images' size, for cost estimates. `pattern_size`: (height, width) of patterns.
+    """
+
+    path: str
+    name: str
+    slug: str
+    layer_class: str
+    status: str
+    reason: str | None
+    unit: str
+    kernel_shape: tuple[int, ...] | None
+    strides: tuple[int, ...] | None
+    dilation: tuple[int, ...] | None
+    groups: int | None
+    padding: str | None
+    output_shape: tuple[int | None, ...] | None
+    receptive_field: tuple[int, ...] | None
+    receptive_field_note: str | None
+    parameters: int
+    activation: str
+    rectified: bool
+    kernel_bands: str | None
+    filters_total: int
+    filters_shown: tuple[int, ...]
+    pattern_size: tuple[int, int] | None
+    macs: int
+
+
+@dataclass(frozen=True)
+class Task(Record):
+    """One piece of work whose result the store keeps under `key`.
+
+    kind: "image" (the picture as fed, predictions), "weights", "feature_maps" (a layer, an image), "natural" (a layer's figures on the
+    user's images), "patterns" (a layer, some filters). `layer` and `image` are slugs, "" where they do not apply. `cost` has no unit.
+    """
+
+    kind: str
+    key: str
+    layer: str
+    image: str
+    filters: tuple[int, ...]
+    cost: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a report is made of: the facts known before computing, and the tasks in order."""
+
+    model: ModelRecord
+    contract: InputContract
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    images: tuple[ImageRecord, ...]
+    images_left_out: tuple[dict[str, str], ...]
+    layers: tuple[LayerRecord, ...]
+    tasks: tuple[Task, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The plan that `to_json` wrote."""
+        return cls(
+            model=ModelRecord.from_json(data["model"]),
+            contract=InputContract.from_json(data["contract"]),
+            settings=data["settings"],
+            environment=data["environment"],
+            images=tuple(ImageRecord.from_json(item) for item in data["images"]),
+            images_left_out=tuple(data["images_left_out"]),
+            layers=tuple(LayerRecord.from_json(item) for item in data["layers"]),
+            tasks=tuple(Task.from_json(item) for item in data["tasks"]),
+            notes=tuple(data["notes"]),
+        )
+
+    def layer_tasks(self, slug: str, kind: str) -> tuple[Task, ...]:
+        """The tasks of one kind that belong to one layer, in order."""
+        return tuple(task for task in self.tasks if task.layer == slug and task.kind == kind)
+
+
+@dataclass(frozen=True)
+class Tiles(Record):
+    """Where the tiles of a mosaic lie, in picture pixels.
+
+    `count` tiles of tile_height x tile_width array cells, each cell drawn as scale x scale pixels, `columns` a row, `gap` pixels around
+    and between tiles. The last row is padded.
+    """
+
+    count: int
+    columns: int
+    tile_height: int
+    tile_width: int
+    scale: int
+    gap: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, the last one padded."""
+        return -(-self.count // self.columns)
+
+    @property
+    def width(self) -> int:
+        """Width of the whole picture in pixels."""
+        return self.columns * (self.tile_width * self.scale + self.gap) + self.gap
+
+    @property
+    def height(self) -> int:
+        """Height of the whole picture in pixels."""
+        return self.rows * (self.tile_height * self.scale + self.gap) + self.gap
+
+    def box(self, index: int) -> tuple[int, int, int, int]:
+        """(x, y, width, height) of one tile in picture pixels."""
+        row, column = divmod(index, self.columns)
+        tile_width, tile_height = self.tile_width * self.scale, self.tile_height * self.scale
+        return (
+            self.gap + column * (tile_width + self.gap),
+            self.gap + row * (tile_height + self.gap),
+            tile_width,
+            tile_height,
+        )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture file and what its reader must be told.
+
+    png: the file's bytes. tiles: the mosaic's layout. caption: one or two sentences that state the scale with numbers and what is shown
+    of what. alt: the text for a reader who does not see it, with figures. legend: the colour bar as (low, high, palette name), None where a
+    picture shows its own colours. flat: tiles drawn flat because constant (or dead); broken: tiles drawn flat because not finite.
+    """
+
+    png: bytes
+    tiles: Tiles
+    caption: str
+    alt: str
+    legend: tuple[float, float, str] | None
+    flat: tuple[int, ...]
+    broken: tuple[int, ...]

@@ -1,0 +1,76 @@
+"""Many equal tiles in one picture: every tile in its place, enlarged by repeating pixels and never by blurring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reportgen.records import Tiles
+
+COLUMNS = 16
+GAP_PIXELS = 2  # one pixel disappears where a browser shrinks a wide mosaic
+SMALLEST_TILE = 32  # pixels along a tile's longer side: what can be told apart at arm's length
+SMALLEST_SIDE = 4  # pixels along its shorter side, so that a very long tile is more than a hairline
+HATCH_PERIOD = 8  # pixels from one line of the hatching to the next
+
+
+def choose_tiles(
+    count: int,
+    tile_height: int,
+    tile_width: int,
+    *,
+    columns: int = COLUMNS,
+    smallest: int = SMALLEST_TILE,
+    gap: int = GAP_PIXELS,
+) -> Tiles:
+    """The layout of `count` >= 1 tiles of tile_height x tile_width cells, at most `columns` a row.
+
+    The scale is the smallest whole number that makes the longer side of a tile at least `smallest` pixels and the
+    shorter one SMALLEST_SIDE; a tile that is large enough keeps its own pixels (scale 1).
+    """
+    if min(count, tile_height, tile_width, columns) < 1:
+        raise ValueError(f"no mosaic of {count} tiles of {tile_height} x {tile_width} cells, {columns} a row")
+    longer, shorter = max(tile_height, tile_width), min(tile_height, tile_width)
+    scale = max(-(-smallest // longer), -(-SMALLEST_SIDE // shorter), 1)
+    return Tiles(count, min(columns, count), tile_height, tile_width, scale, gap)
+
+
+def compose(tiles: NDArray[np.uint8], layout: Tiles, gap_value: ArrayLike) -> NDArray[np.uint8]:
+    """The picture of `tiles`, row by row from the top left.
+
+    tiles: uint8 (count, tile_height, tile_width) or (count, tile_height, tile_width, 3). gap_value: the value (or RGB
+    triple) between tiles and in the unused rest of the last row. Returns uint8 (layout.height, layout.width) or (...,
+    3).
+    """
+    expected = (layout.count, layout.tile_height, layout.tile_width)
+    if tiles.shape[:3] != expected:
+        raise ValueError(f"tiles of shape {tiles.shape} do not fit a layout of {expected}")
+    picture = np.empty((layout.height, layout.width, *tiles.shape[3:]), dtype=np.uint8)
+    picture[...] = gap_value
+    for index, tile in enumerate(tiles):
+        x, y, width, height = layout.box(index)
+        picture[y : y + height, x : x + width] = tile.repeat(layout.scale, axis=0).repeat(layout.scale, axis=1)
+    return picture
+
+
+def fill(picture: NDArray[np.uint8], layout: Tiles, positions: Iterable[int], value: ArrayLike) -> None:
+    """Draw the tiles at `positions` flat, in `value` (an index, a grey or an RGB triple), in place."""
+    for position in positions:
+        x, y, width, height = layout.box(position)
+        picture[y : y + height, x : x + width] = value
+
+
+def hatch(
+    picture: NDArray[np.uint8], layout: Tiles, positions: Iterable[int], ground: ArrayLike, line: ArrayLike
+) -> None:
+    """Draw the tiles at `positions` as `ground` with rising diagonals in `line`, in place: needs no colour."""
+    x, y, width, height = layout.box(0)
+    rows, columns = np.indices((height, width))
+    lines = (rows + columns) % HATCH_PERIOD < HATCH_PERIOD // 4
+    for position in positions:
+        x, y, width, height = layout.box(position)
+        tile = picture[y : y + height, x : x + width]
+        tile[...] = ground
+        tile[lines] = line

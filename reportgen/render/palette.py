@@ -1,0 +1,76 @@
+"""The colours of mapped pictures: 8-bit palettes whose first entries say what is not a value.
+
+A mapped picture holds indices: GAP between tiles, FLAT for a constant or dead tile, BROKEN and BROKEN_LINE for the
+hatching of a tile that is not finite, and from FIRST_VALUE on the LEVELS steps of a scale. An odd number of levels
+gives zero a step of its own in the middle.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEQUENTIAL = ("viridis", "magma")
+DIVERGING = "RdBu_r"  # ColorBrewer's red to blue: told apart in every common kind of colour blindness
+
+GAP, FLAT, BROKEN, BROKEN_LINE = range(4)
+FIRST_VALUE = 5
+LEVELS = 251
+MIDDLE_VALUE = FIRST_VALUE + LEVELS // 2
+
+GREYS = {  # no map has a grey of this darkness, so a reserved colour is never mistaken for a value
+    GAP: 165,  # seen against the white of the diverging map as well as against FLAT
+    FLAT: 128,
+    BROKEN: 64,
+    BROKEN_LINE: 210,
+}
+
+
+def colours(name: str, count: int) -> NDArray[np.uint8]:
+    """`count` colours from the bottom to the top of a map of SEQUENTIAL or DIVERGING: uint8 (count, 3), RGB.
+
+    Raises ValueError for any other name.
+    """
+    return _colours(name, count).copy()
+
+
+@functools.lru_cache
+def _colours(name: str, count: int) -> NDArray[np.uint8]:
+    if name not in (*SEQUENTIAL, DIVERGING):
+        raise ValueError(f"{name} is not one of the colour maps {', '.join((*SEQUENTIAL, DIVERGING))}")
+    from matplotlib import colormaps  # here, because pages that are only assembled again draw nothing
+
+    mapped = colormaps[name].resampled(count)(np.arange(count), bytes=True)
+    return np.asarray(mapped, dtype=np.uint8)[:, :3]
+
+
+@functools.lru_cache
+def table(name: str) -> bytes:
+    """The palette of the map `name` as PNG stores it: 256 RGB triples, 768 bytes."""
+    entries = np.full((FIRST_VALUE + LEVELS, 3), GREYS[GAP], dtype=np.uint8)
+    for index, grey in GREYS.items():
+        entries[index] = grey
+    entries[FIRST_VALUE:] = _colours(name, LEVELS)
+    return entries.tobytes()
+
+
+def sequential_index(values: NDArray[np.floating], high: float) -> NDArray[np.uint8]:
+    """The palette indices of finite `values` on a linear scale from 0 to `high` > 0, end colours beyond it."""
+    return _index(_clipped(values, high, 0.0), FIRST_VALUE, LEVELS - 1)
+
+
+def diverging_index(values: NDArray[np.floating], limit: float) -> NDArray[np.uint8]:
+    """The palette indices of finite `values` on a linear scale from -`limit` to `limit` > 0, end colours beyond it."""
+    return _index(_clipped(values, limit, -1.0), MIDDLE_VALUE, LEVELS // 2)
+
+
+def _clipped(values: NDArray[np.floating], top: float, lowest: float) -> NDArray[np.floating]:
+    with np.errstate(over="ignore", under="ignore"):  # a quotient too large to write is clipped like any other
+        return np.clip(values / values.dtype.type(top), lowest, 1.0)
+
+
+def _index(shares: NDArray[np.floating], origin: int, steps: int) -> NDArray[np.uint8]:
+    indices: NDArray[np.uint8] = (np.rint(shares * steps) + origin).astype(np.uint8)
+    return indices

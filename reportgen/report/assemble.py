@@ -1,0 +1,106 @@
+"""A stored run becomes a folder of pages, pictures and data; the same store gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reportgen.records import LayerRecord, Plan
+from reportgen.report.drawing import LayerPictures, Picture, draw_layer, write_data, write_picture
+from reportgen.report.facts import Document, document, image_facts, layer_facts
+from reportgen.report.index_page import index_view
+from reportgen.report.layer_page import layer_view
+from reportgen.report.output import Output
+from reportgen.report.pages import render_index, render_layer, site, style
+from reportgen.report.stored import check_slugs, load_image, load_layer
+from reportgen.store import Store, json_bytes
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class AssembleResult:
+    """index: the report's first page. problems: one sentence for each thing that failed or was left out; exit code 3 if any."""
+
+    index: Path
+    problems: tuple[str, ...]
+
+
+def assemble(folder: Path, *, progress: Progress | None = None) -> AssembleResult:
+    """Write every page, picture and data file of the run stored in `folder`, report.json and index.html last.
+
+    Files of an older report in layers/, figures/, data/ and assets/ are removed at the end. progress: called as (done, total, what)
+    before each layer and once at the end. Raises StoreError where no run is stored; whatever single tasks the store lacks is named in the
+    result and on the pages.
+    """
+    store = Store(folder)
+    plan = store.load_plan()
+    check_slugs(plan)
+    output = Output(folder)
+    output.write(*style())
+
+    images, pictures, lost = _images(plan, store, output)
+    title = str(plan.settings.get("title") or plan.model.name)
+    facts: list[Document] = []
+    strips: dict[str, Picture] = {}
+    for done, layer in enumerate(plan.layers):
+        if progress is not None:
+            progress(done, len(plan.layers), layer.path)
+        entry, strip = _layer(plan, store, layer, output, title, images, pictures)
+        facts.append(entry)
+        if strip is not None:
+            strips[layer.slug] = strip
+    if progress is not None:
+        progress(len(plan.layers), len(plan.layers), "index.html")
+
+    report = document(plan, images, facts, lost)
+    page = render_index(index_view(site(title, title, "", set()), report, pictures, strips))
+    output.write("report.json", json_bytes(report))
+    output.write("index.html", page)
+    output.remove_stale()
+    return AssembleResult(folder / "index.html", tuple(report["problems"]))
+
+
+def _images(
+    plan: Plan, store: Store, output: Output
+) -> tuple[list[Document], dict[str, tuple[str, int, int]], tuple[str, ...]]:
+    """The facts of all images, the picture files of those that have one, and the names of those that lack it."""
+    asked = {task.image for task in plan.tasks if task.kind == "image"}
+    facts, pictures, lost = [], {}, []
+    for image in plan.images:
+        pixels, predictions = load_image(plan, store, image)
+        facts.append(image_facts(image, predictions))
+        if pixels is not None:
+            pictures[image.slug] = write_picture(image, pixels, output)
+        elif image.slug in asked:
+            lost.append(image.name)
+    return facts, pictures, tuple(lost)
+
+
+def _layer(
+    plan: Plan,
+    store: Store,
+    layer: LayerRecord,
+    output: Output,
+    title: str,
+    images: list[Document],
+    pictures: dict[str, tuple[str, int, int]],
+) -> tuple[Document, Picture | None]:
+    """Write everything of one layer; returns its entry of report.json and its thumbnails."""
+    stored = load_layer(plan, store, layer)
+    facts = layer_facts(plan, stored)
+    if layer.status == "skipped":
+        return facts, None
+    drawn = draw_layer(stored, facts, output)
+    write_data(stored, output)
+    view = layer_view(
+        site(title, f"{layer.path} – {title}", "../", _palettes(drawn)), plan, stored, facts, drawn, images, pictures
+    )
+    output.write(f"layers/{layer.slug}.html", render_layer(view))
+    return facts, drawn.strip
+
+
+def _palettes(drawn: LayerPictures) -> set[str]:
+    pictures = [drawn.weights, *(picture for maps in drawn.maps for picture in (maps.after, maps.before))]
+    return {picture.legend[2] for picture in pictures if picture is not None and picture.legend is not None}

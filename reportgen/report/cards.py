@@ -1,0 +1,149 @@
+"""One card a shown filter: its pattern, its kernel, its maps and its figures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reportgen.report.charts import Gauge, gauge
+from reportgen.report.drawing import LayerPictures, Picture
+from reportgen.report.facts import NOT_COMPUTED, Document
+from reportgen.report.stored import StoredLayer
+from reportgen.report.views import Cut, Fact, Verdict, cut, verdict_view
+from reportgen.report.wording import figure, plural, ratio
+from reportgen.verdict import SKIPPED
+
+PATTERN_PIXELS = 176  # longer side on a card, CSS pixels
+KERNEL_PIXELS = 56
+MAP_PIXELS = 56
+KERNEL_ROW = 16  # slices of a kernel in one row of a card
+KERNEL_ROWS = 4  # rows before a card says how many slices it leaves to the weight grid
+KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
+ANCHOR_DIGITS = 3
+
+
+@dataclass(frozen=True)
+class MapCut:
+    """A filter's map on one image."""
+
+    name: str
+    cut: Cut
+
+
+@dataclass(frozen=True)
+class Card:
+    """One filter. headline: how far the pattern went, in one phrase."""
+
+    anchor: str
+    title: str
+    verdict: Verdict
+    pattern: Cut | None
+    headline: str | None
+    gauge: Gauge | None
+    facts: tuple[Fact, ...]
+    kernel: tuple[Cut, ...]
+    kernel_note: str | None
+    maps: tuple[MapCut, ...]
+
+
+def cards(
+    stored: StoredLayer, facts: Document, drawn: LayerPictures, images: Sequence[Document], root: str
+) -> tuple[Card, ...]:
+    """The cards of a layer in the order of `filters_shown`. facts: its entry of report.json; images: that of all images."""
+    found = {item["index"]: (place, item) for place, item in enumerate((facts["patterns"] or {"filters": ()})["filters"])}
+    names = {image["slug"]: image["name"] for image in images}
+    planned = set(stored.planned_filters)
+    made = []
+    for index in stored.layer.filters_shown:
+        place, item = found.get(index, (None, None))
+        kernel, note = _kernel(drawn, index, root)
+        made.append(
+            Card(
+                anchor=anchor(index),
+                title=f"Filter {index}",
+                verdict=_verdict(item, index in planned, bool(images)),
+                pattern=_pattern(drawn.patterns, place, index, root),
+                headline=None if item is None else _headline(item),
+                gauge=None if item is None else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
+                facts=() if item is None else _facts(item, names),
+                kernel=kernel,
+                kernel_note=note,
+                maps=_maps(drawn, index, root),
+            )
+        )
+    return tuple(made)
+
+
+def anchor(index: int) -> str:
+    """The stable anchor of a filter on its layer's page: `f017`."""
+    return f"f{index:0{ANCHOR_DIGITS}d}"
+
+
+def _verdict(item: Document | None, planned: bool, with_images: bool) -> Verdict:
+    if item is None:
+        return verdict_view(NOT_COMPUTED if planned else SKIPPED, with_images)
+    return verdict_view(item["verdict"], with_images, proven=item["dead_proven"])
+
+
+def _headline(item: Document) -> str | None:
+    reached, natural, start = item["activation"], item["natural_maximum"], item["activation_start"]
+    if reached is None:
+        return None
+    times = ratio(reached, natural) if reached > 0 else None
+    if times is not None:
+        return f"{times} of the natural maximum"
+    if natural is not None and reached > natural:
+        return f"{figure(reached - natural)} above the natural maximum"
+    if natural is None and start is not None and reached > start:
+        return f"{figure(reached - start)} above its start"
+    return None
+
+
+def _facts(item: Document, names: dict[str, str]) -> tuple[Fact, ...]:
+    best = item["natural_image"]
+    natural = (Fact("Natural maximum", figure(item["natural_maximum"]), note=None if best is None else f"on {names[best]}"),)
+    return (
+        Fact("Start", figure(item["activation_start"])),
+        Fact("Reached", figure(item["activation"])),
+        *(natural if item["natural_maximum"] is not None or best is not None else ()),
+        Fact("Seed", str(item["seed"])),
+    )
+
+
+def _pattern(picture: Picture | None, place: int | None, index: int, root: str) -> Cut | None:
+    if picture is None or place is None:
+        return None
+    return cut(picture, root, picture.tiles.box(place), PATTERN_PIXELS, f"Pattern of filter {index}")
+
+
+def _kernel(drawn: LayerPictures, index: int, root: str) -> tuple[tuple[Cut, ...], str | None]:
+    picture, layout = drawn.weights, drawn.kernel
+    if picture is None or layout is None:
+        return (), None
+    tiles = layout.filter_tiles(index)
+    if not tiles:
+        return (), "its pointwise kernel is not drawn"
+    if len(tiles) == 1:
+        label = f"Kernel of filter {index}" + (", mean over its input channels" if layout.kind == "means" else "")
+        note = "mean over its input channels" if layout.kind == "means" else None
+        return (cut(picture, root, picture.tiles.box(tiles[0]), KERNEL_PIXELS, label),), note
+    shown = tiles[: KERNEL_ROW * KERNEL_ROWS]
+    rows = [shown[first : first + KERNEL_ROW] for first in range(0, len(shown), KERNEL_ROW)]
+    pixels = KERNEL_ROW_PIXELS // min(KERNEL_ROW, len(tiles))
+    cuts = []
+    for number, row in enumerate(rows):
+        x, y, _, height = picture.tiles.box(row[0])
+        last, _, width, _ = picture.tiles.box(row[-1])
+        first = number * KERNEL_ROW
+        label = f"Kernel of filter {index}, input channels {first} to {first + len(row) - 1}"
+        cuts.append(cut(picture, root, (x, y, last + width - x, height), min(pixels, KERNEL_PIXELS) * len(row), label))
+    left = len(tiles) - len(shown)
+    return tuple(cuts), f"{len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
+
+
+def _maps(drawn: LayerPictures, index: int, root: str) -> tuple[MapCut, ...]:
+    return tuple(
+        MapCut(maps.image.name, cut(maps.after, root, maps.after.tiles.box(index), MAP_PIXELS, f"Map of filter {index} on {maps.image.name}"))
+        for maps in drawn.maps
+        if maps.after is not None and index < maps.after.tiles.count
+    )

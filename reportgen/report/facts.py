@@ -1,0 +1,245 @@
+"""Every fact on the pages as one JSON document, `report.json`: the contract with other programs.
+
+Figures that were float32 are written as the shortest decimal that reads back as the same float32; a figure that is not finite is null.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from reportgen.records import ImageRecord, LayerRecord, Plan
+from reportgen.report.stored import ImageMaps, StoredLayer, check_slugs, kernels_zero, load_image, load_layer
+from reportgen.store import Store
+from reportgen.verdict import NOT_FINITE, SKIPPED, VERDICTS, judge
+
+SCHEMA = "reportgen/1"
+NOT_COMPUTED = "not computed"  # stands among the verdict counts, but is no verdict: there is no pattern to judge
+HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode
+NAMED_FILTERS = 12  # filter numbers named in one sentence before "and N more"
+
+Document = dict[str, Any]
+
+
+def gather(plan: Plan, store: Store) -> Document:
+    """The document of a stored run, one layer in memory at a time. Raises StoreError where the plan's slugs are no file names."""
+    check_slugs(plan)
+    images = [image_facts(image, load_image(plan, store, image)[1]) for image in plan.images]
+    lost = lost_pictures(plan, store)
+    return document(plan, images, [layer_facts(plan, load_layer(plan, store, layer)) for layer in plan.layers], lost)
+
+
+def lost_pictures(plan: Plan, store: Store) -> tuple[str, ...]:
+    """Names of shown images whose picture and predictions the plan asks for and the store lacks."""
+    asked = {task.image for task in plan.tasks if task.kind == "image"}
+    return tuple(
+        image.name for image in plan.images if image.slug in asked and load_image(plan, store, image)[0] is None
+    )
+
+
+def document(plan: Plan, images: list[Document], layers: list[Document], lost: Sequence[str] = ()) -> Document:
+    """The whole document from its parts; `lost` names the images without a stored picture."""
+    return {
+        "schema": SCHEMA,
+        "title": str(plan.settings.get("title") or plan.model.name),
+        "model": plan.model.to_json(),
+        "input": {**plan.contract.to_json(), "shape": list(plan.contract.shape), "size": list(plan.contract.size)},
+        "settings": plan.settings,
+        "environment": plan.environment,
+        "images": images,
+        "images_left_out": [dict(item) for item in plan.images_left_out],
+        "layers": layers,
+        "notes": list(plan.notes),
+        "problems": list(problems(plan, layers, lost)),
+    }
+
+
+def image_facts(image: ImageRecord, predictions: list[Document] | None) -> Document:
+    """One entry of `images`."""
+    return {
+        "name": image.name,
+        "slug": image.slug,
+        "sha256": image.sha256,
+        "width": image.width,
+        "height": image.height,
+        "shown": image.shown,
+        "predictions": None
+        if predictions is None
+        else [{"label": item["label"], "probability": plain(item["probability"])} for item in predictions],
+    }
+
+
+def layer_facts(plan: Plan, stored: StoredLayer) -> Document:
+    """One entry of `layers`. A layer that lacks anything the plan asks for is `failed`, and shows what is there."""
+    layer = stored.layer
+    missing = ([layer.reason] if layer.status == "failed" and layer.reason else []) + list(stored.missing)
+    patterns = pattern_facts(plan, stored)
+    return {
+        "path": layer.path,
+        "name": layer.name,
+        "slug": layer.slug,
+        "class": layer.layer_class,
+        "status": "failed" if stored.missing else layer.status,
+        "reason": "; ".join(missing) if missing else layer.reason,
+        "unit": layer.unit,
+        "kernel_shape": _listed(layer.kernel_shape),
+        "strides": _listed(layer.strides),
+        "dilation": _listed(layer.dilation),
+        "groups": layer.groups,
+        "padding": layer.padding,
+        "output_shape": _listed(layer.output_shape),
+        "receptive_field": _listed(layer.receptive_field),
+        "receptive_field_note": layer.receptive_field_note,
+        "parameters": layer.parameters,
+        "activation": layer.activation,
+        "rectified": layer.rectified,
+        "kernel_bands": layer.kernel_bands,
+        "weights": weight_facts(stored),
+        "bias": bias_facts(stored),
+        "filters_total": layer.filters_total,
+        "filters_shown": list(layer.filters_shown),
+        "verdicts": verdict_counts(stored, patterns),
+        "patterns": patterns,
+        "feature_maps": [map_facts(layer, maps) for maps in stored.maps],
+    }
+
+
+def weight_facts(stored: StoredLayer) -> Document | None:
+    """Statistics over every kernel entry that is finite, and a histogram symmetric about zero; None without weights."""
+    if stored.weights is None:
+        return None
+    kernels = {name: array for name, array in stored.weights.items() if name.endswith("kernel")}
+    values = np.concatenate([np.ravel(array).astype(np.float64) for array in kernels.values()])
+    finite = values[np.isfinite(values)]
+    limit = float(np.max(np.abs(finite), initial=0))
+    counts = np.histogram(finite, HISTOGRAM_BINS, (-limit, limit))[0] if limit > 0 else np.zeros(0, np.int64)
+    return {
+        "array": f"data/{stored.layer.slug}/weights.npz",
+        "arrays": {name: list(array.shape) for name, array in stored.weights.items()},
+        "count": len(values),
+        "nonfinite": len(values) - len(finite),
+        "histogram": {"limit": plain(limit), "counts": counts.tolist()},
+        **_statistics(finite),
+    }
+
+
+def bias_facts(stored: StoredLayer) -> Document | None:
+    """Statistics over every finite bias; None where the layer has none."""
+    if stored.weights is None or "bias" not in stored.weights:
+        return None
+    values = np.ravel(stored.weights["bias"]).astype(np.float64)
+    finite = values[np.isfinite(values)]
+    return {"count": len(values), "nonfinite": len(values) - len(finite), **_statistics(finite)}
+
+
+def _statistics(finite: np.ndarray) -> Document:
+    if not len(finite):
+        return dict.fromkeys(("minimum", "maximum", "mean", "std", "zero_fraction"))
+    return {
+        "minimum": plain(finite.min()),
+        "maximum": plain(finite.max()),
+        "mean": plain(finite.mean()),
+        "std": plain(finite.std()),
+        "zero_fraction": plain(np.mean(finite == 0)),
+    }
+
+
+def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
+    """Patterns, their figures and verdicts; None where none is stored."""
+    found, natural, layer = stored.patterns, stored.natural, stored.layer
+    if found is None:
+        return None
+    verdicts = judge(
+        activation=found.activation,
+        activation_start=found.activation_start,
+        indices=found.indices,
+        natural_maximum=None if natural is None else natural.maximum,
+        natural_minimum=None if natural is None else natural.minimum,
+        rectified=layer.rectified,
+        proven=kernels_zero(stored.weights, layer)[found.indices],
+    )
+    filters = []
+    for position, (index, verdict) in enumerate(zip(found.indices.tolist(), verdicts, strict=True)):
+        best = None if natural is None else int(natural.best_image[index])
+        known = natural is not None and plain(natural.maximum[index]) is not None
+        filters.append(
+            {
+                "index": index,
+                "verdict": verdict.word,
+                "dead_proven": verdict.dead_proven,
+                "activation": plain(found.activation[position]),
+                "activation_start": plain(found.activation_start[position]),
+                "natural_maximum": plain(natural.maximum[index]) if natural is not None else None,
+                "natural_minimum": plain(natural.minimum[index]) if natural is not None else None,
+                "natural_image": plan.images[best].slug if known and best in range(len(plan.images)) else None,
+                "seed": found.seeds[position],
+            }
+        )
+    return {
+        "array": f"data/{layer.slug}/patterns.npz",
+        "size": list(found.images.shape[1:3]),
+        "steps": found.steps,
+        "natural_crops": None if natural is None else natural.crops,
+        "recipe": found.recipe,
+        "missing": sorted(set(stored.planned_filters) - set(found.indices.tolist())),
+        "filters": filters,
+    }
+
+
+def verdict_counts(stored: StoredLayer, patterns: Document | None) -> dict[str, int]:
+    """How often each verdict falls on the shown filters; NOT_COMPUTED counts patterns that the store lacks."""
+    counts = Counter(item["verdict"] for item in (patterns["filters"] if patterns else ()))
+    counts[SKIPPED] = len(set(stored.layer.filters_shown) - set(stored.planned_filters))
+    lost = len(stored.planned_filters) - (len(patterns["filters"]) if patterns else 0)
+    return {word: counts[word] for word in VERDICTS} | {NOT_COMPUTED: lost}
+
+
+def map_facts(layer: LayerRecord, maps: ImageMaps) -> Document:
+    """One entry of `feature_maps`."""
+    figures = ("minimum", "maximum", "zero_fraction", "nonfinite_fraction", "pre_minimum", "pre_maximum")
+    return {
+        "image": maps.image.slug,
+        "array": f"data/{layer.slug}/feature_maps.npz",
+        "key": maps.image.slug,
+        "pre_key": None if maps.pre is None else f"{maps.image.slug}.pre",
+        **{name: plain(maps.facts.get(name)) for name in figures},
+    }
+
+
+def problems(plan: Plan, layers: Iterable[Document], lost: Sequence[str] = ()) -> tuple[str, ...]:
+    """One sentence for each thing that failed or was left out: exit code 3 where there is any."""
+    sentences = [
+        f"{item.get('name', 'an image')}: left out, {item.get('reason', 'it cannot be read')}." for item in plan.images_left_out
+    ]
+    sentences += [f"{name}: its picture and predictions are not computed." for name in lost]
+    for layer in layers:
+        if layer["status"] == "failed":
+            sentences.append(f"{layer['path']}: {layer['reason'] or 'failed'}.")
+        wrong = [item["index"] for item in (layer["patterns"] or {"filters": ()})["filters"] if item["verdict"] == NOT_FINITE]
+        if wrong:
+            shown = len(layer["filters_shown"])
+            sentences.append(f"{layer['path']}: {len(wrong)} of {shown} patterns are not finite (filters {numbers(wrong)}).")
+    return tuple(sentences)
+
+
+def numbers(indices: Sequence[int]) -> str:
+    """Filter numbers in a sentence, at most NAMED_FILTERS of them."""
+    named = ", ".join(str(index) for index in indices[:NAMED_FILTERS])
+    rest = len(indices) - NAMED_FILTERS
+    return f"{named} and {rest} more" if rest > 0 else named
+
+
+def plain(value: Any) -> float | None:
+    """A figure for JSON: the shortest decimal that reads back as the same float32; None where it is missing or not finite."""
+    if value is None or not np.isfinite(value):
+        return None
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    return float(str(single)) if np.isfinite(single) else None
+
+
+def _listed(values: Sequence[int | None] | None) -> list[int | None] | None:
+    return None if values is None else list(values)

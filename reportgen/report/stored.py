@@ -1,0 +1,189 @@
+"""What the store holds of one layer, and in words what it does not hold."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reportgen.errors import StoreError
+from reportgen.records import ImageRecord, LayerRecord, Plan, Task
+from reportgen.store import Store
+
+SLUG = re.compile(r"[a-z0-9_-]{1,64}")
+Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ImageMaps:
+    """Feature maps of one image: float16 (height, width, channels), `pre` before the activation function where it differs."""
+
+    image: ImageRecord
+    maps: np.ndarray
+    pre: np.ndarray | None
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Natural:
+    """The unit's figures on the user's images: float32 (filters_total,) and the index of the image that reached the maximum."""
+
+    maximum: np.ndarray
+    minimum: np.ndarray
+    best_image: np.ndarray
+    crops: int
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """The patterns of some filters: uint8 images (n, height, width, bands), int32 indices (n,), float32 figures (n,)."""
+
+    images: np.ndarray
+    indices: np.ndarray
+    activation: np.ndarray
+    activation_start: np.ndarray
+    seeds: tuple[int, ...]
+    steps: int
+    recipe: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """Everything of one layer that is there. missing: what the plan asks for and the store lacks, each as a clause."""
+
+    layer: LayerRecord
+    weights: dict[str, np.ndarray] | None
+    maps: tuple[ImageMaps, ...]
+    natural: Natural | None
+    patterns: Patterns | None
+    planned_filters: tuple[int, ...]
+    missing: tuple[str, ...]
+
+
+def check_slugs(plan: Plan) -> None:
+    """Raises StoreError where a slug of the plan would not do as a file name: a stored plan may come from anywhere."""
+    for kind, slugs in (
+        ("layer", [layer.slug for layer in plan.layers if layer.status != "skipped"]),
+        ("image", [image.slug for image in plan.images]),
+    ):
+        for slug in slugs:
+            if not SLUG.fullmatch(slug):
+                raise StoreError(f"the stored plan names a {kind} {slug!r}, which cannot be a file name; run `reportgen build` again.")
+        if len(set(slugs)) != len(slugs):
+            raise StoreError(f"the stored plan names two {kind}s alike; run `reportgen build` again.")
+
+
+def load_image(plan: Plan, store: Store, image: ImageRecord) -> tuple[np.ndarray | None, list[dict[str, Any]] | None]:
+    """The picture of a shown image as the model was fed it, uint8 (height, width, bands), and its predictions; None each if missing."""
+    for task in plan.tasks:
+        if task.kind == "image" and task.image == image.slug:
+            entry = _entry(store, task, ("picture",))
+            if entry is not None:
+                return entry[0]["picture"], entry[1].get("predictions")
+    return None, None
+
+
+def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
+    """Read whatever the store holds of `layer`; a damaged task counts as missing."""
+    missing: list[str] = []
+
+    weights = None
+    for task in plan.layer_tasks(layer.slug, "weights"):
+        entry = _entry(store, task, ())
+        weights = entry[0] if entry is not None and any(name.endswith("kernel") for name in entry[0]) else None
+        if weights is None:
+            missing.append("the weights are not computed")
+
+    maps = _load_maps(plan, store, layer, missing)
+    natural = _load_natural(plan, store, layer, missing)
+    patterns, planned = _load_patterns(plan, store, layer, missing)
+    return StoredLayer(layer, weights, maps, natural, patterns, planned, tuple(missing))
+
+
+def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[str]) -> tuple[ImageMaps, ...]:
+    images = {image.slug: image for image in plan.images}
+    tasks = plan.layer_tasks(layer.slug, "feature_maps")
+    found, lost = [], []
+    for task in tasks:
+        entry = _entry(store, task, ("maps",))
+        if entry is None:
+            lost.append(images[task.image].name)
+        else:
+            found.append(ImageMaps(images[task.image], entry[0]["maps"], entry[0].get("pre"), entry[1]))
+    if lost:
+        missing.append(f"feature maps of {len(lost)} of {len(tasks)} images are not computed ({', '.join(lost)})")
+    return tuple(found)
+
+
+def _load_natural(plan: Plan, store: Store, layer: LayerRecord, missing: list[str]) -> Natural | None:
+    for task in plan.layer_tasks(layer.slug, "natural"):
+        entry = _entry(store, task, ("maximum", "minimum", "best_image"))
+        if entry is not None and len(entry[0]["maximum"]) == layer.filters_total:
+            arrays, facts = entry
+            return Natural(arrays["maximum"], arrays["minimum"], arrays["best_image"], int(facts.get("crops", 0)))
+        missing.append("natural maxima are not computed, so patterns are compared with their start")
+    return None
+
+
+def _load_patterns(
+    plan: Plan, store: Store, layer: LayerRecord, missing: list[str]
+) -> tuple[Patterns | None, tuple[int, ...]]:
+    tasks = plan.layer_tasks(layer.slug, "patterns")
+    names = ("images", "indices", "activation", "activation_start")
+    entries: list[Entry] = []
+    for task in tasks:
+        entry = _entry(store, task, names)
+        if entry is None or any(len(entry[0][name]) != len(entry[1].get("seeds", ())) for name in names):
+            continue
+        if not entries or entry[0]["images"].shape[1:] == entries[0][0]["images"].shape[1:]:
+            entries.append(entry)
+    planned = tuple(number for task in tasks for number in task.filters)
+    computed = sum(len(arrays["indices"]) for arrays, _ in entries)
+    if computed < len(planned):
+        missing.append(f"patterns of {len(planned) - computed} of {len(planned)} filters are not computed")
+    if not entries:
+        return None, planned
+    joined = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in names}
+    order = np.argsort(joined["indices"], kind="stable")
+    seeds = [int(seed) for _, facts in entries for seed in facts["seeds"]]
+    facts = entries[0][1]
+    patterns = Patterns(
+        **{name: array[order] for name, array in joined.items()},
+        seeds=tuple(seeds[position] for position in order),
+        steps=int(facts.get("steps", 0)),
+        recipe=dict(facts.get("recipe", {})),
+    )
+    return patterns, planned
+
+
+def _entry(store: Store, task: Task, names: tuple[str, ...]) -> Entry | None:
+    """A stored task that holds all of `names`, or None."""
+    try:
+        arrays, facts = store.load(task.key)
+    except (StoreError, zlib.error):
+        return None
+    return (arrays, facts) if all(name in arrays for name in names) else None
+
+
+def kernels_zero(weights: Mapping[str, np.ndarray] | None, layer: LayerRecord) -> np.ndarray:
+    """bool (filters_total,): the filter's slice of the kernel is exactly zero throughout, so its answer never changes.
+
+    Kernels in Keras order: the filter is the last axis, but the last two of a depthwise kernel (channel by channel, then its
+    multiples) and the last but one of a transposed convolution.
+    """
+    unknown = np.zeros(layer.filters_total, bool)
+    if weights is None:
+        return unknown
+    kernel = weights["pointwise_kernel"] if "pointwise_kernel" in weights else weights.get("kernel")
+    if kernel is None:
+        return unknown
+    if "Depthwise" in layer.layer_class:
+        kernel = kernel.reshape(*kernel.shape[:-2], -1)
+    elif "Transpose" in layer.layer_class:
+        kernel = np.swapaxes(kernel, -1, -2)
+    zero = ~np.any(kernel, axis=tuple(range(kernel.ndim - 1)))
+    return zero if zero.shape == unknown.shape else unknown

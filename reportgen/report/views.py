@@ -1,0 +1,186 @@
+"""What templates print: frozen records of finished text and numbers, so that a template neither computes nor formats."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from reportgen.render.palette import colours
+from reportgen.report.drawing import Picture
+from reportgen.report.facts import NOT_COMPUTED
+from reportgen.report.wording import MINUS, count, figure
+from reportgen.verdict import DEAD, NOT_FINITE, OK, SKIPPED, VERDICTS, WEAK
+
+GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
+HYPHEN_MINUS = re.compile(r"(?<![\w.)-])-(?=\d)")  # a sign, not the dash of a range or of an exponent
+MEANINGS = {
+    OK: "the pattern excites the filter more than any of the images does",
+    WEAK: "the pattern does not exceed what the images already reach",
+    DEAD: "the filter answers the same to everything it was shown, or nothing at all",
+    NOT_FINITE: "a figure behind the pattern is infinite or not a number",
+    SKIPPED: "no pattern was asked for",
+    NOT_COMPUTED: "a pattern was asked for and is not in the store",
+}
+MEANINGS_WITHOUT_IMAGES = {
+    OK: "the pattern excites the filter clearly more than the image it started from",
+    WEAK: "the pattern hardly excites the filter more than the image it started from",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One row of a list of facts. code: set in a fixed-width face. note: smaller, below the value."""
+
+    term: str
+    value: str
+    code: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where a link leads, relative to the page it stands on, and its words."""
+
+    href: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict as word, symbol (`key`) and meaning."""
+
+    word: str
+    key: str
+    meaning: str
+    count: str = ""
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A colour bar: `gradient` names a gradient of the page's sprite."""
+
+    low: str
+    middle: str | None
+    high: str
+    gradient: str
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """A colour map as (offset in percent, colour) stops."""
+
+    key: str
+    stops: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """An `img` with its caption."""
+
+    href: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+    legend: Legend | None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of a mosaic shown through an SVG window: (x, y, width, height) of the window in the mosaic's pixels.
+
+    width, height: on the page, in CSS pixels. pixelated: the part is enlarged, so its pixels are repeated and not blurred.
+    """
+
+    href: str
+    sheet_width: int
+    sheet_height: int
+    window: tuple[int, int, int, int]
+    width: int
+    height: int
+    label: str
+    pixelated: bool
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every page says. root: from the page to the report's folder."""
+
+    root: str
+    title: str
+    page_title: str
+    style: str
+    version: str
+    gradients: tuple[Gradient, ...]
+
+
+def verdict_view(word: str, with_images: bool, number: int | None = None, proven: bool = False) -> Verdict:
+    """A verdict, with its count where `number` is given."""
+    meaning = MEANINGS[word] if with_images else MEANINGS_WITHOUT_IMAGES.get(word, MEANINGS[word])
+    if proven:
+        meaning = "the filter's kernel is zero throughout, so it answers the same to every image"
+    return Verdict(word, word.replace(" ", "-"), meaning, "" if number is None else count(number))
+
+
+def verdict_views(counts: dict[str, int], with_images: bool) -> tuple[Verdict, ...]:
+    """The verdicts that occur, in the order of the contract."""
+    return tuple(verdict_view(word, with_images, counts[word]) for word in (*VERDICTS, NOT_COMPUTED) if counts[word])
+
+
+def figure_view(picture: Picture, root: str, caption: str | None = None) -> FigureView:
+    """The `img` of a picture file on a page that lies at `root`."""
+    return FigureView(
+        root + picture.path,
+        picture.tiles.width,
+        picture.tiles.height,
+        signed(picture.alt),
+        signed(picture.caption if caption is None else caption),
+        None if picture.legend is None else legend(*picture.legend),
+    )
+
+
+def legend(low: float, high: float, name: str) -> Legend:
+    """The colour bar of a linear scale."""
+    return Legend(figure(low), "0" if low < 0 < high else None, figure(high), gradient_key(name))
+
+
+def gradient_key(name: str) -> str:
+    """The id of a colour map in a page."""
+    return f"map-{name.lower().replace('_', '-')}"
+
+
+def gradients(names: set[str]) -> tuple[Gradient, ...]:
+    """The colour maps that a page's colour bars refer to."""
+    result = []
+    for name in sorted(names):
+        stops = colours(name, GRADIENT_STOPS).tolist()
+        last = GRADIENT_STOPS - 1
+        result.append(
+            Gradient(
+                gradient_key(name),
+                tuple((f"{100 * place / last:g}%", f"#{red:02x}{green:02x}{blue:02x}") for place, (red, green, blue) in enumerate(stops)),
+            )
+        )
+    return tuple(result)
+
+
+def cut(picture: Picture, root: str, window: tuple[int, int, int, int], longest: int, label: str) -> Cut:
+    """A window on a mosaic, shown so that its longer side is `longest` CSS pixels."""
+    _, _, width, height = window
+    scale = longest / max(width, height)
+    return Cut(
+        root + picture.path,
+        picture.tiles.width,
+        picture.tiles.height,
+        window,
+        max(1, round(width * scale)),
+        max(1, round(height * scale)),
+        signed(label),
+        scale > 1,
+    )
+
+
+def signed(text: str) -> str:
+    """The same words with true minus signs."""
+    return HYPHEN_MINUS.sub(MINUS, text)
+

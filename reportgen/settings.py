@@ -1,0 +1,186 @@
+"""Every choice a user can make, with its default: frozen, validated where it stands, free of TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reportgen.errors import UsageError
+
+QUALITIES = ("draft", "standard", "paper")
+FITS = ("crop", "pad", "stretch")
+PRECISIONS = ("auto", "float32", "bfloat16")
+PREPROCESSES = ("auto", "none", "unit", "tf", "torch", "caffe")
+DEFAULT_FILTERS = "32"
+DEFAULT_IMAGE_SIZE = 224  # the short side that most ImageNet networks were trained at
+DEFAULT_MAX_IMAGES = 8
+LARGEST_SIDE = 4096  # pixels; a larger picture would not fit into memory in any network seen
+MEMORY_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one report; `describe` gives them as the report states them."""
+
+    images: tuple[str, ...] = ()
+    max_images: int = DEFAULT_MAX_IMAGES
+    preprocess: str = "auto"
+    input_range: tuple[float, float] = (0.0, 255.0)
+    input_shape: tuple[int | None, int | None, int] | None = None
+    image_size: int = DEFAULT_IMAGE_SIZE
+    fit: str = "crop"
+    classes: str | None = None
+    layers: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    filters: str = DEFAULT_FILTERS
+    quality: str = "standard"
+    size: str = "auto"
+    steps: int | None = None
+    seed: int = 0
+    precision: str = "auto"
+    memory: str = "2GiB"
+    title: str | None = None
+    weights: str | None = None
+    imports: tuple[str, ...] = ()
+    allow_unsafe: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("--fit", self.fit, FITS)
+        _one_of("--quality", self.quality, QUALITIES)
+        _one_of("--precision", self.precision, PRECISIONS)
+        if self.preprocess not in PREPROCESSES and ":" not in self.preprocess:
+            raise UsageError(
+                f"--preprocess {self.preprocess} is none of {', '.join(PREPROCESSES)} and not of the form package.module:callable."
+            )
+        low, high = self.input_range
+        if not low < high:
+            raise UsageError(f"--input-range {low:g},{high:g}: the first number must be below the second.")
+        _at_least("--max-images", self.max_images, 1)
+        _at_least("--image-size", self.image_size, 1)
+        _at_least("--seed", self.seed, 0)
+        if self.image_size > LARGEST_SIDE:
+            raise UsageError(f"--image-size {self.image_size} is above the limit of {LARGEST_SIDE} pixels.")
+        if self.steps is not None:
+            _at_least("--steps", self.steps, 1)
+        if self.pattern_size is not None and not 1 <= self.pattern_size <= LARGEST_SIDE:
+            raise UsageError(f"--size {self.size} is outside 1..{LARGEST_SIDE} pixels.")
+        FilterChoice.parse(self.filters)
+        parse_memory(self.memory)
+
+    @property
+    def pattern_size(self) -> int | None:
+        """Side of a pattern in pixels, None for `auto`."""
+        if self.size == "auto":
+            return None
+        if not self.size.isdecimal():
+            raise UsageError(f"--size {self.size} is neither `auto` nor a number of pixels.")
+        return int(self.size)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What batch shapes are computed from."""
+        return parse_memory(self.memory)
+
+    def describe(self) -> dict[str, Any]:
+        """The settings as plain JSON values, files without their folders: the report holds no paths of a machine."""
+        described = dataclasses.asdict(self)
+        described["images"] = [_without_folder(item) for item in self.images]
+        for name in ("classes", "weights"):
+            value = described[name]
+            described[name] = None if value is None else _without_folder(value)
+        return described
+
+
+def _without_folder(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{option} {value} is none of {', '.join(allowed)}.")
+
+
+def _at_least(option: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"{option} {value} is below {least}.")
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of a size such as `2GiB`, `512M` or `1000000`. Raises UsageError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    if found is None or float(found[1]) <= 0:
+        raise UsageError(f"--memory {text} is not a size such as 2GiB, 512MiB or 1000000.")
+    return int(float(found[1]) * MEMORY_UNITS[found[2].upper()])
+
+
+@dataclass(frozen=True)
+class FilterChoice:
+    """Which filters of a layer are shown: all (`count` and `numbers` None), an evenly spaced count, or a list of numbers."""
+
+    count: int | None = None
+    numbers: tuple[int, ...] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> FilterChoice:
+        """`all`, `32` (a count) or `0-15,40` (numbers; one filter is `17-17`). Raises UsageError."""
+        text = text.strip()
+        if text == "all":
+            return cls()
+        if text.isdecimal():
+            if int(text) == 0:
+                raise UsageError("--filters 0 shows nothing; name at least one filter, or `all`.")
+            return cls(count=int(text))
+        numbers: set[int] = set()
+        for part in text.split(","):
+            found = re.fullmatch(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", part)
+            if found is None:
+                raise UsageError(f"--filters {text} is neither `all`, a count, nor a list such as 0-15,40 (one filter: 17-17).")
+            first = int(found[1])
+            last = first if found[2] is None else int(found[2])
+            if last < first:
+                raise UsageError(f"--filters {text}: {part.strip()} runs backwards.")
+            numbers.update(range(first, last + 1))
+        return cls(numbers=tuple(sorted(numbers)))
+
+    def of(self, total: int) -> tuple[int, ...]:
+        """The filter numbers shown of a layer with `total` filters; numbers the layer lacks are left out."""
+        if self.numbers is not None:
+            return tuple(number for number in self.numbers if number < total)
+        if self.count is None or self.count >= total:
+            return tuple(range(total))
+        if self.count == 1:
+            return (0,)
+        return tuple(round(position * (total - 1) / (self.count - 1)) for position in range(self.count))
+
+    def describe(self, total: int) -> str:
+        """How the filters were chosen, for a caption."""
+        shown = len(self.of(total))
+        if shown == total:
+            return f"all {total} filters"
+        how = "by number" if self.numbers is not None else "evenly spaced from the first to the last"
+        return f"{shown} of {total} filters, chosen {how}"
+
+
+def from_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a TOML table: option names with `-` or `_`. Raises UsageError for an unknown name or a wrong type."""
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    aliases = {"import": "imports"}
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        name = aliases.get(key, key.replace("-", "_"))
+        if name not in fields:
+            raise UsageError(f"the settings file holds an unknown option `{key}`.")
+        default = fields[name].default
+        if isinstance(default, tuple) or name == "input_shape":
+            value = (value,) if isinstance(value, str) else tuple(value)
+        elif name in ("filters", "size", "memory"):
+            value = str(value)
+        if isinstance(default, bool) != isinstance(value, bool) or (
+            isinstance(default, int) and not isinstance(value, int)
+        ):
+            raise UsageError(f"the settings file gives `{key}` a value of the wrong type: {value!r}.")
+        result[name] = value
+    return result

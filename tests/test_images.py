@@ -1,0 +1,239 @@
+"""The user's images are found in order, counted honestly and resized as the interface defines."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from reportgen.errors import ImageError
+from reportgen.images import collect, fit, natural_crops
+
+BICUBIC = Image.Resampling.BICUBIC
+
+
+def noise(height: int, width: int, bands: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, bands), dtype=np.uint8)
+
+
+def write(path: Path, seed: int = 0, height: int = 6, width: int = 5) -> Path:
+    Image.fromarray(noise(height, width, 3, seed)).save(path)
+    return path
+
+
+def resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    bands = [
+        Image.fromarray(pixels[..., band].copy()).resize((width, height), BICUBIC) for band in range(pixels.shape[2])
+    ]
+    return np.stack([np.asarray(band) for band in bands], axis=-1)
+
+
+def test_files_and_folders_keep_the_order_of_the_user(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("b.png", "a.JPG", "c.webp"):
+        write(folder / name)
+    (folder / "notes.txt").write_text("not an image")
+    (folder / "._a.png").write_bytes(b"not an image either")
+    (folder / "deeper.png").mkdir()
+    first = write(tmp_path / "z.png")
+    found = collect([first, folder], 3, 8)
+    assert [image.record.name for image in found.images] == ["z.png", "a.JPG", "b.png", "c.webp"]
+    assert found.left_out == ()
+    assert found.notes == ()
+
+
+def test_records_state_size_and_hash_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "cat.png", height=7, width=4)
+    record = collect([path], 3, 8).images[0].record
+    assert (record.height, record.width, record.name, record.slug, record.shown) == (7, 4, "cat.png", "cat", True)
+    assert record.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png")
+    link = tmp_path / "b.png"
+    link.symlink_to(path)
+    found = collect([path, str(path), tmp_path, tmp_path / ".." / tmp_path.name / "a.png"], 3, 8)
+    assert [image.record.name for image in found.images] == ["a.png"]
+
+
+def test_images_of_one_name_in_two_folders_get_two_slugs(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    found = collect([write(tmp_path / "x" / "a.png"), write(tmp_path / "y" / "a.png", 1)], 3, 8)
+    assert [image.record.slug for image in found.images] == ["a", "a-2"]
+
+
+def test_the_first_images_are_shown_and_the_limits_are_stated(tmp_path: Path) -> None:
+    for index in range(10):
+        write(tmp_path / f"{index}.png", index)
+    found = collect([tmp_path], 3, 2, natural_limit=6)
+    assert [image.record.shown for image in found.images] == [True] * 2 + [False] * 4
+    assert found.notes == ("10 images given; the first 6 are used for natural maxima and the first 2 are shown.",)
+    assert collect([tmp_path], 3, 8).notes == (
+        "10 images given; all are used for natural maxima and the first 8 are shown.",
+    )
+    assert collect([tmp_path], 3, 10).notes == ()
+
+
+def test_a_bad_file_in_a_folder_is_left_out_and_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    (tmp_path / "c.png").symlink_to(tmp_path / "nowhere.png")
+    found = collect([tmp_path, tmp_path], 3, 8)
+    assert [image.record.name for image in found.images] == ["a.png"]
+    assert [item["name"] for item in found.left_out] == ["b.png", "c.png"]
+    assert all(item["reason"].startswith(item["name"]) for item in found.left_out)
+    assert str(tmp_path) not in str(found.left_out)
+
+
+def test_a_bad_file_in_a_folder_does_not_take_a_place(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no")
+    write(tmp_path / "b.png")
+    write(tmp_path / "c.png", 1)
+    found = collect([tmp_path], 3, 1, natural_limit=2)
+    assert [(image.record.name, image.record.shown) for image in found.images] == [("b.png", True), ("c.png", False)]
+
+
+@pytest.mark.parametrize("folder_first", [False, True])
+def test_a_bad_file_named_directly_is_an_error(tmp_path: Path, folder_first: bool) -> None:
+    write(tmp_path / "a.png")
+    bad = tmp_path / "b.png"
+    bad.write_bytes(b"no")
+    with pytest.raises(ImageError, match=r"^b\.png is no PNG"):
+        collect([tmp_path, bad] if folder_first else [bad], 3, 8)
+
+
+def test_a_bad_file_named_directly_is_an_error_beyond_the_limit_too(tmp_path: Path) -> None:
+    bad = tmp_path / "b.png"
+    bad.write_bytes(b"no")
+    with pytest.raises(ImageError, match=r"^b\.png"):
+        collect([write(tmp_path / "a.png"), bad], 3, 1, natural_limit=1)
+
+
+def test_a_folder_without_images_names_itself_and_the_suffixes(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=rf"^the folder {tmp_path.name} has no images; .*\.png, .*\.npy") as caught:
+        collect([tmp_path], 3, 8)
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nowhere.png", "a\x00b.png"])
+def test_a_missing_file_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ImageError):
+        collect([tmp_path / name], 3, 8)
+
+
+def test_names_that_are_not_unicode_can_be_written_as_json(tmp_path: Path) -> None:
+    path = tmp_path / b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    try:
+        write(path)
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    assert collect([path], 3, 8).images[0].record.name.encode() == b"caf?.png"
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [(5, 8), (9, 3), (12, 17), (30, 40)])
+def test_stretch_is_pillows_bicubic_band_by_band(bands: int, size: tuple[int, int]) -> None:
+    pixels = noise(12, 17, bands)
+    assert np.array_equal(fit(pixels, size, "stretch"), resized(pixels, *size))
+
+
+def test_rgb_is_resized_as_pillow_resizes_rgb() -> None:
+    pixels = noise(33, 21, 3)
+    whole = np.asarray(Image.fromarray(pixels).resize((16, 9), BICUBIC))
+    assert np.array_equal(fit(pixels, (9, 16), "stretch"), whole)
+
+
+def test_crop_keeps_the_centre_and_the_aspect_ratio() -> None:
+    pixels = noise(10, 30, 3)
+    assert np.array_equal(fit(pixels, (10, 10), "crop"), pixels[:, 10:20])
+    assert np.array_equal(fit(pixels, (5, 5), "crop"), resized(pixels, 5, 15)[:, 5:10])
+    tall = np.swapaxes(pixels, 0, 1)
+    assert np.array_equal(fit(tall, (10, 10), "crop"), tall[10:20])
+
+
+def test_pad_shows_everything_centred_on_black() -> None:
+    pixels = np.maximum(noise(10, 30, 3), 1)
+    padded = fit(pixels, (30, 30), "pad")
+    assert np.array_equal(padded[10:20], pixels)
+    assert not padded[:10].any()
+    assert not padded[20:].any()
+    assert np.array_equal(fit(pixels, (15, 15), "pad")[5:10], resized(pixels, 5, 15))
+
+
+@pytest.mark.parametrize("how", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5000), (5000, 1), (224, 224), (3, 7)])
+def test_fit_always_gives_the_size_asked_for(how: str, height: int, width: int) -> None:
+    assert fit(noise(height, width, 2), (32, 48), how).shape == (32, 48, 2)
+
+
+def test_fit_of_the_same_size_changes_nothing() -> None:
+    pixels = noise(8, 9, 3)
+    assert all(np.array_equal(fit(pixels, (8, 9), how), pixels) for how in ("crop", "pad", "stretch"))
+
+
+def test_an_unknown_way_to_fit_is_an_error() -> None:
+    with pytest.raises(ValueError, match="squeeze"):
+        fit(noise(2, 2, 1), (2, 2), "squeeze")
+
+
+def slow_crops(pixels: NDArray[np.uint8], height: int, width: int, grid: int) -> list[NDArray[np.uint8]]:
+    """The definition word by word, one pixel of every crop at a time."""
+    crops = [resized(pixels, height, width)]
+    rows, columns, bands = pixels.shape
+    scale = max(height / rows, width / columns)
+    if scale > 1:
+        rows, columns = max(height, round(rows * scale)), max(width, round(columns * scale))
+        pixels = resized(pixels, rows, columns)
+    for i in range(grid):
+        for j in range(grid):
+            top, left = (rows - height) * i // (grid - 1), (columns - width) * j // (grid - 1)
+            crop = np.zeros((height, width, bands), dtype=np.uint8)
+            for y in range(height):
+                for x in range(width):
+                    crop[y, x] = pixels[top + y, left + x]
+            crops.append(crop)
+    return crops
+
+
+@pytest.mark.parametrize("grid", [2, 5])
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((40, 31, 3), (8, 8)),  # larger than the size
+        ((8, 8, 1), (8, 8)),  # the very size
+        ((8, 29, 3), (8, 8)),  # room in x only
+        ((5, 9, 3), (12, 12)),  # enlarged
+        ((20, 6, 2), (10, 12)),  # too small in x only
+        ((3, 40, 1), (12, 7)),
+    ],
+)
+def test_natural_crops_are_those_of_the_definition(
+    shape: tuple[int, int, int], size: tuple[int, int], grid: int
+) -> None:
+    pixels = noise(*shape)
+    crops = natural_crops(pixels, size, grid)
+    expected = slow_crops(pixels, *size, grid)
+    assert crops.dtype == np.uint8
+    assert crops.shape == (1 + grid * grid, *size, shape[2])
+    assert [index for index, crop in enumerate(expected) if not np.array_equal(crop, crops[index])] == []
+
+
+@pytest.mark.parametrize("shape", [(1, 60, 1), (50, 3, 3)])
+def test_strips_too_long_to_enlarge_give_nearly_the_same_crops(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smooth = resized(noise(shape[0], max(shape[1] // 4, 1), shape[2]), shape[0], shape[1])
+    whole = natural_crops(smooth, (20, 24), 5)
+    monkeypatch.setattr("reportgen.images.ENLARGED_LIMIT", 100)
+    assert np.abs(natural_crops(smooth, (20, 24), 5).astype(int) - whole).max() <= 2
+
+
+def test_a_strip_of_a_million_pixels_does_not_need_gigabytes() -> None:
+    assert natural_crops(np.zeros((1, 10**6, 1), np.uint8), (64, 64), 2).shape == (5, 64, 64, 1)

@@ -1,0 +1,200 @@
+"""Feature-map mosaics show every channel on one scale, and the caption's numbers are true."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from reportgen.records import Figure
+from reportgen.render import palette
+from reportgen.render.feature_maps import draw
+
+NAN, INF = float("nan"), float("inf")
+RESERVED = {palette.GAP, palette.FLAT, palette.BROKEN, palette.BROKEN_LINE}
+
+
+def indices(figure: Figure, tile: int) -> NDArray[Any]:
+    """The palette indices of one tile, every cell once."""
+    with Image.open(io.BytesIO(figure.png)) as image:
+        assert image.size == (figure.tiles.width, figure.tiles.height)
+        picture = np.asarray(image)
+    x, y, width, height = figure.tiles.box(tile)
+    scale = figure.tiles.scale
+    return picture[y : y + height : scale, x : x + width : scale]
+
+
+def positive(height: int, width: int, channels: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).uniform(0.1, 3, (height, width, channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(7, 7, 1), (5, 9, 17), (1, 1, 40), (30, 2, 16), (1, 6, 33)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_every_channel_is_drawn_in_order_on_the_stated_scale(shape: tuple[int, int, int], dtype: type) -> None:
+    maps: NDArray[Any] = positive(*shape).astype(dtype)
+    figure = draw(maps, title="t")
+    assert figure.tiles.count == shape[2]
+    assert figure.legend is not None
+    low, high, name = figure.legend
+    assert (low, name) == (0, "viridis")
+    for channel in range(shape[2]):
+        share = np.minimum(maps[..., channel].astype(float) / high, 1)
+        drawn = indices(figure, channel).astype(float)
+        assert np.abs(drawn - palette.FIRST_VALUE - share * (palette.LEVELS - 1)).max() <= 0.51
+
+
+def test_few_values_are_scaled_to_the_largest() -> None:
+    maps = positive(3, 3, 8)
+    figure = draw(maps, title="t")
+    assert figure.legend == (0.0, float(maps.max()), "viridis")
+    assert f"linear from 0 to {maps.max():.3g}, the largest value." in figure.caption
+
+
+def test_values_beyond_the_percentile_are_counted_and_the_largest_is_named() -> None:
+    maps = np.zeros((20, 50, 4))
+    maps[..., :2] = np.arange(1, 2001).reshape(20, 50, 2)  # 2000 values other than 0; the 99.5th percentile is 1991
+    figure = draw(maps, title="t")
+    assert figure.legend == (0.0, 1991.0, "viridis")
+    assert "from 0 to 1990, the 99.5th percentile of the magnitudes other than 0; " in figure.caption
+    assert "0.45 % of the values lie above (up to 2000) and have the top colour." in figure.caption  # 9 of 2000 drawn
+    assert "2 maps are constant" in figure.caption
+    assert indices(figure, 1)[-1, -1] == 255
+
+
+def test_zeros_do_not_pull_the_scale_down() -> None:
+    maps = np.zeros((50, 50, 2), dtype=np.float16)
+    maps[3, 4], maps[5, 6] = 2, 1
+    assert draw(maps, title="t").legend == (0.0, 2.0, "viridis")
+
+
+def test_maps_of_both_signs_are_drawn_symmetric_about_zero() -> None:
+    maps = positive(4, 4, 3)
+    maps[0, 0, 1] = -9
+    maps[1, 1] = 0
+    figure = draw(maps, title="t", palette_name="magma")
+    assert figure.legend == (-9.0, 9.0, palette.DIVERGING)
+    assert "linear from -9 through 0 to 9, the largest magnitude." in figure.caption
+    assert indices(figure, 1)[0, 0] == palette.FIRST_VALUE
+    assert indices(figure, 2)[1, 1] == palette.MIDDLE_VALUE
+
+
+def test_both_ends_of_a_clipped_signed_scale_are_named() -> None:
+    maps = np.linspace(-1, 1, 3000).reshape(30, 50, 2)
+    maps[0, 0, 0], maps[0, 1, 0] = -50, 70
+    caption = draw(maps, title="t").caption
+    assert "lie outside (from -50 to 70) and have an end colour" in caption
+
+
+def test_magma_is_used_on_request() -> None:
+    figure = draw(positive(3, 3, 2), title="t", palette_name="magma")
+    assert figure.legend is not None
+    assert figure.legend[2] == "magma"
+    with Image.open(io.BytesIO(figure.png)) as image:
+        assert bytes(image.getpalette() or []) == palette.table("magma")
+
+
+def test_constant_maps_are_flat_grey_and_named_and_leave_the_scale_alone() -> None:
+    maps = positive(4, 5, 6)
+    maps[..., 2], maps[..., 4] = 0, 100
+    figure = draw(maps, title="t")
+    assert figure.flat == (2, 4)
+    assert (indices(figure, 2) == palette.FLAT).all()
+    assert figure.legend is not None
+    assert figure.legend[1] < 4
+    assert "2 maps are constant and drawn in plain grey: 2, 4 (from 0 to 100)." in figure.caption
+    assert "2, 4" in figure.alt
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_maps_that_are_not_finite_are_hatched_and_named(bad: float, dtype: type) -> None:
+    maps: NDArray[Any] = positive(8, 8, 3).astype(dtype)
+    maps[2, 3, 1] = bad
+    figure = draw(maps, title="t")
+    assert (figure.broken, figure.flat) == ((1,), ())
+    with Image.open(io.BytesIO(figure.png)) as image:
+        x, y, width, height = figure.tiles.box(1)
+        tile = np.asarray(image)[y : y + height, x : x + width]
+    assert set(np.unique(tile)) == {palette.BROKEN, palette.BROKEN_LINE}
+    assert "1 map is not finite and drawn hatched: 1." in figure.caption
+    assert figure.legend is not None
+    assert figure.legend[0] == 0
+    assert not RESERVED & set(np.unique(indices(figure, 0)))
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 5), (1, 1, 5)])
+def test_nothing_but_nan_is_a_figure_without_a_scale(shape: tuple[int, int, int]) -> None:
+    figure = draw(np.full(shape, NAN, dtype=np.float16), title="t")
+    assert figure.broken == (0, 1, 2, 3, 4)
+    assert figure.legend is None
+    assert "No map has values to draw on a scale. 5 maps are not finite" in figure.caption
+
+
+def test_a_dead_layer_is_all_flat() -> None:
+    figure = draw(np.zeros((4, 4, 20), dtype=np.float16), title="t")
+    assert figure.flat == tuple(range(20))
+    assert figure.legend is None
+    assert "20 maps are constant and drawn in plain grey: 0, 1, 2, 3, 4, 5, 6, 7 and 12 more (all 0)." in figure.caption
+
+
+def test_a_map_of_one_position_is_a_value_and_not_constant() -> None:
+    maps = np.array([[[0.0, 1.0, 0.5]]])
+    figure = draw(maps, title="t")
+    assert figure.flat == ()
+    assert [indices(figure, tile).item() for tile in range(3)] == [5, 255, 130]
+    dead = draw(np.zeros((1, 1, 3)), title="t")
+    assert (dead.flat, dead.legend) == ((), None)
+    assert "Every value drawn is 0" in dead.caption
+    assert indices(dead, 2).item() == palette.FIRST_VALUE
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        np.full((2, 2, 2), 65504, np.float16) * np.arange(2, dtype=np.float16),
+        np.array([[[3e38], [-3e38]]], np.float32),
+        np.array([[[1e308], [-1e308]]]),
+        np.array([[[5e-324], [0]]]),
+        np.array([[[6e-8], [0]]], np.float16),
+        np.array([[[1], [-4]]], np.int8),
+        np.array([[[True], [False]]]),
+    ],
+)
+def test_extreme_values_and_other_types_are_drawn_without_a_warning(maps: NDArray[Any]) -> None:
+    figure = draw(maps, title="t")
+    assert figure.broken == ()
+
+
+def test_two_thousand_channels_are_all_there() -> None:
+    figure = draw(positive(2, 2, 2048), title="t")
+    assert (figure.tiles.rows, figure.tiles.columns) == (128, 16)
+    assert "2048 feature maps of 2 x 2" in figure.alt
+
+
+def test_the_true_range_replaces_that_of_clipped_arrays() -> None:
+    maps = positive(30, 30, 2)
+    maps[0, 0, 0] = 65504
+    assert "(up to 123000)" in draw(maps, title="t", true_range=(0.0, 123456.0)).caption
+
+
+def test_what_is_not_three_dimensional_is_an_error() -> None:
+    for shape in ((3, 3), (3, 3, 0), (1, 3, 3, 3)):
+        with pytest.raises(ValueError, match="three axes"):
+            draw(np.zeros(shape), title="t")
+
+
+def test_the_alt_text_begins_with_the_title() -> None:
+    assert draw(positive(3, 4, 5), title="conv1 on cat").alt.startswith(
+        "conv1 on cat: mosaic of 5 feature maps of 3 x 4."
+    )
+
+
+def test_the_input_is_left_as_it_was() -> None:
+    maps = positive(4, 4, 3)
+    before = maps.copy()
+    draw(maps, title="t")
+    assert np.array_equal(maps, before)

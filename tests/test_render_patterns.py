@@ -1,0 +1,93 @@
+"""The pattern grid shows the very pixels that were measured, and never noise in place of a dead filter."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from reportgen.records import Figure
+from reportgen.render import palette
+from reportgen.render.patterns import PICTURE_WIDTH, draw
+
+FLAT, BROKEN, LINE = (palette.GREYS[index] for index in (palette.FLAT, palette.BROKEN, palette.BROKEN_LINE))
+
+
+def noise(count: int, height: int, width: int, bands: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, bands), dtype=np.uint8)
+
+
+def tile(figure: Figure, index: int) -> NDArray[Any]:
+    with Image.open(io.BytesIO(figure.png)) as image:
+        assert image.size == (figure.tiles.width, figure.tiles.height)
+        picture = np.asarray(image)
+    x, y, width, height = figure.tiles.box(index)
+    return picture[y : y + height, x : x + width]
+
+
+@pytest.mark.parametrize(("count", "height", "width"), [(1, 128, 128), (9, 100, 140), (17, 32, 32), (3, 7, 90)])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_patterns_are_shown_pixel_for_pixel(count: int, height: int, width: int, bands: int) -> None:
+    images = noise(count, height, width, bands)
+    figure = draw(images, np.arange(count))
+    scale = figure.tiles.scale
+    for index in range(count):
+        expected = images[index] if bands == 3 else images[index, ..., 0]
+        enlarged = np.repeat(np.repeat(expected, scale, axis=0), scale, axis=1)
+        assert np.array_equal(tile(figure, index), enlarged)
+    assert figure.legend is None
+
+
+@pytest.mark.parametrize(
+    ("side", "columns"), [(32, 8), (64, 8), (96, 8), (128, 8), (224, 5), (299, 3), (700, 1), (1300, 1)]
+)
+def test_rows_fit_a_page(side: int, columns: int) -> None:
+    figure = draw(np.zeros((9, side, side, 1), np.uint8), range(9))
+    assert figure.tiles.columns == columns
+    assert figure.tiles.width <= max(PICTURE_WIDTH, side + 2 * figure.tiles.gap)
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_dead_and_broken_patterns_are_never_shown_as_noise(bands: int) -> None:
+    images = noise(6, 128, 128, bands)
+    figure = draw(images, [3, 7, 11, 20, 21, 40], dead={1, 2, 4}, broken={4, 5})
+    assert (figure.flat, figure.broken) == ((1, 2), (4, 5))
+    assert all(set(np.unique(tile(figure, index))) == {FLAT} for index in (1, 2))
+    assert all(set(np.unique(tile(figure, index))) == {BROKEN, LINE} for index in (4, 5))
+    assert np.array_equal(tile(figure, 0).reshape(128, 128, bands), images[0])
+    for text in (figure.caption, figure.alt):
+        assert "Dead, plain grey: 2 filters (7, 11)." in text
+        assert "Not finite, hatched: 2 filters (21, 40)." in text
+
+
+@pytest.mark.parametrize("bands", [2, 4, 5])
+def test_of_other_bands_the_first_is_shown_and_the_caption_says_so(bands: int) -> None:
+    images = noise(2, 128, 128, bands)
+    figure = draw(images, [0, 1])
+    assert np.array_equal(tile(figure, 1), images[1, ..., 0])
+    assert f"Only the first of {bands} bands is drawn, as grey." in figure.caption
+
+
+def test_the_caption_states_what_is_shown_of_what() -> None:
+    caption = draw(noise(5, 32, 48, 3), [0, 1, 2, 9, 30], filters_total=64).caption
+    assert "5 patterns of 32 x 48 pixels, each pixel drawn as 2 x 2, 5 a row" in caption
+    assert "5 of 64 filters: 0-2, 9, 30." in caption
+    many = draw(np.zeros((20, 4, 4, 1), np.uint8), range(0, 40, 2)).caption
+    assert "Filters: 0, 2, 4, 6, 8, 10, 12, 14 and 12 more." in many
+
+
+def test_the_alt_text_begins_with_the_title() -> None:
+    assert draw(noise(2, 8, 9, 1), [4, 5], title="conv1").alt.startswith("conv1: 2 patterns of 8 x 9 pixels.")
+
+
+def test_what_does_not_go_together_is_an_error() -> None:
+    with pytest.raises(ValueError, match="do not go with 3 filter numbers"):
+        draw(noise(2, 4, 4, 1), [1, 2, 3])
+    with pytest.raises(ValueError, match="beyond the 2 patterns"):
+        draw(noise(2, 4, 4, 1), [1, 2], dead={2})
+    with pytest.raises(ValueError, match="patterns of shape"):
+        draw(np.zeros((0, 4, 4, 1), np.uint8), [])
