@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from reportgen.records import Plan
 
 PLAN_FORMAT = "reportgen-plan/1"
 FACTS = "facts.json"
+# What reading an archive with wrong bytes in it can end in: no two places in a ZIP fail alike.
+DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, struct.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError)
 
 
 def json_bytes(data: Any) -> bytes:
@@ -36,8 +40,8 @@ class Store:
         """Whether the task is finished and readable; a damaged file counts as missing."""
         try:
             with zipfile.ZipFile(self._path(key)) as archive:
-                return FACTS in archive.namelist()
-        except (OSError, zipfile.BadZipFile):
+                return FACTS in archive.namelist() and archive.testzip() is None
+        except DAMAGE:
             return False
 
     def save(self, key: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
@@ -50,7 +54,7 @@ class Store:
         try:
             arrays, members = unpack(self._path(key))
             return arrays, json.loads(members[FACTS])
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        except DAMAGE as error:
             raise StoreError(f"stored task {key} cannot be read: {error}") from error
 
     def _failure_path(self, key: str) -> Path:
@@ -63,7 +67,7 @@ class Store:
     def failure(self, key: str) -> str | None:
         """Why the task failed last, None where it did not."""
         try:
-            return self._failure_path(key).read_text(encoding="utf-8")
+            return self._failure_path(key).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
 
@@ -81,5 +85,5 @@ class Store:
             return Plan.from_json(data)
         except FileNotFoundError as error:
             raise StoreError("there is no stored report in this folder; run `reportgen build` first.") from error
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise StoreError(f"the stored plan cannot be read ({error}); run `reportgen build` again.") from error

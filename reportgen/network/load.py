@@ -207,7 +207,8 @@ def file_sha256(path: Path) -> str:
 def weights_sha256(model: Any) -> str:
     """SHA-256 of the model's architecture and weights: the same for the same model saved twice, whatever its file's bytes.
 
-    Variables enter by position, shape, dtype and bytes: names of subclassed models' variables change with every load.
+    Weights enter by position, shape, dtype and bytes: names of subclassed models' variables change with every load. Random generators'
+    states are not weights: they change with every load, too.
     """
     digest = hashlib.sha256()
     try:
@@ -216,7 +217,7 @@ def weights_sha256(model: Any) -> str:
     except Exception:  # a subclassed model need not describe itself; its weights still tell it apart
         text = type(model).__name__
     digest.update(text.encode())
-    for variable in model.variables:
+    for variable in model.weights:
         value = keras.ops.convert_to_numpy(variable)
         digest.update(f"{value.shape}{value.dtype}".encode())
         digest.update(value.tobytes())

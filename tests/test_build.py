@@ -1,0 +1,321 @@
+"""The command line from model file to report: what is written, what is computed again, what bad input gets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from reportgen.cli import main
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "sample_models"
+QUICK = ["--filters", "3", "--steps", "2", "--layers", "conv[12]"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def build(output: Path, *arguments: object, model: Path = SAMPLES / "galaxies.keras") -> Result:
+    return run("build", model, "-o", output, *QUICK, *arguments)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file but run.json, by relative path."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "run.json"
+    }
+
+
+def stored(folder: Path) -> dict[str, int]:
+    """When each stored task was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / ".store").rglob("*.npz")}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "report"
+    result = build(folder, "-i", SAMPLES / "galaxies", "--classes", SAMPLES / "galaxies_classes.txt")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{folder / 'index.html'}\n"
+    return folder
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)).save(path)
+    return path
+
+
+def test_a_build_writes_every_file_that_the_contract_names(report: Path) -> None:
+    names = set(contents(report))
+    for slug in ("conv1", "conv2"):
+        assert f"layers/{slug}.html" in names
+        assert {f"data/{slug}/{kind}.npz" for kind in ("weights", "patterns", "feature_maps")} <= names
+        assert {f"figures/{slug}/{kind}.png" for kind in ("weights", "patterns")} <= names
+        assert {f"figures/{slug}/feature_maps/spiral.png", f"figures/{slug}/feature_maps/spiral.pre.png"} <= names
+    assert {"index.html", "report.json"} <= names
+    assert (report / "run.json").is_file()
+
+
+def test_report_json_fits_its_schema_and_states_the_run(report: Path) -> None:
+    facts = json.loads((report / "report.json").read_bytes())
+    jsonschema.validate(facts, json.loads((ROOT / "docs" / "report.schema.json").read_bytes()))
+    rendered = [layer for layer in facts["layers"] if layer["status"] == "rendered"]
+    assert [layer["path"] for layer in rendered] == ["conv1", "conv2"]
+    assert [layer["path"] for layer in facts["layers"] if layer["status"] == "skipped"] == ["conv3", "conv4", "conv5"]
+    assert facts["model"]["sha256"] == hashlib.sha256((SAMPLES / "galaxies.keras").read_bytes()).hexdigest()
+    assert rendered[0]["filters_shown"] == [0, 8, 15]
+    assert rendered[0]["patterns"]["natural_crops"] == 5 * 26
+    spiral = next(image for image in facts["images"] if image["name"] == "spiral.png")
+    assert spiral["predictions"][0]["label"] == "spiral"
+
+
+def test_the_arrays_are_the_pixels_that_were_measured(report: Path) -> None:
+    facts = json.loads((report / "report.json").read_bytes())
+    layer = facts["layers"][1]
+    with np.load(report / "data" / "conv2" / "patterns.npz") as arrays:
+        assert arrays["images"].dtype == np.uint8
+        assert arrays["images"].shape == (3, 64, 64, 1)
+        assert arrays["indices"].tolist() == layer["filters_shown"]
+        images = arrays["images"]
+    import keras
+
+    model = keras.saving.load_model(SAMPLES / "galaxies.keras", compile=False)
+    reader = keras.Model(model.inputs[0], model.get_layer("conv2").output)
+    maps = np.asarray(reader(images.astype(np.float32)))
+    for row, entry in enumerate(layer["patterns"]["filters"]):
+        if entry["verdict"] != "dead":
+            assert entry["activation"] == pytest.approx(maps[row, 2:-2, 2:-2, entry["index"]].mean(), rel=1e-4)
+
+
+def test_the_same_command_again_computes_nothing_and_changes_no_byte(report: Path) -> None:
+    before, tasks = contents(report), stored(report)
+    assert build(report, "-i", SAMPLES / "galaxies", "--classes", SAMPLES / "galaxies_classes.txt").exit_code == 0
+    assert stored(report) == tasks
+    assert contents(report) == before
+
+
+def test_two_builds_in_two_folders_have_the_same_bytes(report: Path, tmp_path: Path) -> None:
+    """In a process of its own, so that nothing is shared but the inputs."""
+    other = tmp_path / "elsewhere"
+    command = [sys.executable, "-m", "reportgen", "build", str(SAMPLES / "galaxies.keras"), "-o", str(other), *QUICK]
+    command += ["-i", str(SAMPLES / "galaxies"), "--classes", str(SAMPLES / "galaxies_classes.txt")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=_environment())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{other / 'index.html'}\n"
+    assert "tensorflow" not in done.stderr.lower()
+    assert contents(other) == contents(report)
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
+
+
+def test_no_file_holds_a_path_of_this_machine(report: Path) -> None:
+    for path in report.rglob("*"):
+        if path.is_file() and path.suffix in (".html", ".json", ".css"):
+            text = path.read_text(encoding="utf-8")
+            assert str(ROOT) not in text, path
+            assert str(report.parent) not in text, path
+
+
+def test_only_what_is_missing_is_computed_again(tmp_path: Path, picture: Path) -> None:
+    folder = tmp_path / "report"
+    assert build(folder, "-i", picture).exit_code == 0
+    before, tasks = contents(folder), stored(folder)
+    lost = sorted((folder / ".store").rglob("*.npz"))[2]
+    lost.write_bytes(lost.read_bytes()[:100])
+    assert build(folder, "-i", picture).exit_code == 0
+    again = stored(folder)
+    assert {name for name in again if again[name] != tasks[name]} == {lost.name}
+    assert contents(folder) == before
+
+
+def test_another_image_leaves_the_patterns_as_they_are(tmp_path: Path, picture: Path) -> None:
+    folder = tmp_path / "report"
+    assert build(folder, "-i", picture).exit_code == 0
+    tasks = stored(folder)
+    assert build(folder, "-i", picture, "-i", SAMPLES / "galaxies" / "spiral.png").exit_code == 0
+    again = stored(folder)
+    assert all(again[name] == tasks[name] for name in tasks)
+    assert len(again) - len(tasks) == 1 + 2 + 2  # the picture, its maps in two layers, two layers' natural maxima
+
+
+def test_an_interrupted_build_goes_on_where_it_was(tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reportgen.compute.patterns.ascent import Ascent
+
+    folder = tmp_path / "report"
+    seek, calls = Ascent.seek, []
+
+    def interrupted(self, *arguments):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return seek(self, *arguments)
+
+    left: list[int] = []
+    monkeypatch.setattr(Ascent, "seek", interrupted)
+    monkeypatch.setattr("os._exit", left.append)
+    assert build(folder, "-i", picture).exit_code == 130
+    assert left == [130]
+    assert not (folder / "index.html").exists()
+    kept = stored(folder)
+    assert kept
+
+    partial = run("assemble", folder)
+    assert partial.exit_code == 3
+    assert "conv2" in partial.stderr
+
+    monkeypatch.setattr(Ascent, "seek", seek)
+    assert build(folder, "-i", picture).exit_code == 0
+    assert {name: time for name, time in stored(folder).items() if name in kept} == kept
+
+
+def test_assemble_makes_the_same_pages_without_tensorflow(report: Path) -> None:
+    before = contents(report)
+    for name in ("index.html", "report.json"):
+        (report / name).unlink()
+    code = "import sys; from reportgen.cli import main; main(['assemble', sys.argv[1]], standalone_mode=False)"
+    check = f"try:\n    {code}\nexcept SystemExit:\n    pass\nassert 'tensorflow' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", f"import sys\n{check}", str(report)], capture_output=True, text=True, env=_environment())
+    assert done.returncode == 0, done.stderr
+    assert contents(report) == before
+
+
+def test_a_failing_task_is_named_and_the_rest_is_there(tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reportgen.compute.patterns.ascent import Ascent
+
+    def fail(self, *arguments):
+        raise RuntimeError("the machine is tired")
+
+    monkeypatch.setattr(Ascent, "seek", fail)
+    folder = tmp_path / "report"
+    result = build(folder, "-i", picture)
+    assert result.exit_code == 3
+    assert "the machine is tired" in result.stderr
+    facts = json.loads((folder / "report.json").read_bytes())
+    assert facts["layers"][0]["status"] == "failed"
+    assert "the machine is tired" in facts["layers"][0]["reason"]
+    assert facts["layers"][0]["feature_maps"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--layers", "nothing*"], ["nothing*", "conv1"]),
+        (["--filters", "900-910"], ["900", "24"]),
+        (["--size", "100"], ["100", "64"]),
+        (["--preprocess", "caffe"], ["caffe", "3 bands", "1"]),
+        (["--preprocess", "no.such.module:f"], ["no.such.module"]),
+        (["-i", "missing.png"], ["missing.png"]),
+        (["--filters", "5-3"], ["5-3"]),
+        (["--memory", "much"], ["much"]),
+        (["--classes", "missing.txt"], ["missing.txt"]),
+        (["--input-range", "9,1"], ["9,1"]),
+        (["--steps", "0"], ["--steps"]),
+    ],
+)
+def test_bad_usage_gets_one_sentence_exit_2_and_writes_nothing(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    result = build(tmp_path / "report", *arguments)
+    assert result.exit_code == 2
+    last = result.stderr.strip().splitlines()[-1]
+    for word in words:
+        assert word in last
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_run_that_fails_at_once_leaves_the_earlier_report_whole(report: Path, tmp_path: Path) -> None:
+    before = contents(report)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((SAMPLES / "galaxies" / "spiral.png").read_bytes()[:200])
+    assert build(report, "-i", broken).exit_code == 2
+    assert build(report, model=tmp_path / "missing.keras").exit_code == 2
+    assert contents(report) == before
+
+
+def test_a_bad_image_in_a_folder_is_left_out_and_named(tmp_path: Path, picture: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no picture")
+    picture.rename(folder / "good.png")
+    result = build(tmp_path / "report", "-i", folder)
+    assert result.exit_code == 3
+    assert "broken.png" in result.stderr
+    facts = json.loads((tmp_path / "report" / "report.json").read_bytes())
+    assert [image["name"] for image in facts["images"]] == ["good.png"]
+
+
+def test_a_folder_that_is_not_ours_is_refused_without_force(tmp_path: Path) -> None:
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.tex").write_text("words")
+    result = build(folder)
+    assert result.exit_code == 2
+    assert "--force" in result.stderr
+    assert build(folder, "--force").exit_code == 0
+    assert (folder / "chapter.tex").read_text() == "words"
+
+
+def test_an_output_that_cannot_be_a_folder_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    for output in (file, file / "below"):
+        result = build(output)
+        assert result.exit_code == 2
+        assert "--output" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_model_without_convolutions_is_one_sentence(tmp_path: Path) -> None:
+    import keras
+
+    path = tmp_path / "dense.keras"
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]).save(path)
+    result = run("build", path, "-o", tmp_path / "report")
+    assert result.exit_code == 2
+    assert "no convolution layer" in result.stderr
+
+
+def test_quiet_says_nothing_but_the_path(tmp_path: Path) -> None:
+    result = build(tmp_path / "report", "-q")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+
+
+def test_settings_may_stand_in_a_file_and_flags_win(tmp_path: Path) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text('filters = 2\nseed = 5\ntitle = "From the file"\n')
+    arguments = ["--layers", "conv1", "--steps", "1", "-c", config, "--seed", "6"]
+    assert run("build", SAMPLES / "galaxies.keras", "-o", tmp_path / "report", *arguments).exit_code == 0
+    settings = json.loads((tmp_path / "report" / "report.json").read_bytes())["settings"]
+    assert (settings["filters"], settings["seed"], settings["title"]) == ("2", 6, "From the file")
+
+
+def test_layers_lists_what_a_report_would_cover() -> None:
+    table = run("layers", SAMPLES / "photos.keras")
+    assert table.exit_code == 0
+    assert "backbone/stem_conv" in table.stdout
+    records = json.loads(run("layers", SAMPLES / "photos.keras", "--json").stdout)
+    assert [record["path"] for record in records][:2] == ["backbone/stem_conv", "backbone/block1_conv1"]
+    assert records[0]["receptive_field"] == [7, 7]
+
+
+def test_help_of_every_command_answers() -> None:
+    for command in ([], ["build"], ["layers"], ["assemble"]):
+        assert run(*command, "--help").exit_code == 0
