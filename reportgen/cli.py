@@ -22,7 +22,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 MODEL_HELP = "MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable."
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]
     """Comma-separated numbers, `any` or `none` for an axis that may have any length."""
 
     def __init__(self, name: str, count: int, whole: bool) -> None:
@@ -53,14 +53,20 @@ class Numbers(click.ParamType):
 
 MODEL_OPTIONS = (
     click.option("--weights", metavar="FILE", help="Weights loaded over the model (.weights.h5, .h5, .keras)."),
-    click.option("--import", "imports", multiple=True, metavar="MODULE", help="Import this first, for custom layers. Repeatable."),
+    click.option(
+        "--import", "imports", multiple=True, metavar="MODULE", help="Import this first, for custom layers. Repeatable."
+    ),
     click.option("--allow-unsafe", is_flag=True, default=None, help="Let Python code inside the model file run."),
     click.option("--input-shape", type=Numbers("H,W,C", 3, True), help="For a model that does not state its input."),
     click.option("--layers", multiple=True, metavar="GLOB", help="Only layers whose path matches. Repeatable. [all]"),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Not these layers. Repeatable."),
     click.option("--filters", metavar="all|N|LIST", help="How many filters, or which (0-15,40). [32]"),
-    click.option("--preprocess", metavar="NAME", help="auto, none, unit, tf, torch, caffe or package.module:callable. [auto]"),
-    click.option("--image-size", type=int, metavar="PIXELS", help="Side of the images where the input is dynamic. [224]"),
+    click.option(
+        "--preprocess", metavar="NAME", help="auto, none, unit, tf, torch, caffe or package.module:callable. [auto]"
+    ),
+    click.option(
+        "--image-size", type=int, metavar="PIXELS", help="Side of the images where the input is dynamic. [224]"
+    ),
     click.option("--size", metavar="auto|PIXELS", help="Side of the patterns where the input is dynamic. [auto]"),
     click.option("-c", "--config", metavar="FILE", help="Settings in TOML; also [tool.reportgen] of ./pyproject.toml."),
     click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
@@ -70,7 +76,9 @@ BUILD_OPTIONS = (
     click.option("--max-images", type=int, metavar="N", help="Feature maps for the first N images. [8]"),
     click.option("-o", "--output", metavar="DIR", help="Folder of the report. [reports/<model name>]"),
     click.option("-f", "--force", is_flag=True, help="Write into a folder that is not ours."),
-    click.option("--input-range", type=Numbers("LO,HI", 2, False), help="What black and white mean to the model. [0,255]"),
+    click.option(
+        "--input-range", type=Numbers("LO,HI", 2, False), help="What black and white mean to the model. [0,255]"
+    ),
     click.option("--fit", type=click.Choice(FITS), help="How images are brought to the input's shape. [crop]"),
     click.option("--classes", metavar="FILE", help="Class names, one a line or a JSON list."),
     click.option("--quality", type=click.Choice(QUALITIES), help="Effort per pattern. [standard]"),
@@ -98,7 +106,7 @@ def options(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
 @click.group(context_settings=CONTEXT)
 @click.version_option(__version__, "--version", prog_name="reportgen")
 def main() -> None:
-    """Static reports of what a Keras convolutional network's filters look for.
+    r"""Static reports of what a Keras convolutional network's filters look for.
 
     \b
     reportgen build my_model.keras -i photos/ -o report
@@ -108,7 +116,9 @@ def main() -> None:
 @main.command(epilog=MODEL_HELP)
 @click.argument("model")
 @options(BUILD_OPTIONS, MODEL_OPTIONS)
-def build(model: str, output: str | None, force: bool, quiet: bool, progress: bool | None, verbose: bool, **given: Any) -> None:
+def build(
+    model: str, output: str | None, force: bool, quiet: bool, progress: bool | None, verbose: bool, **given: Any
+) -> None:
     """Load MODEL, compute, and write a report."""
 
     def work() -> int:
@@ -118,7 +128,12 @@ def build(model: str, output: str | None, force: bool, quiet: bool, progress: bo
         bar = Progress(False if quiet else progress)
         settings = _settings(given)
         built = build_report(
-            model, settings, None if output is None else Path(output), force=force, progress=bar, say=_silent if quiet else _say
+            model,
+            settings,
+            None if output is None else Path(output),
+            force=force,
+            progress=bar,
+            say=_silent if quiet else _say,
         )
         return _finish(built.index, built.problems)
 
@@ -219,12 +234,13 @@ def _run(work: Callable[[], int], verbose: bool) -> None:
     except Exception as error:
         if verbose:
             traceback.print_exc()
-        click.echo(f"reportgen: unexpected failure, please report it: {type(error).__name__}: {error} (-v shows where)", err=True)
+        click.echo(
+            f"reportgen: unexpected failure, please report it: {type(error).__name__}: {error} (-v shows where)",
+            err=True,
+        )
         code = EXIT_UNEXPECTED
     sys.stdout.flush()
     sys.stderr.flush()
     if code == EXIT_INTERRUPTED:
         os._exit(code)  # TensorFlow's threads would keep the process for seconds
     sys.exit(code)
-
-

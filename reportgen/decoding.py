@@ -79,14 +79,13 @@ def _read_array(path: Path, bands: int) -> NDArray[np.uint8]:
     _check_size(path, array.shape[1], array.shape[0])
     if array.ndim == 3 and array.shape[2] != bands:
         raise _mismatch(path, array.shape[2], bands)
-    pixels = np.array(array) if array.dtype.itemsize == 1 else _eight_bit(np.asarray(array))
+    pixels = np.array(array) if array.dtype.itemsize == 1 else _eight_bit(array)
     return pixels if pixels.ndim == 3 else _grey_to_bands(path, pixels, bands)
 
 
 def _read_picture(path: Path, bands: int) -> NDArray[np.uint8]:
     with _quiet_pillow(), path.open("rb") as file, Image.open(file, formats=FORMATS) as opened:
         _check_size(path, opened.width, opened.height)
-        opened.load()  # before orientation is asked for: PNG keeps it behind the pixels
         image = _grey_or_rgb(path, ImageOps.exif_transpose(opened))
     if image.mode == "L":
         return _grey_to_bands(path, np.array(image), bands)

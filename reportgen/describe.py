@@ -65,7 +65,8 @@ def _output_shape(network: Network, site: Site) -> tuple[int | None, ...] | None
     if site.output_shape is None:
         return None
     height, width = (
-        None if own is None else length for own, length in zip(network.contract.shape[:2], site.output_shape[:2], strict=True)
+        None if own is None else length
+        for own, length in zip(network.contract.shape[:2], site.output_shape[:2], strict=True)
     )
     return height, width, site.output_shape[2]
 

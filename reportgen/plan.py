@@ -47,7 +47,9 @@ def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[st
         return ()
     most = max(layer.filters_total for layer in rendered)
     if numbers[0] >= most:
-        raise UsageError(f"--filters {settings.filters}: no layer has a filter {numbers[0]}; the widest has {most} (0 to {most - 1}).")
+        raise UsageError(
+            f"--filters {settings.filters}: no layer has a filter {numbers[0]}; the widest has {most} (0 to {most - 1})."
+        )
     lacking = [layer for layer in rendered if numbers[-1] >= layer.filters_total]
     return tuple(
         f"{layer.path} has {layer.filters_total} filters: of --filters {settings.filters}, "
@@ -67,7 +69,9 @@ def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None,
         own = contract.shape[axis]
         if own is not None:
             if wanted is not None and wanted != own:
-                raise UsageError(f"--size {wanted}: this model's input is fixed at {own} pixels, and so are its patterns; leave --size out.")
+                raise UsageError(
+                    f"--size {wanted}: this model's input is fixed at {own} pixels, and so are its patterns; leave --size out."
+                )
             sides.append(own)
         elif wanted is not None:
             sides.append(wanted)
@@ -114,18 +118,38 @@ def plan_tasks(
         facts = {**identity, **shaped, "image": image.sha256, "classes": None if classes is None else list(classes)}
         tasks.append(Task("image", task_key("image", facts), "", image.slug, (), whole))
     for layer in rendered:
-        tasks.append(Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10))
+        tasks.append(
+            Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)
+        )
     for image in shown:
         for layer in rendered:
             facts = {**identity, **shaped, "layer": layer.path, "image": image.sha256}
-            tasks.append(Task("feature_maps", task_key("feature_maps", facts), layer.slug, image.slug, (), 2 * whole / len(rendered)))
+            tasks.append(
+                Task(
+                    "feature_maps",
+                    task_key("feature_maps", facts),
+                    layer.slug,
+                    image.slug,
+                    (),
+                    2 * whole / len(rendered),
+                )
+            )
     for layer in rendered:
         assert layer.pattern_size is not None
         forward = layer.macs * layer.pattern_size[0] * layer.pattern_size[1] / pixels
         common = {**identity, **fed, "layer": layer.path, "size": list(layer.pattern_size)}
         if images:
             facts = {**common, "images": [image.sha256 for image in images]}
-            tasks.append(Task("natural", task_key("natural", facts), layer.slug, "", (), natural_crop_count(len(images)) * forward / len(rendered)))
+            tasks.append(
+                Task(
+                    "natural",
+                    task_key("natural", facts),
+                    layer.slug,
+                    "",
+                    (),
+                    natural_crop_count(len(images)) * forward / len(rendered),
+                )
+            )
     for layer in rendered:
         assert layer.pattern_size is not None
         forward = layer.macs * layer.pattern_size[0] * layer.pattern_size[1] / pixels

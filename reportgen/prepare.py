@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 
 import reportgen
 from reportgen import images, plan
 from reportgen.compute.job import compute
 from reportgen.compute.patterns import recipe as recipes
-from reportgen.errors import ModelError, UsageError
 from reportgen.describe import describe
+from reportgen.errors import ModelError, UsageError
 from reportgen.network.load import import_callable, load
 from reportgen.network.network import Network
+from reportgen.network.precision import has_bfloat16
 from reportgen.network.quiet import keras, tf
 from reportgen.records import LayerRecord, ModelRecord, Plan
 from reportgen.run import Run
@@ -36,11 +38,10 @@ class Job:
     images: tuple[images.UserImage, ...]
     recipe: recipes.Recipe
     batches: dict[str, int]
-    seed: int
 
     def compute(self, run: Run) -> None:
         """Do every task of the plan that is not stored yet."""
-        compute(self.network, self.images, self.recipe, self.batches, self.seed, run)
+        compute(self.network, self.images, self.recipe, self.batches, run)
 
 
 def walk(specification: str, settings: Settings) -> tuple[Network, tuple[LayerRecord, ...]]:
@@ -64,7 +65,9 @@ def prepare(specification: str, settings: Settings) -> Job:
     collection = images.collect(settings.images, network.contract.bands, settings.max_images)
     notes.extend(collection.notes)
     if not collection.images:
-        notes.append("No images were given: there are no feature maps, and patterns are compared with their own start only.")
+        notes.append(
+            "No images were given: there are no feature maps, and patterns are compared with their own start only."
+        )
     recipe = recipes.choose(settings.quality, settings.steps)
     batches = _batches(network, rendered, settings)
     image_records = tuple(image.record for image in collection.images)
@@ -79,7 +82,7 @@ def prepare(specification: str, settings: Settings) -> Job:
         image_records,
         network.contract,
         identity,
-        recipe.describe(),
+        {**recipe.describe(), "precision": settings.precision, "bfloat16": has_bfloat16()},
         settings.seed,
         batches,
         classes,
@@ -96,7 +99,7 @@ def prepare(specification: str, settings: Settings) -> Job:
         tasks=tasks,
         notes=tuple(notes),
     )
-    return Job(made, network, collection.images, recipe, batches, settings.seed)
+    return Job(made, network, collection.images, recipe, batches)
 
 
 def _batches(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, int]:
@@ -132,6 +135,7 @@ def _environment() -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
+        "pillow": PIL.__version__,
         "reportgen": reportgen.__version__,
         "device": ", ".join(names) if names else f"CPU ({platform.machine()})",
     }
@@ -145,7 +149,9 @@ def _classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--classes {path.name} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}.") from error
+        raise UsageError(
+            f"--classes {path.name} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}."
+        ) from error
     if text.lstrip().startswith("["):
         try:
             names = json.loads(text)

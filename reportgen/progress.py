@@ -19,7 +19,9 @@ class Progress:
 
     def start(self, total: float) -> None:
         """Begin a bar of `total` cost."""
-        self._bar = tqdm(total=max(total, 1.0), disable=self._disabled, bar_format=BAR_FORMAT, leave=False, file=sys.stderr)
+        self._bar = tqdm(
+            total=max(total, 1.0), disable=self._disabled, bar_format=BAR_FORMAT, leave=False, file=sys.stderr
+        )
 
     def doing(self, what: str) -> None:
         """Say what is being done."""

@@ -44,7 +44,9 @@ class Run:
         self.progress.start(sum(task.cost for task in self.plan.tasks if task.key in self.missing))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.progress.close()
         self._write()
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from reportgen.errors import UsageError
@@ -56,8 +57,10 @@ class Settings:
                 f"--preprocess {self.preprocess} is none of {', '.join(PREPROCESSES)} and not of the form package.module:callable."
             )
         low, high = self.input_range
-        if not low < high:
-            raise UsageError(f"--input-range {low:g},{high:g}: the first number must be below the second.")
+        if not -inf < low < high < inf:
+            raise UsageError(f"--input-range {low:g},{high:g}: two numbers are needed, the first below the second.")
+        if self.input_shape is not None and any(length is not None and length < 1 for length in self.input_shape):
+            raise UsageError("--input-shape: every length must be at least 1.")
         _at_least("--max-images", self.max_images, 1)
         _at_least("--image-size", self.image_size, 1)
         _at_least("--seed", self.seed, 0)
@@ -137,7 +140,9 @@ class FilterChoice:
         for part in text.split(","):
             found = re.fullmatch(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", part)
             if found is None:
-                raise UsageError(f"--filters {text} is neither `all`, a count, nor a list such as 0-15,40 (one filter: 17-17).")
+                raise UsageError(
+                    f"--filters {text} is neither `all`, a count, nor a list such as 0-15,40 (one filter: 17-17)."
+                )
             first = int(found[1])
             last = first if found[2] is None else int(found[2])
             if last < first:
@@ -164,23 +169,58 @@ class FilterChoice:
         return f"{shown} of {total} filters, chosen {how}"
 
 
+TEXTS = frozenset({"preprocess", "fit", "classes", "quality", "precision", "title", "weights"})
+TEXTS_OR_NUMBERS = frozenset({"filters", "size", "memory"})
+LISTS = frozenset({"images", "layers", "exclude", "imports"})
+SHAPE_AXES = 3  # height, width, bands
+ANY_LENGTH = "any"  # TOML has no null: so an axis of any length is written in `input-shape`
+
+
 def from_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a TOML table: option names with `-` or `_`. Raises UsageError for an unknown name or a wrong type."""
-    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    names = {field.name for field in dataclasses.fields(Settings)}
     aliases = {"import": "imports"}
     result: dict[str, Any] = {}
     for key, value in values.items():
         name = aliases.get(key, key.replace("-", "_"))
-        if name not in fields:
+        if name not in names:
             raise UsageError(f"the settings file holds an unknown option `{key}`.")
-        default = fields[name].default
-        if isinstance(default, tuple) or name == "input_shape":
-            value = (value,) if isinstance(value, str) else tuple(value)
-        elif name in ("filters", "size", "memory"):
-            value = str(value)
-        if isinstance(default, bool) != isinstance(value, bool) or (
-            isinstance(default, int) and not isinstance(value, int)
-        ):
-            raise UsageError(f"the settings file gives `{key}` a value of the wrong type: {value!r}.")
-        result[name] = value
+        try:
+            result[name] = _converted(name, value)
+        except TypeError as error:
+            raise UsageError(f"the settings file gives `{key}` a value of the wrong type: {value!r}.") from error
     return result
+
+
+def _converted(name: str, value: Any) -> Any:
+    """A TOML value as `Settings` holds it. Raises TypeError where it is of another kind."""
+    if name in LISTS:
+        items = [value] if isinstance(value, str) else value
+        if isinstance(items, list) and all(isinstance(item, str) for item in items):
+            return tuple(items)
+    elif name == "input_range":
+        if isinstance(value, list) and len(value) == 2 and all(_is_number(item, int, float) for item in value):
+            return tuple(value)
+    elif name == "input_shape":
+        if (
+            isinstance(value, list)
+            and len(value) == SHAPE_AXES
+            and all(item == ANY_LENGTH or _is_number(item, int) for item in value)
+        ):
+            return tuple(None if item == ANY_LENGTH else item for item in value)
+    elif name in TEXTS:
+        if isinstance(value, str):
+            return value
+    elif name in TEXTS_OR_NUMBERS:
+        if isinstance(value, str) or _is_number(value, int):
+            return str(value)
+    elif name == "allow_unsafe":
+        if isinstance(value, bool):
+            return value
+    elif _is_number(value, int):
+        return value
+    raise TypeError(name)
+
+
+def _is_number(value: Any, *kinds: type) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)

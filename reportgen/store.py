@@ -19,7 +19,17 @@ from reportgen.records import Plan
 PLAN_FORMAT = "reportgen-plan/1"
 FACTS = "facts.json"
 # What reading an archive with wrong bytes in it can end in: no two places in a ZIP fail alike.
-DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, struct.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError)
+DAMAGE = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    KeyError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 def json_bytes(data: Any) -> bytes:
@@ -81,7 +91,9 @@ class Store:
         try:
             data = json.loads(path.read_bytes())
             if data.pop("format") != PLAN_FORMAT:
-                raise StoreError(f"{path.name} was written by another version of reportgen; run `reportgen build` again.")
+                raise StoreError(
+                    f"{path.name} was written by another version of reportgen; run `reportgen build` again."
+                )
             return Plan.from_json(data)
         except FileNotFoundError as error:
             raise StoreError("there is no stored report in this folder; run `reportgen build` first.") from error

@@ -39,11 +39,13 @@ def judge(
 ) -> tuple[Verdict, ...]:
     """The verdicts on a layer's patterns, in the order of `indices`; the first word that fits.
 
-    activation, activation_start: float32 (n,), of the pattern and of the image that the ascent started from; NaN where not finite.
+    activation, activation_start: float32 (n,), of the pattern and of the image that the ascent started from; NaN
+    where not finite.
     indices: (n,), which filter each pattern belongs to.
     natural_maximum, natural_minimum: float32 (filters_total,) over the user's images, both None without images.
     rectified: the unit answers exactly 0 to every negative number.
-    proven: bool (n,), whether the filter's kernel is zero throughout, so that it answers the same number to every image.
+    proven: bool (n,), whether the filter's kernel is zero throughout, so that it answers the same number to every
+    image.
 
     Without images, a pattern's own start stands in for the natural figures.
     """
@@ -65,7 +67,9 @@ def judge(
     dead = silent | constant
 
     words = np.select([~finite, dead, better], [NOT_FINITE, DEAD, OK], WEAK)
-    return tuple(Verdict(str(word), str(word) == DEAD and bool(certain)) for word, certain in zip(words, proven, strict=True))
+    return tuple(
+        Verdict(str(word), str(word) == DEAD and bool(certain)) for word, certain in zip(words, proven, strict=True)
+    )
 
 
 def _largest(*groups: np.ndarray) -> float:
@@ -75,7 +79,7 @@ def _largest(*groups: np.ndarray) -> float:
 
 
 def _same(figures: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Whether each figure equals its reference within SAME_NUMBER of the reference's own magnitude; NaN and infinity never do."""
+    """Whether each figure equals its reference within SAME_NUMBER of the reference's magnitude; NaN never does."""
     with np.errstate(invalid="ignore"):  # infinity minus infinity: answered below by `not-finite`
         difference = np.abs(figures - reference)
-    return np.isfinite(difference) & (difference <= SAME_NUMBER * np.abs(reference))
+    return np.asarray(np.isfinite(difference) & (difference <= SAME_NUMBER * np.abs(reference)))

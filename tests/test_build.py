@@ -156,7 +156,9 @@ def test_another_image_leaves_the_patterns_as_they_are(tmp_path: Path, picture: 
     assert len(again) - len(tasks) == 1 + 2 + 2  # the picture, its maps in two layers, two layers' natural maxima
 
 
-def test_an_interrupted_build_goes_on_where_it_was(tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_build_goes_on_where_it_was(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from reportgen.compute.patterns.ascent import Ascent
 
     folder = tmp_path / "report"
@@ -192,12 +194,16 @@ def test_assemble_makes_the_same_pages_without_tensorflow(report: Path) -> None:
         (report / name).unlink()
     code = "import sys; from reportgen.cli import main; main(['assemble', sys.argv[1]], standalone_mode=False)"
     check = f"try:\n    {code}\nexcept SystemExit:\n    pass\nassert 'tensorflow' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", f"import sys\n{check}", str(report)], capture_output=True, text=True, env=_environment())
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{check}", str(report)], capture_output=True, text=True, env=_environment()
+    )
     assert done.returncode == 0, done.stderr
     assert contents(report) == before
 
 
-def test_a_failing_task_is_named_and_the_rest_is_there(tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_task_is_named_and_the_rest_is_there(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from reportgen.compute.patterns.ascent import Ascent
 
     def fail(self, *arguments):
@@ -230,7 +236,9 @@ def test_a_failing_task_is_named_and_the_rest_is_there(tmp_path: Path, picture: 
         (["--steps", "0"], ["--steps"]),
     ],
 )
-def test_bad_usage_gets_one_sentence_exit_2_and_writes_nothing(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+def test_bad_usage_gets_one_sentence_exit_2_and_writes_nothing(
+    tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
     result = build(tmp_path / "report", *arguments)
     assert result.exit_code == 2
     last = result.stderr.strip().splitlines()[-1]

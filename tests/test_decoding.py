@@ -182,6 +182,24 @@ def test_exif_orientation_of_a_jpeg_and_of_sixteen_bits_is_applied(tmp_path: Pat
     assert np.array_equal(turned[..., 0], np.rot90(np.round(SIXTEEN / 257), -1))
 
 
+def test_orientation_behind_the_pixels_of_a_png_is_found(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    path = saved(tmp_path / "a.png", Image.fromarray(RGB), exif=exif)
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    tail = data.index(b"IEND") - 4
+    path.write_bytes(data[:start] + data[end:tail] + data[start:end] + data[tail:])
+    assert np.array_equal(decode(path, 3), np.rot90(RGB, -1))
+
+
+def test_a_damaged_exif_block_does_not_spoil_the_picture(tmp_path: Path) -> None:
+    block = b"Exif\0\0II*\0\x08\0\0\0\x03\0\x0f\x01\x02\0\xff\0\0\0\xf0\xf0\0\0"  # text beyond the block's end
+    pixels = decode(saved(tmp_path / "a.jpg", Image.fromarray(np.full((8, 8, 3), 77, np.uint8)), exif=block), 3)
+    assert np.abs(pixels.astype(int) - 77).max() <= 2
+
+
 def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((4, 4), value, dtype=np.uint8)) for value in (10, 200)]
     path = saved(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])

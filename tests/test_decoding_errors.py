@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +126,30 @@ def test_damaged_bytes_give_pixels_or_one_sentence_and_nothing_else(
             outcome = str(error).split()[0]
         assert outcome in (3, f"a.{suffix}")
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_pillow_logs_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    tags = [
+        (256, 1),
+        (257, 1),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 99),
+        (278, 1),
+        (279, 1),
+    ]  # 99 samples a pixel
+    entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags)
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4))
+    code = (
+        "import sys\nfrom reportgen.decoding import decode\n"
+        "try:\n    decode(sys.argv[1], 3)\nexcept Exception as error:\n    print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.tif")]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    assert finished.stdout.startswith("a.tif ")
+    assert finished.stderr == ""
 
 
 def test_what_is_no_image_file_says_so(tmp_path: Path) -> None:

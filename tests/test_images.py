@@ -212,6 +212,7 @@ def slow_crops(pixels: NDArray[np.uint8], height: int, width: int, grid: int) ->
         ((5, 9, 3), (12, 12)),  # enlarged
         ((20, 6, 2), (10, 12)),  # too small in x only
         ((3, 40, 1), (12, 7)),
+        ((9, 5, 1), (12, 12)),  # the longer side is rounded up: 21.6
     ],
 )
 def test_natural_crops_are_those_of_the_definition(

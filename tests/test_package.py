@@ -44,7 +44,17 @@ def test_the_installed_wheel_makes_a_report_in_an_empty_folder(wheel: Path, tmp_
     where = [sys.executable, "-c", "import reportgen; print(reportgen.__file__)"]
     found = subprocess.run(where, check=True, capture_output=True, text=True, cwd=empty, env=environment).stdout
     assert Path(found.strip()).is_relative_to(installed)
-    build = [sys.executable, "-m", "reportgen", "build", str(SAMPLES / "galaxies.keras"), "--filters", "2", "--steps", "2"]
+    build = [
+        sys.executable,
+        "-m",
+        "reportgen",
+        "build",
+        str(SAMPLES / "galaxies.keras"),
+        "--filters",
+        "2",
+        "--steps",
+        "2",
+    ]
     done = subprocess.run(build, capture_output=True, text=True, cwd=empty, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(Path("reports") / "galaxies" / "index.html")

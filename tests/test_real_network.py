@@ -27,8 +27,28 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_vgg16_excites_its_filters_beyond_what_photographs_do(material: Path, tmp_path: Path) -> None:
-    arguments = ["build", material / "vgg16.keras", "-i", material / "photos", "-o", tmp_path / "report", "--preprocess", "caffe"]
-    arguments += ["--layers", "block1_conv1", "--layers", "block3_conv3", "--filters", "8", "--size", "96", "--max-images", "1"]
+    arguments = [
+        "build",
+        material / "vgg16.keras",
+        "-i",
+        material / "photos",
+        "-o",
+        tmp_path / "report",
+        "--preprocess",
+        "caffe",
+    ]
+    arguments += [
+        "--layers",
+        "block1_conv1",
+        "--layers",
+        "block3_conv3",
+        "--filters",
+        "8",
+        "--size",
+        "96",
+        "--max-images",
+        "1",
+    ]
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
     facts = json.loads((tmp_path / "report" / "report.json").read_bytes())
@@ -42,7 +62,14 @@ def test_vgg16_excites_its_filters_beyond_what_photographs_do(material: Path, tm
 
 
 def test_the_feature_maps_of_vgg16_are_those_that_keras_computes(material: Path, tmp_path: Path) -> None:
-    arguments = ["build", material / "vgg16.keras", "-i", material / "photos" / "chelsea.png", "-o", tmp_path / "report"]
+    arguments = [
+        "build",
+        material / "vgg16.keras",
+        "-i",
+        material / "photos" / "chelsea.png",
+        "-o",
+        tmp_path / "report",
+    ]
     arguments += ["--preprocess", "caffe", "--layers", "block2_conv2", "--filters", "1", "--steps", "1", "--size", "64"]
     assert CliRunner().invoke(main, [str(argument) for argument in arguments]).exit_code == 0
     import keras
@@ -59,7 +86,14 @@ def test_the_feature_maps_of_vgg16_are_those_that_keras_computes(material: Path,
 def test_the_sample_networks_recognise_their_sample_images(tmp_path: Path) -> None:
     for name in ("galaxies", "photos"):
         samples = ROOT / "sample_models"
-        arguments = ["build", samples / f"{name}.keras", "-i", samples / name, "--classes", samples / f"{name}_classes.txt"]
+        arguments = [
+            "build",
+            samples / f"{name}.keras",
+            "-i",
+            samples / name,
+            "--classes",
+            samples / f"{name}_classes.txt",
+        ]
         arguments += ["-o", tmp_path / name, "--filters", "1", "--steps", "1"]
         assert CliRunner().invoke(main, [str(argument) for argument in arguments]).exit_code == 0
         facts = json.loads((tmp_path / name / "report.json").read_bytes())

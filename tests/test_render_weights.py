@@ -218,7 +218,11 @@ def test_a_layer_of_zeros_or_of_nan_has_no_scale(bands: str | None) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8])
 def test_kernels_of_other_types_are_drawn(dtype: type) -> None:
-    assert draw({"kernel": (kernel(3, 3, 2, 4) * 100).astype(dtype)}, layer(4)).tiles.count == 8
+    weights: NDArray[Any] = (kernel(3, 3, 2, 4) * 100).astype(dtype)
+    weights[0, 0, 0, 0] = -128  # its magnitude does not fit into eight bits with a sign
+    figure = draw({"kernel": weights}, layer(4))
+    assert figure.legend == (-128.0, 128.0, palette.DIVERGING)
+    assert np.abs(tile(figure, 3) - mapped(weights[:, :, 1, 1], 128)).max() <= 1
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (3, 3, 3, 4, 5)])

@@ -21,7 +21,7 @@ def word(
     largest: float = 10.0,
     proven: bool = False,
 ) -> Verdict:
-    """The verdict on filter 1 of three, in a layer whose largest figure is `largest` (filter 2's pattern and natural maximum)."""
+    """The verdict on filter 1 of three, in a layer whose largest figure is `largest` (that of filter 2)."""
     arguments: dict[str, Any] = {"natural_maximum": None, "natural_minimum": None}
     if natural is not None:
         minimum, maximum = natural

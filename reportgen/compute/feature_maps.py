@@ -31,7 +31,7 @@ class MapReader:
     def __call__(self, picture: np.ndarray) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
         """(arrays, facts) per layer for a uint8 `picture` (height, width, bands).
 
-        arrays: `maps` float16 (h, w, channels), clipped to what float16 holds, and `pre` where the activation changes anything.
+        arrays: `maps` float16 (h, w, channels), finite values clipped to what float16 holds, and `pre` where the activation changes anything.
         facts: `minimum`, `maximum`, `zero_fraction`, `nonfinite_fraction` of the float32 maps, `pre_minimum`, `pre_maximum`.
         """
         results = []
@@ -61,4 +61,5 @@ def _finite_range(values: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def _half(values: np.ndarray) -> np.ndarray:
-    return np.clip(values, -FLOAT16_LIMIT, FLOAT16_LIMIT).astype(np.float16)
+    clipped = np.clip(values, -FLOAT16_LIMIT, FLOAT16_LIMIT)
+    return np.where(np.isfinite(values), clipped, values).astype(np.float16)

@@ -28,8 +28,12 @@ def trimmed(maps: Any) -> Any:
 
 
 def figures(maps: Any) -> Any:
-    """float32 (n, channels): the mean of `maps` (n, height, width, channels) over trimmed positions."""
-    return tf.reduce_mean(tf.cast(trimmed(maps), tf.float32), axis=(1, 2))
+    """float32 (n, channels): the mean of `maps` (n, height, width, channels) over trimmed positions; n must be static.
+
+    Picture by picture: a mean over the whole batch adds up in an order that depends on a picture's place in it.
+    """
+    pictures = tf.unstack(tf.cast(trimmed(maps), tf.float32))
+    return tf.stack([tf.reduce_mean(picture, axis=(0, 1)) for picture in pictures])
 
 
 class Meter:

@@ -26,11 +26,9 @@ from reportgen.run import Run
 MOST_PREDICTIONS = 5
 
 
-def compute(
-    network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], seed: int, run: Run
-) -> None:
+def compute(network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], run: Run) -> None:
     """Do every task of `run.plan` that is missing."""
-    worker = _Worker(network, images, recipe, batches, seed, run)
+    worker = _Worker(network, images, recipe, batches, run)
     worker.images()
     worker.weights()
     worker.feature_maps()
@@ -41,13 +39,14 @@ def compute(
 
 class _Worker:
     def __init__(
-        self, network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], seed: int, run: Run
+        self, network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], run: Run
     ) -> None:
-        self.network, self.recipe, self.batches, self.seed, self.run = network, recipe, batches, seed, run
+        self.network, self.recipe, self.batches, self.run = network, recipe, batches, run
         self.user_images = {image.record.slug: image for image in images}
         self.layers = {layer.slug: layer for layer in run.plan.layers if layer.status == "rendered"}
         self.sites: dict[str, Site] = {
-            layer.slug: next(site for site in network.sites if site.path == layer.path) for layer in self.layers.values()
+            layer.slug: next(site for site in network.sites if site.path == layer.path)
+            for layer in self.layers.values()
         }
 
     @contextmanager
@@ -82,7 +81,10 @@ class _Worker:
         classes = self.run.plan.model.classes
         best = np.argsort(-answers[0], kind="stable")[:MOST_PREDICTIONS]
         return [
-            {"label": f"class {number}" if classes is None else classes[number], "probability": float(answers[0, number])}
+            {
+                "label": f"class {number}" if classes is None else classes[number],
+                "probability": float(answers[0, number]),
+            }
             for number in best
         ]
 
@@ -155,9 +157,14 @@ class _Worker:
         with self._failing(tasks):
             self.run.progress.doing(f"{layer.path}: patterns (tracing)")
             ascent = Ascent(
-                self.network, self.sites[layer.slug], layer.pattern_size, self.batches[layer.slug], self.recipe, self.seed
+                self.network,
+                self.sites[layer.slug],
+                layer.pattern_size,
+                self.batches[layer.slug],
+                self.recipe,
+                self.run.plan.settings["seed"],
+                self.run.plan.settings["precision"],
             )
-            ascent.trace()
             self.run.traced(layer.slug, ascent.traces)
             for number, task in enumerate(tasks, start=1):
                 self.run.progress.doing(f"{layer.path}: patterns, part {number} of {len(tasks)}")
@@ -173,7 +180,7 @@ class _Worker:
                     "steps": self.recipe.steps,
                     "size": list(layer.pattern_size),
                     "seeds": list(found.seeds),
-                    "recipe": self.recipe.describe(),
+                    "recipe": {**self.recipe.describe(), "precision": ascent.precision},
                 }
                 self.run.done(task, arrays, facts, time.perf_counter() - started)
 

@@ -37,4 +37,3 @@ def _summary(values: np.ndarray, of_crop: np.ndarray) -> tuple[dict[str, np.ndar
         "best_image": best.astype(np.int32),
     }
     return arrays, {"crops": len(values)}
-

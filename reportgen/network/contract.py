@@ -13,7 +13,12 @@ from reportgen.settings import Settings
 
 Shape = tuple[int | None, int | None, int]
 EIGHT_BIT_MAXIMUM = 255.0
-CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # keras.applications.imagenet_utils: the ImageNet mean, as VGG and ResNet were trained
+EIGHT_BIT_RANGE = (0.0, EIGHT_BIT_MAXIMUM)
+CAFFE_MEAN_BGR = (
+    103.939,
+    116.779,
+    123.68,
+)  # keras.applications.imagenet_utils: the ImageNet mean, as VGG and ResNet were trained
 TORCH_MEAN_RGB = (0.485, 0.456, 0.406)
 TORCH_STD_RGB = (0.229, 0.224, 0.225)
 COLOUR_BANDS = 3
@@ -29,7 +34,9 @@ def input_shape(model: Any, stated: Shape | None) -> Shape:
     if inputs:
         if len(inputs) > 1:
             names = ", ".join(tensor.name for tensor in inputs)
-            raise ModelError(f"the model has {len(inputs)} inputs ({names}); only models with one input can be reported so far.")
+            raise ModelError(
+                f"the model has {len(inputs)} inputs ({names}); only models with one input can be reported so far."
+            )
         return _completed(tuple(inputs[0].shape)[1:], stated, fixed=True)
     recorded = getattr(model, "_build_shapes_dict", None) or {}
     shapes = [shape for shape in recorded.values() if isinstance(shape, (tuple, list))]
@@ -42,7 +49,9 @@ def input_shape(model: Any, stated: Shape | None) -> Shape:
 
 def _completed(shape: tuple[int | None, ...], stated: Shape | None, fixed: bool) -> Shape:
     if len(shape) != COLOUR_BANDS:
-        raise ModelError(f"the model's input has the shape {_show(shape)}; only images (height, width, bands) can be reported so far.")
+        raise ModelError(
+            f"the model's input has the shape {_show(shape)}; only images (height, width, bands) can be reported so far."
+        )
     height, width, bands = shape if fixed else (None, None, shape[2])
     if stated is not None:
         if bands is not None and stated[2] != bands:
@@ -64,7 +73,7 @@ def _show(shape: tuple[int | None, ...]) -> str:
 
 def make_contract(shape: Shape, settings: Settings, layers: list[Any]) -> InputContract:
     """The contract for a model whose `layers` run in this order. Raises UsageError where a choice does not fit the bands."""
-    preprocess, reason, warning = _chosen_preprocess(settings.preprocess, layers)
+    preprocess, reason, warning = _chosen_preprocess(settings, layers)
     if preprocess in COLOUR_PREPROCESSES and shape[2] != COLOUR_BANDS:
         raise UsageError(f"--preprocess {preprocess} is made for 3 bands, the model's input has {shape[2]}.")
     height, width, _ = shape
@@ -80,12 +89,14 @@ def _first(own: int | None, other: int | None, default: int) -> int:
     return other if other is not None else default
 
 
-def _chosen_preprocess(choice: str, layers: list[Any]) -> tuple[str, str, str | None]:
-    if choice != "auto":
-        return choice, "chosen by --preprocess", None
+def _chosen_preprocess(settings: Settings, layers: list[Any]) -> tuple[str, str, str | None]:
+    if settings.preprocess != "auto":
+        return settings.preprocess, "chosen by --preprocess", None
     for layer in layers:
         if isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)):
             return "none", f"the model itself contains a {type(layer).__name__} layer (`{layer.name}`)", None
+    if tuple(settings.input_range) != EIGHT_BIT_RANGE:
+        return "none", "--input-range states what the model is fed", None
     return (
         "unit",
         "the default where nothing in the model says otherwise",
@@ -115,9 +126,9 @@ def _preprocessor(name: str) -> Callable[[Any], Any]:
     if name == "tf":
         return lambda pictures: pictures / (EIGHT_BIT_MAXIMUM / 2) - 1.0
     if name == "torch":
-        return lambda pictures: (pictures / EIGHT_BIT_MAXIMUM - tf.constant(TORCH_MEAN_RGB)) / tf.constant(TORCH_STD_RGB)
+        return lambda pictures: (
+            (pictures / EIGHT_BIT_MAXIMUM - tf.constant(TORCH_MEAN_RGB)) / tf.constant(TORCH_STD_RGB)
+        )
     if name == "caffe":
         return lambda pictures: pictures[..., ::-1] - tf.constant(CAFFE_MEAN_BGR)
     return import_callable(name, "--preprocess")  # type: ignore[no-any-return]
-
-

@@ -24,6 +24,9 @@ ELSEWHERE = {
 }  # fmt: skip
 CODE_CLASSES = frozenset({"Lambda", "__lambda__"})
 HASH_BLOCK = 1 << 20
+TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
+KERAS_PREAMBLE = "Exception encountered when calling"
+LONGEST_LINE = 200  # characters; two lines of a terminal
 
 
 @dataclass(frozen=True)
@@ -104,20 +107,35 @@ def _from_applications(name: str, settings: Settings) -> Loaded:
 
 def _from_file(path: Path, settings: Settings) -> Loaded:
     if path.is_dir():
-        raise ModelError(f"{path.name} is a folder; save the model with `model.save('{path.name}.keras')` and name that file.")
+        raise ModelError(
+            f"{path.name} is a folder; save the model with `model.save('{path.name}.keras')` and name that file."
+        )
     if not path.exists():
-        raise ModelError(f"there is no file {path}; MODEL is a .keras, .h5 or .hdf5 file, keras:NAME or package.module:callable.")
+        raise ModelError(
+            f"there is no file {path}; MODEL is a .keras, .h5 or .hdf5 file, keras:NAME or package.module:callable."
+        )
     suffix = path.suffix.lower()
     if path.name.lower().endswith(".weights.h5"):
-        raise ModelError(f"{path.name} holds weights without a network; name the network as MODEL and this file with --weights.")
+        raise ModelError(
+            f"{path.name} holds weights without a network; name the network as MODEL and this file with --weights."
+        )
     if suffix in ELSEWHERE:
-        raise ModelError(f"{path.name} is {ELSEWHERE[suffix]}; save the Keras model with `model.save('model.keras')` and name that file.")
+        raise ModelError(
+            f"{path.name} is {ELSEWHERE[suffix]}; save the Keras model with `model.save('model.keras')` and name that file."
+        )
     if suffix not in FILE_SUFFIXES:
-        raise ModelError(f"{path.name} does not end in {', '.join(FILE_SUFFIXES)}; save the model with `model.save('model.keras')`.")
+        raise ModelError(
+            f"{path.name} does not end in {', '.join(FILE_SUFFIXES)}; save the model with `model.save('model.keras')`."
+        )
     try:
         digest = file_sha256(path)
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from error
+    if suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ModelError(
+            f"{path.name} cannot be read as a Keras model (it is not a ZIP archive, as .keras files are: damaged, or renamed); "
+            "save it again with `model.save('model.keras')`."
+        )
     if not settings.allow_unsafe:
         _refuse_code(path)
     try:
@@ -131,10 +149,12 @@ def _from_file(path: Path, settings: Settings) -> Loaded:
 
 def _why_unreadable(path: Path, error: Exception) -> str:
     text = str(error)
-    missing = re.search(r"Could not locate (?:class|function) '([^']+)'", text) or re.search(r"Unknown layer: '?(\w+)", text)
+    missing = re.search(r"Could not locate (?:class|function) '([^']+)'", text) or re.search(
+        r"Unknown layer: '?([\w>]+)", text
+    )
     if missing is not None:
         return f"{path.name} needs `{missing[1]}`, which is not part of Keras; name the module that defines it with --import."
-    return f"{path.name} cannot be read as a Keras model ({one_line(error)}); save it again with `model.save('model.keras')`."
+    return f"{path.name} cannot be read as a Keras model ({one_line(text.replace(str(path), path.name))}); save it again with `model.save('model.keras')`."
 
 
 def _refuse_code(path: Path) -> None:
@@ -151,7 +171,9 @@ def _refuse_code(path: Path) -> None:
 
 
 def _architecture(path: Path) -> Any:
-    if zipfile.is_zipfile(path):
+    if (
+        path.suffix.lower() == ".keras"
+    ):  # by name, as Keras does: one file can be HDF5 from the front and ZIP from behind
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("config.json"))
     import h5py  # a dependency of Keras
@@ -188,11 +210,13 @@ def _load_weights(model: Any, path: Path) -> None:
         raise ModelError(f"--weights {path.name} does not fit the network: {one_line(error)}") from error
 
 
-def one_line(error: BaseException) -> str:
-    """The first line of an error's text, at most 200 characters: Keras appends whole configs."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+def one_line(error: BaseException | str) -> str:
+    """What an error's text says, in one line of at most 200 characters: Keras prints in bold, puts a line before and whole configs behind."""
+    lines = [line.strip() for line in TERMINAL_CODES.sub("", str(error)).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith(KERAS_PREAMBLE):
+        del lines[0]
     text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
 
 
 def file_sha256(path: Path) -> str:

@@ -8,7 +8,11 @@ from typing import Any
 from reportgen.network.quiet import keras
 
 # What Keras itself keeps on a layer: never the user's own attribute.
-INTERNAL = frozenset({"_layers", "_functional", "_metrics", "_tracker", "_losses", "_loss_tracker", "_inbound_nodes", "_outbound_nodes"})
+INTERNAL = frozenset(
+    {"_layers", "_functional", "_metrics", "_tracker", "_losses", "_loss_tracker", "_inbound_nodes", "_outbound_nodes"}
+)
+
+TRACKING = "_self_"  # TensorFlow's own bookkeeping on every object that it tracks
 
 
 def named_layers(model: Any) -> dict[int, tuple[str, Any]]:
@@ -35,14 +39,20 @@ def _children(container: Any) -> Iterator[tuple[str, Any]]:
             yield layer.name, layer
         return
     public = {name: value for name, value in vars(container).items() if not name.startswith("_")}
-    private = {name: value for name, value in vars(container).items() if name.startswith("_") and name not in INTERNAL}
+    private = {
+        name: value
+        for name, value in vars(container).items()
+        if name.startswith("_") and name not in INTERNAL and not name.startswith(TRACKING)
+    }
     for name, value in (*public.items(), *private.items()):
         yield from _layers_of(name, value)
 
 
 def _lists_its_layers(container: Any) -> bool:
     """Functional and Sequential models, subclasses of them included, know their layers by name."""
-    return isinstance(container, keras.Sequential) or (isinstance(container, keras.Model) and hasattr(container, "_operations"))
+    return isinstance(container, keras.Sequential) or (
+        isinstance(container, keras.Model) and hasattr(container, "_operations")
+    )
 
 
 def _layers_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -10,12 +10,14 @@ import numpy as np
 
 from reportgen.errors import ModelError
 from reportgen.network.contract import COLOUR_BANDS, input_shape, make_contract, make_feed
-from reportgen.network.geometry import Costs, Geometry, View
+from reportgen.network.geometry import INPUT, Costs, Geometry
+from reportgen.network.head import can_select, selected
 from reportgen.network.load import Loaded, one_line, weights_sha256
 from reportgen.network.names import named_layers
 from reportgen.network.quiet import keras, tf
 from reportgen.network.tap import Call, run_until
 from reportgen.network.units import Unit, find_unit
+from reportgen.network.views import View
 from reportgen.records import InputContract
 from reportgen.settings import Settings
 
@@ -26,6 +28,7 @@ CONVOLUTIONS = (
 )  # fmt: skip
 IMAGE_RANK = 4  # batch, height, width, channels
 CLASSIFIER_RANK = 2  # batch, classes
+HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
 
 
@@ -39,6 +42,7 @@ class Site:
 
     path: str
     layer: Any
+    occurrence: int
     unit: Unit | None
     unit_path: str
     view: View
@@ -60,10 +64,20 @@ class Network:
         if any(getattr(layer, "data_format", None) == "channels_first" for _, layer in self.named.values()):
             raise ModelError("the model has channels_first layers; only channels_last models can be reported so far.")
         contract = make_contract(shape, settings, [layer for _, layer in self.named.values()])
+        if not self.model.built:
+            self._build(contract)
         self.sites, self.class_count, in_order = self._walk(contract)
         self.contract = make_contract(shape, settings, in_order)
         self.feed = make_feed(self.contract)
         self.weights_sha256 = weights_sha256(self.model)
+
+    def _build(self, contract: InputContract) -> None:
+        """Let a model that has never been called make its weights; where it fails, walking finds out how far it gets."""
+        try:
+            self.model(tf.zeros((1, *contract.size, contract.bands)), training=False)
+        except Exception:
+            return
+        self.named = named_layers(self.model)  # layers may come to be in the first call
 
     def _walk(self, contract: InputContract) -> tuple[list[Site], int | None, list[Any]]:
         """Trace the model once at the images' size and read everything off the graph."""
@@ -75,7 +89,7 @@ class Network:
         def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
             entry.append(pictures)
             try:
-                outputs.extend(tf.nest.flatten(run_until(self.model, pictures, self._layers(), lambda call: False, calls)))
+                outputs.extend(tf.nest.flatten(run_until(self.model, pictures, self.layers, lambda call: False, calls)))
             except Exception as error:  # what was reached before is still true
                 failure.append(error)
 
@@ -85,23 +99,31 @@ class Network:
         except Exception as error:
             raise ModelError(f"the model cannot be traced ({one_line(error)}).") from error
         if failure and not any(isinstance(call.layer, CONVOLUTIONS) for call in calls):
-            raise ModelError(f"the model does not run on an input of {contract.size} ({one_line(failure[0])}).") from failure[0]
-        geometry = Geometry(graph, entry[0])
+            raise ModelError(
+                f"the model does not run on an input of {contract.size} ({one_line(failure[0])})."
+            ) from failure[0]
+        geometry = Geometry(graph, {entry[0].name: INPUT})
         positions = {operation.name: index for index, operation in enumerate(graph.get_operations())}
         sites = [
-            self._site(call, calls, geometry, positions, graph, contract) for call in calls if isinstance(call.layer, CONVOLUTIONS)
+            self._site(call, calls, geometry, positions, graph, contract)
+            for call in calls
+            if isinstance(call.layer, CONVOLUTIONS)
         ]
         reached = {id(site.layer) for site in sites}
+        used = {id(outside) for outside, _ in graph.captures}
         why = f"the model stopped before it ({one_line(failure[0])})" if failure else "the model never calls it"
         for path, layer in self.named.values():
             if isinstance(layer, CONVOLUTIONS) and id(layer) not in reached:
-                sites.append(_unreached(path, layer, why))
+                hidden = any(id(variable.value.handle) in used for variable in layer.weights)
+                sites.append(_unreached(path, layer, HIDDEN if hidden else why))
         class_count = _class_count(outputs)
         order = sorted(calls, key=lambda call: call.first_operation)
         first = next((index for index, call in enumerate(order) if isinstance(call.layer, CONVOLUTIONS)), len(order))
         return sites, class_count, [call.layer for call in order[:first]]
 
-    def _layers(self) -> list[Any]:
+    @property
+    def layers(self) -> list[Any]:
+        """Every layer inside the model."""
         return [layer for _, layer in self.named.values()]
 
     def path_of(self, layer: Any, occurrence: int) -> str:
@@ -110,13 +132,21 @@ class Network:
         return path if occurrence == 1 else f"{path}@{occurrence}"
 
     def _site(
-        self, call: Call, calls: list[Call], geometry: Geometry, positions: dict[str, int], graph: Any, contract: InputContract
+        self,
+        call: Call,
+        calls: list[Call],
+        geometry: Geometry,
+        positions: dict[str, int],
+        graph: Any,
+        contract: InputContract,
     ) -> Site:
         path = self.path_of(call.layer, call.occurrence)
         if not tf.is_tensor(call.output) or call.output.graph is not graph:
-            return _unreached(path, call.layer, "it runs inside a graph function of its own, where it cannot be watched")
+            return _unreached(path, call.layer, HIDDEN)
         if call.output.shape.rank != IMAGE_RANK:
-            return _unreached(path, call.layer, f"its output has {call.output.shape.rank} dimensions; only images are drawn so far")
+            return _unreached(
+                path, call.layer, f"its output has {call.output.shape.rank} dimensions; only images are drawn so far"
+            )
         unit = find_unit(call, calls, positions)
         end = next(other for other in calls if unit.is_end(other))
         operations = end.last_operation
@@ -125,6 +155,7 @@ class Network:
         return Site(
             path=path,
             layer=call.layer,
+            occurrence=call.occurrence,
             unit=unit,
             unit_path=self.path_of(unit.layer, unit.occurrence),
             view=geometry.view(end.output),
@@ -149,16 +180,37 @@ class Network:
                 missing.discard(index)
             return not missing
 
-        run_until(self.model, inputs, self._layers(), is_last)
+        run_until(self.model, inputs, self.layers, is_last)
         if missing:
             raise ModelError("a layer that ran while the model was walked did not run again.")
         return [found[index] for index in range(len(wanted))]
+
+    def pre_activation(self, inputs: Any, site: Site, filters: Any) -> Any:
+        """float32 (n, height, width): picture k's own channel filters[k] of the site's unit before its activation. Call inside a trace.
+
+        Only the wanted channels are computed where the layer allows it, and the weights of the layer that are not finite count as 0.
+        """
+        unit = site.unit
+        assert unit is not None
+        if not can_select(site.layer, unit.normalisations):
+            ((before, _),) = self.units(inputs, [site])
+            return tf.cast(tf.gather(before, filters, axis=3, batch_dims=1), tf.float32)
+        calls: list[Call] = []
+        run_until(
+            self.model,
+            inputs,
+            self.layers,
+            lambda call: call.layer is site.layer and call.occurrence == site.occurrence,
+            calls,
+        )
+        return selected(site.layer, unit.normalisations, calls[-1].input, filters)
 
     def predict(self, pictures: np.ndarray) -> np.ndarray | None:
         """Class probabilities (n, classes) of uint8 `pictures` (n, height, width, bands); None where the model gives none."""
         if self.class_count is None:
             return None
-        return np.asarray(self._predictor(tf.constant(pictures)), np.float32)
+        (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures)))
+        return np.asarray(answers, np.float32)
 
     @property
     def _predictor(self) -> Callable[[Any], Any]:
@@ -170,12 +222,16 @@ class Network:
 
 
 def _unreached(path: str, layer: Any, reason: str) -> Site:
-    return Site(path, layer, None, path, View(None, None, False), Costs(0, 0), None, None, reason)
+    return Site(path, layer, 1, None, path, View(None, None, False), Costs(0, 0), None, None, reason)
 
 
 def _class_count(outputs: list[Any]) -> int | None:
     """How many class probabilities the model answers; None where its output is something else."""
-    if len(outputs) != 1 or outputs[0].shape.rank != CLASSIFIER_RANK or _made_by(outputs[0]) not in PROBABILITY_OPERATIONS:
+    if (
+        len(outputs) != 1
+        or outputs[0].shape.rank != CLASSIFIER_RANK
+        or _made_by(outputs[0]) not in PROBABILITY_OPERATIONS
+    ):
         return None
     return int(outputs[0].shape[-1])
 

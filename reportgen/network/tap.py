@@ -46,14 +46,18 @@ def watch(layers: Collection[Any], on_call: Callable[[Call], None]) -> Iterator[
             _shadow(layer, "call", _watched_call(layer, counts, on_call), shadowed)
         yield
     finally:
-        for layer, name, original in reversed(shadowed):
-            if original is _ABSENT:
-                layer.__dict__.pop(name, None)
-            else:
-                layer.__dict__[name] = original
+        _restore(shadowed)
 
 
 _ABSENT = object()
+
+
+def _restore(shadowed: list[tuple[Any, str, Any]]) -> None:
+    for layer, name, original in reversed(shadowed):
+        if original is _ABSENT:
+            layer.__dict__.pop(name, None)
+        else:
+            layer.__dict__[name] = original
 
 
 def _shadow(layer: Any, name: str, value: Any, shadowed: list[tuple[Any, str, Any]]) -> None:
@@ -71,7 +75,9 @@ def _watched_call(layer: Any, counts: Counter[int], on_call: Callable[[Call], No
         with _own_activation(layer) as given:
             output = original(*args, **kwargs)
         first_argument = args[0] if args else next(iter(kwargs.values()), None)
-        on_call(Call(layer, occurrence, first_argument, given[-1] if given else None, output, first, _operation_count()))
+        on_call(
+            Call(layer, occurrence, first_argument, given[-1] if given else None, output, first, _operation_count())
+        )
         return output
 
     return call
@@ -129,8 +135,19 @@ def run_until(
         if is_last(call):
             raise _Reached
 
-    with watch(layers, on_call):
+    with watch(layers, on_call), _in_python(model):
         try:
             return model(inputs, training=False)
         except _Reached:
             return None
+
+
+@contextmanager
+def _in_python(model: Any) -> Iterator[None]:
+    """Run the model's own `call` as plain Python while the block runs: what a graph function of it calls could not be watched."""
+    shadowed: list[tuple[Any, str, Any]] = []
+    _shadow(model, "call", _python_call(model), shadowed)
+    try:
+        yield
+    finally:
+        _restore(shadowed)

@@ -31,7 +31,8 @@ class Unit:
 
     layer, occurrence: the call that ends the chain. inner: the activation is that layer's own (its `activation` argument).
     activating: the layer is itself an activation layer, so its input is the pre-activation. function: an activation function applied to
-    the layer's output outside any layer. name: of the activation, `linear` where there is none.
+    the layer's output outside any layer. name: of the activation, `linear` where there is none. normalisations: the layers between the
+    convolution and the activation, in order.
     """
 
     layer: Any
@@ -40,6 +41,7 @@ class Unit:
     inner: bool = False
     activating: bool = False
     function: Callable[[Any], Any] | None = None
+    normalisations: tuple[Any, ...] = ()
 
     def is_end(self, call: Call) -> bool:
         """Whether `call` is the one that ends the chain."""
@@ -84,18 +86,26 @@ def find_unit(call: Call, calls: Sequence[Call], positions: Mapping[str, int]) -
     if name != "linear":
         return Unit(call.layer, call.occurrence, name, inner=True)
     end = call
+    normalisations: tuple[Any, ...] = ()
     while True:
         consumers = end.output.consumers()
         following = _sole_layer(end.output, [positions[operation.name] for operation in consumers], calls)
         if following is not None and isinstance(following.layer, NORMALISATIONS):
             end = following
+            normalisations = (*normalisations, following.layer)
         elif following is not None and isinstance(following.layer, ACTIVATIONS):
-            return Unit(following.layer, following.occurrence, _layer_activation_name(following.layer), activating=True)
+            return Unit(
+                following.layer,
+                following.occurrence,
+                _layer_activation_name(following.layer),
+                activating=True,
+                normalisations=normalisations,
+            )
         elif following is None and len(consumers) == 1 and consumers[0].type in FUNCTIONS:
             function_name, function = FUNCTIONS[consumers[0].type]
-            return Unit(end.layer, end.occurrence, function_name, function=function)
+            return Unit(end.layer, end.occurrence, function_name, function=function, normalisations=normalisations)
         else:
-            return Unit(end.layer, end.occurrence, "linear")
+            return Unit(end.layer, end.occurrence, "linear", normalisations=normalisations)
 
 
 def _sole_layer(tensor: Any, consumers: list[int], calls: Sequence[Call]) -> Call | None:
@@ -111,7 +121,7 @@ def _sole_layer(tensor: Any, consumers: list[int], calls: Sequence[Call]) -> Cal
 
 
 def activation_name(activation: Any) -> str:
-    """A plain word for an activation function or layer: `relu`, `linear`, `leaky_relu`, …"""
+    """A plain word for an activation function or layer: `relu`, `linear`, `leaky_relu` and so on."""
     if activation is None:
         return "linear"
     name = getattr(activation, "__name__", None) or getattr(activation, "name", None) or type(activation).__name__
@@ -121,4 +131,6 @@ def activation_name(activation: Any) -> str:
 def _layer_activation_name(layer: Any) -> str:
     if isinstance(layer, keras.layers.Activation):
         return activation_name(layer.activation)
-    return {"ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu"}.get(type(layer).__name__, type(layer).__name__)
+    return {"ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu"}.get(
+        type(layer).__name__, type(layer).__name__
+    )

@@ -21,7 +21,10 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class AssembleResult:
-    """index: the report's first page. problems: one sentence for each thing that failed or was left out; exit code 3 if any."""
+    """A report on disk.
+
+    index: its first page. problems: one sentence for each thing that failed or was left out; exit code 3 if any.
+    """
 
     index: Path
     problems: tuple[str, ...]
@@ -30,9 +33,9 @@ class AssembleResult:
 def assemble(folder: Path, *, progress: Progress | None = None) -> AssembleResult:
     """Write every page, picture and data file of the run stored in `folder`, report.json and index.html last.
 
-    Files of an older report in layers/, figures/, data/ and assets/ are removed at the end. progress: called as (done, total, what)
-    before each layer and once at the end. Raises StoreError where no run is stored; whatever single tasks the store lacks is named in the
-    result and on the pages.
+    Files of an older report in layers/, figures/, data/ and assets/ are removed at the end. progress: called as
+    (done, total, what) before each layer and once at the end. Raises StoreError where no run is stored; whatever
+    single tasks the store lacks is named in the result and on the pages.
     """
     store = Store(folder)
     plan = store.load_plan()

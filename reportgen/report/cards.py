@@ -11,9 +11,9 @@ from reportgen.report.facts import NOT_COMPUTED, Document
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Cut, Fact, Verdict, cut, verdict_view
 from reportgen.report.wording import figure, plural, ratio
-from reportgen.verdict import SKIPPED
+from reportgen.verdict import OK, SKIPPED
 
-PATTERN_PIXELS = 176  # longer side on a card, CSS pixels
+PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
 KERNEL_PIXELS = 56
 MAP_PIXELS = 56
 KERNEL_ROW = 16  # slices of a kernel in one row of a card
@@ -32,13 +32,14 @@ class MapCut:
 
 @dataclass(frozen=True)
 class Card:
-    """One filter. headline: how far the pattern went, in one phrase."""
+    """One filter. headline: how far the pattern went. meaning: of a verdict that asks for an explanation."""
 
     anchor: str
     title: str
     verdict: Verdict
     pattern: Cut | None
-    headline: str | None
+    headline: Fact | None
+    meaning: str | None
     gauge: Gauge | None
     facts: tuple[Fact, ...]
     kernel: tuple[Cut, ...]
@@ -49,22 +50,31 @@ class Card:
 def cards(
     stored: StoredLayer, facts: Document, drawn: LayerPictures, images: Sequence[Document], root: str
 ) -> tuple[Card, ...]:
-    """The cards of a layer in the order of `filters_shown`. facts: its entry of report.json; images: that of all images."""
-    found = {item["index"]: (place, item) for place, item in enumerate((facts["patterns"] or {"filters": ()})["filters"])}
+    """The cards of a layer in the order of `filters_shown`.
+
+    facts: its entry of report.json; images: that of all images.
+    """
+    found = {
+        item["index"]: (place, item) for place, item in enumerate((facts["patterns"] or {"filters": ()})["filters"])
+    }
     names = {image["slug"]: image["name"] for image in images}
     planned = set(stored.planned_filters)
     made = []
     for index in stored.layer.filters_shown:
         place, item = found.get(index, (None, None))
         kernel, note = _kernel(drawn, index, root)
+        verdict = _verdict(item, index in planned, bool(images))
         made.append(
             Card(
                 anchor=anchor(index),
                 title=f"Filter {index}",
-                verdict=_verdict(item, index in planned, bool(images)),
+                verdict=verdict,
                 pattern=_pattern(drawn.patterns, place, index, root),
                 headline=None if item is None else _headline(item),
-                gauge=None if item is None else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
+                meaning=None if item is None or verdict.word == OK else verdict.meaning,
+                gauge=None
+                if item is None
+                else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
                 facts=() if item is None else _facts(item, names),
                 kernel=kernel,
                 kernel_note=note,
@@ -85,23 +95,25 @@ def _verdict(item: Document | None, planned: bool, with_images: bool) -> Verdict
     return verdict_view(item["verdict"], with_images, proven=item["dead_proven"])
 
 
-def _headline(item: Document) -> str | None:
+def _headline(item: Document) -> Fact | None:
     reached, natural, start = item["activation"], item["natural_maximum"], item["activation_start"]
     if reached is None:
         return None
     times = ratio(reached, natural) if reached > 0 else None
     if times is not None:
-        return f"{times} of the natural maximum"
+        return Fact("of the natural maximum", times)
     if natural is not None and reached > natural:
-        return f"{figure(reached - natural)} above the natural maximum"
+        return Fact("above the natural maximum", figure(reached - natural))
     if natural is None and start is not None and reached > start:
-        return f"{figure(reached - start)} above its start"
+        return Fact("above its start", figure(reached - start))
     return None
 
 
 def _facts(item: Document, names: dict[str, str]) -> tuple[Fact, ...]:
     best = item["natural_image"]
-    natural = (Fact("Natural maximum", figure(item["natural_maximum"]), note=None if best is None else f"on {names[best]}"),)
+    natural = (
+        Fact("Natural maximum", figure(item["natural_maximum"]), note=None if best is None else f"on {names[best]}"),
+    )
     return (
         Fact("Start", figure(item["activation_start"])),
         Fact("Reached", figure(item["activation"])),
@@ -138,12 +150,19 @@ def _kernel(drawn: LayerPictures, index: int, root: str) -> tuple[tuple[Cut, ...
         label = f"Kernel of filter {index}, input channels {first} to {first + len(row) - 1}"
         cuts.append(cut(picture, root, (x, y, last + width - x, height), min(pixels, KERNEL_PIXELS) * len(row), label))
     left = len(tiles) - len(shown)
-    return tuple(cuts), f"{len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
+    return tuple(
+        cuts
+    ), f"{len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
 
 
 def _maps(drawn: LayerPictures, index: int, root: str) -> tuple[MapCut, ...]:
     return tuple(
-        MapCut(maps.image.name, cut(maps.after, root, maps.after.tiles.box(index), MAP_PIXELS, f"Map of filter {index} on {maps.image.name}"))
+        MapCut(
+            maps.image.name,
+            cut(
+                maps.after, root, maps.after.tiles.box(index), MAP_PIXELS, f"Map of filter {index} on {maps.image.name}"
+            ),
+        )
         for maps in drawn.maps
         if maps.after is not None and index < maps.after.tiles.count
     )

@@ -15,7 +15,7 @@ from reportgen.report.wording import figure, plural
 HUNDREDTHS = 2
 HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 480, 120
 BIAS_WIDTH, BIAS_HEIGHT = 960, 110
-GAUGE_WIDTH = 240
+GAUGE_WIDTH = 160
 GAUGE_ROOM = 0.04  # of the width on either side, so that a mark at the end is not cut in half
 SHORTEST_BAR = 0.75  # a bin with one weight among millions must still be seen
 BAR_SHARE = 0.86  # of the room that each bar has; the rest is the gap
@@ -56,7 +56,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Gauge:
-    """A pattern's way on one line: a bar from zero to what was reached, a mark at the start and one at the natural maximum."""
+    """A pattern's way on one line: a bar from zero to what was reached, marks at the start and the natural maximum."""
 
     width: int
     zero: float
@@ -119,7 +119,9 @@ def bias_bars(biases: np.ndarray) -> Chart | None:
             bars.append(_bar(left, 0, step * BAR_SHARE, BIAS_HEIGHT, "broken"))
         elif bias != 0:
             height = BIAS_HEIGHT * abs(bias) / extent
-            bars.append(_bar(left, axis if bias < 0 else axis - height, step * BAR_SHARE, height, "low" if bias < 0 else "high"))
+            bars.append(
+                _bar(left, axis if bias < 0 else axis - height, step * BAR_SHARE, height, "low" if bias < 0 else "high")
+            )
     lost = len(biases) - int(finite.sum())
     caption = f"Bias of each of {plural(len(biases), 'filter')}, from {figure(low)} to {figure(high)}" + (
         f"; {lost} not finite." if lost else "."

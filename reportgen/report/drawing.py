@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-
 from reportgen.arrays import pack
 from reportgen.records import Figure, ImageRecord, Tiles
 from reportgen.render import feature_maps, mosaic, palette, png, weights
@@ -37,7 +36,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class MapPictures:
-    """The mosaics of one image: after the activation function, and before it where that differs; None where not drawable."""
+    """The mosaics of one image, after the activation function and before it; None where there is none to draw."""
 
     image: ImageRecord
     after: Picture | None
@@ -46,7 +45,10 @@ class MapPictures:
 
 @dataclass(frozen=True)
 class LayerPictures:
-    """Every picture of one layer. weights_note: why the kernel is not drawn. kernel: which of its tiles belong to a filter."""
+    """Every picture of one layer.
+
+    weights_note: why the kernel is not drawn. kernel: which of its tiles belong to a filter.
+    """
 
     weights: Picture | None
     weights_note: str | None
@@ -66,7 +68,7 @@ def draw_layer(stored: StoredLayer, facts: dict[str, Any], output: Output) -> La
             kernel = weights.kernel_layout(stored.weights, stored.layer)
         except ValueError as error:
             note = str(error)
-    maps = tuple(_draw_maps(stored, maps, output) for maps in stored.maps)
+    maps = tuple(_draw_maps(stored, item, output) for item in stored.maps)
     if stored.patterns is None:
         return LayerPictures(kernel_picture, note, kernel, maps, None, None)
 
@@ -116,14 +118,16 @@ def write_picture(image: ImageRecord, pixels: np.ndarray, output: Output) -> tup
 
 
 def draw_strip(stored: StoredLayer, dead: frozenset[int], broken: frozenset[int]) -> Figure:
-    """A row of at most STRIP_PATTERNS small patterns, evenly spaced among those shown; only here are patterns ever shrunk."""
+    """A row of at most STRIP_PATTERNS patterns, evenly spaced among those shown; only here are patterns ever shrunk."""
     assert stored.patterns is not None
     count = min(STRIP_PATTERNS, len(stored.patterns.images))
     chosen = [round(position) for position in np.linspace(0, len(stored.patterns.images) - 1, count)]
     small = np.stack([_shrunk(visible(stored.patterns.images[position])) for position in chosen])
     tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
     picture = mosaic.compose(small, tiles, palette.GREYS[palette.GAP])
-    mosaic.fill(picture, tiles, [place for place, item in enumerate(chosen) if item in dead], palette.GREYS[palette.FLAT])
+    mosaic.fill(
+        picture, tiles, [place for place, item in enumerate(chosen) if item in dead], palette.GREYS[palette.FLAT]
+    )
     hatched = [place for place, item in enumerate(chosen) if item in broken]
     mosaic.hatch(picture, tiles, hatched, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
     names = ", ".join(str(int(stored.patterns.indices[position])) for position in chosen)
@@ -157,9 +161,10 @@ def _draw_map(
     output: Output, path: str, maps: np.ndarray, title: str, facts: dict[str, Any], prefix: str
 ) -> Picture | None:
     low, high = facts.get(f"{prefix}minimum"), facts.get(f"{prefix}maximum")
-    clipped = low is not None and high is not None and (low < -FLOAT16_LARGEST or high > FLOAT16_LARGEST)
+    truth = None if low is None or high is None else (float(low), float(high))
+    clipped = truth is not None and max(abs(figure) for figure in truth) > FLOAT16_LARGEST
     try:
-        return _keep(output, path, feature_maps.draw(maps, title=title, true_range=(low, high) if clipped else None))
+        return _keep(output, path, feature_maps.draw(maps, title=title, true_range=truth if clipped else None))
     except ValueError:  # not (height, width, channels): the arrays are still in the data file
         return None
 

@@ -1,6 +1,7 @@
 """Every fact on the pages as one JSON document, `report.json`: the contract with other programs.
 
-Figures that were float32 are written as the shortest decimal that reads back as the same float32; a figure that is not finite is null.
+Figures that were float32 are written as the shortest decimal that reads back as the same float32; a figure that is
+not finite is null.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.records import ImageRecord, LayerRecord, Plan
-from reportgen.report.stored import ImageMaps, StoredLayer, check_slugs, kernels_zero, load_image, load_layer
+from reportgen.report.stored import ImageMaps, Natural, StoredLayer, check_slugs, kernels_zero, load_image, load_layer
 from reportgen.store import Store
 from reportgen.verdict import NOT_FINITE, SKIPPED, VERDICTS, judge
 
@@ -25,7 +26,10 @@ Document = dict[str, Any]
 
 
 def gather(plan: Plan, store: Store) -> Document:
-    """The document of a stored run, one layer in memory at a time. Raises StoreError where the plan's slugs are no file names."""
+    """The document of a stored run, one layer in memory at a time.
+
+    Raises StoreError where the plan's slugs are no file names.
+    """
     check_slugs(plan)
     images = [image_facts(image, load_image(plan, store, image)[1]) for image in plan.images]
     lost = lost_pictures(plan, store)
@@ -72,18 +76,15 @@ def image_facts(image: ImageRecord, predictions: list[Document] | None) -> Docum
     }
 
 
-def layer_facts(plan: Plan, stored: StoredLayer) -> Document:
-    """One entry of `layers`. A layer that lacks anything the plan asks for is `failed`, and shows what is there."""
-    layer = stored.layer
-    missing = ([layer.reason] if layer.status == "failed" and layer.reason else []) + list(stored.missing)
-    patterns = pattern_facts(plan, stored)
+def layer_record(layer: LayerRecord) -> Document:
+    """What is known of a layer before anything is computed: the first part of an entry of `layers`."""
     return {
         "path": layer.path,
         "name": layer.name,
         "slug": layer.slug,
         "class": layer.layer_class,
-        "status": "failed" if stored.missing else layer.status,
-        "reason": "; ".join(missing) if missing else layer.reason,
+        "status": layer.status,
+        "reason": layer.reason,
         "unit": layer.unit,
         "kernel_shape": _listed(layer.kernel_shape),
         "strides": _listed(layer.strides),
@@ -97,10 +98,22 @@ def layer_facts(plan: Plan, stored: StoredLayer) -> Document:
         "activation": layer.activation,
         "rectified": layer.rectified,
         "kernel_bands": layer.kernel_bands,
-        "weights": weight_facts(stored),
-        "bias": bias_facts(stored),
         "filters_total": layer.filters_total,
         "filters_shown": list(layer.filters_shown),
+    }
+
+
+def layer_facts(plan: Plan, stored: StoredLayer) -> Document:
+    """One entry of `layers`. A layer that lacks anything the plan asks for is `failed`, and shows what is there."""
+    layer = stored.layer
+    missing = ([layer.reason] if layer.status == "failed" and layer.reason else []) + list(stored.missing)
+    patterns = pattern_facts(plan, stored)
+    return {
+        **layer_record(layer),
+        "status": "failed" if stored.missing else layer.status,
+        "reason": "; ".join(missing) if missing else layer.reason,
+        "weights": weight_facts(stored),
+        "bias": bias_facts(stored),
         "verdicts": verdict_counts(stored, patterns),
         "patterns": patterns,
         "feature_maps": [map_facts(layer, maps) for maps in stored.maps],
@@ -163,8 +176,6 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
     )
     filters = []
     for position, (index, verdict) in enumerate(zip(found.indices.tolist(), verdicts, strict=True)):
-        best = None if natural is None else int(natural.best_image[index])
-        known = natural is not None and plain(natural.maximum[index]) is not None
         filters.append(
             {
                 "index": index,
@@ -174,7 +185,7 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
                 "activation_start": plain(found.activation_start[position]),
                 "natural_maximum": plain(natural.maximum[index]) if natural is not None else None,
                 "natural_minimum": plain(natural.minimum[index]) if natural is not None else None,
-                "natural_image": plan.images[best].slug if known and best in range(len(plan.images)) else None,
+                "natural_image": _best_image(plan, natural, index),
                 "seed": found.seeds[position],
             }
         )
@@ -187,6 +198,14 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
         "missing": sorted(set(stored.planned_filters) - set(found.indices.tolist())),
         "filters": filters,
     }
+
+
+def _best_image(plan: Plan, natural: Natural | None, index: int) -> str | None:
+    """Slug of the image that reached a filter's natural maximum."""
+    if natural is None or plain(natural.maximum[index]) is None:
+        return None
+    best = int(natural.best_image[index])
+    return plan.images[best].slug if best in range(len(plan.images)) else None
 
 
 def verdict_counts(stored: StoredLayer, patterns: Document | None) -> dict[str, int]:
@@ -212,16 +231,20 @@ def map_facts(layer: LayerRecord, maps: ImageMaps) -> Document:
 def problems(plan: Plan, layers: Iterable[Document], lost: Sequence[str] = ()) -> tuple[str, ...]:
     """One sentence for each thing that failed or was left out: exit code 3 where there is any."""
     sentences = [
-        f"{item.get('name', 'an image')}: left out, {item.get('reason', 'it cannot be read')}." for item in plan.images_left_out
+        f"{item.get('name', 'an image')}: left out, {item.get('reason', 'it cannot be read')}."
+        for item in plan.images_left_out
     ]
     sentences += [f"{name}: its picture and predictions are not computed." for name in lost]
     for layer in layers:
         if layer["status"] == "failed":
             sentences.append(f"{layer['path']}: {layer['reason'] or 'failed'}.")
-        wrong = [item["index"] for item in (layer["patterns"] or {"filters": ()})["filters"] if item["verdict"] == NOT_FINITE]
+        wrong = [
+            item["index"] for item in (layer["patterns"] or {"filters": ()})["filters"] if item["verdict"] == NOT_FINITE
+        ]
         if wrong:
-            shown = len(layer["filters_shown"])
-            sentences.append(f"{layer['path']}: {len(wrong)} of {shown} patterns are not finite (filters {numbers(wrong)}).")
+            share = f"{len(wrong)} of {len(layer['filters_shown'])} patterns"
+            verb, noun = ("is", "filter") if len(wrong) == 1 else ("are", "filters")
+            sentences.append(f"{layer['path']}: {share} {verb} not finite ({noun} {numbers(wrong)}).")
     return tuple(sentences)
 
 
@@ -233,7 +256,7 @@ def numbers(indices: Sequence[int]) -> str:
 
 
 def plain(value: Any) -> float | None:
-    """A figure for JSON: the shortest decimal that reads back as the same float32; None where it is missing or not finite."""
+    """A figure for JSON: the shortest decimal that reads back as the same float32; None where not finite or missing."""
     if value is None or not np.isfinite(value):
         return None
     with np.errstate(over="ignore"):

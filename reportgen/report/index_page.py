@@ -13,7 +13,6 @@ from reportgen.report.wording import (
     HASH_SHOWN,
     NONE,
     count,
-    figure,
     flattened,
     percent,
     plural,
@@ -24,7 +23,7 @@ from reportgen.report.wording import (
 from reportgen.verdict import VERDICTS
 
 BAR_WIDTH = 100  # SVG units of a probability of 1
-THUMBNAIL_PIXELS = 36  # height of a thumbnail in the layer table, CSS pixels
+THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 PICTURE_PIXELS = 168  # longer side of a user's image on the first page, CSS pixels
 
 
@@ -116,7 +115,10 @@ def index_view(
     pictures: dict[str, tuple[str, int, int]],
     strips: dict[str, Picture],
 ) -> IndexView:
-    """The view of report.json's document. pictures: (path, width, height) by image slug; strips: thumbnails by layer slug."""
+    """The view of report.json's document.
+
+    pictures: (path, width, height) by image slug; strips: thumbnails by layer slug.
+    """
     covered = [layer for layer in report["layers"] if layer["status"] != "skipped"]
     left_out = [layer for layer in report["layers"] if layer["status"] == "skipped"]
     with_images = bool(report["images"])
@@ -128,10 +130,13 @@ def index_view(
     total = sum(layer["filters_total"] for layer in covered)
     return IndexView(
         site=site,
-        lede=f"What {plural(total, 'filter')} in {plural(len(covered), 'convolution layer')} of this network weigh, answer and look for.",
+        lede=_lede(total, len(covered)),
         facts=model_facts(report),
         problems=tuple(signed(stopped(item)) for item in report["problems"]),
-        warnings=tuple(stopped(item) for item in ([report["input"]["warning"]] if report["input"]["warning"] else []) + report["notes"])
+        warnings=tuple(
+            stopped(item)
+            for item in ([report["input"]["warning"]] if report["input"]["warning"] else []) + report["notes"]
+        )
         + tuple(_weight_warnings(covered)),
         counts=(
             Fact("Layers", count(len(covered)), note=f"{count(len(left_out))} left out" if left_out else None),
@@ -143,7 +148,11 @@ def index_view(
         images_note=_images_note(report["images"]),
         layers=tuple(_row(layer, strips.get(layer["slug"]), with_images) for layer in covered),
         left_out=tuple(
-            LeftOut(layer["path"], layer["class"], sentence(layer["reason"] if layer["reason"] is not None else "not asked for"))
+            LeftOut(
+                layer["path"],
+                layer["class"],
+                sentence(layer["reason"] if layer["reason"] is not None else "not asked for"),
+            )
             for layer in left_out
         ),
         meanings=tuple(verdict_view(word, with_images) for word in VERDICTS),
@@ -154,42 +163,68 @@ def index_view(
     )
 
 
+def _lede(filters: int, layers: int) -> str:
+    return f"What {plural(filters, 'filter')} in {plural(layers, 'layer')} of this network weigh, answer and look for."
+
+
 def model_facts(report: Document) -> tuple[Fact, ...]:
     """What the model is and what it is fed."""
     model, contract = report["model"], report["input"]
     classes = model["classes"]
     size = f"{shape(contract['size'])} pixels ({contract['fit']})"
-    low, high = figure(contract["low"]), figure(contract["high"])
+    low, high = signed(f"{contract['low']:g}"), signed(f"{contract['high']:g}")
     return (
         Fact("Model", model["name"]),
         Fact("Source", model["source"], code=True),
-        Fact("SHA-256 of the file", model["sha256"] if model["sha256"] is not None else "none: the model did not come from one file", code=True),
+        Fact(
+            "SHA-256 of the file",
+            model["sha256"] if model["sha256"] is not None else "none: the model did not come from one file",
+            code=True,
+        ),
         Fact("SHA-256 of the weights", model["weights_sha256"], code=True),
         Fact("Parameters", count(model["parameters"])),
-        Fact("Classes", NONE if classes is None else count(len(classes)), note="no class names known" if classes is None else None),
+        Fact(
+            "Classes",
+            NONE if classes is None else count(len(classes)),
+            note="no class names known" if classes is None else None,
+        ),
         Fact("Input", shape(contract["shape"]), note=f"images are fed at {size}"),
-        Fact("Preprocessing", contract["preprocess"], note=f"black is {low}, white is {high} before it; {contract['reason']}"),
+        Fact(
+            "Preprocessing",
+            contract["preprocess"],
+            note=f"black is {low}, white is {high} before it; {contract['reason']}",
+        ),
     )
 
 
 def _weight_warnings(layers: list[Document]) -> list[str]:
-    return [
-        f"{layer['path']}: {plural(layer['weights']['nonfinite'], 'kernel weight')} of {count(layer['weights']['count'])} not finite."
-        for layer in layers
-        if layer["weights"] and layer["weights"]["nonfinite"]
-    ]
+    sentences = []
+    for layer in layers:
+        weights = layer["weights"]
+        if weights and weights["nonfinite"]:
+            lost, all_of_them = count(weights["nonfinite"]), plural(weights["count"], "weight")
+            sentences.append(f"{layer['path']}: {lost} of {all_of_them} not finite.")
+    return sentences
 
 
 def _image(image: Document, picture: tuple[str, int, int] | None) -> ImageView:
     predictions: list[dict[str, Any]] | None = image["predictions"]
     rows = tuple(
-        Prediction(item["label"], percent(item["probability"]), round(BAR_WIDTH * min(1.0, max(0.0, item["probability"] or 0.0)), 2))
+        Prediction(
+            item["label"],
+            percent(item["probability"]),
+            round(BAR_WIDTH * min(1.0, max(0.0, item["probability"] or 0.0)), 2),
+        )
         for item in predictions or ()
     )
     path, width, height = picture if picture is not None else (None, 1, 1)
     scale = PICTURE_PIXELS / max(width, height)
     best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""
-    reason = "its picture and predictions are not computed" if picture is None else "the model's output is no list of class probabilities"
+    reason = (
+        "its picture and predictions are not computed"
+        if picture is None
+        else "the model's output is no list of class probabilities"
+    )
     return ImageView(
         name=image["name"],
         size=f"{shape((image['width'], image['height']))} pixels",
@@ -205,12 +240,17 @@ def _image(image: Document, picture: tuple[str, int, int] | None) -> ImageView:
 
 def _images_note(images: list[Document]) -> str:
     if not images:
-        return "No images were given, so there are no feature maps, and each pattern is compared with the image it started from."
+        return (
+            "No images were given: there are no feature maps, and a pattern is compared with the image it started from."
+        )
     shown = sum(image["shown"] for image in images)
     if shown == len(images):
-        return f"Feature maps are shown for {'this image' if shown == 1 else f'all {shown} images'}, as the model is fed {'it' if shown == 1 else 'them'}."
+        whom = "this image, as the model is fed it" if shown == 1 else f"all {shown} images, as the model is fed them"
+        return f"Feature maps are shown for {whom}."
     rest = ", ".join(image["name"] for image in images if not image["shown"])
-    return f"Feature maps are shown for {shown} of {len(images)} images; the others count for natural maxima only: {rest}."
+    return (
+        f"Feature maps are shown for {shown} of {len(images)} images; the others count for natural maxima only: {rest}."
+    )
 
 
 def _row(layer: Document, strip: Picture | None, with_images: bool) -> LayerRow:
@@ -225,7 +265,9 @@ def _row(layer: Document, strip: Picture | None, with_images: bool) -> LayerRow:
         parameters=count(layer["parameters"]),
         filters=f"{count(len(layer['filters_shown']))} of {count(layer['filters_total'])}",
         verdicts=verdict_views(layer["verdicts"], with_images),
-        failed=sentence(layer["reason"] if layer["reason"] is not None else "failed") if layer["status"] == "failed" else None,
+        failed=sentence(layer["reason"] if layer["reason"] is not None else "failed")
+        if layer["status"] == "failed"
+        else None,
         strip=None if strip is None else _thumbnails(strip),
     )
 
@@ -233,4 +275,3 @@ def _row(layer: Document, strip: Picture | None, with_images: bool) -> LayerRow:
 def _thumbnails(strip: Picture) -> Thumbnails:
     tall = strip.tiles.height
     return Thumbnails(strip.path, round(strip.tiles.width * THUMBNAIL_PIXELS / tall), THUMBNAIL_PIXELS, strip.alt)
-

@@ -78,7 +78,10 @@ def layer_view(
     images: Sequence[Document],
     pictures: dict[str, tuple[str, int, int]],
 ) -> LayerView:
-    """The view of one layer. facts: its entry of report.json; images: that of all images; pictures: (path, width, height) by slug."""
+    """The view of one layer.
+
+    facts: its entry of report.json; images: that of all images; pictures: (path, width, height) by slug.
+    """
     layer, root = stored.layer, site.root
     covered = [item for item in plan.layers if item.status != "skipped"]
     position = covered.index(layer)
@@ -90,7 +93,9 @@ def layer_view(
         lede=f"{layer.layer_class}, layer {position + 1} of {len(covered)}. {_chosen(plan, layer)}",
         previous=_neighbour(covered, position - 1),
         following=_neighbour(covered, position + 1),
-        failed=signed(sentence(facts["reason"] if facts["reason"] is not None else "failed")) if facts["status"] == "failed" else None,
+        failed=signed(sentence(facts["reason"] if facts["reason"] is not None else "failed"))
+        if facts["status"] == "failed"
+        else None,
         verdicts=verdict_views(facts["verdicts"], bool(images)),
         facts=layer_facts(layer),
         weight_facts=_statistics(facts["weights"], "weight"),
@@ -125,7 +130,11 @@ def layer_view(
 def layer_facts(layer: LayerRecord) -> tuple[Fact, ...]:
     """What is known of the layer before anything is computed."""
     rectified = "answers exactly 0 to every negative number" if layer.rectified else None
-    unit = "where the filter's channel has passed its own activation" if layer.unit != layer.path else "the layer's own output"
+    unit = (
+        "where the filter's channel has passed its own activation"
+        if layer.unit != layer.path
+        else "the layer's own output"
+    )
     return (
         Fact("Class", layer.layer_class, code=True),
         Fact("Unit", layer.unit, code=True, note=unit),
@@ -155,7 +164,13 @@ def _chosen(plan: Plan, layer: LayerRecord) -> str:
     if shown == total:
         return f"All of its {plural(total, 'filter')} are shown." if total != 1 else "Its only filter is shown."
     asked = str(plan.settings.get("filters", ""))
-    how = "evenly spaced from the first to the last" if asked.isdecimal() else f"chosen by --filters {asked}" if asked else "as planned"
+    how = (
+        "evenly spaced from the first to the last"
+        if asked.isdecimal()
+        else f"chosen by --filters {asked}"
+        if asked
+        else "as planned"
+    )
     return f"{count(shown)} of its {plural(total, 'filter')} shown, {how}."
 
 
@@ -181,14 +196,19 @@ def _statistics(statistics: Document | None, noun: str) -> tuple[Fact, ...]:
 def _not_finite(statistics: Document | None, noun: str) -> str | None:
     if statistics is None or not statistics["nonfinite"]:
         return None
-    return f"{plural(statistics['nonfinite'], noun)} of {count(statistics['count'])} not finite; the statistics are of the others."
+    lost, all_of_them = count(statistics["nonfinite"]), plural(statistics["count"], noun)
+    return f"{lost} of {all_of_them} not finite; the statistics are of the others."
 
 
 def _weight_note(stored: StoredLayer, drawn: LayerPictures) -> str | None:
     if drawn.weights is not None:
         return None
     if stored.weights is None:
-        return "The weights of this layer are not in the store." if stored.missing else "This layer has no kernel of its own."
+        return (
+            "The weights of this layer are not in the store."
+            if stored.missing
+            else "This layer has no kernel of its own."
+        )
     return sentence(f"not drawn: {drawn.weights_note}")
 
 
@@ -202,10 +222,15 @@ def _patterns_note(stored: StoredLayer, facts: Document, with_images: bool) -> s
     if patterns is None:
         return "No pattern is in the store." if stored.planned_filters else "No patterns were made for this layer."
     crops = patterns["natural_crops"]
-    compared = f"compared with {plural(crops, 'crop')} of the images" if crops is not None else "compared with the image it started from"
+    compared = (
+        f"compared with {plural(crops, 'crop')} of the images"
+        if crops is not None
+        else "compared with the image it started from"
+    )
     return (
         f"The images that excite each filter most, found by {plural(patterns['steps'], 'step')} of gradient ascent at "
-        f"{shape(patterns['size'])} pixels, each {compared}. A pattern shows what excites a filter, not what the filter is for."
+        f"{shape(patterns['size'])} pixels, each {compared}. "
+        "A pattern shows what excites a filter, not what the filter is for."
     )
 
 
@@ -215,7 +240,12 @@ def _patterns_lost(facts: Document) -> str | None:
 
 
 def _maps(
-    maps: MapPictures, facts: Document, answer: str | None, picture: tuple[str, int, int] | None, root: str, unfolded: bool
+    maps: MapPictures,
+    facts: Document,
+    answer: str | None,
+    picture: tuple[str, int, int] | None,
+    root: str,
+    unfolded: bool,
 ) -> MapsView:
     small = None
     if picture is not None:
@@ -242,7 +272,11 @@ def _maps_note(plan: Plan, drawn: LayerPictures) -> str:
         return "No images were given."
     if not drawn.maps:
         return "No feature maps of this layer are in the store."
-    both = " Where they differ, the values before the activation function are shown too." if any(m.before for m in drawn.maps) else ""
+    both = (
+        " Where they differ, the values before the activation function are shown too."
+        if any(m.before for m in drawn.maps)
+        else ""
+    )
     return f"What every filter answers to {plural(len(drawn.maps), 'image')}, one tile a filter.{both}"
 
 

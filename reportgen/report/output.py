@@ -13,6 +13,7 @@ class Output:
     """Where the files of one report go; `write` as often as needed, then `remove_stale` once."""
 
     def __init__(self, folder: Path) -> None:
+        """Nothing is written yet; `folder` need not exist."""
         self.folder = folder
         self._written: set[Path] = set()
 
@@ -24,7 +25,7 @@ class Output:
             write_atomically(path, data)
 
     def remove_stale(self) -> None:
-        """Remove every file in the OWNED folders that was not written by this object, and folders that are empty then."""
+        """Remove every file in the OWNED folders that was not written through this object, and folders left empty."""
         for name in OWNED:
             top = self.folder / name
             if top.is_dir() and not top.is_symlink():

@@ -47,7 +47,10 @@ def style() -> tuple[str, bytes]:
 
 
 def site(report_title: str, page_title: str, root: str, palettes: set[str]) -> Site:
-    """What every page says. root: from the page to the report's folder; palettes: colour maps that its colour bars need."""
+    """What every page says.
+
+    root: from the page to the report's folder; palettes: colour maps that its colour bars need.
+    """
     return Site(root, report_title, page_title, root + style()[0], __version__, gradients(palettes))
 
 

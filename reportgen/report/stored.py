@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 @dataclass(frozen=True)
 class ImageMaps:
-    """Feature maps of one image: float16 (height, width, channels), `pre` before the activation function where it differs."""
+    """Maps of one image: float16 (height, width, channels); `pre` before the activation function where it differs."""
 
     image: ImageRecord
     maps: np.ndarray
@@ -30,7 +29,7 @@ class ImageMaps:
 
 @dataclass(frozen=True)
 class Natural:
-    """The unit's figures on the user's images: float32 (filters_total,) and the index of the image that reached the maximum."""
+    """The unit's figures on the images, float32 (filters_total,), and which image reached the maximum, by number."""
 
     maximum: np.ndarray
     minimum: np.ndarray
@@ -40,7 +39,7 @@ class Natural:
 
 @dataclass(frozen=True)
 class Patterns:
-    """The patterns of some filters: uint8 images (n, height, width, bands), int32 indices (n,), float32 figures (n,)."""
+    """Patterns of some filters: uint8 images (n, height, width, bands), int32 indices (n,), float32 figures (n,)."""
 
     images: np.ndarray
     indices: np.ndarray
@@ -72,13 +71,18 @@ def check_slugs(plan: Plan) -> None:
     ):
         for slug in slugs:
             if not SLUG.fullmatch(slug):
-                raise StoreError(f"the stored plan names a {kind} {slug!r}, which cannot be a file name; run `reportgen build` again.")
+                raise StoreError(
+                    f"the stored plan names a {kind} {slug!r}, which is no file name; run `reportgen build` again."
+                )
         if len(set(slugs)) != len(slugs):
             raise StoreError(f"the stored plan names two {kind}s alike; run `reportgen build` again.")
 
 
 def load_image(plan: Plan, store: Store, image: ImageRecord) -> tuple[np.ndarray | None, list[dict[str, Any]] | None]:
-    """The picture of a shown image as the model was fed it, uint8 (height, width, bands), and its predictions; None each if missing."""
+    """A shown image as the model was fed it and what the model answered.
+
+    Returns the picture, uint8 (height, width, bands), and the predictions, None each where missing.
+    """
     for task in plan.tasks:
         if task.kind == "image" and task.image == image.slug:
             entry = _entry(store, task, ("picture",))
@@ -96,7 +100,7 @@ def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
         entry = _entry(store, task, ())
         weights = entry[0] if entry is not None and any(name.endswith("kernel") for name in entry[0]) else None
         if weights is None:
-            missing.append("the weights are not computed")
+            missing.append(f"the weights are not computed{_why(store, [task])}")
 
     maps = _load_maps(plan, store, layer, missing)
     natural = _load_natural(plan, store, layer, missing)
@@ -115,7 +119,9 @@ def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[str])
         else:
             found.append(ImageMaps(images[task.image], entry[0]["maps"], entry[0].get("pre"), entry[1]))
     if lost:
-        missing.append(f"feature maps of {len(lost)} of {len(tasks)} images are not computed ({', '.join(lost)})")
+        missing.append(
+            f"feature maps of {len(lost)} of {len(tasks)} images are not computed ({', '.join(lost)}){_why(store, tasks)}"
+        )
     return tuple(found)
 
 
@@ -125,7 +131,8 @@ def _load_natural(plan: Plan, store: Store, layer: LayerRecord, missing: list[st
         if entry is not None and len(entry[0]["maximum"]) == layer.filters_total:
             arrays, facts = entry
             return Natural(arrays["maximum"], arrays["minimum"], arrays["best_image"], int(facts.get("crops", 0)))
-        missing.append("natural maxima are not computed, so patterns are compared with their start")
+        why = _why(store, [task])
+        missing.append(f"natural maxima are not computed, so patterns are compared with their start{why}")
     return None
 
 
@@ -144,7 +151,9 @@ def _load_patterns(
     planned = tuple(number for task in tasks for number in task.filters)
     computed = sum(len(arrays["indices"]) for arrays, _ in entries)
     if computed < len(planned):
-        missing.append(f"patterns of {len(planned) - computed} of {len(planned)} filters are not computed")
+        missing.append(
+            f"patterns of {len(planned) - computed} of {len(planned)} filters are not computed{_why(store, tasks)}"
+        )
     if not entries:
         return None, planned
     joined = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in names}
@@ -160,20 +169,26 @@ def _load_patterns(
     return patterns, planned
 
 
+def _why(store: Store, tasks: Sequence[Task]) -> str:
+    """The reasons for which `tasks` failed, as the end of a clause; empty where they were only not reached."""
+    reasons = dict.fromkeys(reason for task in tasks if (reason := store.failure(task.key)) is not None)
+    return f": {'; '.join(reasons)}" if reasons else ""
+
+
 def _entry(store: Store, task: Task, names: tuple[str, ...]) -> Entry | None:
     """A stored task that holds all of `names`, or None."""
     try:
         arrays, facts = store.load(task.key)
-    except (StoreError, zlib.error):
+    except StoreError:
         return None
     return (arrays, facts) if all(name in arrays for name in names) else None
 
 
 def kernels_zero(weights: Mapping[str, np.ndarray] | None, layer: LayerRecord) -> np.ndarray:
-    """bool (filters_total,): the filter's slice of the kernel is exactly zero throughout, so its answer never changes.
+    """Bool (filters_total,): the filter's slice of the kernel is exactly zero throughout, so its answer never changes.
 
-    Kernels in Keras order: the filter is the last axis, but the last two of a depthwise kernel (channel by channel, then its
-    multiples) and the last but one of a transposed convolution.
+    Kernels in Keras order: the filter is the last axis, but the last two of a depthwise kernel (channel by channel,
+    then its multiples) and the last but one of a transposed convolution.
     """
     unknown = np.zeros(layer.filters_total, bool)
     if weights is None:

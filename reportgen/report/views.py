@@ -1,4 +1,4 @@
-"""What templates print: frozen records of finished text and numbers, so that a template neither computes nor formats."""
+"""What templates print: finished text and numbers, so that a template neither computes nor formats."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ class FigureView:
 class Cut:
     """A part of a mosaic shown through an SVG window: (x, y, width, height) of the window in the mosaic's pixels.
 
-    width, height: on the page, in CSS pixels. pixelated: the part is enlarged, so its pixels are repeated and not blurred.
+    width, height: on the page, in CSS pixels. pixelated: the part is enlarged, so its pixels are repeated and not
+    blurred.
     """
 
     href: str
@@ -158,7 +159,10 @@ def gradients(names: set[str]) -> tuple[Gradient, ...]:
         result.append(
             Gradient(
                 gradient_key(name),
-                tuple((f"{100 * place / last:g}%", f"#{red:02x}{green:02x}{blue:02x}") for place, (red, green, blue) in enumerate(stops)),
+                tuple(
+                    (f"{100 * place / last:g}%", f"#{red:02x}{green:02x}{blue:02x}")
+                    for place, (red, green, blue) in enumerate(stops)
+                ),
             )
         )
     return tuple(result)
@@ -183,4 +187,3 @@ def cut(picture: Picture, root: str, window: tuple[int, int, int, int], longest:
 def signed(text: str) -> str:
     """The same words with true minus signs."""
     return HYPHEN_MINUS.sub(MINUS, text)
-

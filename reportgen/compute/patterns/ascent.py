@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import cos, pi
 from typing import Any
@@ -16,15 +16,17 @@ from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.errors import ModelError
 from reportgen.network.network import Network, Site
-from reportgen.network.quiet import keras, tf
+from reportgen.network.precision import bfloat16, has_bfloat16
+from reportgen.network.quiet import tf
 
-EPSILON = 1e-8  # keeps a zero gradient from being divided by zero; far below any gradient that moves a picture
 LEVELS = 255.0
+AGREEMENT = 0.01  # of the largest objective: what bfloat16 may differ by in the middle of the probed filters
+PROBE_CONTRAST = 30.0  # starts are too faint to tell two precisions apart: the probe sees pictures of natural contrast
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """Finished patterns. images: uint8 (n, height, width, bands), exactly the pixels measured; NaN where a figure is not finite."""
+    """Finished patterns. images: uint8 (n, height, width, bands), exactly the pixels measured; figures NaN where not finite."""
 
     images: np.ndarray
     indices: np.ndarray
@@ -36,15 +38,33 @@ class Patterns:
 class Ascent:
     """Seeks patterns of one layer, always in batches of one shape, so that a picture does not depend on its neighbours."""
 
-    def __init__(self, network: Network, site: Site, size: tuple[int, int], batch: int, recipe: Recipe, seed: int) -> None:
-        """`size`: (height, width) of the pictures; `batch`: filters a step, from layer and settings alone."""
-        self._site, self._size, self._batch, self._recipe, self._seed = site, size, batch, recipe, seed
-        self._network = network
+    def __init__(
+        self,
+        network: Network,
+        site: Site,
+        size: tuple[int, int],
+        batch: int,
+        recipe: Recipe,
+        seed: int,
+        precision: str = "float32",
+    ) -> None:
+        """Trace the layer, once.
+
+        size: (height, width) of the pictures. batch: filters a step, from layer and settings alone. precision: of the ascent,
+        `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees; figures are always measured in the model's own.
+        Raises ModelError where no gradient reaches the input.
+        """
+        self._network, self._site, self._size, self._batch = network, site, size, batch
+        self._recipe, self._seed = recipe, seed
         self._bands = network.contract.bands
-        self._broken = _broken_weights(site.layer)
-        self._meter = Meter(network, [site], size, batch)
+        assert site.unit is not None
+        self._rectified = site.unit.rectified
         self._warps = [transforms.draw(seed, step, *size) for step in range(recipe.steps)]
+        self._meter = Meter(network, [site], size, batch)
+        self._meter.trace()
         self.step_traces = 0
+        self._grounds, self._ground_of = self._best_grounds()
+        self.precision = self._agreed(precision)
         self._step = self._traced_step()
 
     @property
@@ -52,71 +72,36 @@ class Ascent:
         """How often anything of this layer was traced."""
         return self.step_traces + self._meter.traces
 
-    def _traced_step(self) -> Any:
-        spectra = tf.TensorSpec((self._batch, *fourier.spectrum_shape(*self._size, self._bands)), tf.float32)
-        pixels = self._size[0] * self._size[1]
-        signature = [
-            spectra,
-            spectra,
-            spectra,
-            tf.TensorSpec((self._batch,), tf.int32),
-            tf.TensorSpec((4, pixels), tf.int32),
-            tf.TensorSpec((4, pixels), tf.float32),
-            tf.TensorSpec((), tf.float32),
-            tf.TensorSpec((), tf.float32),
-        ]
-
-        def step(position: Any, first: Any, second: Any, filters: Any, sources: Any, weights: Any, number: Any, rate: Any) -> Any:
-            self.step_traces += 1
-            gradient = self.gradient(position, filters, lambda pictures: transforms.apply(pictures, sources, weights))[1]
-            return self._moved(position, first, second, gradient, number, rate)
-
-        return tf.function(step, input_signature=signature, autograph=False)
-
-    def trace(self) -> None:
-        """Trace everything now, so that the first chunk's time is that of any other."""
-        self._step.get_concrete_function()
-        self._meter.trace()
-
     def pictures(self, spectra: Any) -> Any:
         """float32 (n, height, width, bands) in [0, 1]."""
         return colour.to_pictures(fourier.to_planes(spectra, *self._size))
 
-    def gradient(self, spectra: Any, filters: Any, transform: Callable[[Any], Any]) -> tuple[Any, Any]:
+    def objective(self, pictures: Any, filters: Any, precision: str) -> Any:
+        """float32 (n,): how strongly each picture, float32 in [0, 1], excites its own filter."""
+        with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
+            before = self._network.pre_activation(self._network.feed(pictures * LEVELS), self._site, filters)
+        return objectives.excitement(before, self._rectified)
+
+    def gradient(
+        self, spectra: Any, filters: Any, transform: Callable[[Any], Any], precision: str = "float32"
+    ) -> tuple[Any, Any]:
         """(objectives (n,), their gradient by `spectra`), each picture seen through `transform`."""
-        site = self._site
-        assert site.unit is not None
         with tf.GradientTape() as tape:
             tape.watch(spectra)
-            fed = self._network.feed(transform(self.pictures(spectra)) * LEVELS)
-            with _finite(self._broken):
-                ((before, _),) = self._network.units(fed, [site])
-            values = objectives.excitement(before, filters, site.unit.rectified)
+            values = self.objective(transform(self.pictures(spectra)), filters, precision)
             total = tf.reduce_sum(values)
         gradient = tape.gradient(total, spectra)
         if gradient is None:
-            raise ModelError("no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)")
+            raise ModelError(
+                "no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)"
+            )
         return values, gradient
-
-    def _moved(self, position: Any, first: Any, second: Any, gradient: Any, number: Any, rate: Any) -> tuple[Any, Any, Any]:
-        """One step of Adam, every number of it per picture; a picture whose gradient is not finite stays where it is."""
-        recipe = self._recipe
-        axes = tuple(range(1, len(gradient.shape)))
-        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=axes, keepdims=True)
-        gradient = tf.where(finite, gradient, 0.0)
-        size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=axes, keepdims=True))
-        gradient = tf.clip_by_value(tf.math.divide_no_nan(gradient, size), -recipe.clip, recipe.clip)
-        first = recipe.first_decay * first + (1 - recipe.first_decay) * gradient
-        second = recipe.second_decay * second + (1 - recipe.second_decay) * tf.square(gradient)
-        unbiased_first = first / (1 - recipe.first_decay**number)
-        unbiased_second = second / (1 - recipe.second_decay**number)
-        return position + rate * unbiased_first / (tf.sqrt(unbiased_second) + EPSILON), first, second
 
     def seek(self, filters: Sequence[int], on_step: Callable[[], None] = lambda: None) -> Patterns:
         """The patterns of up to `batch` filters; `on_step` is called after every step."""
         seeds = tuple(derived_seed(self._seed, self._site.path, number, "start") for number in filters)
-        starts = np.stack([fourier.start(seed, *self._size, self._bands) for seed in seeds])
-        position = tf.constant(padded(starts, self._batch))
+        noise = np.stack([fourier.start(seed, *self._size, self._bands) for seed in seeds])
+        position = tf.constant(padded(noise + self._grounds[self._ground_of[list(filters)]], self._batch))
         indices = padded(np.array(filters, np.int32), self._batch)
         start_images = self._finished(position)
         first, second = tf.zeros_like(position), tf.zeros_like(position)
@@ -140,22 +125,102 @@ class Ascent:
     def _finished(self, spectra: Any) -> np.ndarray:
         return np.asarray(tf.cast(tf.round(self.pictures(spectra) * LEVELS), tf.uint8))
 
+    def _traced_step(self) -> Any:
+        spectra = tf.TensorSpec((self._batch, *fourier.spectrum_shape(*self._size, self._bands)), tf.float32)
+        corners = (transforms.CORNERS, self._size[0] * self._size[1])
+        number = tf.TensorSpec((), tf.float32)
+        filters = tf.TensorSpec((self._batch,), tf.int32)
+        signature = [
+            spectra,
+            spectra,
+            spectra,
+            filters,
+            tf.TensorSpec(corners, tf.int32),
+            tf.TensorSpec(corners, tf.float32),
+            number,
+            number,
+        ]
+
+        def step(
+            position: Any, first: Any, second: Any, filters: Any, sources: Any, weights: Any, number: Any, rate: Any
+        ) -> Any:
+            self.step_traces += 1
+
+            def warped(pictures: Any) -> Any:
+                return transforms.apply(pictures, sources, weights)
+
+            gradient = self.gradient(position, filters, warped, self.precision)[1]
+            return self._moved(position, first, second, gradient, number, rate)
+
+        traced = tf.function(step, input_signature=signature, autograph=False)
+        traced.get_concrete_function()  # now, so that the first chunk's time is that of any other
+        return traced
+
+    def _moved(
+        self, position: Any, first: Any, second: Any, gradient: Any, number: Any, rate: Any
+    ) -> tuple[Any, Any, Any]:
+        """One step of Adam, every number of it per picture; a picture whose gradient is not finite stays where it is."""
+        recipe = self._recipe
+        axes = tuple(range(1, len(gradient.shape)))
+        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=axes, keepdims=True)
+        gradient = tf.where(finite, gradient, 0.0)
+        size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=axes, keepdims=True))
+        gradient = tf.clip_by_value(tf.math.divide_no_nan(gradient, size), -recipe.clip, recipe.clip)
+        first = recipe.first_decay * first + (1 - recipe.first_decay) * gradient
+        second = recipe.second_decay * second + (1 - recipe.second_decay) * tf.square(gradient)
+        unbiased_first = first / (1 - recipe.first_decay**number)
+        unbiased_second = second / (1 - recipe.second_decay**number)
+        return position + rate * unbiased_first / (tf.sqrt(unbiased_second) + recipe.damping), first, second
+
+    def _best_grounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Spectra of the plain colours, and for every filter of the layer the number of the one that excites it most.
+
+        A filter of the first layers may answer to nothing near mid-grey; one look at a handful of colours serves all filters at once.
+        """
+        spectra = fourier.plain(colour.to_planes(colour.grounds(self._bands)), *self._size)
+
+        def answer(some: Any) -> Any:
+            self.step_traces += 1
+            fed = self._network.feed(self.pictures(some) * LEVELS)
+            ((before, _),) = self._network.units(fed, [self._site])
+            return objectives.excitements(before, self._rectified)
+
+        signature = tf.TensorSpec((1, *spectra.shape[1:]), tf.float32)
+        ask = tf.function(answer, input_signature=[signature], autograph=False)
+        answers = np.concatenate([np.asarray(ask(spectra[number : number + 1])) for number in range(len(spectra))])
+        return spectra, np.nan_to_num(answers, nan=-np.inf).argmax(axis=0)
+
+    def _agreed(self, wanted: str) -> str:
+        """The precision of the ascent: what was wanted, or for `auto` bfloat16 where it pays and a probe agrees with float32."""
+        if wanted != "auto":
+            return wanted
+        return "bfloat16" if has_bfloat16() and self._probe() else "float32"
+
+    def _probe(self) -> bool:
+        """Whether bfloat16 gives the objectives of the layer's first filters, at their starts, within AGREEMENT of float32."""
+        total = len(self._ground_of)
+        filters = np.arange(self._batch, dtype=np.int32) % total
+        noise = np.stack(
+            [
+                fourier.start(derived_seed(self._seed, self._site.path, int(number), "probe"), *self._size, self._bands)
+                for number in filters
+            ]
+        )
+        spectra = tf.constant(PROBE_CONTRAST * noise + self._grounds[self._ground_of[filters]])
+
+        def both(some: Any) -> list[Any]:
+            self.step_traces += 1
+            pictures = self.pictures(some)
+            return [self.objective(pictures, filters, precision) for precision in ("float32", "bfloat16")]
+
+        try:
+            exact, fast = (np.asarray(values) for values in tf.function(both, autograph=False)(spectra))
+        except Exception:  # a layer that cannot compute in bfloat16: then the model is left at its own precision
+            return False
+        scale = np.abs(exact[np.isfinite(exact)]).max(initial=0)
+        difference = np.abs(fast - exact)
+        return bool(scale > 0 and np.median(difference[np.isfinite(difference)]) <= AGREEMENT * scale)
+
 
 def _finite_or_nan(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
-
-
-def _broken_weights(layer: Any) -> list[Any]:
-    """The layer's variables that hold a NaN or an infinity."""
-    return [variable for variable in layer.weights if not np.isfinite(keras.ops.convert_to_numpy(variable)).all()]
-
-
-def _finite(variables: Sequence[Any]) -> AbstractContextManager[Any]:
-    """While tracing, read `variables` with 0 in place of what is not finite: one filter's NaN times another's zero gradient is NaN.
-
-    The layer itself keeps its weights; the finished pictures are measured with them.
-    """
-    if not variables:
-        return nullcontext()
-    values = [(variable, tf.where(tf.math.is_finite(variable.value), variable.value, 0.0)) for variable in variables]
-    return keras.StatelessScope(state_mapping=values)  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ RGB = 3
 
 def mixing_matrix() -> np.ndarray:
     """float32 (3, 3), rows R, G, B: the correlation's square root over its largest column norm."""
-    return CORRELATION_ROOT / np.linalg.norm(CORRELATION_ROOT, axis=0).max()
+    return np.asarray(CORRELATION_ROOT / np.linalg.norm(CORRELATION_ROOT, axis=0).max())
 
 
 def to_pictures(planes: Any) -> Any:
@@ -25,3 +25,29 @@ def to_pictures(planes: Any) -> Any:
     if planes.shape[-1] == RGB:
         planes = tf.tensordot(planes, tf.constant(mixing_matrix().T), 1)
     return tf.sigmoid(planes)
+
+
+GROUNDS_LOGIT = (
+    2.0  # about 12 % and 88 % of full brightness: clearly dark, bright or coloured, with room to move either way
+)
+FEW_BANDS = 3  # up to here every corner of the cube of bands is tried
+
+
+def grounds(bands: int) -> np.ndarray:
+    """float32 (k, bands): the plain colours that an ascent may start from, before the logistic function; the first is mid-grey.
+
+    All corners of the cube of bands where there are few; all dark, all bright and each band alone otherwise.
+    """
+    if bands <= FEW_BANDS:
+        corners = np.array(np.meshgrid(*[[-1, 1]] * bands, indexing="ij"), np.float32).reshape(bands, -1).T
+    else:
+        alone = 2 * np.eye(bands, dtype=np.float32) - 1
+        corners = np.concatenate([-np.ones((1, bands), np.float32), np.ones((1, bands), np.float32), alone])
+    return np.concatenate([np.zeros((1, bands), np.float32), GROUNDS_LOGIT * corners])
+
+
+def to_planes(logits: np.ndarray) -> np.ndarray:
+    """float32 (n, bands): the planes that `to_pictures` mixes into these logits."""
+    if logits.shape[-1] == RGB:
+        return np.linalg.solve(mixing_matrix(), logits.T).T.astype(np.float32)
+    return logits

@@ -11,13 +11,18 @@ ALGORITHM = 1  # raised whenever the same numbers would give another picture: st
 
 @dataclass(frozen=True)
 class Recipe:
-    """steps of Adam at `rate` (falling to zero along a cosine), raw gradients clipped at `clip` times their own root mean square."""
+    """steps of Adam at `rate` (falling to zero along a cosine) on gradients of unit size per picture, clipped at `clip` times that size.
+
+    damping: added to Adam's divisor, in units of the picture's own gradient: coefficients that hardly matter move slowly instead of
+    turning into noise.
+    """
 
     steps: int
     rate: float
     clip: float = 10.0
     first_decay: float = 0.9
     second_decay: float = 0.99
+    damping: float = 0.1
     algorithm: int = ALGORITHM
 
     def describe(self) -> dict[str, Any]:
@@ -25,11 +30,11 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
-# Few bold steps beat many timid ones; measured on VGG16, see benchmarks.
+# Few bold steps beat many timid ones (measured on VGG16: benchmarks/README.md).
 QUALITIES = {
     "draft": Recipe(steps=12, rate=0.4),
-    "standard": Recipe(steps=32, rate=0.25),
-    "paper": Recipe(steps=256, rate=0.1),
+    "standard": Recipe(steps=32, rate=0.4),
+    "paper": Recipe(steps=256, rate=0.15),
 }
 
 

@@ -1,6 +1,6 @@
 """One random affine warp a step (jitter, scale, rotation): what only works pixel-exact does not survive it.
 
-Sampling is bilinear and gathers rows, so its gradient is exact; outside the picture the picture is mirrored.
+Sampling is bilinear and a sparse matrix, so its gradient is exact; outside the picture the picture is mirrored.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from reportgen.network.quiet import tf
 
 JITTER = 1 / 16  # of the shorter side, to each side: 8 pixels at 128
 SCALE = 0.1  # up to 10 % larger or smaller
+CORNERS = 4  # source pixels of a bilinear sample
 ROTATION = 10 * pi / 180  # to each side
 
 
@@ -61,12 +62,18 @@ def _mirrored(position: np.ndarray, length: int) -> np.ndarray:
         return np.zeros_like(position, dtype=np.int64)
     period = 2 * (length - 1)
     folded = np.mod(position, period)
-    return np.minimum(folded, period - folded).astype(np.int64)
+    return np.asarray(np.minimum(folded, period - folded), np.int64)
 
 
 def apply(pictures: Any, sources: Any, weights: Any) -> Any:
     """`pictures` (n, height, width, bands) seen through a Warp's `sources` and `weights`, the same for all of them."""
     count, height, width, bands = pictures.shape
-    rows = tf.reshape(tf.transpose(pictures, (1, 2, 0, 3)), (height * width, count * bands))
-    warped = tf.add_n([tf.gather(rows, sources[corner]) * weights[corner][:, None] for corner in range(4)])
+    pixels = height * width
+    rows = tf.reshape(tf.transpose(pictures, (1, 2, 0, 3)), (pixels, count * bands))
+    targets = tf.repeat(tf.range(pixels, dtype=tf.int64), CORNERS)
+    columns = tf.reshape(tf.transpose(tf.cast(sources, tf.int64)), (-1,))
+    matrix = tf.SparseTensor(
+        tf.stack([targets, columns], 1), tf.reshape(tf.transpose(weights), (-1,)), (pixels, pixels)
+    )
+    warped = tf.sparse.sparse_dense_matmul(matrix, rows)  # its gradient is the transposed matrix: exact
     return tf.transpose(tf.reshape(warped, (height, width, count, bands)), (2, 0, 1, 3))

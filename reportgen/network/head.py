@@ -1,0 +1,61 @@
+"""The last step to a unit, for the wanted filters alone: a batch of eight pictures needs eight channels of a layer, not five hundred.
+
+The result is the unit's pre-activation as the layer's own arithmetic gives it, up to rounding. Weights that are not finite count as 0 here:
+one filter's NaN times another's zero gradient would be NaN. What is reported is measured with the untouched layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reportgen.network.quiet import keras, tf
+
+
+def can_select(layer: Any, normalisations: Sequence[Any]) -> bool:
+    """Whether channels can be computed one by one: a plain convolution of one group, then plain batch normalisations."""
+    return (
+        type(layer) is keras.layers.Conv2D
+        and layer.groups == 1
+        and layer.data_format == "channels_last"
+        and not getattr(layer, "lora_enabled", False)
+        and all(
+            type(normalisation) is keras.layers.BatchNormalization and normalisation.axis in (-1, 3)
+            for normalisation in normalisations
+        )
+    )
+
+
+def selected(layer: Any, normalisations: Sequence[Any], inputs: Any, filters: Any) -> Any:
+    """float32 (n, height, width): picture k's channel filters[k], from the layer's `inputs` (n, h, w, channels) in any float type."""
+    kernel = tf.cast(tf.gather(_finite(layer.kernel), filters, axis=3), inputs.dtype)
+    maps = keras.ops.conv(
+        inputs,
+        kernel,
+        strides=list(layer.strides),
+        padding=layer.padding,
+        dilation_rate=layer.dilation_rate,
+        data_format="channels_last",
+    )
+    count = tf.shape(filters)[0]
+    own = tf.cast(tf.gather(maps, tf.range(count), axis=3, batch_dims=1), tf.float32)
+    if layer.use_bias:
+        own += _of(layer.bias, filters)
+    for normalisation in normalisations:
+        scale = tf.math.rsqrt(_of(normalisation.moving_variance, filters) + normalisation.epsilon)
+        if normalisation.scale:
+            scale *= _of(normalisation.gamma, filters)
+        own = (own - _of(normalisation.moving_mean, filters)) * scale
+        if normalisation.center:
+            own += _of(normalisation.beta, filters)
+    return own
+
+
+def _of(variable: Any, filters: Any) -> Any:
+    """The filters' own entries of a variable (channels,), shaped to meet maps (n, height, width)."""
+    return tf.cast(tf.gather(_finite(variable), filters), tf.float32)[:, None, None]
+
+
+def _finite(variable: Any) -> Any:
+    value = tf.convert_to_tensor(variable)
+    return tf.where(tf.math.is_finite(value), value, tf.zeros_like(value))

@@ -1,0 +1,201 @@
+"""A small stored run that has everything a report must cope with, made without a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reportgen.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
+from reportgen.store import Store
+
+HOSTILE_PATH = "backbone/../<script>alert(1)</script>\"&'"
+HOSTILE_IMAGE = 'a "cat" & <b>dog</b> 🐈.jpg'
+MISSING_KEY = "pp-deep-late"
+IMAGES = (
+    ImageRecord(HOSTILE_IMAGE, "cat", "c" * 64, 640, 480, True),
+    ImageRecord("plain.png", "plain", "d" * 64, 32, 32, True),
+    ImageRecord("only_natural.png", "only_natural", "e" * 64, 32, 32, False),
+)
+
+
+def layer(slug: str, **changes: Any) -> LayerRecord:
+    """A plain 3x3 convolution with some facts changed."""
+    facts: dict[str, Any] = {
+        "path": slug,
+        "name": slug,
+        "slug": slug,
+        "layer_class": "Conv2D",
+        "status": "rendered",
+        "reason": None,
+        "unit": slug,
+        "kernel_shape": (3, 3, 3, 6),
+        "strides": (1, 1),
+        "dilation": (1, 1),
+        "groups": 1,
+        "padding": "same",
+        "output_shape": (None, None, 6),
+        "receptive_field": (3, 3),
+        "receptive_field_note": None,
+        "parameters": 168,
+        "activation": "relu",
+        "rectified": True,
+        "kernel_bands": None,
+        "filters_total": 6,
+        "filters_shown": (0, 1, 2, 3, 4, 5),
+        "pattern_size": (16, 16),
+        "macs": 1,
+    }
+    return LayerRecord(**{**facts, **changes})
+
+
+LAYERS = (
+    layer("colour", path=HOSTILE_PATH, name="conv", unit=HOSTILE_PATH, kernel_bands="RGB"),
+    layer(
+        "deep",
+        kernel_shape=(3, 3, 6, 70),
+        output_shape=(7, 5, 70),
+        filters_total=70,
+        filters_shown=tuple(range(0, 70, 5)),
+        unit="deep/relu",
+    ),
+    layer(
+        "point",
+        kernel_shape=(1, 1, 70, 4),
+        output_shape=(1, 1, 4),
+        filters_total=4,
+        filters_shown=(0, 1, 2, 3),
+        activation="linear",
+        rectified=False,
+        receptive_field=None,
+        receptive_field_note="it sees the whole image",
+    ),
+    layer(
+        "head", layer_class="Dense", status="skipped", reason="it is no convolution", filters_total=0, filters_shown=()
+    ),
+)
+
+
+class Writer:
+    """Collects tasks while it fills a store."""
+
+    def __init__(self, folder: Path) -> None:
+        """Of an empty report folder."""
+        self.store = Store(folder)
+        self.tasks: list[Task] = []
+
+    def save(
+        self,
+        kind: str,
+        key: str,
+        arrays: Mapping[str, np.ndarray],
+        facts: Mapping[str, Any],
+        *,
+        layer: str = "",
+        image: str = "",
+        filters: tuple[int, ...] = (),
+        missing: bool = False,
+    ) -> None:
+        """Plan a task and, unless it is `missing`, store it."""
+        self.tasks.append(Task(kind, key, layer, image, filters, 1.0))
+        if not missing:
+            self.store.save(key, arrays, facts)
+
+
+def make(folder: Path, *, images: bool = True, missing: bool = True) -> Plan:
+    """Store a run in `folder`: three layers, one skipped, a dead filter, one that is not finite, hostile names.
+
+    images: the user gave images. missing: the second chunk of the deep layer's patterns is not in the store.
+    """
+    writer = Writer(folder)
+    numbers = np.random.Generator(np.random.PCG64(7))
+    for image in IMAGES[:2] if images else ():
+        picture = numbers.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        answers = [{"label": "cat <i>", "probability": 0.75}, {"label": "dog", "probability": 0.25}]
+        facts = {"predictions": answers if image.slug == "cat" else None}
+        writer.save("image", f"im-{image.slug}", {"picture": picture}, facts, image=image.slug)
+    for record, size in zip(LAYERS, ((20, 24), (7, 5), (1, 1)), strict=False):
+        _layer(writer, record, size, numbers, images=images, missing=missing)
+    plan = Plan(
+        model=ModelRecord("tiny", "tiny.keras", "a" * 64, "b" * 64, 1234, (None, None, None, 3), ("cat", "dog")),
+        contract=InputContract(
+            (None, None, 3), (20, 24), "crop", 0.0, 255.0, "none", "it rescales itself", "It was guessed."
+        ),
+        settings={"filters": "all", "seed": 0, "title": None, "layers": [], "nested": {"deep": True}},
+        environment={"python": "3.11", "numpy": "2", "reportgen": "0.1.0", "device": "CPU"},
+        images=IMAGES if images else (),
+        images_left_out=({"name": "torn.jpg", "reason": "it is cut short"},) if images else (),
+        layers=LAYERS,
+        tasks=tuple(writer.tasks),
+        notes=("One note.",),
+    )
+    writer.store.save_plan(plan)
+    return plan
+
+
+def _layer(
+    writer: Writer,
+    record: LayerRecord,
+    size: tuple[int, int],
+    numbers: np.random.Generator,
+    *,
+    images: bool,
+    missing: bool,
+) -> None:
+    slug, total = record.slug, record.filters_total
+    kernel = numbers.standard_normal(record.kernel_shape).astype(np.float32)
+    kernel[..., 1] = 0
+    arrays = {"kernel": kernel, "bias": numbers.standard_normal(total).astype(np.float32)}
+    writer.save("weights", f"ww-{slug}", arrays, {}, layer=slug)
+    for image in IMAGES[:2] if images else ():
+        pre = numbers.standard_normal((*size, total)).astype(np.float16)
+        pre[..., 1] = 0
+        maps = np.maximum(pre, 0) if record.rectified else pre
+        facts = {
+            "minimum": float(maps.min()),
+            "maximum": float(maps.max()),
+            "zero_fraction": float((maps == 0).mean()),
+            "nonfinite_fraction": 0.0,
+            "pre_minimum": float(pre.min()),
+            "pre_maximum": float(pre.max()),
+        }
+        both = {"maps": maps, "pre": pre} if record.rectified else {"maps": maps}
+        writer.save("feature_maps", f"fm-{slug}-{image.slug}", both, facts, layer=slug, image=image.slug)
+    if images:
+        natural = np.linspace(1, 2, total, dtype=np.float32)
+        natural[1] = 0
+        lowest = np.zeros(total, np.float32)
+        best = (np.arange(total) % len(IMAGES)).astype(np.int32)
+        arrays = {"maximum": natural, "minimum": lowest, "best_image": best}
+        writer.save("natural", f"na-{slug}", arrays, {"crops": 78}, layer=slug)
+    shown = record.filters_shown
+    half = len(shown) // 2
+    for name, chunk in (("early", shown[:half]), ("late", shown[half:])):
+        activation = np.full(len(chunk), 3, np.float32)
+        for place, index in enumerate(chunk):
+            activation[place] = {1: 0.0, 3: np.nan}.get(index, 1.5 if index == 2 else 3.0)
+        arrays = {
+            "images": numbers.integers(0, 256, (len(chunk), 16, 12, 3), dtype=np.uint8),
+            "indices": np.array(chunk, np.int32),
+            "activation": activation,
+            "activation_start": np.zeros(len(chunk), np.float32),
+        }
+        facts = {
+            "steps": 64,
+            "size": [16, 12],
+            "seeds": [1000 + index for index in chunk],
+            "recipe": {"optimizer": "Adam", "learning_rate": 0.05},
+        }
+        key = f"pp-{slug}-{name}"
+        lost = missing and key == MISSING_KEY
+        writer.save("patterns", key, arrays, facts, layer=slug, filters=chunk, missing=lost)
+
+
+def replan(folder: Path, plan: Plan, **changes: Any) -> Plan:
+    """Store `plan` again with some of it changed."""
+    changed = dataclasses.replace(plan, **changes)
+    Store(folder).save_plan(changed)
+    return changed

@@ -1,0 +1,311 @@
+"""Patterns: the gradient is exact, pictures depend on nothing beside them, and planted filters find what is known to be best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import cos, pi, sin
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plain_convolution import convolve
+from reportgen.compute.patterns import colour, fourier
+from reportgen.compute.patterns.ascent import Ascent, Patterns
+from reportgen.compute.patterns.recipe import Recipe, choose
+from reportgen.errors import ModelError
+from reportgen.network.quiet import keras, tf
+from small_models import functional, layers, network, randomised
+
+SIZE = (16, 16)
+QUICK = Recipe(steps=4, rate=0.4)
+
+
+def ascent(
+    model: Any, path: str = "conv", batch: int = 4, recipe: Recipe = QUICK, seed: int = 0, **settings: Any
+) -> Ascent:
+    walked = network(model, **{"preprocess": "unit", **settings})
+    found = next(item for item in walked.sites if item.path == path)
+    size = tuple(length if length is not None else SIZE[0] for length in walked.contract.shape[:2])
+    return Ascent(walked, found, (size[0], size[1]), batch, recipe, seed)
+
+
+def same(first: Patterns, second: Patterns, where: list[int] | None = None) -> bool:
+    """Whether `second`'s pictures and figures are, byte by byte, those of `first` at the positions `where`."""
+    chosen = list(range(len(first.indices))) if where is None else where
+    return (
+        all(
+            getattr(first, name)[chosen].tobytes() == getattr(second, name).tobytes()
+            for name in ("images", "indices", "activation", "activation_start")
+        )
+        and tuple(first.seeds[position] for position in chosen) == second.seeds
+    )
+
+
+# The gradient
+
+
+def smooth_model(activation: str) -> tuple[Any, Any, Any]:
+    first = layers.Conv2D(4, 3, padding="same", activation="tanh")
+    second = layers.Conv2D(3, 3, padding="same", activation=activation, name="conv")
+    return randomised(functional(first, second, shape=(8, 9, 3)), seed=1), first, second
+
+
+def objective(first: Any, second: Any, spectra: np.ndarray, filters: list[int], leak: float) -> np.ndarray:
+    """The objective by definition, in NumPy and float64."""
+    scaled = (spectra[..., 0] + 1j * spectra[..., 1]) * fourier.frequency_scale(8, 9).astype(np.float64)
+    planes = np.fft.irfft2(scaled, (8, 9)).transpose(0, 2, 3, 1) / 4
+    shown = 1 / (1 + np.exp(-planes @ colour.mixing_matrix().T.astype(np.float64)))
+    middle = np.tanh(convolve(shown, *first.get_weights(), how="same"))
+    maps = convolve(middle, *second.get_weights(), how="same")[:, 2:-2, 2:-2]
+    own = np.stack([maps[number, :, :, index] for number, index in enumerate(filters)])
+    return np.where(own > 0, own, leak * own).mean((1, 2))
+
+
+@pytest.mark.parametrize(("activation", "leak"), [("linear", 1.0), ("softplus", 1.0), ("relu", 0.1)])
+def test_the_gradient_is_that_of_finite_differences(activation: str, leak: float) -> None:
+    model, first, second = smooth_model(activation)
+    sought, filters = ascent(model, batch=3), [2, 0, 1]
+    random = np.random.default_rng(0)
+    spectra = random.normal(0, 0.05, (3, *fourier.spectrum_shape(8, 9, 3))).astype(np.float32)
+    values, gradient = tf.function(lambda given: sought.gradient(given, filters, lambda shown: shown), autograph=False)(
+        tf.constant(spectra)
+    )
+    exact = spectra.astype(np.float64)
+    np.testing.assert_allclose(values, objective(first, second, exact, filters, leak), rtol=1e-4, atol=1e-6)
+    step = 1e-5  # float64 keeps the difference exact to ten digits
+    found = np.asarray(gradient, np.float64)
+    for direction in (random.standard_normal(spectra.shape) for _ in range(5)):
+        ahead = objective(first, second, exact + step * direction, filters, leak)
+        behind = objective(first, second, exact - step * direction, filters, leak)
+        slope = (found * direction).sum(axis=(1, 2, 3, 4))
+        np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-3, atol=1e-5 * np.abs(found).max())
+
+
+def test_the_gradient_goes_through_the_transform() -> None:
+    model, first, second = smooth_model("linear")
+    sought = ascent(model, batch=1)
+    spectra = tf.constant(
+        np.random.default_rng(0).normal(0, 0.05, (1, *fourier.spectrum_shape(8, 9, 3))).astype(np.float32)
+    )
+    read = tf.function(lambda given, scale: sought.gradient(given, [0], lambda shown: shown * scale), autograph=False)
+    value, gradient = read(spectra, 0.0)
+    assert np.asarray(gradient).max() == 0
+    assert value[0] == pytest.approx(_dark(first, second), rel=1e-4)
+    assert np.abs(read(spectra, 1.0)[1]).max() > 0
+
+
+def _dark(first: Any, second: Any) -> float:
+    middle = np.tanh(convolve(np.zeros((1, 8, 9, 3)), *first.get_weights(), how="same"))
+    return float(convolve(middle, *second.get_weights(), how="same")[0, 2:-2, 2:-2, 0].mean())
+
+
+def test_a_path_without_a_gradient_is_a_sentence() -> None:
+    class Rounding(layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return tf.stop_gradient(inputs)
+
+    with pytest.raises(ModelError, match="no gradient"):
+        ascent(randomised(functional(Rounding(), layers.Conv2D(2, 3, name="conv"))), batch=1).trace()
+
+
+# Every picture by itself
+
+STACKS: dict[str, Callable[[], list[Any]]] = {
+    "plain": lambda: [
+        layers.Conv2D(6, 3, activation="relu"),
+        layers.Conv2D(10, 3, strides=2, activation="relu", name="conv"),
+    ],
+    "chain": lambda: [layers.Conv2D(10, 3, padding="same", name="conv"), layers.BatchNormalization(), layers.ReLU()],
+    "first layer": lambda: [layers.Conv2D(10, 5, padding="same", name="conv")],
+    "dilated": lambda: [layers.Conv2D(10, 3, dilation_rate=2, activation="gelu", name="conv")],
+    "grouped": lambda: [layers.Conv2D(4, 3), layers.Conv2D(10, 3, groups=2, activation="relu", name="conv")],
+    "separable": lambda: [layers.Conv2D(4, 3), layers.SeparableConv2D(10, 3, activation="relu", name="conv")],
+    "depthwise": lambda: [layers.Conv2D(10, 3), layers.DepthwiseConv2D(3, activation="relu", name="conv")],
+    "transposed": lambda: [layers.Conv2D(4, 3), layers.Conv2DTranspose(10, 3, strides=2, name="conv"), layers.ReLU()],
+}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_a_picture_does_not_depend_on_the_filters_sought_beside_it(name: str) -> None:
+    sought = ascent(randomised(functional(*STACKS[name]())), batch=8)
+    eight = sought.seek(range(8))
+    assert same(eight, sought.seek([3]), [3])
+    assert same(eight, sought.seek([5, 3, 1]), [5, 3, 1])
+    assert same(eight, sought.seek([7, 6, 5, 4, 3, 2, 1, 0]), [7, 6, 5, 4, 3, 2, 1, 0])
+    assert same(sought.seek([9, 3]), sought.seek([3]), [1])
+    assert sought.step_traces == 1
+    assert len({eight.images[number].tobytes() for number in range(8)}) == 8
+
+
+def test_two_runs_are_identical_and_another_seed_is_not() -> None:
+    model = randomised(functional(*STACKS["plain"]()))
+    first, again, other = (ascent(model, seed=seed).seek([0, 1, 2]) for seed in (0, 0, 1))
+    assert same(first, again)
+    assert first.seeds != other.seeds
+    assert not (first.images == other.images).all(axis=(1, 2, 3)).any()
+
+
+def test_what_is_sought_has_its_shape_and_its_range() -> None:
+    steps: list[int] = []
+    found = ascent(randomised(functional(*STACKS["plain"](), shape=(12, 15, 1)))).seek([4, 2], lambda: steps.append(1))
+    assert found.images.shape == (2, 12, 15, 1)
+    assert found.images.dtype == np.uint8
+    assert found.indices.tolist() == [4, 2]
+    assert found.indices.dtype == np.int32
+    assert found.activation.dtype == found.activation_start.dtype == np.float32
+    assert len(steps) == QUICK.steps
+
+
+# What the wanted channel is, and what is not finite
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_the_wanted_channels_are_those_of_the_whole_layer(name: str) -> None:
+    walked = network(randomised(functional(*STACKS[name]())))
+    found = next(item for item in walked.sites if item.path == "conv")
+    shown = tf.constant(np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32))
+    filters = tf.constant([7, 0, 7])
+    own = tf.function(lambda entry: walked.pre_activation(entry, found, filters), autograph=False)(shown)
+    ((before, _),) = tf.function(lambda entry: walked.units(entry, [found]), autograph=False)(shown)
+    expected = np.stack([np.asarray(before)[row, :, :, index] for row, index in enumerate([7, 0, 7])])
+    np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-5)
+
+
+def broken(layer: Any, filter_number: int, value: float) -> None:
+    """Put `value` into one entry of one filter's own slice of the kernel."""
+    weights = layer.get_weights()
+    kernel = weights[1] if isinstance(layer, layers.SeparableConv2D) else weights[0]
+    if isinstance(layer, layers.Conv2DTranspose) or isinstance(layer, layers.DepthwiseConv2D):
+        kernel[0, 0, filter_number, 0] = value
+    else:
+        kernel[0, 0, 0, filter_number] = value
+    layer.set_weights(weights)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", STACKS)
+def test_one_filter_that_is_not_finite_leaves_every_other_picture_as_it_was(name: str, value: float) -> None:
+    model = randomised(functional(*STACKS[name]()))
+    whole = ascent(model).seek([1, 2, 3])
+    broken(model.get_layer("conv"), 2, value)
+    found = ascent(model).seek([1, 2, 3])
+    assert np.isnan(found.activation).tolist() == [False, True, False]
+    others = [0, 2]
+    for array in ("images", "activation", "activation_start"):
+        assert getattr(found, array)[others].tobytes() == getattr(whole, array)[others].tobytes()
+    assert whole.activation[0] != whole.activation_start[0]
+
+
+def test_one_channel_of_the_normalisation_that_is_not_finite_leaves_the_others_as_they_were() -> None:
+    model = randomised(functional(*STACKS["chain"]()))
+    whole = ascent(model).seek([1, 2, 3])
+    norm = model.layers[2]
+    gamma, *rest = norm.get_weights()
+    gamma[2] = np.nan
+    norm.set_weights([gamma, *rest])
+    found = ascent(model).seek([1, 2, 3])
+    assert np.isnan(found.activation).tolist() == [False, True, False]
+    assert found.images[[0, 2]].tobytes() == whole.images[[0, 2]].tobytes()
+
+
+def test_behind_a_layer_that_is_not_finite_nothing_is() -> None:
+    model = randomised(functional(*STACKS["plain"]()))
+    broken(model.layers[1], 0, np.nan)
+    found = ascent(model).seek([0, 1])
+    assert np.isnan(found.activation).all()
+    assert np.isnan(found.activation_start).all()
+    assert found.images.std() < 30
+
+
+# Planted filters
+
+THOROUGH = choose("standard", None)
+
+
+def planted(kernel: np.ndarray, activation: str = "linear", bias: float = 0.0, size: int = 32) -> Any:
+    layer = layers.Conv2D(kernel.shape[-1], kernel.shape[:2], activation=activation, name="conv")
+    model = functional(layer, shape=(size, size, kernel.shape[2]))
+    layer.set_weights([kernel.astype(np.float32), np.full(kernel.shape[-1], bias, np.float32)])
+    return model
+
+
+def test_a_filter_for_red_and_against_blue_finds_red() -> None:
+    kernel = np.array([1.0, 0.0, -1.0]).reshape(1, 1, 3, 1)
+    found = ascent(planted(kernel), batch=1, recipe=THOROUGH).seek([0])
+    red, _, blue = found.images[0].reshape(-1, 3).mean(0) / 255
+    assert red > 0.8
+    assert blue < 0.2
+    assert found.activation[0] > 0.6 > found.activation_start[0]
+
+
+def test_a_filter_against_light_finds_black() -> None:
+    found = ascent(planted(-np.ones((3, 3, 1, 1)) / 9), batch=1, recipe=THOROUGH).seek([0])
+    assert found.images[0].mean() / 255 < 0.05
+
+
+@pytest.mark.parametrize(("frequency", "degrees"), [(0.2, 30), (0.125, 90), (0.25, -45), (0.16, 0)])
+def test_a_grating_filter_finds_its_frequency_and_orientation(frequency: float, degrees: float) -> None:
+    angle = degrees * pi / 180
+    wanted = np.array([frequency * sin(angle), frequency * cos(angle)])  # cycles a pixel, down and across
+    y, x = np.meshgrid(np.arange(11) - 5, np.arange(11) - 5, indexing="ij")
+    kernel = np.exp(-(x**2 + y**2) / 18) * np.cos(2 * pi * (wanted[0] * y + wanted[1] * x))
+    kernel = (kernel - kernel.mean())[:, :, None, None]
+    found = ascent(planted(kernel, "relu"), batch=1, recipe=THOROUGH).seek([0])
+    picture = found.images[0, :, :, 0].astype(np.float64)
+    power = np.abs(np.fft.fft2(picture - picture.mean())) ** 2
+    row, column = np.unravel_index(power.argmax(), power.shape)
+    peak = np.array([np.fft.fftfreq(32)[row], np.fft.fftfreq(32)[column]])
+    assert min(np.linalg.norm(peak - wanted), np.linalg.norm(peak + wanted)) < 0.04
+    best = np.array(
+        [0.5 + 0.5 * np.sign(np.cos(2 * pi * (wanted[0] * np.arange(32)[:, None] + wanted[1] * np.arange(32))))]
+    )
+    reference = np.maximum(convolve(best[..., None], kernel), 0)[:, 2:-2, 2:-2].mean()
+    assert found.activation[0] > 0.5 * reference
+
+
+def test_ascent_rises_for_every_filter_of_a_deeper_layer() -> None:
+    model = randomised(functional(*STACKS["plain"](), shape=(24, 24, 3)), seed=3)
+    found = ascent(model, batch=8, recipe=THOROUGH).seek(range(8))
+    awake = found.activation > 0
+    assert awake.sum() >= 4
+    assert (found.activation[awake] > found.activation_start[awake]).all()
+
+
+# The figure
+
+
+@pytest.mark.parametrize(("shape", "strides"), [((16, 16, 3), 1), ((12, 15, 1), 2), ((7, 9, 3), 3)])
+def test_the_activation_is_measured_on_the_finished_pixels(shape: tuple[int, int, int], strides: int) -> None:
+    layer = layers.Conv2D(5, 3, strides=strides, padding="same", activation="relu", name="conv")
+    model = randomised(functional(layer, shape=shape), low=-0.3, high=0.6)
+    found = ascent(model).seek([0, 3, 4])
+    kernel, bias = layer.get_weights()
+    maps = np.maximum(convolve(found.images / 255, kernel, bias, (strides, strides), how="same"), 0)
+    rows, columns = ((min(2, (length - 1) // 2)) for length in maps.shape[1:3])
+    inner = maps[:, rows : maps.shape[1] - rows, columns : maps.shape[2] - columns]
+    for number, index in enumerate([0, 3, 4]):
+        assert found.activation[number] == pytest.approx(inner[number, :, :, index].mean(), rel=1e-4, abs=1e-6)
+
+
+def test_the_models_weights_and_attributes_are_as_before() -> None:
+    model = randomised(functional(*STACKS["chain"]()))
+    model(tf.zeros((1, 16, 16, 3)))
+    broken(model.get_layer("conv"), 2, np.nan)
+    weights = [weight.tobytes() for weight in model.get_weights()]
+    attributes = [{name: id(value) for name, value in vars(layer).items()} for layer in model.layers]
+    ascent(model).seek([0, 1])
+    assert [weight.tobytes() for weight in model.get_weights()] == weights
+    assert [{name: id(value) for name, value in vars(layer).items()} for layer in model.layers] == attributes
+
+
+def test_a_model_in_half_precision_is_measured_in_its_own() -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = randomised(functional(layers.Conv2D(4, 3, activation="relu", name="conv"), shape=(16, 16, 3)))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    found = ascent(model, batch=2).seek([0, 1])
+    exact = np.maximum(convolve(found.images / 255, *model.get_weights()), 0)[:, 2:-2, 2:-2].mean((1, 2))
+    assert np.isfinite(found.activation).all()
+    assert found.activation == pytest.approx(exact[[0, 1], [0, 1]], rel=0.03, abs=0.01)

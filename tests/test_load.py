@@ -1,0 +1,371 @@
+"""Loading what the user named: every failure is one sentence that says what to do, and no code in a file runs unasked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from reportgen.errors import ModelError, ReportgenError, UsageError
+from reportgen.network.load import load, one_line, weights_sha256
+from reportgen.network.quiet import keras, tf
+from reportgen.settings import Settings
+from small_models import functional, layers, randomised
+
+H5_WARNING = "ignore:.*legacy.*:UserWarning"
+
+
+def small() -> Any:
+    model = randomised(functional(layers.Conv2D(2, 3, name="conv"), shape=(8, 8, 3)))
+    model.name = "small"
+    return model
+
+
+def save(model: Any, path: Path) -> Path:
+    model.save(path)
+    return path
+
+
+def sentence(specification: object, kind: type[ReportgenError] = ModelError, **settings: Any) -> str:
+    """The text of the error that loading ends in: one line, one sentence or two, no traceback, no folder of this machine."""
+    with pytest.raises(kind) as caught:
+        load(str(specification), Settings(**settings))
+    text = str(caught.value)
+    assert "\n" not in text
+    assert "Traceback" not in text
+    assert "\x1b" not in text
+    assert text.rstrip().endswith((".", ")"))
+    assert len(text) < 420
+    return text
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".hdf5"])
+def test_a_saved_model_comes_back_with_its_weights_and_its_hash(tmp_path: Path, suffix: str) -> None:
+    path = save(small(), tmp_path / f"my model{suffix}")
+    loaded = load(str(path), Settings())
+    for own, other in zip(small().get_weights(), loaded.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, other)
+    assert (loaded.name, loaded.source) == ("my model", f"my model{suffix}")
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_same_model_saved_twice_has_one_weights_hash(tmp_path: Path) -> None:
+    other = small()
+    paths = [save(other, tmp_path / name) for name in ("a.keras", "b.keras")]
+    hashes = {weights_sha256(load(str(path), Settings()).model) for path in paths}
+    assert hashes == {weights_sha256(other)}
+    other.weights[0].assign(other.weights[0] + 1e-6)
+    assert weights_sha256(other) not in hashes
+
+
+def test_another_architecture_with_the_same_weights_has_another_hash() -> None:
+    def model(activation: str) -> Any:
+        made = functional(layers.Conv2D(2, 3, name="conv", activation=activation), shape=(8, 8, 3))
+        made.name = "m"
+        return randomised(made)
+
+    assert weights_sha256(model("relu")) != weights_sha256(model("tanh"))
+
+
+def test_a_missing_file_is_named_with_what_model_may_be(tmp_path: Path) -> None:
+    text = sentence(tmp_path / "gone.keras")
+    assert "gone.keras" in text
+    for word in (".keras", ".h5", "keras:NAME", "package.module:callable"):
+        assert word in text
+
+
+def test_a_folder_is_named_with_how_to_save(tmp_path: Path) -> None:
+    (tmp_path / "saved_model").mkdir()
+    text = sentence(tmp_path / "saved_model")
+    assert text.startswith("saved_model is a folder; save the model with `model.save('saved_model.keras')`")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("m.pb", "SavedModel"),
+        ("m.tflite", "TFLite"),
+        ("m.onnx", "ONNX"),
+        ("m.pt", "PyTorch"),
+        ("m.PTH", "PyTorch"),
+        ("m.safetensors", "weights without"),
+        ("m.json", "without weights"),
+        ("m.txt", "does not end in .keras, .h5, .hdf5"),
+        ("m", "does not end in"),
+        ("m.weights.h5", "--weights"),
+    ],
+)
+def test_a_file_of_another_kind_is_recognised_by_its_name(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    text = sentence(tmp_path / name)
+    assert text.startswith(name)
+    assert words in text
+    assert str(tmp_path) not in text
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def without_config(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if name != "config.json"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def with_config(path: Path, content: bytes) -> None:
+    without_config(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("config.json", content)
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 8)
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "truncated .keras": (".keras", truncated),
+    "empty .keras": (".keras", lambda path: path.write_bytes(b"") and None),
+    "noise as .keras": (".keras", noise),
+    ".keras without its config": (".keras", without_config),
+    ".keras with a config of words": (".keras", lambda path: with_config(path, b"no json")),
+    ".keras with an empty config": (".keras", lambda path: with_config(path, b"{}")),
+    ".keras with a list for a config": (".keras", lambda path: with_config(path, b"[1]")),
+    "truncated .h5": (".h5", truncated),
+    "noise as .h5": (".h5", noise),
+    "empty .h5": (".h5", lambda path: path.write_bytes(b"") and None),
+}
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_file_is_one_sentence_with_its_name_and_no_folder(tmp_path: Path, name: str) -> None:
+    suffix, damage = DAMAGE[name]
+    path = save(small(), tmp_path / f"broken{suffix}")
+    damage(path)
+    text = sentence(path)
+    assert text.startswith(f"broken{suffix} cannot be read as a Keras model (")
+    assert str(tmp_path) not in text
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+def test_an_h5_file_without_an_architecture_is_one_sentence(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["numbers"] = [1, 2, 3]
+    text = sentence(tmp_path / "data.h5")
+    assert text.startswith("data.h5 ")
+    assert str(tmp_path) not in text
+
+
+CUSTOM = """
+import keras
+
+@keras.saving.register_keras_serializable("tests")
+class OwnScale(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * 2
+
+def model():
+    entry = keras.Input((8, 8, 3))
+    return keras.Model(entry, keras.layers.Conv2D(2, 3)(OwnScale()(entry)))
+
+def number():
+    return 3
+
+def broken():
+    raise RuntimeError("first line" + chr(10) + "second line")
+
+constant = 7
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "own_model_of_a_test.py").write_text(CUSTOM)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "own_model_of_a_test"
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_custom_layer_asks_for_its_module_and_loads_with_it(tmp_path: Path, module: str, suffix: str) -> None:
+    path = save(load(f"{module}:model", Settings()).model, tmp_path / f"custom{suffix}")
+    for name in [name for name in keras.saving.get_custom_objects() if "OwnScale" in name]:
+        keras.saving.get_custom_objects().pop(name)
+    sys.modules.pop(module)
+    text = sentence(path)
+    assert "OwnScale" in text
+    assert "--import" in text
+    assert len(load(str(path), Settings(imports=(module,))).model.layers) == 3
+    sys.modules.pop(module)
+
+
+def test_a_callable_makes_the_model(module: str) -> None:
+    loaded = load(f"{module}:model", Settings())
+    assert (loaded.name, loaded.source, loaded.sha256) == ("model", f"{module}:model", None)
+    assert isinstance(loaded.model, keras.Model)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("own_model_of_a_test:nothing", UsageError, "has no `nothing`"),
+        ("own_model_of_a_test:constant", UsageError, "not callable"),
+        ("own_model_of_a_test:number", ModelError, "returned int, not a Keras model"),
+        ("own_model_of_a_test:broken", ModelError, "failed: first line"),
+        ("no_such_module_of_a_test:model", UsageError, "cannot be imported"),
+    ],
+)
+def test_a_callable_that_makes_no_model_is_one_sentence(
+    module: str, name: str, kind: type[ReportgenError], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        load(name, Settings())
+    assert "\n" not in str(caught.value)
+    assert name.partition(":")[0] in str(caught.value)
+
+
+def test_an_import_that_fails_is_one_sentence() -> None:
+    assert "--import no_such_module_of_a_test" in sentence(
+        "keras:VGG16", UsageError, imports=("no_such_module_of_a_test",)
+    )
+
+
+@pytest.mark.parametrize("name", ["VGG17", "vgg16", "", "imagenet_utils", "__class__", "os.system"])
+def test_a_network_that_keras_does_not_have_is_named(name: str) -> None:
+    text = sentence(f"keras:{name}")
+    assert text.startswith(f"keras:{name} is not a network of keras.applications")
+
+
+# Code inside files
+
+
+def lambda_model(marker: Path) -> Any:
+    """A model whose Lambda layer writes a file as soon as it is called, loading included."""
+    target = str(marker)
+
+    write = lambda inputs, target: (open(target, "w").close(), inputs)[1]  # noqa: E731 - only a lambda is saved as code
+    sneaky = layers.Lambda(write, output_shape=(8, 8, 3), arguments={"target": target}, name="sneaky")
+    entry = keras.Input((8, 8, 3))
+    return keras.Model(entry, layers.Conv2D(2, 3)(sneaky(entry)))
+
+
+def nested_lambda_model(marker: Path) -> Any:
+    inner = lambda_model(marker)
+    entry = keras.Input((8, 8, 3))
+    return keras.Model(entry, layers.ReLU()(inner(entry)))
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+@pytest.mark.parametrize("make", [lambda_model, nested_lambda_model], ids=["outer", "nested"])
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".hdf5"])
+def test_code_in_a_file_is_refused_before_anything_runs(
+    tmp_path: Path, suffix: str, make: Callable[[Path], Any]
+) -> None:
+    marker = tmp_path / "ran"
+    path = save(make(marker), tmp_path / f"unsafe{suffix}")
+    marker.unlink(missing_ok=True)
+    text = sentence(path)
+    assert "Lambda layer `sneaky`" in text
+    assert "--allow-unsafe" in text
+    assert not marker.exists()
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_code_in_a_file_runs_when_the_user_allows_it(tmp_path: Path, suffix: str) -> None:
+    """The marker of the test above can be written at all."""
+    marker = tmp_path / "ran"
+    path = save(lambda_model(marker), tmp_path / f"unsafe{suffix}")
+    marker.unlink(missing_ok=True)
+    model = load(str(path), Settings(allow_unsafe=True)).model
+    model(tf.zeros((1, 8, 8, 3)))
+    assert marker.exists()
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+def test_an_h5_file_that_looks_like_a_zip_from_behind_hides_no_code(tmp_path: Path) -> None:
+    """ZIP readers look at a file's end, HDF5 at its beginning: one file can be both."""
+    marker = tmp_path / "ran"
+    path = save(lambda_model(marker), tmp_path / "both.h5")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("config.json", json.dumps({"class_name": "Functional", "config": {}}))
+    assert zipfile.is_zipfile(path)
+    marker.unlink(missing_ok=True)
+    assert "--allow-unsafe" in sentence(path)
+    assert not marker.exists()
+
+
+def test_code_in_a_file_of_weights_does_not_run(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    weights = save(lambda_model(marker), tmp_path / "weights.keras")
+    model = save(small(), tmp_path / "small.keras")
+    marker.unlink(missing_ok=True)
+    sentence(model, weights=str(weights))
+    assert not marker.exists()
+
+
+def test_a_function_from_any_module_is_not_called_by_a_config(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    path = save(small(), tmp_path / "small.keras")
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    config["config"]["layers"][1] = {
+        "module": "os",
+        "class_name": "system",
+        "config": {"command": f"touch {marker}"},
+        "registered_name": None,
+        "build_config": {},
+    }
+    with_config(path, json.dumps(config).encode())
+    sentence(path)
+    assert not marker.exists()
+
+
+# Weights
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
+@pytest.mark.filterwarnings(H5_WARNING)
+def test_weights_are_loaded_over_the_model(tmp_path: Path, suffix: str) -> None:
+    other = small()
+    other.weights[0].assign(other.weights[0] + 1)
+    path = tmp_path / f"better{suffix}"
+    other.save_weights(path) if suffix == ".weights.h5" else other.save(path)
+    loaded = load(str(save(small(), tmp_path / "base.keras")), Settings(weights=str(path)))
+    np.testing.assert_array_equal(loaded.model.get_weights()[0], small().get_weights()[0] + 1)
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
+def test_weights_of_another_network_are_one_sentence(tmp_path: Path, suffix: str) -> None:
+    other = functional(layers.Conv2D(5, 5, name="conv"), layers.Conv2D(5, 1), shape=(8, 8, 3))
+    path = tmp_path / f"other{suffix}"
+    other.save_weights(path) if suffix == ".weights.h5" else other.save(path)
+    text = sentence(save(small(), tmp_path / "base.keras"), weights=str(path))
+    assert text.startswith(f"--weights other{suffix} does not fit the network")
+    assert str(tmp_path) not in text
+
+
+def test_missing_weights_are_one_sentence(tmp_path: Path) -> None:
+    assert "no such file" in sentence(save(small(), tmp_path / "base.keras"), weights=str(tmp_path / "gone.weights.h5"))
+
+
+def test_an_errors_text_becomes_one_line() -> None:
+    assert one_line(ValueError("\n  first\nsecond")) == "first"
+    assert one_line(ValueError()) == "ValueError"
+    assert one_line(ValueError("x" * 500)) == "x" * 197 + "..."
+    keras_says = (
+        "Exception encountered when calling Conv2D.call().\n\n\x1b[1mNegative size.\x1b[0m\n\nArguments received"
+    )
+    assert one_line(ValueError(keras_says)) == "Negative size."

@@ -1,0 +1,263 @@
+"""From the store to a folder: the same bytes twice, nothing half written, nothing left over, arrays as stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import report_fixture
+from reportgen.errors import StoreError
+from reportgen.report import assemble as module
+from reportgen.report import output
+from reportgen.report.assemble import assemble
+from reportgen.store import Store
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file outside the store, by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".store" not in path.parts
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    report_fixture.make(tmp_path / "report")
+    return tmp_path / "report"
+
+
+def test_what_is_written_is_what_the_contract_lists(folder: Path) -> None:
+    assert assemble(folder).index == folder / "index.html"
+    written = {name for name in contents(folder) if not name.startswith("assets/")}
+    expected = {"index.html", "report.json"}
+    for slug, maps in (("colour", ("", ".pre")), ("deep", ("", ".pre")), ("point", ("",))):
+        expected |= {f"layers/{slug}.html", f"figures/{slug}/weights.png", f"figures/{slug}/patterns.png"}
+        expected |= {f"figures/{slug}/strip.png"}
+        expected |= {f"data/{slug}/{name}.npz" for name in ("weights", "patterns", "feature_maps")}
+        expected |= {f"figures/{slug}/feature_maps/{image}{kind}.png" for image in ("cat", "plain") for kind in maps}
+    assert written == expected
+
+
+def test_the_same_store_gives_the_same_bytes_in_every_file(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        report_fixture.make(tmp_path / name)
+        assemble(tmp_path / name)
+    first = contents(tmp_path / "one")
+    assert first == contents(tmp_path / "two")
+    assemble(tmp_path / "one")
+    assert first == contents(tmp_path / "one")
+
+
+def test_the_same_bytes_do_not_depend_on_the_hash_seed_of_the_process(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    assemble(tmp_path)
+    before = contents(tmp_path)
+    code = (
+        "import sys, pathlib; from reportgen.report.assemble import assemble; folder = pathlib.Path(sys.argv[1]);"
+        "(folder / 'index.html').unlink(); (folder / 'report.json').unlink(); assemble(folder);"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    root = Path(__file__).parent.parent
+    environment = {"PYTHONHASHSEED": "1234", "PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment, cwd=root)
+    assert before == contents(tmp_path)
+
+
+def test_a_file_that_already_has_its_bytes_is_not_written_again(folder: Path) -> None:
+    assemble(folder)
+    before = {path: path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
+    assemble(folder)
+    assert before == {path: path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
+
+
+def test_no_file_names_the_machine_the_folder_or_the_day(folder: Path) -> None:
+    assemble(folder)
+    for path in folder.rglob("*"):
+        if path.suffix in (".html", ".json", ".css") and ".store" not in path.parts:
+            assert str(folder) not in path.read_text()
+            assert "/tmp" not in path.read_text()
+
+
+def test_interrupted_in_the_middle_the_first_page_and_the_facts_stay_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assemble(folder)
+    before = contents(folder)
+    plan = Store(folder).load_plan()
+    settings = {**plan.settings, "title": "Another title"}
+    report_fixture.replan(folder, plan, settings=settings)
+    write_data, calls = module.write_data, []
+
+    def interrupted(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        write_data(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "write_data", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        assemble(folder)
+    after = contents(folder)
+    assert after["index.html"] == before["index.html"]
+    assert after["report.json"] == before["report.json"]
+    assert after["layers/colour.html"] != before["layers/colour.html"]
+    assert set(before) <= set(after)
+    assert not [name for name in after if name.endswith(".tmp")]
+    monkeypatch.undo()
+    assemble(folder)
+    assert json.loads((folder / "report.json").read_text())["title"] == "Another title"
+
+
+def test_the_facts_and_the_first_page_are_replaced_last_and_old_files_go_after_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assemble(folder)
+    old = folder / "layers" / "old.html"
+    old.write_text("old")
+    plan = Store(folder).load_plan()
+    report_fixture.replan(folder, plan, settings={**plan.settings, "title": "Another title"})
+    write, written = output.write_atomically, []
+
+    def recorded(path: Path, data: bytes) -> None:
+        written.append((path.name, old.exists()))
+        write(path, data)
+
+    monkeypatch.setattr(output, "write_atomically", recorded)
+    assemble(folder)
+    assert written[-2:] == [("report.json", True), ("index.html", True)]
+    assert not old.exists()
+
+
+def test_what_an_older_report_left_is_removed_and_nothing_else(folder: Path) -> None:
+    plan = Store(folder).load_plan()
+    assemble(folder)
+    (folder / "data" / "deep" / ".patterns.npz.77.tmp").write_bytes(b"half")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "a.html").write_text("mine")
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "precious.txt").write_text("mine")
+    (folder / "layers" / "link").symlink_to(outside)
+    report_fixture.replan(folder, plan, layers=plan.layers[:1], tasks=plan.layer_tasks("colour", "weights"))
+    assemble(folder)
+    names = set(contents(folder))
+    assert {name.split("/")[1] for name in names if name.startswith(("figures/", "data/"))} == {"colour"}
+    assert {"notes.txt", "elsewhere/a.html", "layers/colour.html"} <= names
+    assert not [name for name in names if "deep" in name or name.endswith(".tmp") or "link" in name]
+    assert (outside / "precious.txt").read_text() == "mine"
+    assert not (folder / "data" / "deep").exists()
+
+
+def test_arrays_are_written_as_they_are_stored(folder: Path) -> None:
+    assemble(folder)
+    store = Store(folder)
+    stored, _ = store.load("ww-deep")
+    with np.load(folder / "data/deep/weights.npz", allow_pickle=False) as archive:
+        assert set(archive) == {"kernel", "bias"}
+        np.testing.assert_array_equal(archive["kernel"], stored["kernel"])
+    first, _ = store.load("pp-colour-early")
+    second, _ = store.load("pp-colour-late")
+    with np.load(folder / "data/colour/patterns.npz", allow_pickle=False) as archive:
+        assert set(archive) == {"images", "indices"}
+        np.testing.assert_array_equal(archive["images"], np.concatenate([first["images"], second["images"]]))
+        np.testing.assert_array_equal(archive["indices"], np.arange(6, dtype=np.int32))
+        assert archive["indices"].dtype == np.int32
+    maps, _ = store.load("fm-colour-cat")
+    with np.load(folder / "data/colour/feature_maps.npz", allow_pickle=False) as archive:
+        assert set(archive) == {"cat", "cat.pre", "plain", "plain.pre"}
+        np.testing.assert_array_equal(archive["cat.pre"], maps["pre"])
+        assert archive["cat"].dtype == np.float16
+
+
+def test_patterns_in_the_grid_are_the_pixels_that_were_stored(folder: Path) -> None:
+    assemble(folder)
+    stored, _ = Store(folder).load("pp-colour-early")
+    picture = np.asarray(Image.open(folder / "figures/colour/patterns.png"))
+    scale = 6  # 16 pixels are enlarged to 96
+    gap = 2
+    np.testing.assert_array_equal(
+        picture[gap : gap + 16 * scale : scale, gap : gap + 12 * scale : scale], stored["images"][0]
+    )
+
+
+def test_dead_and_broken_patterns_are_never_shown_as_noise(folder: Path) -> None:
+    assemble(folder)
+    picture = np.asarray(Image.open(folder / "figures/colour/patterns.png"))
+    tiles = [picture[2:98, 2 + place * 74 : 2 + place * 74 + 72] for place in range(6)]
+    colours = [len(np.unique(tile.reshape(-1, 3), axis=0)) for tile in tiles]
+    assert colours[1] == 1  # dead: plain
+    assert colours[3] == 2  # not finite: hatched
+    assert min(colours[0], colours[2], colours[4], colours[5]) > 50
+
+
+def test_the_users_picture_is_shown_as_the_model_was_fed_it(folder: Path) -> None:
+    assemble(folder)
+    stored, _ = Store(folder).load("im-cat")
+    np.testing.assert_array_equal(np.asarray(Image.open(folder / "assets/images/cat.png")), stored["picture"])
+
+
+def test_problems_name_each_thing_that_is_missing_damaged_or_left_out(folder: Path) -> None:
+    store = Store(folder)
+    for key in ("ww-point", "fm-deep-cat", "na-deep", "im-plain"):
+        path = store.folder / key[:2] / f"{key}.npz"
+        path.write_bytes(path.read_bytes()[:40])
+    problems = assemble(folder).problems
+    assert problems == (
+        "torn.jpg: left out, it is cut short.",
+        "plain.png: its picture and predictions are not computed.",
+        f"{report_fixture.HOSTILE_PATH}: 1 of 6 patterns is not finite (filter 3).",
+        f"deep: feature maps of 1 of 2 images are not computed ({report_fixture.HOSTILE_IMAGE}); natural maxima are "
+        "not computed, so patterns are compared with their start; patterns of 7 of 14 filters are not computed.",
+        "point: the weights are not computed.",
+        "point: 1 of 4 patterns is not finite (filter 3).",
+    )
+
+
+@pytest.mark.parametrize(
+    "place", [40, 400, -1000]
+)  # the start of the compressed kernel, its middle, and what follows it
+def test_a_task_damaged_in_its_middle_counts_as_missing(folder: Path, place: int) -> None:
+    path = Store(folder).folder / "ww" / "ww-deep.npz"
+    data = bytearray(path.read_bytes())
+    data[place : place + 16] = b"\xff" * 16
+    path.write_bytes(data)
+    assert any(problem.startswith("deep: the weights are not computed") for problem in assemble(folder).problems)
+
+
+def test_a_folder_without_a_stored_run_is_an_error_and_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="reportgen build"):
+        assemble(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("slug", ["../escape", "UPPER", "", "a" * 65, "with space", "nul\0"])
+def test_a_plan_that_would_write_outside_its_folder_is_refused(folder: Path, slug: str) -> None:
+    plan = Store(folder).load_plan()
+    report_fixture.replan(folder, plan, layers=(report_fixture.layer(slug),))
+    with pytest.raises(StoreError, match="file name"):
+        assemble(folder)
+    assert not (folder / "index.html").exists()
+
+
+def test_two_layers_of_one_slug_are_refused(folder: Path) -> None:
+    plan = Store(folder).load_plan()
+    report_fixture.replan(folder, plan, layers=(plan.layers[0], plan.layers[0]))
+    with pytest.raises(StoreError, match="alike"):
+        assemble(folder)
+
+
+def test_progress_counts_every_layer_once(folder: Path) -> None:
+    seen: list[tuple[int, int, str]] = []
+    assemble(folder, progress=lambda *state: seen.append(state))
+    assert [state[:2] for state in seen] == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen[1][2] == "deep"

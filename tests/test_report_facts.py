@@ -1,0 +1,228 @@
+"""report.json: the keys of the contract, figures checked against plain arithmetic, words for what is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import report_fixture
+from reportgen.records import LayerRecord
+from reportgen.report.assemble import assemble
+from reportgen.report.facts import gather, numbers, plain
+from reportgen.report.stored import kernels_zero
+from reportgen.store import Store
+
+SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> dict:
+    plan = report_fixture.make(tmp_path)
+    return gather(plan, Store(tmp_path))
+
+
+def test_document_and_file_are_the_same_and_fit_the_schema(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    assemble(tmp_path)
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert written == json.loads(json.dumps(gather(plan, Store(tmp_path))))
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(written)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("schema",), "reportgen/2"),
+        (("layers", 0, "status"), "done"),
+        (("layers", 0, "slug"), "../up"),
+        (("layers", 0, "patterns", "filters", 0, "verdict"), "fine"),
+        (("layers", 0, "patterns", "filters", 0, "activation"), "3"),
+        (("layers", 0, "patterns", "filters", 0, "dead_proven"), True),
+        (("layers", 0, "patterns", "array"), "/etc/passwd"),
+        (("layers", 3, "reason"), None),
+        (("images", 0, "predictions", 0, "probability"), 1.5),
+        (("model", "parameters"), "many"),
+    ],
+)
+def test_the_schema_refuses_what_the_contract_forbids(report: dict, path: tuple, value: object) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    document = json.loads(json.dumps(report))
+    assert validator.is_valid(document)
+    place = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert not validator.is_valid(document)
+
+
+def test_every_key_that_other_programs_rely_on_is_there(report: dict) -> None:
+    contract = [
+        "path",
+        "name",
+        "slug",
+        "class",
+        "status",
+        "reason",
+        "unit",
+        "kernel_shape",
+        "strides",
+        "dilation",
+        "groups",
+        "padding",
+        "output_shape",
+        "receptive_field",
+        "parameters",
+        "activation",
+        "weights",
+        "filters_total",
+        "filters_shown",
+        "patterns",
+        "feature_maps",
+    ]
+    assert {"schema", "model", "settings", "environment", "images", "layers"} <= set(report)
+    for layer in report["layers"]:
+        assert set(contract) <= set(layer)
+    colour = report["layers"][0]
+    assert {"minimum", "maximum", "mean", "std", "zero_fraction"} <= set(colour["weights"])
+    assert {"array", "size", "steps", "natural_crops", "filters"} <= set(colour["patterns"])
+    assert {"image", "array", "key", "minimum", "maximum", "zero_fraction"} <= set(colour["feature_maps"][0])
+    filter_keys = ["index", "verdict", "activation", "activation_start", "natural_maximum", "seed"]
+    assert set(filter_keys) <= set(colour["patterns"]["filters"][0])
+
+
+def test_statuses_are_rendered_failed_and_skipped_with_reasons(report: dict) -> None:
+    assert [(layer["status"], layer["reason"]) for layer in report["layers"]] == [
+        ("rendered", None),
+        ("failed", "patterns of 7 of 14 filters are not computed"),
+        ("rendered", None),
+        ("skipped", "it is no convolution"),
+    ]
+
+
+def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(report: dict) -> None:
+    patterns = report["layers"][0]["patterns"]
+    assert patterns["filters"][0] == {
+        "index": 0,
+        "verdict": "ok",
+        "dead_proven": False,
+        "activation": 3.0,
+        "activation_start": 0.0,
+        "natural_maximum": 1.0,
+        "natural_minimum": 0.0,
+        "natural_image": "cat",
+        "seed": 1000,
+    }
+    assert [item["index"] for item in patterns["filters"]] == [0, 1, 2, 3, 4, 5]
+    assert [item["verdict"] for item in patterns["filters"]] == ["ok", "dead", "ok", "not-finite", "ok", "ok"]
+    assert [item["dead_proven"] for item in patterns["filters"]] == [False, True, False, False, False, False]
+    assert patterns["filters"][3]["activation"] is None
+    assert [item["seed"] for item in patterns["filters"]] == [1000, 1001, 1002, 1003, 1004, 1005]
+    assert patterns["size"] == [16, 12]
+    assert patterns["natural_crops"] == 78
+
+
+def test_chunks_that_were_finished_out_of_order_are_put_in_order(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    straight = gather(plan, Store(tmp_path))
+    turned = report_fixture.replan(tmp_path, plan, tasks=tuple(reversed(plan.tasks)))
+    document = gather(turned, Store(tmp_path))
+    assert document["layers"][0]["patterns"] == straight["layers"][0]["patterns"]
+
+
+def test_a_layer_whose_patterns_are_partly_lost_says_which(report: dict) -> None:
+    deep = report["layers"][1]
+    assert deep["patterns"]["missing"] == [35, 40, 45, 50, 55, 60, 65]
+    assert [item["index"] for item in deep["patterns"]["filters"]] == [0, 5, 10, 15, 20, 25, 30]
+    assert deep["verdicts"] == {"ok": 7, "weak": 0, "dead": 0, "not-finite": 0, "skipped": 0, "not computed": 7}
+
+
+def test_filters_that_no_task_was_planned_for_are_skipped_and_no_failure(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    tasks = tuple(task for task in plan.tasks if task.kind != "patterns")
+    changed = report_fixture.replan(tmp_path, plan, tasks=tasks)
+    colour = gather(changed, Store(tmp_path))["layers"][0]
+    assert colour["status"] == "rendered"
+    assert colour["patterns"] is None
+    assert colour["verdicts"]["skipped"] == 6
+
+
+def test_weight_statistics_agree_with_plain_arithmetic_and_leave_out_what_is_not_finite(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    kernel = np.arange(-80, 82, dtype=np.float32).reshape(3, 3, 3, 6)
+    kernel[0, 0, 0, :2] = np.nan, np.inf
+    store.save("ww-colour", {"kernel": kernel}, {})
+    colour = gather(plan, store)["layers"][0]
+    rest = [float(number) for number in range(-78, 82)]
+    mean = sum(rest) / len(rest)
+    assert colour["weights"]["minimum"] == -78
+    assert colour["weights"]["maximum"] == 81
+    assert colour["weights"]["mean"] == pytest.approx(mean)
+    assert colour["weights"]["std"] == pytest.approx((sum((value - mean) ** 2 for value in rest) / len(rest)) ** 0.5)
+    assert colour["weights"]["zero_fraction"] == pytest.approx(1 / 160)
+    assert (colour["weights"]["count"], colour["weights"]["nonfinite"]) == (162, 2)
+    assert sum(colour["weights"]["histogram"]["counts"]) == 160
+    assert colour["bias"] is None
+
+
+def test_weights_without_a_finite_number_have_no_figures(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    store.save("ww-colour", {"kernel": np.full((3, 3, 3, 6), np.nan, np.float32)}, {})
+    weights = gather(plan, store)["layers"][0]["weights"]
+    assert weights["minimum"] is weights["mean"] is weights["std"] is weights["zero_fraction"] is None
+    assert "ok" in assemble(tmp_path).index.read_text()
+
+
+def test_figures_are_the_shortest_decimals_that_read_back_as_the_same_float32() -> None:
+    assert plain(np.float32(0.1)) == 0.1
+    assert plain(float(np.float32(1) / np.float32(3))) == 0.33333334
+    for value in np.random.Generator(np.random.PCG64(1)).standard_normal(200).astype(np.float32):
+        assert np.float32(plain(value)) == value
+    assert plain(np.nan) is plain(-np.inf) is plain(None) is plain(1e300) is None
+
+
+def test_many_filter_numbers_are_cut_short_in_a_sentence() -> None:
+    assert numbers([3]) == "3"
+    assert numbers(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    assert numbers(range(14)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more"
+
+
+def of(layer_class: str, filters: int) -> LayerRecord:
+    return report_fixture.layer("one", layer_class=layer_class, filters_total=filters)
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "shape", "place", "expected"),
+    [
+        ("Conv2D", (2, 2, 3, 4), np.s_[..., 2], [False, False, True, False]),
+        ("Conv2DTranspose", (2, 2, 4, 3), np.s_[:, :, 2, :], [False, False, True, False]),
+        ("DepthwiseConv2D", (2, 2, 2, 2), np.s_[:, :, 1, 0], [False, False, True, False]),
+        ("Conv2D", (2, 2, 3, 5), np.s_[..., 2], [False] * 4),  # a kernel that does not fit the layer proves nothing
+    ],
+)
+def test_a_filter_is_proven_dead_by_its_own_slice_of_the_kernel(
+    layer_class: str, shape: tuple, place: tuple, expected: list[bool]
+) -> None:
+    kernel = np.ones(shape, np.float32)
+    kernel[place] = 0
+    assert kernels_zero({"kernel": kernel}, of(layer_class, 4)).tolist() == expected
+
+
+def test_a_separable_filter_is_proven_dead_by_its_pointwise_kernel() -> None:
+    arrays = {"depthwise_kernel": np.zeros((3, 3, 2, 1)), "pointwise_kernel": np.ones((1, 1, 2, 4))}
+    arrays["pointwise_kernel"][..., 3] = 0
+    assert kernels_zero(arrays, of("SeparableConv2D", 4)).tolist() == [False, False, False, True]
+
+
+def test_a_kernel_that_is_not_a_number_proves_nothing() -> None:
+    kernel = np.zeros((3, 3, 1, 4), np.float32)
+    kernel[..., 0] = np.nan
+    assert kernels_zero({"kernel": kernel}, of("Conv2D", 4)).tolist() == [False, True, True, True]
+    assert kernels_zero(None, of("Conv2D", 4)).tolist() == [False] * 4

@@ -1,0 +1,287 @@
+"""The pages of a stored run, read as a parser reads them: links, names, pictures, policy, words."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import report_fixture
+from page_parser import Page, parse
+from reportgen.report.assemble import assemble
+from reportgen.store import Store
+
+RESOURCES = {("img", "src"), ("image", "href"), ("link", "href"), ("script", "src"), ("use", "href"), ("source", "src")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    report_fixture.make(folder)
+    assemble(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(folder: Path) -> dict[Path, Page]:
+    paths = [folder / "index.html", *sorted((folder / "layers").iterdir())]
+    return {path: parse(path) for path in paths}
+
+
+def test_there_is_a_page_for_each_layer_that_is_not_skipped(folder: Path) -> None:
+    assert sorted(path.name for path in (folder / "layers").iterdir()) == ["colour.html", "deep.html", "point.html"]
+
+
+def test_every_tag_closes_in_the_order_it_opened(pages: dict[Path, Page]) -> None:
+    assert {path.name: page.unbalanced for path, page in pages.items() if page.unbalanced} == {}
+
+
+def test_every_link_leads_to_a_file_and_every_anchor_to_an_element(pages: dict[Path, Page], folder: Path) -> None:
+    checked = 0
+    for path, page in pages.items():
+        for link in page.attributes("href", "src"):
+            parts = urlsplit(link)
+            if parts.scheme:
+                continue
+            target = (path.parent / parts.path).resolve() if parts.path else path
+            assert target.is_file(), f"{path.name}: {link}"
+            assert target.is_relative_to(folder.resolve()), f"{path.name}: {link}"
+            if parts.fragment:
+                assert parts.fragment in pages[folder / target.relative_to(folder.resolve())].attributes("id")
+            checked += 1
+        for reference in page.attributes("aria-labelledby"):
+            assert reference in page.attributes("id")
+        for fill in page.attributes("fill"):
+            if fill.startswith("url("):
+                assert fill[5:-1] in page.attributes("id")
+    assert checked > 100
+
+
+def test_no_resource_comes_from_a_network(pages: dict[Path, Page]) -> None:
+    for page in pages.values():
+        for element in page.elements:
+            for name, value in element.attributes.items():
+                if (element.tag, name) in RESOURCES:
+                    assert not urlsplit(value).scheme
+                    assert not urlsplit(value).netloc
+                assert name not in ("srcset", "action", "formaction", "background", "poster", "ping")
+
+
+def test_style_sheet_fetches_nothing(folder: Path) -> None:
+    (style,) = (folder / "assets").glob("style-*.css")
+    assert "url(" not in style.read_text()
+    assert "@import" not in style.read_text()
+
+
+def test_policy_forbids_everything_that_is_not_needed_and_the_pages_obey(pages: dict[Path, Page]) -> None:
+    for page in pages.values():
+        (policy,) = [
+            item for item in page.all("meta") if item.attributes.get("http-equiv") == "Content-Security-Policy"
+        ]
+        rules = policy.attributes["content"]
+        assert rules.startswith("default-src 'none'")
+        assert "unsafe" not in rules
+        assert not page.all("style", "script", "iframe", "object", "embed", "form", "base")
+        for element in page.elements:
+            assert "style" not in element.attributes
+            assert not [name for name in element.attributes if name.startswith("on")]
+            assert not element.attributes.get("href", "").lower().startswith(("javascript:", "data:"))
+
+
+def test_no_id_stands_twice_on_a_page(pages: dict[Path, Page]) -> None:
+    for page in pages.values():
+        ids = page.attributes("id")
+        assert len(ids) == len(set(ids))
+
+
+def test_every_picture_states_its_size_and_loads_late(pages: dict[Path, Page]) -> None:
+    for page in pages.values():
+        assert page.all("img")
+        for picture in page.all("img"):
+            assert "alt" in picture.attributes
+            assert int(picture.attributes["width"]) > 0
+            assert int(picture.attributes["height"]) > 0
+            assert picture.attributes["loading"] == "lazy"
+            assert picture.attributes["decoding"] == "async"
+
+
+def test_every_mosaic_states_the_size_of_its_file_and_figures_in_words(pages: dict[Path, Page]) -> None:
+    seen = 0
+    for path, page in pages.items():
+        for picture in page.all("img"):
+            source = (path.parent / picture.attributes["src"]).resolve()
+            if source.parent.parent.name in ("figures", "colour", "deep", "point") and source.name != "strip.png":
+                width, height = struct.unpack(">II", source.read_bytes()[16:24])
+                assert (picture.attributes["width"], picture.attributes["height"]) == (str(width), str(height))
+                assert any(letter.isdigit() for letter in picture.attributes["alt"])
+                seen += 1
+    assert seen >= 3 * (2 + 2)
+
+
+def test_only_a_picture_that_its_neighbour_names_has_an_empty_text(pages: dict[Path, Page]) -> None:
+    for page in pages.values():
+        for picture in page.all("img"):
+            if not picture.attributes["alt"]:
+                assert "assets/images/" in picture.attributes["src"]
+
+
+def test_hostile_names_are_text_and_nothing_else(pages: dict[Path, Page], folder: Path) -> None:
+    index = pages[folder / "index.html"]
+    assert report_fixture.HOSTILE_PATH in index.words
+    assert report_fixture.HOSTILE_IMAGE in index.words
+    colour = pages[folder / "layers" / "colour.html"]
+    assert report_fixture.HOSTILE_PATH in colour.words
+    assert "cat <i>" in index.words
+    for path in pages:
+        assert "<script" not in path.read_text()
+        assert "<b>dog" not in path.read_text()
+        assert "cat <i>" not in path.read_text()
+
+
+def test_each_page_has_one_heading_one_main_part_and_a_way_past_the_navigation(pages: dict[Path, Page]) -> None:
+    for page in pages.values():
+        assert len(page.all("h1")) == len(page.all("main")) == 1
+        assert page.elements[0].tag == "html"
+        assert page.elements[0].attributes["lang"] == "en"
+        first_link = page.all("a")[0]
+        assert first_link.attributes["href"] == "#content"
+        levels = [int(item.tag[1]) for item in page.all("h1", "h2", "h3", "h4")]
+        assert all(after - before <= 1 for before, after in itertools.pairwise(levels)), levels
+
+
+def test_every_table_has_a_caption_and_scoped_headers(pages: dict[Path, Page], folder: Path) -> None:
+    for page in pages.values():
+        assert len(page.all("caption")) == len(page.all("table"))
+        assert all("scope" in header.attributes for header in page.all("th"))
+    assert len(pages[folder / "index.html"].all("table")) >= 4
+
+
+def test_each_shown_filter_has_one_card_with_its_anchor(pages: dict[Path, Page], folder: Path) -> None:
+    deep = pages[folder / "layers" / "deep.html"]
+    cards = [item.attributes["id"] for item in deep.all("li") if item.attributes.get("class") == "card"]
+    assert cards == [f"f{index:03d}" for index in range(0, 70, 5)]
+
+
+def test_cards_cut_their_pictures_out_of_the_mosaics(pages: dict[Path, Page], folder: Path) -> None:
+    colour = pages[folder / "layers" / "colour.html"]
+    cuts = [item.attributes for item in colour.all("svg") if "cut" in item.attributes.get("class", "").split()]
+    assert len(cuts) == 6 * (1 + 1 + 2)  # a pattern, a kernel and two maps each
+    for attributes in cuts:
+        x, y, width, height = (int(number) for number in attributes["viewbox"].split())
+        assert min(x, y) >= 0
+        assert min(width, height) > 0
+        assert attributes["role"] == "img"
+        assert attributes["aria-label"]
+    sheets = {item.attributes["href"] for item in colour.all("image")}
+    assert sheets == {
+        "../figures/colour/patterns.png",
+        "../figures/colour/weights.png",
+        "../figures/colour/feature_maps/cat.png",
+        "../figures/colour/feature_maps/plain.png",
+    }
+
+
+def test_each_card_shows_the_pattern_and_the_map_of_its_own_filter(pages: dict[Path, Page], folder: Path) -> None:
+    store = Store(folder)
+    patterns, _ = store.load("pp-deep-early")
+    maps = np.asarray(Image.open(folder / "figures/deep/feature_maps/plain.png").convert("RGB"))
+    grid = np.asarray(Image.open(folder / "figures/deep/patterns.png"))
+    windows = {
+        item.attributes["aria-label"]: [int(number) for number in item.attributes["viewbox"].split()]
+        for item in pages[folder / "layers" / "deep.html"].all("svg")
+        if "viewbox" in item.attributes and "aria-label" in item.attributes
+    }
+    for image, index in zip(patterns["images"], patterns["indices"].tolist(), strict=True):
+        x, y, width, height = windows[f"Pattern of filter {index}"]
+        scale = width // image.shape[1]
+        np.testing.assert_array_equal(grid[y : y + height : scale, x : x + width : scale], image)
+    x, y, width, height = windows["Map of filter 40 on plain.png"]
+    tile = maps[y : y + height, x : x + width]
+    stored, _ = store.load("fm-deep-plain")
+    scale = width // stored["maps"].shape[1]
+    lowest = tile[::scale, ::scale][stored["maps"][..., 40] == 0]
+    assert len(lowest) > 5
+    assert len(np.unique(lowest, axis=0)) == 1  # every zero has one colour, which no value above zero has
+    assert not (tile[::scale, ::scale][stored["maps"][..., 40] > 0.1] == lowest[0]).all(axis=-1).any()
+
+
+def test_a_card_states_the_figures_behind_its_verdict(pages: dict[Path, Page], folder: Path) -> None:
+    words = pages[folder / "layers" / "colour.html"].words
+    assert "Filter 0 ok ×3.00 of the natural maximum Start 0 Reached 3.000 Natural maximum 1.000 on a" in words
+    assert "Filter 1 dead" in words
+    assert "kernel is zero throughout" in words
+    assert "Filter 2 ok" in words
+    assert "Filter 3 not-finite" in words
+    assert "Seed 1005" in words
+
+
+def test_verdicts_are_words_and_signs_and_not_colour_alone(pages: dict[Path, Page]) -> None:
+    for page in pages.values():
+        chips = [item for item in page.all("span") if "verdict" in item.attributes.get("class", "").split()]
+        signs = [item for item in page.all("use") if item.attributes["href"].startswith("#sign-")]
+        assert len(chips) == len(signs) > 0
+
+
+def test_what_is_missing_is_named_on_the_first_page_and_on_the_layers_own(
+    pages: dict[Path, Page], folder: Path
+) -> None:
+    sentence = "patterns of 7 of 14 filters are not computed"
+    assert f"deep: {sentence}." in pages[folder / "index.html"].words
+    assert sentence in pages[folder / "layers" / "deep.html"].words.lower()
+    assert "Not computed: 7 filters (35, 40, 45, 50, 55, 60, 65)." in pages[folder / "layers" / "deep.html"].words
+    assert pages[folder / "layers" / "deep.html"].words.count("a pattern was asked for and is not in the store") == 7
+    assert "torn.jpg: left out, it is cut short." in pages[folder / "index.html"].words
+
+
+def test_first_page_says_why_layers_are_left_out_and_every_setting(pages: dict[Path, Page], folder: Path) -> None:
+    words = pages[folder / "index.html"].words
+    assert "head Dense It is no convolution." in words
+    assert "nested.deep yes" in words
+    assert "It was guessed." in words
+    assert "Borowski" in words
+    assert "Geirhos" in words
+
+
+def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, Page], folder: Path) -> None:
+    words = pages[folder / "index.html"].words
+    assert "Layers 3 1 left out Filters shown 24 of 80 Images 3" in words
+    assert "Images 3 12 ok 1 weak 2 dead 2 not-finite 7 not computed" in words
+    assert "Feature maps are shown for 2 of 3 images" in words
+    assert "75.0 %" in words
+
+
+def test_neighbours_are_linked_both_ways(pages: dict[Path, Page], folder: Path) -> None:
+    def relations(slug: str) -> set[tuple[str, str]]:
+        page = pages[folder / "layers" / f"{slug}.html"]
+        return {(item.attributes["rel"], item.attributes["href"]) for item in page.all("a") if "rel" in item.attributes}
+
+    assert relations("colour") == {("next", "deep.html")}
+    assert relations("deep") == {("prev", "colour.html"), ("next", "point.html")}
+    assert relations("point") == {("prev", "deep.html")}
+
+
+def test_a_report_without_images_says_so_and_compares_with_the_start(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, images=False, missing=False)
+    result = assemble(tmp_path)
+    index, layer = parse(tmp_path / "index.html"), parse(tmp_path / "layers" / "point.html")
+    assert "No images were given" in index.words
+    assert "the image that the ascent started from" in index.words
+    assert "3.000 above its start" in layer.words
+    assert "Natural maximum" not in layer.words
+    assert len(result.problems) == 2  # filter 3 of the two layers that show it is not finite
+
+
+def test_a_report_in_which_nothing_failed_says_so(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path, missing=False)
+    words = parse(assemble(tmp_path).index).words
+    assert "Nothing failed" not in words
+    kept = tuple(task for task in plan.tasks if task.kind in ("weights", "image"))
+    report_fixture.replan(tmp_path, plan, tasks=kept, images_left_out=())
+    result = assemble(tmp_path)
+    assert result.problems == ()
+    assert "Nothing failed and nothing is missing" in parse(result.index).words

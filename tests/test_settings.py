@@ -1,0 +1,224 @@
+"""What a user may choose: every value is checked where it stands, and the report states it without paths."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from reportgen.errors import UsageError
+from reportgen.settings import FilterChoice, Settings, from_mapping, parse_memory
+
+
+def test_a_count_spreads_evenly_from_the_first_filter_to_the_last() -> None:
+    assert FilterChoice.parse("4").of(10) == (0, 3, 6, 9)
+    assert FilterChoice.parse("3").of(64) == (0, 32, 63)
+    assert FilterChoice.parse("2").of(512) == (0, 511)
+    assert FilterChoice.parse("1").of(8) == (0,)
+
+
+@pytest.mark.parametrize("total", [1, 2, 5, 31, 32, 33, 64, 100])
+def test_a_count_gives_exactly_so_many_distinct_filters_in_steps_that_differ_by_one_at_most(total: int) -> None:
+    for count in range(1, 70):
+        chosen = FilterChoice.parse(str(count)).of(total)
+        assert len(chosen) == min(count, total)
+        assert chosen[0] == 0
+        assert list(chosen) == sorted(set(chosen))
+        if count > 1:
+            assert chosen[-1] == total - 1
+        steps = [after - before for before, after in zip(chosen, chosen[1:], strict=False)]
+        assert max(steps, default=1) - min(steps, default=1) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "total", "expected"),
+    [
+        ("all", 3, (0, 1, 2)),
+        ("0-3,40", 64, (0, 1, 2, 3, 40)),
+        ("0-3,40", 3, (0, 1, 2)),
+        ("17-17", 64, (17,)),
+        ("17-17", 17, ()),
+        (" 5 , 1-2 ", 64, (1, 2, 5)),
+        ("3,3,2-4", 64, (2, 3, 4)),
+        ("99", 4, (0, 1, 2, 3)),
+    ],
+)
+def test_filters_are_all_or_a_list_of_numbers_and_ranges(text: str, total: int, expected: tuple[int, ...]) -> None:
+    assert FilterChoice.parse(text).of(total) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "3-1", "1,,2", "1-", "a", "1.5", "1;2", "all,1", "0x1", "1-2-3"])
+def test_filters_that_cannot_be_meant_are_refused_with_the_option_named(text: str) -> None:
+    with pytest.raises(UsageError, match="--filters"):
+        FilterChoice.parse(text)
+
+
+def test_a_caption_says_how_the_filters_were_chosen() -> None:
+    assert FilterChoice.parse("all").describe(7) == "all 7 filters"
+    assert FilterChoice.parse("8").describe(7) == "all 7 filters"
+    assert FilterChoice.parse("2").describe(7) == "2 of 7 filters, chosen evenly spaced from the first to the last"
+    assert FilterChoice.parse("2,9").describe(7) == "1 of 7 filters, chosen by number"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2GiB", 2 * 2**30),
+        ("512MiB", 512 * 2**20),
+        ("512M", 512 * 2**20),
+        ("64KB", 64 * 2**10),
+        ("1.5g", 3 * 2**29),
+        ("1000000", 1_000_000),
+        (" 7 b ", 7),
+    ],
+)
+def test_memory_is_a_number_with_a_binary_unit(text: str, expected: int) -> None:
+    assert parse_memory(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "0", "0.0G", "-1G", "2TiB", "2 2", "1e9", "two"])
+def test_a_size_of_memory_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--memory"):
+        parse_memory(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        ({"fit": "squeeze"}, "--fit"),
+        ({"quality": "best"}, "--quality"),
+        ({"precision": "float16"}, "--precision"),
+        ({"preprocess": "imagenet"}, "--preprocess"),
+        ({"input_range": (1.0, 1.0)}, "--input-range"),
+        ({"input_range": (1.0, 0.0)}, "--input-range"),
+        ({"input_range": (0.0, float("nan"))}, "--input-range"),
+        ({"input_range": (0.0, float("inf"))}, "--input-range"),
+        ({"max_images": 0}, "--max-images"),
+        ({"image_size": 0}, "--image-size"),
+        ({"image_size": 5000}, "--image-size"),
+        ({"seed": -1}, "--seed"),
+        ({"steps": 0}, "--steps"),
+        ({"size": "0"}, "--size"),
+        ({"size": "5000"}, "--size"),
+        ({"size": "-3"}, "--size"),
+        ({"size": "large"}, "--size"),
+        ({"filters": "x"}, "--filters"),
+        ({"memory": "x"}, "--memory"),
+    ],
+)
+def test_every_value_is_checked_and_the_sentence_names_its_option(changes: dict[str, Any], option: str) -> None:
+    with pytest.raises(UsageError, match=f"^{option} "):
+        Settings(**changes)
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = Settings()
+    assert settings.describe() == {
+        "images": [],
+        "max_images": 8,
+        "preprocess": "auto",
+        "input_range": (0.0, 255.0),
+        "input_shape": None,
+        "image_size": 224,
+        "fit": "crop",
+        "classes": None,
+        "layers": (),
+        "exclude": (),
+        "filters": "32",
+        "quality": "standard",
+        "size": "auto",
+        "steps": None,
+        "seed": 0,
+        "precision": "auto",
+        "memory": "2GiB",
+        "title": None,
+        "weights": None,
+        "imports": (),
+        "allow_unsafe": False,
+    }
+    assert settings.pattern_size is None
+    assert settings.memory_bytes == 2**31
+
+
+def test_described_settings_hold_no_folder_of_the_machine() -> None:
+    settings = Settings(
+        images=("/home/ada/photos/", "C:\\pictures\\cat.png", "here.png"),
+        classes="/home/ada/names.txt",
+        weights="../ada/best.weights.h5",
+    )
+    described = json.dumps(settings.describe())
+    assert settings.describe()["images"] == ["photos", "cat.png", "here.png"]
+    assert settings.describe()["classes"] == "names.txt"
+    assert settings.describe()["weights"] == "best.weights.h5"
+    assert "ada" not in described
+
+
+def test_a_settings_file_gives_options_by_their_names() -> None:
+    table = {
+        "images": "photos",
+        "max-images": 3,
+        "input-range": [-1, 1],
+        "input_shape": [32, 32, 3],
+        "layers": ["block1*", "block2*"],
+        "filters": 16,
+        "size": 96,
+        "memory": 1_000_000,
+        "import": ["mine"],
+        "allow-unsafe": True,
+        "steps": 5,
+    }
+    settings = Settings(**from_mapping(table))
+    assert settings == Settings(
+        images=("photos",),
+        max_images=3,
+        input_range=(-1, 1),
+        input_shape=(32, 32, 3),
+        layers=("block1*", "block2*"),
+        filters="16",
+        size="96",
+        memory="1000000",
+        imports=("mine",),
+        allow_unsafe=True,
+        steps=5,
+    )
+
+
+def test_an_unknown_name_in_a_settings_file_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown option `colour`"):
+        from_mapping({"colour": True})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"seed": "1"},
+        {"seed": True},
+        {"seed": 1.5},
+        {"steps": "many"},
+        {"steps": True},
+        {"allow-unsafe": 1},
+        {"images": [1]},
+        {"layers": 3},
+        {"layers": [["a"]]},
+        {"exclude": {"a": 1}},
+        {"fit": 3},
+        {"preprocess": 3},
+        {"title": 3},
+        {"classes": ["cat"]},
+        {"weights": 1},
+        {"filters": [1, 2]},
+        {"filters": True},
+        {"input-range": [0]},
+        {"input-range": ["a", "b"]},
+        {"input-range": "0,1"},
+        {"input-shape": [32, 32]},
+        {"input-shape": ["32", 32, 3]},
+        {"input-shape": [0, 32, 3]},
+        {"max-images": 2.0},
+    ],
+    ids=str,
+)
+def test_a_value_of_the_wrong_type_in_a_settings_file_is_a_sentence_not_a_crash(table: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Settings(**from_mapping(table))

@@ -1,0 +1,502 @@
+"""Walking any model: every convolution is found, has a lasting name, a unit, or a reason; and the model is left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reportgen.errors import ModelError
+from reportgen.network.quiet import keras, tf
+from reportgen.network.tap import run_until
+from small_models import functional, layers, network, pictures, randomised, site
+
+SHAPE = (16, 16, 3)
+
+
+def conv(filters: int = 4, **named: Any) -> Any:
+    return layers.Conv2D(filters, 3, padding="same", **named)
+
+
+def paths(model: Any, **settings: Any) -> list[str]:
+    return [item.path for item in network(model, **settings).sites]
+
+
+def reasons(model: Any, **settings: Any) -> dict[str, str]:
+    return {item.path: item.reason for item in network(model, **settings).sites if item.reason is not None}
+
+
+# Names and order
+
+
+def test_sequential_and_functional_models_name_layers_by_their_names() -> None:
+    assert paths(keras.Sequential([keras.Input(SHAPE), conv(name="one"), layers.ReLU(), conv(name="two")])) == [
+        "one",
+        "two",
+    ]
+    assert paths(functional(conv(name="one"), conv(name="two"))) == ["one", "two"]
+
+
+def test_nested_models_join_their_names() -> None:
+    inner = keras.Sequential([keras.Input(SHAPE), conv(3, name="deep")], name="inner")
+    middle = functional(conv(3, name="own"), inner, shape=SHAPE)
+    middle.name = "middle"
+    assert paths(functional(middle, conv(name="last"))) == ["middle/own", "middle/inner/deep", "last"]
+
+
+def test_layers_stand_in_the_order_in_which_data_meets_them() -> None:
+    entry = keras.Input(SHAPE)
+    late, early = conv(name="a_late"), conv(name="z_early")
+    middle = conv(name="m_middle")
+    assert paths(keras.Model(entry, late(middle(early(entry))))) == ["z_early", "m_middle", "a_late"]
+
+
+def test_a_shared_layer_has_one_path_a_call() -> None:
+    entry = keras.Input(SHAPE)
+    shared = conv(3, name="shared")
+    both = layers.Concatenate()([shared(entry), shared(layers.AveragePooling2D(1)(entry)), conv(name="other")(entry)])
+    assert sorted(paths(keras.Model(entry, both))) == ["other", "shared", "shared@2"]
+
+
+def test_a_shared_model_has_one_path_a_call_of_each_layer() -> None:
+    entry = keras.Input(SHAPE)
+    tower = keras.Sequential([keras.Input(SHAPE), conv(name="conv")], name="tower")
+    both = layers.Add()([tower(entry), tower(layers.ReLU()(entry))])
+    assert paths(keras.Model(entry, both)) == ["tower/conv", "tower/conv@2"]
+
+
+class Block(layers.Layer):
+    def __init__(self, filters: int = 3) -> None:
+        super().__init__()
+        self.layers = [conv(filters), layers.ReLU(), conv(filters)]
+        self.by_name = {"left": conv(filters), "right": [conv(filters)]}
+        self._private = conv(filters)
+
+    def call(self, inputs: Any) -> Any:
+        for layer in self.layers:
+            inputs = layer(inputs)
+        return self._private(self.by_name["right"][0](self.by_name["left"](inputs)))
+
+
+class Subclassed(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3)
+        self.block1 = Block()
+        self.head = keras.Sequential([conv(2, name="named")])
+        self.again = self.stem
+
+    def call(self, inputs: Any) -> Any:
+        return self.head(self.again(self.block1(self.stem(inputs))))
+
+
+SUBCLASSED_PATHS = [
+    "stem",
+    "block1/layers/0",
+    "block1/layers/2",
+    "block1/by_name/left",
+    "block1/by_name/right/0",
+    "block1/_private",
+    "stem@2",
+    "head/named",
+]
+
+
+def test_subclassed_models_name_layers_by_their_attributes() -> None:
+    """And not by layer names, which count up with every model made in the process."""
+    for _ in range(2):
+        assert paths(Subclassed(), input_shape=SHAPE) == SUBCLASSED_PATHS
+
+
+def test_a_model_subclass_with_a_functional_body_is_named_as_functional() -> None:
+    class Own(keras.Model):
+        pass
+
+    entry = keras.Input(SHAPE)
+    assert paths(Own(entry, conv(name="inside")(entry))) == ["inside"]
+
+
+def test_a_layer_that_is_never_called_is_skipped_with_that_reason() -> None:
+    class Idle(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.unused = conv(), conv()
+            self.unused.build((None, *SHAPE))
+
+        def call(self, inputs: Any) -> Any:
+            return self.used(inputs)
+
+    walked = network(Idle(), input_shape=SHAPE)
+    assert {item.path: item.reason for item in walked.sites} == {"used": None, "unused": "the model never calls it"}
+
+
+def test_a_layer_inside_a_graph_function_of_its_own_is_skipped_with_a_reason_and_the_others_are_not() -> None:
+    class Hidden(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen, self.hidden, self.after = conv(3), conv(3), conv(3)
+            self.hidden.build((None, *SHAPE))  # made inside the function, its weights would be constants of it
+
+        @tf.function
+        def inside(self, inputs: Any) -> Any:
+            return self.hidden(inputs)
+
+        def call(self, inputs: Any) -> Any:
+            return self.after(self.inside(self.seen(inputs)))
+
+    walked = network(randomised(_built(Hidden())), input_shape=SHAPE)
+    assert [item.path for item in walked.sites if item.reason is None] == ["seen", "after"]
+    assert "graph function" in str(site(walked, "hidden").reason)
+    assert all(len(maps) == 2 for maps in _maps(walked))
+
+
+def _built(model: Any) -> Any:
+    model(tf.zeros((1, *SHAPE)))
+    return model
+
+
+def _maps(walked: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(pre-activation, activation) of every site that has a unit, on one picture, computed in a trace of its own."""
+    shown = [item for item in walked.sites if item.unit is not None]
+    read = tf.function(lambda entry: walked.units(entry, shown), autograph=False)
+    return [(np.asarray(before), np.asarray(after)) for before, after in read(_entry())]
+
+
+def _entry() -> Any:
+    return tf.constant(pictures(1).astype(np.float32) / 255)
+
+
+def test_a_layer_whose_call_is_a_graph_function_is_tapped_with_its_branches() -> None:
+    class Branching(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = conv(3)
+
+        @tf.function
+        def call(self, inputs: Any) -> Any:
+            scaled = inputs * 0
+            if tf.reduce_sum(inputs) > 0:
+                scaled = inputs * 2
+            return self.conv(scaled)
+
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = Branching()
+
+        def call(self, inputs: Any) -> Any:
+            return self.block(inputs)
+
+    model = randomised(_built(Model()))
+    walked = network(model, input_shape=SHAPE)
+    assert paths(model, input_shape=SHAPE) == ["block/conv"]
+    assert site(walked, "block/conv").reason is None
+    ((_, after),) = _maps(walked)
+    np.testing.assert_allclose(after, np.asarray(model.block.conv(_entry() * 2)), rtol=1e-5, atol=1e-5)
+    ((_, dark),) = [
+        (np.asarray(before), np.asarray(after))
+        for before, after in tf.function(lambda entry: walked.units(entry, walked.sites), autograph=False)(-_entry())
+    ]
+    np.testing.assert_allclose(dark, np.broadcast_to(model.block.conv.bias, dark.shape), rtol=1e-5)
+
+
+def test_a_model_whose_call_is_a_graph_function_is_tapped() -> None:
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = conv(3), conv(3)
+
+        @tf.function
+        def call(self, inputs: Any) -> Any:
+            middle = self.first(inputs)
+            if tf.reduce_sum(inputs) < 0:
+                middle = -middle
+            return self.second(middle)
+
+    model = randomised(_built(Model()))
+    walked = network(model, input_shape=SHAPE)
+    assert [(item.path, item.reason) for item in walked.sites] == [("first", None), ("second", None)]
+    expected = model.second(model.first(_entry()))
+    np.testing.assert_allclose(_maps(walked)[1][1], np.asarray(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_that_stops_halfway_keeps_what_was_reached() -> None:
+    class Halfway(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = conv(), conv()
+            self.broken = False
+
+        def call(self, inputs: Any) -> Any:
+            middle = self.first(inputs)
+            if self.broken:
+                raise RuntimeError("no way on")
+            return self.second(middle)
+
+    model = _built(Halfway())
+    model.broken = True
+    walked = network(model, input_shape=SHAPE)
+    assert site(walked, "first").reason is None
+    assert "no way on" in str(site(walked, "second").reason)
+    assert len(_maps(walked)) == 1
+
+
+def test_a_model_that_does_not_run_at_all_is_one_sentence() -> None:
+    class Broken(keras.Model):
+        def call(self, inputs: Any) -> Any:
+            raise RuntimeError("no\nway")
+
+    with pytest.raises(ModelError, match="does not run"):
+        network(Broken(), input_shape=SHAPE)
+
+
+def test_maps_that_are_no_images_are_skipped_with_their_rank() -> None:
+    model = functional(conv(name="image"), layers.Reshape((256, 4)), layers.Conv1D(3, 3, name="line"))
+    assert list(reasons(model)) == ["line"]
+    assert "3 dimensions" in reasons(model)["line"]
+
+
+def test_channels_first_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ModelError, match="channels_first"):
+        network(functional(layers.Conv2D(2, 3, data_format="channels_first", padding="same")))
+
+
+def test_no_layer_is_run_twice_and_nothing_behind_the_last_wanted_one_runs() -> None:
+    ran: list[str] = []
+
+    class Noting(layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            ran.append(self.name)
+            return inputs
+
+    model = functional(
+        Noting(name="before"), conv(name="wanted"), Noting(name="between"), conv(name="behind"), Noting(name="end")
+    )
+    walked = network(model)
+    ran.clear()
+    tf.function(lambda entry: walked.units(entry, [site(walked, "wanted")]), autograph=False)(_entry())
+    assert ran == ["before"]
+
+
+# Units
+
+RELU6 = layers.ReLU(max_value=6)
+UNITS: dict[str, tuple[Callable[[], list[Any]], str, str, bool]] = {
+    "inside": (lambda: [conv(name="c", activation="relu")], "c", "relu", True),
+    "none": (lambda: [conv(name="c")], "c", "linear", False),
+    "activation layer": (lambda: [conv(name="c"), layers.Activation("tanh", name="a")], "a", "tanh", False),
+    "relu layer": (lambda: [conv(name="c"), layers.ReLU(name="a")], "a", "relu", True),
+    "normalised": (
+        lambda: [conv(name="c"), layers.BatchNormalization(name="n"), layers.ReLU(name="a")],
+        "a",
+        "relu",
+        True,
+    ),
+    "normalised, no activation": (lambda: [conv(name="c"), layers.BatchNormalization(name="n")], "n", "linear", False),
+    "normalised, then pooled": (
+        lambda: [conv(name="c"), layers.BatchNormalization(name="n"), layers.MaxPooling2D(), layers.ReLU()],
+        "n",
+        "linear",
+        False,
+    ),
+    "activation inside, then normalised": (
+        lambda: [conv(name="c", activation="relu"), layers.BatchNormalization(), layers.ReLU()],
+        "c",
+        "relu",
+        True,
+    ),
+    "dropout between": (lambda: [conv(name="c"), layers.Dropout(0.5), layers.ReLU(name="a")], "a", "relu", True),
+    "pooled between": (lambda: [conv(name="c"), layers.MaxPooling2D(), layers.ReLU()], "c", "linear", False),
+    "leaky layer": (lambda: [conv(name="c"), layers.LeakyReLU(name="a")], "a", "leaky_relu", False),
+    "elu layer": (lambda: [conv(name="c"), layers.ELU(name="a")], "a", "elu", False),
+    "prelu layer": (lambda: [conv(name="c"), layers.PReLU(name="a", shared_axes=[1, 2])], "a", "prelu", False),
+    "threshold": (lambda: [conv(name="c"), layers.ReLU(threshold=1.0, name="a")], "a", "relu", True),
+    "layer as activation": (lambda: [conv(name="c", activation=layers.LeakyReLU(name="lk"))], "c", "lk", False),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_unit_is_where_the_filters_own_activation_was_passed(name: str) -> None:
+    make, path, activation, _ = UNITS[name]
+    found = site(network(functional(*make(), layers.GlobalAveragePooling2D())), "c")
+    assert found.unit is not None
+    assert (found.unit_path, found.unit.name) == (path, activation)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_pre_activation_and_activation_are_those_of_keras(name: str) -> None:
+    make, path, activation, _ = UNITS[name]
+    model = randomised(functional(*make(), layers.GlobalAveragePooling2D()))
+    ((before, after),) = _maps(network(model))
+    end = model.get_layer(path)
+    np.testing.assert_allclose(
+        after, np.asarray(keras.Model(model.inputs[0], end.output)(_entry())), rtol=1e-5, atol=1e-6
+    )
+    if activation == "linear":
+        np.testing.assert_array_equal(before, after)
+    elif path == "c":
+        np.testing.assert_allclose(np.asarray(end.activation(before)), after, rtol=1e-5, atol=1e-6)
+        assert not np.array_equal(before, after)
+    else:
+        np.testing.assert_allclose(
+            before, np.asarray(keras.Model(model.inputs[0], end.input)(_entry())), rtol=1e-5, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("activation", "rectified"),
+    [
+        ("relu", True),
+        ("relu6", True),
+        (layers.ReLU(max_value=6), True),
+        ("linear", False),
+        (None, False),
+        ("leaky_relu", False),
+        ("gelu", False),
+        ("elu", False),
+        ("selu", False),
+        ("swish", False),
+        ("hard_swish", False),
+        ("sigmoid", False),
+        ("hard_sigmoid", False),
+        ("softplus", False),
+        ("tanh", False),
+        ("exponential", False),
+        (layers.ReLU(negative_slope=0.1), False),
+    ],
+    ids=str,
+)
+def test_a_rectifier_is_found_by_asking_the_activation(activation: Any, rectified: bool) -> None:
+    inside = site(network(functional(conv(name="c", activation=activation))), "c")
+    assert inside.unit is not None
+    assert inside.unit.rectified is rectified
+    if isinstance(activation, str):
+        behind = site(network(functional(conv(name="c"), layers.Activation(activation))), "c")
+        assert behind.unit is not None
+        assert behind.unit.rectified is rectified
+
+
+def test_a_chain_ends_where_a_sum_begins() -> None:
+    entry = keras.Input(SHAPE)
+    normalised = layers.BatchNormalization(name="n")(conv(3, name="c")(entry))
+    found = site(network(keras.Model(entry, layers.ReLU()(layers.Add()([entry, normalised])))), "c")
+    assert found.unit is not None
+    assert (found.unit_path, found.unit.name, found.unit.rectified) == ("n", "linear", False)
+
+
+@pytest.mark.parametrize("shared", ["c", "n"])
+def test_a_tensor_that_two_layers_consume_ends_the_chain(shared: str) -> None:
+    entry = keras.Input(SHAPE)
+    convolved = conv(3, name="c")(entry)
+    normalised = layers.BatchNormalization(name="n")(convolved)
+    activated = layers.ReLU()(normalised)
+    model = keras.Model(entry, layers.Add()([activated, convolved if shared == "c" else normalised]))
+    found = site(network(model), "c")
+    assert found.unit is not None
+    assert (found.unit_path, found.unit.name) == (shared, "linear")
+
+
+def test_the_models_own_output_may_be_the_chains_end() -> None:
+    found = site(network(functional(conv(name="c"), layers.BatchNormalization(name="n"), layers.ReLU(name="a"))), "c")
+    assert found.unit_path == "a"
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "rectified"),
+    [(tf.nn.relu, "relu", True), (tf.nn.relu6, "relu6", True), (tf.nn.elu, "elu", False), (tf.tanh, "tanh", False)],
+)
+def test_a_function_outside_any_layer_is_the_units_activation(function: Any, name: str, rectified: bool) -> None:
+    class Plain(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = conv(3), layers.BatchNormalization()
+
+        def call(self, inputs: Any) -> Any:
+            return function(self.norm(self.conv(inputs)))
+
+    model = randomised(_built(Plain()))
+    walked = network(model, input_shape=SHAPE)
+    (found,) = walked.sites
+    assert found.unit is not None
+    assert (found.unit_path, found.unit.name, found.unit.rectified) == ("norm", name, rectified)
+    ((before, after),) = _maps(walked)
+    np.testing.assert_allclose(after, np.asarray(model(_entry())), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(before, np.asarray(model.norm(model.conv(_entry()))), rtol=1e-5, atol=1e-6)
+
+
+def test_each_call_of_a_shared_layer_has_its_own_maps() -> None:
+    entry = keras.Input(SHAPE)
+    shared = conv(3, name="shared", activation="relu")
+    first = shared(entry)
+    model = randomised(keras.Model(entry, [first, shared(first)]))
+    maps = _maps(network(model))
+    expected = model(_entry())
+    np.testing.assert_allclose(maps[0][1], np.asarray(expected[0]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(maps[1][1], np.asarray(expected[1]), rtol=1e-5, atol=1e-6)
+
+
+# The model as it was
+
+
+def state(model: Any) -> dict[str, Any]:
+    """Each layer's instance attributes by identity, and every weight's bytes."""
+    every = list(model._flatten_layers())
+    attributes = {id(layer): {name: id(value) for name, value in vars(layer).items()} for layer in every}
+    return {"attributes": attributes, "weights": [np.asarray(value).tobytes() for value in model.get_weights()]}
+
+
+def test_walking_and_tapping_leave_no_trace_on_any_layer() -> None:
+    model = randomised(
+        functional(conv(name="c", activation="relu"), layers.BatchNormalization(), layers.ReLU(), conv())
+    )
+    _built(model)
+    before = state(model)
+    walked = network(model)
+    _maps(walked)
+    walked.predict(pictures(1))
+    assert state(model) == before
+
+
+def test_a_failing_call_leaves_no_trace_either() -> None:
+    class Failing(layers.Layer):
+        broken = False
+
+        def call(self, inputs: Any) -> Any:
+            if self.broken:
+                raise RuntimeError("no")
+            return inputs
+
+    failing = Failing()
+    model = _built(functional(conv(name="c", activation="relu"), failing))
+    failing.broken = True
+    before = state(model)
+    with pytest.raises(RuntimeError, match="no"):
+        run_until(model, _entry(), list(model.layers), lambda call: False)
+    after = state(model)
+    assert after == before
+
+
+def test_probabilities_are_the_models_own() -> None:
+    model = randomised(functional(conv(), layers.GlobalAveragePooling2D(), layers.Dense(5, activation="softmax")))
+    walked = network(model, preprocess="unit")
+    shown = pictures(2)
+    assert walked.class_count == 5
+    np.testing.assert_allclose(walked.predict(shown), np.asarray(model(shown / np.float32(255))), rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrap", [lambda answer: {"class": answer}, lambda answer: [answer]], ids=["dict", "list"])
+def test_probabilities_in_a_container_are_found(wrap: Callable[[Any], Any]) -> None:
+    entry = keras.Input(SHAPE)
+    answer = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(conv()(entry)))
+    walked = network(keras.Model(entry, wrap(answer)))
+    assert walked.class_count == 3
+    answers = walked.predict(pictures(2))
+    assert answers is not None
+    assert answers.shape == (2, 3)
+
+
+def test_numbers_that_are_no_probabilities_are_none() -> None:
+    assert network(functional(conv(), layers.GlobalAveragePooling2D(), layers.Dense(5))).predict(pictures(1)) is None
+    assert network(functional(conv(activation="sigmoid"))).predict(pictures(1)) is None
