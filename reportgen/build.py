@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reportgen.errors import OutputError, StoreError
+from reportgen.errors import OutputError
 from reportgen.progress import Progress
-from reportgen.records import Plan
 from reportgen.report.assemble import assemble
 from reportgen.run import Run
 from reportgen.settings import Settings
@@ -39,6 +40,7 @@ def build(
 
     Raises ReportgenError where there is nothing to report; an earlier report in the folder is then as it was.
     """
+    started = time.perf_counter()
     folder = output if output is not None else Path("reports") / default_name(specification)
     check_output(folder, force)
     from reportgen.prepare import prepare  # brings TensorFlow in: nothing above needs it
@@ -54,7 +56,7 @@ def build(
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror}.") from error
     try:
-        with Run(folder, job.plan, store, progress) as run:
+        with Run(folder, job.plan, store, progress, started) as run:
             job.compute(run)
             progress.doing("writing pages")
             written = assemble(folder)
@@ -87,8 +89,11 @@ def check_output(folder: Path, force: bool) -> None:
 
 
 def is_report(folder: Path) -> bool:
-    """Whether `folder` holds a report, finished or not."""
+    """Whether `folder` holds a report of ours, finished or not."""
+    if (folder / ".store").is_dir():
+        return True
     try:
-        return isinstance(Store(folder).load_plan(), Plan)
-    except StoreError:
-        return (folder / ".store").is_dir()
+        schema = json.loads((folder / "report.json").read_bytes())["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return str(schema).startswith("reportgen/")

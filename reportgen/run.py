@@ -8,7 +8,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,13 +24,14 @@ TIMED = {"patterns": "patterns_seconds", "feature_maps": "feature_maps_seconds"}
 class Run:
     """One run over a plan: keeps finished tasks, failures, times and the progress bar; writes run.json however it ends."""
 
-    def __init__(self, folder: Path, plan: Plan, store: Store, progress: Progress) -> None:
+    def __init__(self, folder: Path, plan: Plan, store: Store, progress: Progress, started: float) -> None:
+        """`started`: when the command began, by time.perf_counter."""
         self.plan, self.store, self.progress = plan, store, progress
         self._path = folder / "run.json"
         self._seconds: dict[str, float] = self._earlier().get("tasks", {})
         self._traces: defaultdict[str, int] = defaultdict(int)
-        self._started = time.perf_counter()
-        self._date = datetime.now(UTC)
+        self._started = started
+        self._date = datetime.now(UTC) - timedelta(seconds=time.perf_counter() - started)
 
     def _earlier(self) -> dict[str, Any]:
         try:

@@ -327,3 +327,21 @@ def test_layers_lists_what_a_report_would_cover() -> None:
 def test_help_of_every_command_answers() -> None:
     for command in ([], ["build"], ["layers"], ["assemble"]):
         assert run(*command, "--help").exit_code == 0
+
+
+def test_assemble_of_a_folder_without_a_report_is_one_sentence(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        result = run("assemble", folder)
+        assert result.exit_code == 2
+        assert "reportgen build" in result.stderr
+        assert "Traceback" not in result.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_report_whose_store_was_removed_is_still_ours(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    assert build(folder).exit_code == 0
+    import shutil
+
+    shutil.rmtree(folder / ".store")
+    assert build(folder).exit_code == 0

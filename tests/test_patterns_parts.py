@@ -63,10 +63,19 @@ def test_planes_are_the_inverse_transform_of_the_scaled_spectrum(height: int, wi
 def test_each_frequency_moves_at_the_pace_of_natural_images() -> None:
     scale = fourier.frequency_scale(16, 16)
     assert scale.shape == (16, 9)
-    assert scale[0, 0] == scale[0, 1] == scale[1, 0] == pytest.approx(16 * 16)
+    assert scale[0, 1] == scale[1, 0] == pytest.approx(16 * 16)
+    assert scale[0, 0] == pytest.approx(fourier.MEAN_GAIN * 16 * 16)
     assert scale[0, 4] == pytest.approx(16 / (4 / 16))
     assert scale[3, 4] == scale[-3, 4] == pytest.approx(16 / (5 / 16))
     assert (fourier.frequency_scale(9, 16)[1:] < np.sqrt(9 * 16) * 16 + 1).all()
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_the_spectrum_of_a_plain_colour_is_that_colour_everywhere(bands: int) -> None:
+    wanted = np.random.default_rng(0).uniform(0.1, 0.9, (4, bands)).astype(np.float32)
+    spectra = fourier.plain(colour.to_planes(np.log(wanted / (1 - wanted))), 7, 10)
+    found = np.asarray(colour.to_pictures(fourier.to_planes(tf.constant(spectra), 7, 10)))
+    np.testing.assert_allclose(found, np.broadcast_to(wanted[:, None, None], found.shape), rtol=1e-4)
 
 
 def test_a_start_is_faint_smooth_and_its_seeds_own() -> None:

@@ -174,8 +174,8 @@ def test_arrays_are_written_as_they_are_stored(folder: Path) -> None:
         assert archive["indices"].dtype == np.int32
     maps, _ = store.load("fm-colour-cat")
     with np.load(folder / "data/colour/feature_maps.npz", allow_pickle=False) as archive:
-        assert set(archive) == {"cat", "cat.pre", "plain", "plain.pre"}
-        np.testing.assert_array_equal(archive["cat.pre"], maps["pre"])
+        assert set(archive) == {"cat", "plain"}
+        np.testing.assert_array_equal(archive["cat"], maps["maps"])
         assert archive["cat"].dtype == np.float16
 
 

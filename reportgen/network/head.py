@@ -7,6 +7,7 @@ one filter's NaN times another's zero gradient would be NaN. What is reported is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from reportgen.network.quiet import keras, tf
@@ -59,3 +60,9 @@ def _of(variable: Any, filters: Any) -> Any:
 def _finite(variable: Any) -> Any:
     value = tf.convert_to_tensor(variable)
     return tf.where(tf.math.is_finite(value), value, tf.zeros_like(value))
+
+
+def finite_weights(layers: Sequence[Any]) -> AbstractContextManager[Any]:
+    """While the block is traced, weights of `layers` that are not finite read as 0; the layers keep theirs."""
+    values = [(variable, _finite(variable)) for layer in layers for variable in layer.weights]
+    return keras.StatelessScope(state_mapping=values)  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ import numpy as np
 from reportgen.errors import ModelError
 from reportgen.network.contract import COLOUR_BANDS, input_shape, make_contract, make_feed
 from reportgen.network.geometry import INPUT, Costs, Geometry
-from reportgen.network.head import can_select, selected
+from reportgen.network.head import can_select, finite_weights, selected
 from reportgen.network.load import Loaded, one_line, weights_sha256
 from reportgen.network.names import named_layers
 from reportgen.network.quiet import keras, tf
@@ -193,7 +193,8 @@ class Network:
         unit = site.unit
         assert unit is not None
         if not can_select(site.layer, unit.normalisations):
-            ((before, _),) = self.units(inputs, [site])
+            with finite_weights((site.layer, *unit.normalisations)):
+                ((before, _),) = self.units(inputs, [site])
             return tf.cast(tf.gather(before, filters, axis=3, batch_dims=1), tf.float32)
         calls: list[Call] = []
         run_until(

@@ -102,12 +102,7 @@ def write_data(stored: StoredLayer, output: Output) -> None:
         arrays = {"images": stored.patterns.images, "indices": stored.patterns.indices.astype(np.int32, copy=False)}
         output.write(f"{folder}/patterns.npz", pack(arrays))
     if stored.maps:
-        named: dict[str, np.ndarray] = {}
-        for maps in stored.maps:
-            named[maps.image.slug] = maps.maps
-            if maps.pre is not None:
-                named[f"{maps.image.slug}.pre"] = maps.pre
-        output.write(f"{folder}/feature_maps.npz", pack(named))
+        output.write(f"{folder}/feature_maps.npz", pack({maps.image.slug: maps.maps for maps in stored.maps}))
 
 
 def write_picture(image: ImageRecord, pixels: np.ndarray, output: Output) -> tuple[str, int, int]:

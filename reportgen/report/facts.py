@@ -223,7 +223,6 @@ def map_facts(layer: LayerRecord, maps: ImageMaps) -> Document:
         "image": maps.image.slug,
         "array": f"data/{layer.slug}/feature_maps.npz",
         "key": maps.image.slug,
-        "pre_key": None if maps.pre is None else f"{maps.image.slug}.pre",
         **{name: plain(maps.facts.get(name)) for name in figures},
     }
 

@@ -1,0 +1,151 @@
+"""The walls of the house, read from the source: who may import whom, and that TensorFlow stays out where it must."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "reportgen"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = {"tensorflow", "keras", "h5py"}
+PICTURES = {"matplotlib", "PIL"}
+SUITE = {  # room -> rooms of ours that it may import, besides itself and the facts that everybody shares
+    "network": set(),
+    "compute": {"network", "images", "plan", "run", "decoding"},
+    "render": {"verdict"},
+    "report": {"render", "store", "verdict", "run", "arrays"},
+    "images": {"decoding", "slugs"},
+    "plan": {"store"},
+    "store": {"arrays"},
+    "run": {"store", "arrays", "progress"},
+    "verdict": set(),
+    "slugs": set(),
+    "progress": set(),
+    "decoding": set(),
+    "arrays": set(),
+}
+SHARED = {"errors", "records", "settings", "slugs"}
+
+
+def room(module: Path) -> str:
+    inside = module.relative_to(PACKAGE)
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+
+
+def imports(module: Path, outermost: bool = False) -> set[str]:
+    """Full names of every module that `module` imports, inside functions too unless `outermost`."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    nodes = tree.body if outermost else list(ast.walk(tree))
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            assert node.module is not None
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names if node.module == "reportgen")
+    return found
+
+
+def outside(module: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(module)} - {"reportgen"}
+
+
+def ours(module: Path) -> set[str]:
+    """The rooms of ours that `module` imports."""
+    return {name.split(".")[1] for name in imports(module) if name.startswith("reportgen.")} - {"__version__"}
+
+
+def named(module: Path) -> str:
+    return str(module.relative_to(ROOT))
+
+
+def test_the_rooms_are_there() -> None:
+    """Otherwise the tests below would hold walls up in an empty field."""
+    rooms = {room(module) for module in MODULES}
+    assert set(SUITE) <= rooms
+    assert len(MODULES) > 40
+
+
+@pytest.mark.parametrize("module", MODULES, ids=named)
+def test_only_network_and_compute_import_tensorflow(module: Path) -> None:
+    if room(module) not in ("network", "compute"):
+        assert not outside(module) & HEAVY
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) in SUITE], ids=named)
+def test_a_room_knows_only_the_rooms_before_it(module: Path) -> None:
+    assert ours(module) - {room(module)} - SHARED <= SUITE[room(module)]
+
+
+@pytest.mark.parametrize("name", ["errors", "records", "settings"])
+def test_what_everybody_shares_knows_nobody(name: str) -> None:
+    assert ours(PACKAGE / f"{name}.py") <= {"errors"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) in ("network", "compute")], ids=named)
+def test_the_model_is_looked_at_without_pictures_or_pages(module: Path) -> None:
+    assert not outside(module) & (PICTURES | {"jinja2"})
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) == "render"], ids=named)
+def test_pictures_know_no_pages(module: Path) -> None:
+    assert "jinja2" not in outside(module)
+
+
+@pytest.mark.parametrize(
+    "name", ["cli", "build", "settings", "records", "errors", "plan", "store", "__main__", "__init__"]
+)
+def test_modules_that_start_at_once_bring_nothing_heavy_in(name: str) -> None:
+    """What a module imports when it is imported itself; inside functions is another matter."""
+    names = imports(PACKAGE / f"{name}.py", outermost=True)
+    assert not {item.partition(".")[0] for item in names} & (HEAVY | PICTURES)
+    assert not {
+        item for item in names if item.startswith(("reportgen.prepare", "reportgen.network", "reportgen.compute"))
+    }
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after running `code`."""
+    program = f"import sys, json\nsys.argv = ['reportgen']\n{code}\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+RUN_CLI = """
+from reportgen.cli import main
+try:
+    main({arguments}, prog_name='reportgen')
+except SystemExit as leaving:
+    assert leaving.code in (0, 2), leaving.code
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import reportgen.cli", HEAVY | PICTURES | {"jinja2", "numpy"}),
+        (RUN_CLI.format(arguments=["--help"]), HEAVY | PICTURES | {"jinja2", "numpy"}),
+        (RUN_CLI.format(arguments=["build", "--help"]), HEAVY | PICTURES),
+        (RUN_CLI.format(arguments=["--version"]), HEAVY | PICTURES),
+        (RUN_CLI.format(arguments=["assemble", "/no/such/report"]), HEAVY),
+        ("import reportgen.report.assemble", HEAVY),
+        ("import reportgen.render.weights, reportgen.images, reportgen.plan, reportgen.store", HEAVY | {"jinja2"}),
+        ("import reportgen.build", HEAVY),
+    ],
+)
+def test_nothing_heavy_is_loaded_where_it_is_not_needed(code: str, absent: set[str]) -> None:
+    assert not modules_after(code) & absent
+
+
+def test_a_bad_setting_is_refused_before_tensorflow_is_loaded() -> None:
+    assert not modules_after(RUN_CLI.format(arguments=["build", "m.keras", "--filters", "x"])) & HEAVY

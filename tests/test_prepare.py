@@ -1,0 +1,245 @@
+"""From a model to a finished report in one process: dead filters are told apart, and the user's model is as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reportgen.build import build, default_name
+from reportgen.errors import ModelError, UsageError
+from reportgen.network import load as loading
+from reportgen.network.quiet import keras, tf
+from reportgen.prepare import prepare
+from reportgen.progress import Progress
+from reportgen.settings import Settings
+from small_models import functional, layers, pictures, randomised
+
+QUICK: dict[str, Any] = {"steps": 3, "preprocess": "unit"}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> str:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, picture in enumerate(pictures(2, 20, 24)):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    return str(folder)
+
+
+def report(model: Any, tmp_path: Path, **settings: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """(report.json, problems) of a build of `model`."""
+    path = tmp_path / "model.keras"
+    model.save(path)
+    built = build(
+        str(path),
+        Settings(**{**QUICK, **settings}),
+        tmp_path / "report",
+        progress=Progress(False),
+        say=lambda words: None,
+    )
+    return json.loads((tmp_path / "report" / "report.json").read_bytes()), built.problems
+
+
+def filters(facts: dict[str, Any], path: str) -> list[dict[str, Any]]:
+    (layer,) = [layer for layer in facts["layers"] if layer["path"] == path]
+    found: list[dict[str, Any]] = layer["patterns"]["filters"]
+    return found
+
+
+def planted() -> Any:
+    """Filter 0 lives; 1 is zero with a negative bias; 2 is zero with a positive one; 3 never fires on [0, 1]; 4 is NaN."""
+    layer = layers.Conv2D(5, 3, activation="relu", name="conv")
+    model = randomised(functional(layer))
+    kernel, bias = layer.get_weights()
+    kernel[..., 1:3] = 0
+    kernel[..., 3] = -np.abs(kernel[..., 3])
+    kernel[..., 4] = np.nan
+    layer.set_weights([kernel, np.array([0.5, -1, 2, -0.1, 0], np.float32)])
+    return model
+
+
+@pytest.mark.parametrize("with_images", [True, False])
+def test_dead_filters_are_told_apart_and_proven_where_the_weights_alone_say_so(
+    tmp_path: Path, images: str, with_images: bool
+) -> None:
+    facts, problems = report(planted(), tmp_path, images=(images,) if with_images else ())
+    found = filters(facts, "conv")
+    assert [item["verdict"] for item in found][1:] == ["dead", "dead", "dead", "not-finite"]
+    assert found[0]["verdict"] in ("ok", "weak")
+    assert [item["dead_proven"] for item in found] == [False, True, True, False, False]
+    assert [item["activation"] for item in found[1:]] == [0, 2, 0, None]
+    assert found[4]["natural_maximum"] is None
+    assert [item["natural_maximum"] for item in found[1:4]] == ([0, 2, 0] if with_images else [None] * 3)
+    assert len(problems) == 1
+    assert "filter 4" in problems[0]
+
+
+def test_a_kernel_of_zeros_is_proof_for_every_kind_of_convolution(tmp_path: Path) -> None:
+    plain, depthwise = (
+        layers.Conv2D(4, 3, name="plain"),
+        layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise"),
+    )
+    separable = layers.SeparableConv2D(6, 3, name="separable")
+    transposed = layers.Conv2DTranspose(6, 3, name="transposed")
+    model = randomised(functional(plain, depthwise, separable, transposed))
+
+    def silence(layer: Any, position: int, index: tuple[Any, ...]) -> None:
+        weights = layer.get_weights()
+        weights[position][index] = 0
+        layer.set_weights(weights)
+
+    silence(plain, 0, (..., 2))
+    silence(depthwise, 0, (..., 1, 1))  # the second of input channel 1: filter 3
+    silence(separable, 1, (..., 4))
+    silence(transposed, 0, (..., 5, slice(None)))
+    facts, _ = report(model, tmp_path)
+    proven = {
+        layer["path"]: [item["index"] for item in layer["patterns"]["filters"] if item["dead_proven"]]
+        for layer in facts["layers"]
+    }
+    assert proven == {"plain": [2], "depthwise": [3], "separable": [4], "transposed": [5]}
+
+
+def model_state(model: Any) -> dict[str, Any]:
+    every = list(model._flatten_layers())
+    return {
+        "config": json.dumps(model.get_config(), default=str, sort_keys=True),
+        "weights": [value.tobytes() for value in model.get_weights()],
+        "attributes": [{name: id(value) for name, value in vars(layer).items()} for layer in every],
+        "policies": [layer.dtype_policy.name for layer in every],
+        "trainable": [layer.trainable for layer in every],
+    }
+
+
+def test_a_whole_build_leaves_the_users_model_as_it_was(
+    tmp_path: Path, images: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = keras.Input((16, 16, 3))
+    inner = keras.Sequential(
+        [keras.Input((16, 16, 3)), layers.SeparableConv2D(4, 3, padding="same"), layers.BatchNormalization()]
+    )
+    tensor = layers.ReLU()(inner(layers.Rescaling(1 / 255)(entry)))
+    shared = layers.Conv2D(4, 3, padding="same", activation="relu", name="shared")
+    tensor = layers.Dropout(0.5)(layers.Add()([tensor, shared(shared(tensor))]))
+    answer = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(tensor))
+    model = randomised(keras.Model(entry, answer))
+    model(tf.zeros((1, 16, 16, 3)))
+    kernel, bias = shared.get_weights()
+    kernel[..., 1] = np.nan
+    shared.set_weights([kernel, bias])
+    before = model_state(model)
+    monkeypatch.setattr("reportgen.prepare.load", lambda name, settings: loading.Loaded(model, "live", "live", None))
+    built = build(
+        "live",
+        Settings(**QUICK, images=(images,)),
+        tmp_path / "report",
+        progress=Progress(False),
+        say=lambda words: None,
+    )
+    assert built.index.is_file()
+    after = model_state(model)
+    assert {name for name in before if before[name] != after[name]} == set()
+
+
+def test_a_filter_number_that_some_layers_lack_is_noted_and_the_others_are_shown(tmp_path: Path) -> None:
+    model = randomised(functional(layers.Conv2D(4, 3, name="small"), layers.Conv2D(8, 3, name="wide")))
+    facts, problems = report(model, tmp_path, filters="2,6-7")
+    assert [layer["filters_shown"] for layer in facts["layers"]] == [[2], [2, 6, 7]]
+    assert any(note.startswith("small has 4 filters") for note in facts["notes"])
+    assert problems == ()
+
+
+def prepared(model: Any, tmp_path: Path, **settings: Any) -> Any:
+    path = tmp_path / "model.keras"
+    model.save(path)
+    return prepare(str(path), Settings(**{**QUICK, **settings})).plan
+
+
+def test_a_filter_number_that_no_layer_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no layer has a filter 4"):
+        prepared(randomised(functional(layers.Conv2D(4, 3))), tmp_path, filters="4-5")
+
+
+def test_the_same_model_and_settings_give_the_same_plan(tmp_path: Path, images: str) -> None:
+    model = randomised(functional(layers.Conv2D(4, 3)))
+    assert prepared(model, tmp_path, images=(images,)) == prepared(model, tmp_path, images=(images,))
+
+
+def test_patterns_of_a_dynamic_input_are_sized_by_the_receptive_field(tmp_path: Path) -> None:
+    stack = [
+        layers.Conv2D(4, 3, name="near"),
+        layers.Conv2D(4, 25, name="far"),
+        layers.Conv2D(2, 3, dilation_rate=60, name="wide"),
+    ]
+    plan = prepared(randomised(functional(*stack, shape=(None, None, 3))), tmp_path, image_size=160)
+    assert {layer.path: (layer.receptive_field, layer.pattern_size) for layer in plan.layers} == {
+        "near": ((3, 3), (64, 64)),
+        "far": ((27, 27), (64, 64)),
+        "wide": ((147, 147), (224, 224)),
+    }
+    assert all(layer.output_shape[:2] == (None, None) for layer in plan.layers)
+
+
+def test_less_memory_makes_smaller_batches(tmp_path: Path) -> None:
+    model = randomised(functional(layers.Conv2D(8, 3)))
+    counts = {memory: len(prepared(model, tmp_path, memory=memory).tasks) for memory in ("2GiB", "64K")}
+    assert counts["64K"] > counts["2GiB"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cat\ndog\n", None),
+        ("\ufeffcat\r\n\r\ndog\r\n", None),
+        ('["cat", "dog"]', None),
+        ("cat\n", "names 1 classes, the model answers 2"),
+        ('["cat", 2]', "something else than names"),
+        ('["cat", "dog"', "not a JSON list"),
+    ],
+)
+def test_class_names_are_lines_or_a_json_list(tmp_path: Path, text: str, words: str | None) -> None:
+    model = functional(layers.Conv2D(2, 3), layers.GlobalAveragePooling2D(), layers.Softmax())
+    (tmp_path / "names.txt").write_bytes(text.encode())
+    if words is None:
+        plan = prepared(randomised(model), tmp_path, classes=str(tmp_path / "names.txt"))
+        assert plan.model.classes == ("cat", "dog")
+    else:
+        with pytest.raises(UsageError, match=words):
+            prepared(randomised(model), tmp_path, classes=str(tmp_path / "names.txt"))
+
+
+def test_a_model_without_convolutions_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no convolution layer"):
+        prepared(functional(layers.Flatten(), layers.Dense(2)), tmp_path)
+
+
+def test_another_preprocessing_code_gives_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = randomised(functional(layers.Conv2D(2, 3)))
+    monkeypatch.syspath_prepend(tmp_path)
+    keys = []
+    for number, factor in enumerate((2, 3)):
+        name = f"scaling_{number}_of_a_test"
+        (tmp_path / f"{name}.py").write_text(f"def scale(x):\n    return x * {factor}\n")
+        plan = prepared(model, tmp_path, preprocess=f"{name}:scale")
+        keys.append({task.kind: task.key for task in plan.tasks})
+    assert keys[0]["weights"] == keys[1]["weights"]
+    assert keys[0]["patterns"] != keys[1]["patterns"]
+
+
+@pytest.mark.parametrize(
+    ("specification", "name"),
+    [
+        ("models/My Net.keras", "my-net"),
+        ("net.v2.h5", "net-v2"),
+        ("keras:ResNet50", "resnet50"),
+        ("package.module:make", "make"),
+        ("module:make", "make"),
+    ],
+)
+def test_a_report_is_named_after_its_model(specification: str, name: str) -> None:
+    assert default_name(specification) == name
