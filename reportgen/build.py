@@ -16,6 +16,7 @@ from reportgen.run import Run
 from reportgen.settings import Settings
 from reportgen.store import Store
 
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # a dot in `package.module:callable` starts none
 Say = Callable[[str], None]
 
 
@@ -69,7 +70,8 @@ def default_name(specification: str) -> str:
     """The folder name for a model named on the command line."""
     from reportgen.slugs import unique_slugs
 
-    tail = specification.rpartition(":")[2] if not Path(specification).suffix else Path(specification).stem
+    path = Path(specification)
+    tail = path.stem if path.suffix.lower() in MODEL_SUFFIXES else specification.rpartition(":")[2]
     return unique_slugs([tail])[0]
 
 

@@ -7,6 +7,7 @@ import inspect
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ def prepare(specification: str, settings: Settings) -> Job:
     image_records = tuple(image.record for image in collection.images)
     identity = {
         "weights": network.weights_sha256,
+        "model_code": _model_code(network),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
@@ -86,7 +88,7 @@ def prepare(specification: str, settings: Settings) -> Job:
         settings.seed,
         batches,
         classes,
-        _code_key(settings.preprocess),
+        _preprocess_code(settings.preprocess),
     )
     made = Plan(
         model=_model_record(network, classes),
@@ -166,13 +168,27 @@ def _classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def _code_key(preprocess: str) -> str:
+def _preprocess_code(preprocess: str) -> str:
     """A hash of the source of the user's own preprocessing, so that a change of it is noticed; "" for ours."""
-    if ":" not in preprocess:
-        return ""
-    module = sys.modules.get(getattr(import_callable(preprocess, "--preprocess"), "__module__", ""))
-    try:
-        source = inspect.getsource(module) if module is not None else ""
-    except (OSError, TypeError):
-        source = ""
-    return hashlib.sha256(source.encode()).hexdigest()
+    return "" if ":" not in preprocess else _code_key([import_callable(preprocess, "--preprocess")])
+
+
+def _model_code(network: Network) -> str:
+    """A hash of the source of the user's own layers: weights and config need not tell what a `call` does; "" where all are Keras's."""
+    parts = [network.model, *network.layers]
+    own = [type(part) for part in parts] + [
+        activation for part in parts if callable(activation := getattr(part, "activation", None))
+    ]
+    own = [part for part in own if str(getattr(part, "__module__", None)).partition(".")[0] != "keras"]
+    return _code_key(own) if own else ""
+
+
+def _code_key(objects: Sequence[Any]) -> str:
+    """A hash of the source of the modules that define `objects`, as far as there is any."""
+    digest = hashlib.sha256()
+    for name in sorted({str(getattr(item, "__module__", None)) for item in objects}):
+        try:
+            digest.update(inspect.getsource(sys.modules[name]).encode())
+        except (KeyError, OSError, TypeError):  # made without a file
+            digest.update(name.encode())
+    return digest.hexdigest()

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.recipe import Recipe
 from reportgen.network.load import Loaded
 from reportgen.network.network import Network, Site
-from reportgen.network.quiet import keras
+from reportgen.network.quiet import keras, tf
 from reportgen.settings import Settings
 
 layers = keras.layers
+SHAPE = (16, 16, 3)
 
 
 def functional(*stack: Any, shape: tuple[int | None, ...] = (16, 16, 3)) -> Any:
@@ -47,3 +50,39 @@ def site(walked: Network, path: str) -> Site:
 def pictures(count: int, height: int = 16, width: int = 16, bands: int = 3, seed: int = 0) -> np.ndarray:
     """Random uint8 (count, height, width, bands)."""
     return np.random.default_rng(seed).integers(0, 256, (count, height, width, bands), dtype=np.uint8)
+
+
+def conv(filters: int = 4, **named: Any) -> Any:
+    """A 3 x 3 convolution that keeps the size."""
+    return layers.Conv2D(filters, 3, padding="same", **named)
+
+
+def built(model: Any) -> Any:
+    """`model` after its first call."""
+    model(tf.zeros((1, *SHAPE)))
+    return model
+
+
+def unit_maps(walked: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(pre-activation, activation) of every site that has a unit, on one picture, computed in a trace of its own."""
+    shown = [item for item in walked.sites if item.unit is not None]
+    read = tf.function(lambda entry: walked.units(entry, shown), autograph=False)
+    return [(np.asarray(before), np.asarray(after)) for before, after in read(entry())]
+
+
+def entry() -> Any:
+    """One random picture of SHAPE in [0, 1], as a batch."""
+    return tf.constant(pictures(1).astype(np.float32) / 255)
+
+
+QUICK = Recipe(steps=4, rate=0.4)
+
+
+def ascent(
+    model: Any, path: str = "conv", batch: int = 4, recipe: Recipe = QUICK, seed: int = 0, **settings: Any
+) -> Ascent:
+    """The ascent of one layer of `model`; preprocessing is `unit` unless stated."""
+    walked = network(model, **{"preprocess": "unit", **settings})
+    found = next(item for item in walked.sites if item.path == path)
+    size = tuple(length if length is not None else SHAPE[0] for length in walked.contract.shape[:2])
+    return Ascent(walked, found, (size[0], size[1]), batch, recipe, seed)

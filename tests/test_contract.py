@@ -105,7 +105,7 @@ def test_the_input_range_is_what_black_and_white_become_before_preprocessing(low
 
 @pytest.mark.parametrize("mode", ["torch", "caffe"])
 def test_colour_preprocessing_of_other_bands_is_refused(mode: str) -> None:
-    with pytest.raises(UsageError, match=f"--preprocess {mode} is made for 3 bands.* 1"):
+    with pytest.raises(UsageError, match=rf"--preprocess {mode} is made for 3 bands.* 1"):
         network(functional(conv(), shape=(16, 16, 1)), preprocess=mode)
 
 
@@ -176,7 +176,7 @@ def test_an_input_that_is_not_stated_asks_for_the_option() -> None:
     with pytest.raises(ModelError, match="--input-shape H,W,C"):
         input_shape(Silent(), None)
     assert input_shape(Silent(), (32, 48, 3)) == (32, 48, 3)
-    with pytest.raises(ModelError, match="how many bands.*--input-shape"):
+    with pytest.raises(ModelError, match=r"how many bands.*--input-shape"):
         input_shape(functional(layers.ReLU(), shape=(None, None, None)), None)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,37 +12,12 @@ import h5py
 import numpy as np
 import pytest
 
+from model_files import H5_WARNING, save, sentence, small, with_config, without_config
 from reportgen.errors import ModelError, ReportgenError, UsageError
 from reportgen.network.load import load, one_line, weights_sha256
-from reportgen.network.quiet import keras, tf
+from reportgen.network.quiet import keras
 from reportgen.settings import Settings
 from small_models import functional, layers, randomised
-
-H5_WARNING = "ignore:.*legacy.*:UserWarning"
-
-
-def small() -> Any:
-    model = randomised(functional(layers.Conv2D(2, 3, name="conv"), shape=(8, 8, 3)))
-    model.name = "small"
-    return model
-
-
-def save(model: Any, path: Path) -> Path:
-    model.save(path)
-    return path
-
-
-def sentence(specification: object, kind: type[ReportgenError] = ModelError, **settings: Any) -> str:
-    """The text of the error that loading ends in: one line, one sentence or two, no traceback, no folder of this machine."""
-    with pytest.raises(kind) as caught:
-        load(str(specification), Settings(**settings))
-    text = str(caught.value)
-    assert "\n" not in text
-    assert "Traceback" not in text
-    assert "\x1b" not in text
-    assert text.rstrip().endswith((".", ")"))
-    assert len(text) < 420
-    return text
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5", ".hdf5"])
@@ -113,20 +86,6 @@ def test_a_file_of_another_kind_is_recognised_by_its_name(tmp_path: Path, name: 
 
 def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def without_config(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist() if name != "config.json"}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-
-
-def with_config(path: Path, content: bytes) -> None:
-    without_config(path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("config.json", content)
 
 
 def noise(path: Path) -> None:
@@ -245,94 +204,6 @@ def test_an_import_that_fails_is_one_sentence() -> None:
 def test_a_network_that_keras_does_not_have_is_named(name: str) -> None:
     text = sentence(f"keras:{name}")
     assert text.startswith(f"keras:{name} is not a network of keras.applications")
-
-
-# Code inside files
-
-
-def lambda_model(marker: Path) -> Any:
-    """A model whose Lambda layer writes a file as soon as it is called, loading included."""
-    target = str(marker)
-
-    write = lambda inputs, target: (open(target, "w").close(), inputs)[1]  # noqa: E731 - only a lambda is saved as code
-    sneaky = layers.Lambda(write, output_shape=(8, 8, 3), arguments={"target": target}, name="sneaky")
-    entry = keras.Input((8, 8, 3))
-    return keras.Model(entry, layers.Conv2D(2, 3)(sneaky(entry)))
-
-
-def nested_lambda_model(marker: Path) -> Any:
-    inner = lambda_model(marker)
-    entry = keras.Input((8, 8, 3))
-    return keras.Model(entry, layers.ReLU()(inner(entry)))
-
-
-@pytest.mark.filterwarnings(H5_WARNING)
-@pytest.mark.parametrize("make", [lambda_model, nested_lambda_model], ids=["outer", "nested"])
-@pytest.mark.parametrize("suffix", [".keras", ".h5", ".hdf5"])
-def test_code_in_a_file_is_refused_before_anything_runs(
-    tmp_path: Path, suffix: str, make: Callable[[Path], Any]
-) -> None:
-    marker = tmp_path / "ran"
-    path = save(make(marker), tmp_path / f"unsafe{suffix}")
-    marker.unlink(missing_ok=True)
-    text = sentence(path)
-    assert "Lambda layer `sneaky`" in text
-    assert "--allow-unsafe" in text
-    assert not marker.exists()
-
-
-@pytest.mark.filterwarnings(H5_WARNING)
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_code_in_a_file_runs_when_the_user_allows_it(tmp_path: Path, suffix: str) -> None:
-    """The marker of the test above can be written at all."""
-    marker = tmp_path / "ran"
-    path = save(lambda_model(marker), tmp_path / f"unsafe{suffix}")
-    marker.unlink(missing_ok=True)
-    model = load(str(path), Settings(allow_unsafe=True)).model
-    model(tf.zeros((1, 8, 8, 3)))
-    assert marker.exists()
-
-
-@pytest.mark.filterwarnings(H5_WARNING)
-def test_an_h5_file_that_looks_like_a_zip_from_behind_hides_no_code(tmp_path: Path) -> None:
-    """ZIP readers look at a file's end, HDF5 at its beginning: one file can be both."""
-    marker = tmp_path / "ran"
-    path = save(lambda_model(marker), tmp_path / "both.h5")
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("config.json", json.dumps({"class_name": "Functional", "config": {}}))
-    assert zipfile.is_zipfile(path)
-    marker.unlink(missing_ok=True)
-    assert "--allow-unsafe" in sentence(path)
-    assert not marker.exists()
-
-
-def test_code_in_a_file_of_weights_does_not_run(tmp_path: Path) -> None:
-    marker = tmp_path / "ran"
-    weights = save(lambda_model(marker), tmp_path / "weights.keras")
-    model = save(small(), tmp_path / "small.keras")
-    marker.unlink(missing_ok=True)
-    sentence(model, weights=str(weights))
-    assert not marker.exists()
-
-
-def test_a_function_from_any_module_is_not_called_by_a_config(tmp_path: Path) -> None:
-    marker = tmp_path / "ran"
-    path = save(small(), tmp_path / "small.keras")
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
-    config["config"]["layers"][1] = {
-        "module": "os",
-        "class_name": "system",
-        "config": {"command": f"touch {marker}"},
-        "registered_name": None,
-        "build_config": {},
-    }
-    with_config(path, json.dumps(config).encode())
-    sentence(path)
-    assert not marker.exists()
-
-
-# Weights
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])

@@ -115,7 +115,7 @@ def test_filter_numbers_that_some_layers_lack_are_noted_there() -> None:
 
 
 def test_filter_numbers_that_no_layer_has_are_refused() -> None:
-    with pytest.raises(UsageError, match="no layer has a filter 20.*0 to 19"):
+    with pytest.raises(UsageError, match=r"no layer has a filter 20.*0 to 19"):
         plan.check_filters(Settings(filters="20,30"), LAYERS)
     assert plan.check_filters(Settings(filters="19,30"), LAYERS)
 

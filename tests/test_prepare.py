@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import linecache
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +58,7 @@ def planted() -> Any:
     """Filter 0 lives; 1 is zero with a negative bias; 2 is zero with a positive one; 3 never fires on [0, 1]; 4 is NaN."""
     layer = layers.Conv2D(5, 3, activation="relu", name="conv")
     model = randomised(functional(layer))
-    kernel, bias = layer.get_weights()
+    kernel = layer.get_weights()[0]
     kernel[..., 1:3] = 0
     kernel[..., 3] = -np.abs(kernel[..., 3])
     kernel[..., 4] = np.nan
@@ -229,6 +232,39 @@ def test_another_preprocessing_code_gives_other_keys(tmp_path: Path, monkeypatch
         keys.append({task.kind: task.key for task in plan.tasks})
     assert keys[0]["weights"] == keys[1]["weights"]
     assert keys[0]["patterns"] != keys[1]["patterns"]
+
+
+def test_another_code_of_the_users_own_layers_gives_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights and what the layers say of themselves are the same."""
+    monkeypatch.syspath_prepend(tmp_path)
+    source = """
+import keras, tensorflow as tf
+
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = keras.layers.Conv2D(2, 3, kernel_initializer="ones")
+
+    def call(self, inputs):
+        return tf.nn.{function}(self.conv(inputs))
+
+def make():
+    model = Own()
+    model(tf.zeros((1, 8, 8, 3)))
+    return model
+"""
+    keys = []
+    for function in ("relu", "tanh", "relu"):
+        (tmp_path / "own_network_of_a_test.py").write_text(source.format(function=function))
+        sys.modules.pop("own_network_of_a_test", None)
+        importlib.invalidate_caches()
+        linecache.checkcache()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "dont_write_bytecode", True)
+            job = prepare("own_network_of_a_test:make", Settings(**QUICK, input_shape=(8, 8, 3)))
+        keys.append({task.key for task in job.plan.tasks})
+    assert not keys[0] & keys[1]
+    assert keys[0] == keys[2]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -27,7 +28,7 @@ def test_a_count_gives_exactly_so_many_distinct_filters_in_steps_that_differ_by_
         assert list(chosen) == sorted(set(chosen))
         if count > 1:
             assert chosen[-1] == total - 1
-        steps = [after - before for before, after in zip(chosen, chosen[1:], strict=False)]
+        steps = [after - before for before, after in itertools.pairwise(chosen)]
         assert max(steps, default=1) - min(steps, default=1) <= 1
 
 

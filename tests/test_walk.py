@@ -11,13 +11,7 @@ import pytest
 from reportgen.errors import ModelError
 from reportgen.network.quiet import keras, tf
 from reportgen.network.tap import run_until
-from small_models import functional, layers, network, pictures, randomised, site
-
-SHAPE = (16, 16, 3)
-
-
-def conv(filters: int = 4, **named: Any) -> Any:
-    return layers.Conv2D(filters, 3, padding="same", **named)
+from small_models import SHAPE, built, conv, entry, functional, layers, network, pictures, randomised, site, unit_maps
 
 
 def paths(model: Any, **settings: Any) -> list[str]:
@@ -26,9 +20,6 @@ def paths(model: Any, **settings: Any) -> list[str]:
 
 def reasons(model: Any, **settings: Any) -> dict[str, str]:
     return {item.path: item.reason for item in network(model, **settings).sites if item.reason is not None}
-
-
-# Names and order
 
 
 def test_sequential_and_functional_models_name_layers_by_their_names() -> None:
@@ -146,26 +137,10 @@ def test_a_layer_inside_a_graph_function_of_its_own_is_skipped_with_a_reason_and
         def call(self, inputs: Any) -> Any:
             return self.after(self.inside(self.seen(inputs)))
 
-    walked = network(randomised(_built(Hidden())), input_shape=SHAPE)
+    walked = network(randomised(built(Hidden())), input_shape=SHAPE)
     assert [item.path for item in walked.sites if item.reason is None] == ["seen", "after"]
     assert "graph function" in str(site(walked, "hidden").reason)
-    assert all(len(maps) == 2 for maps in _maps(walked))
-
-
-def _built(model: Any) -> Any:
-    model(tf.zeros((1, *SHAPE)))
-    return model
-
-
-def _maps(walked: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(pre-activation, activation) of every site that has a unit, on one picture, computed in a trace of its own."""
-    shown = [item for item in walked.sites if item.unit is not None]
-    read = tf.function(lambda entry: walked.units(entry, shown), autograph=False)
-    return [(np.asarray(before), np.asarray(after)) for before, after in read(_entry())]
-
-
-def _entry() -> Any:
-    return tf.constant(pictures(1).astype(np.float32) / 255)
+    assert all(len(maps) == 2 for maps in unit_maps(walked))
 
 
 def test_a_layer_whose_call_is_a_graph_function_is_tapped_with_its_branches() -> None:
@@ -189,15 +164,15 @@ def test_a_layer_whose_call_is_a_graph_function_is_tapped_with_its_branches() ->
         def call(self, inputs: Any) -> Any:
             return self.block(inputs)
 
-    model = randomised(_built(Model()))
+    model = randomised(built(Model()))
     walked = network(model, input_shape=SHAPE)
     assert paths(model, input_shape=SHAPE) == ["block/conv"]
     assert site(walked, "block/conv").reason is None
-    ((_, after),) = _maps(walked)
-    np.testing.assert_allclose(after, np.asarray(model.block.conv(_entry() * 2)), rtol=1e-5, atol=1e-5)
+    ((_, after),) = unit_maps(walked)
+    np.testing.assert_allclose(after, np.asarray(model.block.conv(entry() * 2)), rtol=1e-5, atol=1e-5)
     ((_, dark),) = [
         (np.asarray(before), np.asarray(after))
-        for before, after in tf.function(lambda entry: walked.units(entry, walked.sites), autograph=False)(-_entry())
+        for before, after in tf.function(lambda entry: walked.units(entry, walked.sites), autograph=False)(-entry())
     ]
     np.testing.assert_allclose(dark, np.broadcast_to(model.block.conv.bias, dark.shape), rtol=1e-5)
 
@@ -215,11 +190,11 @@ def test_a_model_whose_call_is_a_graph_function_is_tapped() -> None:
                 middle = -middle
             return self.second(middle)
 
-    model = randomised(_built(Model()))
+    model = randomised(built(Model()))
     walked = network(model, input_shape=SHAPE)
     assert [(item.path, item.reason) for item in walked.sites] == [("first", None), ("second", None)]
-    expected = model.second(model.first(_entry()))
-    np.testing.assert_allclose(_maps(walked)[1][1], np.asarray(expected), rtol=1e-5, atol=1e-5)
+    expected = model.second(model.first(entry()))
+    np.testing.assert_allclose(unit_maps(walked)[1][1], np.asarray(expected), rtol=1e-5, atol=1e-5)
 
 
 def test_a_model_that_stops_halfway_keeps_what_was_reached() -> None:
@@ -235,12 +210,12 @@ def test_a_model_that_stops_halfway_keeps_what_was_reached() -> None:
                 raise RuntimeError("no way on")
             return self.second(middle)
 
-    model = _built(Halfway())
+    model = built(Halfway())
     model.broken = True
     walked = network(model, input_shape=SHAPE)
     assert site(walked, "first").reason is None
     assert "no way on" in str(site(walked, "second").reason)
-    assert len(_maps(walked)) == 1
+    assert len(unit_maps(walked)) == 1
 
 
 def test_a_model_that_does_not_run_at_all_is_one_sentence() -> None:
@@ -276,165 +251,8 @@ def test_no_layer_is_run_twice_and_nothing_behind_the_last_wanted_one_runs() -> 
     )
     walked = network(model)
     ran.clear()
-    tf.function(lambda entry: walked.units(entry, [site(walked, "wanted")]), autograph=False)(_entry())
+    tf.function(lambda entry: walked.units(entry, [site(walked, "wanted")]), autograph=False)(entry())
     assert ran == ["before"]
-
-
-# Units
-
-RELU6 = layers.ReLU(max_value=6)
-UNITS: dict[str, tuple[Callable[[], list[Any]], str, str, bool]] = {
-    "inside": (lambda: [conv(name="c", activation="relu")], "c", "relu", True),
-    "none": (lambda: [conv(name="c")], "c", "linear", False),
-    "activation layer": (lambda: [conv(name="c"), layers.Activation("tanh", name="a")], "a", "tanh", False),
-    "relu layer": (lambda: [conv(name="c"), layers.ReLU(name="a")], "a", "relu", True),
-    "normalised": (
-        lambda: [conv(name="c"), layers.BatchNormalization(name="n"), layers.ReLU(name="a")],
-        "a",
-        "relu",
-        True,
-    ),
-    "normalised, no activation": (lambda: [conv(name="c"), layers.BatchNormalization(name="n")], "n", "linear", False),
-    "normalised, then pooled": (
-        lambda: [conv(name="c"), layers.BatchNormalization(name="n"), layers.MaxPooling2D(), layers.ReLU()],
-        "n",
-        "linear",
-        False,
-    ),
-    "activation inside, then normalised": (
-        lambda: [conv(name="c", activation="relu"), layers.BatchNormalization(), layers.ReLU()],
-        "c",
-        "relu",
-        True,
-    ),
-    "dropout between": (lambda: [conv(name="c"), layers.Dropout(0.5), layers.ReLU(name="a")], "a", "relu", True),
-    "pooled between": (lambda: [conv(name="c"), layers.MaxPooling2D(), layers.ReLU()], "c", "linear", False),
-    "leaky layer": (lambda: [conv(name="c"), layers.LeakyReLU(name="a")], "a", "leaky_relu", False),
-    "elu layer": (lambda: [conv(name="c"), layers.ELU(name="a")], "a", "elu", False),
-    "prelu layer": (lambda: [conv(name="c"), layers.PReLU(name="a", shared_axes=[1, 2])], "a", "prelu", False),
-    "threshold": (lambda: [conv(name="c"), layers.ReLU(threshold=1.0, name="a")], "a", "relu", True),
-    "layer as activation": (lambda: [conv(name="c", activation=layers.LeakyReLU(name="lk"))], "c", "lk", False),
-}
-
-
-@pytest.mark.parametrize("name", UNITS)
-def test_the_unit_is_where_the_filters_own_activation_was_passed(name: str) -> None:
-    make, path, activation, _ = UNITS[name]
-    found = site(network(functional(*make(), layers.GlobalAveragePooling2D())), "c")
-    assert found.unit is not None
-    assert (found.unit_path, found.unit.name) == (path, activation)
-
-
-@pytest.mark.parametrize("name", UNITS)
-def test_pre_activation_and_activation_are_those_of_keras(name: str) -> None:
-    make, path, activation, _ = UNITS[name]
-    model = randomised(functional(*make(), layers.GlobalAveragePooling2D()))
-    ((before, after),) = _maps(network(model))
-    end = model.get_layer(path)
-    np.testing.assert_allclose(
-        after, np.asarray(keras.Model(model.inputs[0], end.output)(_entry())), rtol=1e-5, atol=1e-6
-    )
-    if activation == "linear":
-        np.testing.assert_array_equal(before, after)
-    elif path == "c":
-        np.testing.assert_allclose(np.asarray(end.activation(before)), after, rtol=1e-5, atol=1e-6)
-        assert not np.array_equal(before, after)
-    else:
-        np.testing.assert_allclose(
-            before, np.asarray(keras.Model(model.inputs[0], end.input)(_entry())), rtol=1e-5, atol=1e-6
-        )
-
-
-@pytest.mark.parametrize(
-    ("activation", "rectified"),
-    [
-        ("relu", True),
-        ("relu6", True),
-        (layers.ReLU(max_value=6), True),
-        ("linear", False),
-        (None, False),
-        ("leaky_relu", False),
-        ("gelu", False),
-        ("elu", False),
-        ("selu", False),
-        ("swish", False),
-        ("hard_swish", False),
-        ("sigmoid", False),
-        ("hard_sigmoid", False),
-        ("softplus", False),
-        ("tanh", False),
-        ("exponential", False),
-        (layers.ReLU(negative_slope=0.1), False),
-    ],
-    ids=str,
-)
-def test_a_rectifier_is_found_by_asking_the_activation(activation: Any, rectified: bool) -> None:
-    inside = site(network(functional(conv(name="c", activation=activation))), "c")
-    assert inside.unit is not None
-    assert inside.unit.rectified is rectified
-    if isinstance(activation, str):
-        behind = site(network(functional(conv(name="c"), layers.Activation(activation))), "c")
-        assert behind.unit is not None
-        assert behind.unit.rectified is rectified
-
-
-def test_a_chain_ends_where_a_sum_begins() -> None:
-    entry = keras.Input(SHAPE)
-    normalised = layers.BatchNormalization(name="n")(conv(3, name="c")(entry))
-    found = site(network(keras.Model(entry, layers.ReLU()(layers.Add()([entry, normalised])))), "c")
-    assert found.unit is not None
-    assert (found.unit_path, found.unit.name, found.unit.rectified) == ("n", "linear", False)
-
-
-@pytest.mark.parametrize("shared", ["c", "n"])
-def test_a_tensor_that_two_layers_consume_ends_the_chain(shared: str) -> None:
-    entry = keras.Input(SHAPE)
-    convolved = conv(3, name="c")(entry)
-    normalised = layers.BatchNormalization(name="n")(convolved)
-    activated = layers.ReLU()(normalised)
-    model = keras.Model(entry, layers.Add()([activated, convolved if shared == "c" else normalised]))
-    found = site(network(model), "c")
-    assert found.unit is not None
-    assert (found.unit_path, found.unit.name) == (shared, "linear")
-
-
-def test_the_models_own_output_may_be_the_chains_end() -> None:
-    found = site(network(functional(conv(name="c"), layers.BatchNormalization(name="n"), layers.ReLU(name="a"))), "c")
-    assert found.unit_path == "a"
-
-
-@pytest.mark.parametrize(
-    ("function", "name", "rectified"),
-    [(tf.nn.relu, "relu", True), (tf.nn.relu6, "relu6", True), (tf.nn.elu, "elu", False), (tf.tanh, "tanh", False)],
-)
-def test_a_function_outside_any_layer_is_the_units_activation(function: Any, name: str, rectified: bool) -> None:
-    class Plain(keras.Model):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.norm = conv(3), layers.BatchNormalization()
-
-        def call(self, inputs: Any) -> Any:
-            return function(self.norm(self.conv(inputs)))
-
-    model = randomised(_built(Plain()))
-    walked = network(model, input_shape=SHAPE)
-    (found,) = walked.sites
-    assert found.unit is not None
-    assert (found.unit_path, found.unit.name, found.unit.rectified) == ("norm", name, rectified)
-    ((before, after),) = _maps(walked)
-    np.testing.assert_allclose(after, np.asarray(model(_entry())), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(before, np.asarray(model.norm(model.conv(_entry()))), rtol=1e-5, atol=1e-6)
-
-
-def test_each_call_of_a_shared_layer_has_its_own_maps() -> None:
-    entry = keras.Input(SHAPE)
-    shared = conv(3, name="shared", activation="relu")
-    first = shared(entry)
-    model = randomised(keras.Model(entry, [first, shared(first)]))
-    maps = _maps(network(model))
-    expected = model(_entry())
-    np.testing.assert_allclose(maps[0][1], np.asarray(expected[0]), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(maps[1][1], np.asarray(expected[1]), rtol=1e-5, atol=1e-6)
 
 
 # The model as it was
@@ -451,10 +269,10 @@ def test_walking_and_tapping_leave_no_trace_on_any_layer() -> None:
     model = randomised(
         functional(conv(name="c", activation="relu"), layers.BatchNormalization(), layers.ReLU(), conv())
     )
-    _built(model)
+    built(model)
     before = state(model)
     walked = network(model)
-    _maps(walked)
+    unit_maps(walked)
     walked.predict(pictures(1))
     assert state(model) == before
 
@@ -469,11 +287,11 @@ def test_a_failing_call_leaves_no_trace_either() -> None:
             return inputs
 
     failing = Failing()
-    model = _built(functional(conv(name="c", activation="relu"), failing))
+    model = built(functional(conv(name="c", activation="relu"), failing))
     failing.broken = True
     before = state(model)
     with pytest.raises(RuntimeError, match="no"):
-        run_until(model, _entry(), list(model.layers), lambda call: False)
+        run_until(model, entry(), list(model.layers), lambda call: False)
     after = state(model)
     assert after == before
 

@@ -31,7 +31,7 @@ class MapReader:
     def __call__(self, picture: np.ndarray) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
         """(arrays, facts) per layer for a uint8 `picture` (height, width, bands).
 
-        arrays: `maps` float16 (h, w, channels), finite values clipped to what float16 holds, and `pre` where the activation changes anything.
+        arrays: `maps` float16 (h, w, channels), finite values clipped to what float16 holds; `pre`, the same before the activation.
         facts: `minimum`, `maximum`, `zero_fraction`, `nonfinite_fraction` of the float32 maps, `pre_minimum`, `pre_maximum`.
         """
         results = []

@@ -154,7 +154,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
     )
     if missing is not None:
         return f"{path.name} needs `{missing[1]}`, which is not part of Keras; name the module that defines it with --import."
-    return f"{path.name} cannot be read as a Keras model ({one_line(text.replace(str(path), path.name))}); save it again with `model.save('model.keras')`."
+    why = one_line(text.replace(str(path), path.name))
+    return f"{path.name} cannot be read as a Keras model ({why}); save it again with `model.save('model.keras')`."
 
 
 def _refuse_code(path: Path) -> None:
@@ -211,7 +212,10 @@ def _load_weights(model: Any, path: Path) -> None:
 
 
 def one_line(error: BaseException | str) -> str:
-    """What an error's text says, in one line of at most 200 characters: Keras prints in bold, puts a line before and whole configs behind."""
+    """What an error's text says, in one line of at most 200 characters.
+
+    Keras prints in bold, puts a line before and whole configs behind.
+    """
     lines = [line.strip() for line in TERMINAL_CODES.sub("", str(error)).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith(KERAS_PREAMBLE):
         del lines[0]

@@ -51,6 +51,11 @@ class Site:
     kernel_bands: str | None
     reason: str | None
 
+    @property
+    def channels(self) -> int:
+        """Number of filters; 0 where the output is not known."""
+        return 0 if self.output_shape is None else self.output_shape[-1]
+
 
 class Network:
     """The model with its input contract and its sites. The model itself is never changed."""

@@ -1,7 +1,7 @@
 """Which input positions an output position sees along one axis, exactly: integer arithmetic on periodic functions, free of TensorFlow.
 
-A strided convolution makes every output position look like its neighbour, moved by the stride. An upsampling or transposed convolution does not:
-positions then come in a few phases that repeat. `Reach` keeps one interval per phase, so both are exact.
+A strided convolution makes every output position look like its neighbour, moved by the stride. An upsampling or transposed convolution
+does not: positions then come in a few phases that repeat. `Reach` keeps one interval per phase, so both are exact.
 Arithmetic after Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", Distill 2019.
 """
 

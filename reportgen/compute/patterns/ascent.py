@@ -20,6 +20,9 @@ from reportgen.network.precision import bfloat16, has_bfloat16
 from reportgen.network.quiet import tf
 
 LEVELS = 255.0
+PLAIN_COLOUR_FIELD = (
+    16  # pixels; measured on VGG16: up to block2_conv2 (14) colours help, from block3_conv1 (24) they only tint
+)
 AGREEMENT = 0.01  # of the largest objective: what bfloat16 may differ by in the middle of the probed filters
 PROBE_CONTRAST = 30.0  # starts are too faint to tell two precisions apart: the probe sees pictures of natural contrast
 
@@ -173,11 +176,15 @@ class Ascent:
         return position + rate * unbiased_first / (tf.sqrt(unbiased_second) + recipe.damping), first, second
 
     def _best_grounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Spectra of the plain colours, and for every filter of the layer the number of the one that excites it most.
+        """Spectra of the plain colours, and for every filter of the layer the number of the one to start from.
 
-        A filter of the first layers may answer to nothing near mid-grey; one look at a handful of colours serves all filters at once.
+        A filter that sees only a few pixels may want a plain colour and answer to nothing near mid-grey: it starts from the colour that excites
+        it most, and one look at a handful of them serves all filters at once. Filters that see more start from mid-grey.
         """
         spectra = fourier.plain(colour.to_planes(colour.grounds(self._bands)), *self._size)
+        axes = self._site.view.axes
+        if axes is None or max(axis.size for axis in axes) > PLAIN_COLOUR_FIELD:
+            return spectra, np.zeros(self._site.channels, np.int64)
 
         def answer(some: Any) -> Any:
             self.step_traces += 1

@@ -33,7 +33,7 @@ class Recipe:
 # Few bold steps beat many timid ones (measured on VGG16: benchmarks/README.md).
 QUALITIES = {
     "draft": Recipe(steps=12, rate=0.4),
-    "standard": Recipe(steps=32, rate=0.4),
+    "standard": Recipe(steps=32, rate=0.25),
     "paper": Recipe(steps=256, rate=0.15),
 }
 

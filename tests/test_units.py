@@ -1,0 +1,166 @@
+"""Where a filter's channel has passed its own activation: units, their values around it, and rectifiers found by asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reportgen.network.quiet import keras, tf
+from small_models import SHAPE, built, conv, entry, functional, layers, network, randomised, site, unit_maps
+
+RELU6 = layers.ReLU(max_value=6)
+UNITS: dict[str, tuple[Callable[[], list[Any]], str, str, bool]] = {
+    "inside": (lambda: [conv(name="c", activation="relu")], "c", "relu", True),
+    "none": (lambda: [conv(name="c")], "c", "linear", False),
+    "activation layer": (lambda: [conv(name="c"), layers.Activation("tanh", name="a")], "a", "tanh", False),
+    "relu layer": (lambda: [conv(name="c"), layers.ReLU(name="a")], "a", "relu", True),
+    "normalised": (
+        lambda: [conv(name="c"), layers.BatchNormalization(name="n"), layers.ReLU(name="a")],
+        "a",
+        "relu",
+        True,
+    ),
+    "normalised, no activation": (lambda: [conv(name="c"), layers.BatchNormalization(name="n")], "n", "linear", False),
+    "normalised, then pooled": (
+        lambda: [conv(name="c"), layers.BatchNormalization(name="n"), layers.MaxPooling2D(), layers.ReLU()],
+        "n",
+        "linear",
+        False,
+    ),
+    "activation inside, then normalised": (
+        lambda: [conv(name="c", activation="relu"), layers.BatchNormalization(), layers.ReLU()],
+        "c",
+        "relu",
+        True,
+    ),
+    "dropout between": (lambda: [conv(name="c"), layers.Dropout(0.5), layers.ReLU(name="a")], "a", "relu", True),
+    "pooled between": (lambda: [conv(name="c"), layers.MaxPooling2D(), layers.ReLU()], "c", "linear", False),
+    "leaky layer": (lambda: [conv(name="c"), layers.LeakyReLU(name="a")], "a", "leaky_relu", False),
+    "elu layer": (lambda: [conv(name="c"), layers.ELU(name="a")], "a", "elu", False),
+    "prelu layer": (lambda: [conv(name="c"), layers.PReLU(name="a", shared_axes=[1, 2])], "a", "prelu", False),
+    "threshold": (lambda: [conv(name="c"), layers.ReLU(threshold=1.0, name="a")], "a", "relu", True),
+    "layer as activation": (lambda: [conv(name="c", activation=layers.LeakyReLU(name="lk"))], "c", "lk", False),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_unit_is_where_the_filters_own_activation_was_passed(name: str) -> None:
+    make, path, activation, _ = UNITS[name]
+    found = site(network(functional(*make(), layers.GlobalAveragePooling2D())), "c")
+    assert found.unit is not None
+    assert (found.unit_path, found.unit.name) == (path, activation)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_pre_activation_and_activation_are_those_of_keras(name: str) -> None:
+    make, path, activation, _ = UNITS[name]
+    model = randomised(functional(*make(), layers.GlobalAveragePooling2D()))
+    ((before, after),) = unit_maps(network(model))
+    end = model.get_layer(path)
+    np.testing.assert_allclose(
+        after, np.asarray(keras.Model(model.inputs[0], end.output)(entry())), rtol=1e-5, atol=1e-6
+    )
+    if activation == "linear":
+        np.testing.assert_array_equal(before, after)
+    elif path == "c":
+        np.testing.assert_allclose(np.asarray(end.activation(before)), after, rtol=1e-5, atol=1e-6)
+        assert not np.array_equal(before, after)
+    else:
+        np.testing.assert_allclose(
+            before, np.asarray(keras.Model(model.inputs[0], end.input)(entry())), rtol=1e-5, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("activation", "rectified"),
+    [
+        ("relu", True),
+        ("relu6", True),
+        (layers.ReLU(max_value=6), True),
+        ("linear", False),
+        (None, False),
+        ("leaky_relu", False),
+        ("gelu", False),
+        ("elu", False),
+        ("selu", False),
+        ("swish", False),
+        ("hard_swish", False),
+        ("sigmoid", False),
+        ("hard_sigmoid", False),
+        ("softplus", False),
+        ("tanh", False),
+        ("exponential", False),
+        (layers.ReLU(negative_slope=0.1), False),
+    ],
+    ids=str,
+)
+def test_a_rectifier_is_found_by_asking_the_activation(activation: Any, rectified: bool) -> None:
+    inside = site(network(functional(conv(name="c", activation=activation))), "c")
+    assert inside.unit is not None
+    assert inside.unit.rectified is rectified
+    if isinstance(activation, str):
+        behind = site(network(functional(conv(name="c"), layers.Activation(activation))), "c")
+        assert behind.unit is not None
+        assert behind.unit.rectified is rectified
+
+
+def test_a_chain_ends_where_a_sum_begins() -> None:
+    entry = keras.Input(SHAPE)
+    normalised = layers.BatchNormalization(name="n")(conv(3, name="c")(entry))
+    found = site(network(keras.Model(entry, layers.ReLU()(layers.Add()([entry, normalised])))), "c")
+    assert found.unit is not None
+    assert (found.unit_path, found.unit.name, found.unit.rectified) == ("n", "linear", False)
+
+
+@pytest.mark.parametrize("shared", ["c", "n"])
+def test_a_tensor_that_two_layers_consume_ends_the_chain(shared: str) -> None:
+    entry = keras.Input(SHAPE)
+    convolved = conv(3, name="c")(entry)
+    normalised = layers.BatchNormalization(name="n")(convolved)
+    activated = layers.ReLU()(normalised)
+    model = keras.Model(entry, layers.Add()([activated, convolved if shared == "c" else normalised]))
+    found = site(network(model), "c")
+    assert found.unit is not None
+    assert (found.unit_path, found.unit.name) == (shared, "linear")
+
+
+def test_the_models_own_output_may_be_the_chains_end() -> None:
+    found = site(network(functional(conv(name="c"), layers.BatchNormalization(name="n"), layers.ReLU(name="a"))), "c")
+    assert found.unit_path == "a"
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "rectified"),
+    [(tf.nn.relu, "relu", True), (tf.nn.relu6, "relu6", True), (tf.nn.elu, "elu", False), (tf.tanh, "tanh", False)],
+)
+def test_a_function_outside_any_layer_is_the_units_activation(function: Any, name: str, rectified: bool) -> None:
+    class Plain(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = conv(3), layers.BatchNormalization()
+
+        def call(self, inputs: Any) -> Any:
+            return function(self.norm(self.conv(inputs)))
+
+    model = randomised(built(Plain()))
+    walked = network(model, input_shape=SHAPE)
+    (found,) = walked.sites
+    assert found.unit is not None
+    assert (found.unit_path, found.unit.name, found.unit.rectified) == ("norm", name, rectified)
+    ((before, after),) = unit_maps(walked)
+    np.testing.assert_allclose(after, np.asarray(model(entry())), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(before, np.asarray(model.norm(model.conv(entry()))), rtol=1e-5, atol=1e-6)
+
+
+def test_each_call_of_a_shared_layer_has_its_ownunit_maps() -> None:
+    entry = keras.Input(SHAPE)
+    shared = conv(3, name="shared", activation="relu")
+    first = shared(entry)
+    model = randomised(keras.Model(entry, [first, shared(first)]))
+    maps = unit_maps(network(model))
+    expected = model(entry())
+    np.testing.assert_allclose(maps[0][1], np.asarray(expected[0]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(maps[1][1], np.asarray(expected[1]), rtol=1e-5, atol=1e-6)
