@@ -2,8 +2,8 @@
 
     python benchmarks/patterns.py [--filters 64] [--size 128] [--layers block1_conv2,block3_conv3,block5_conv3] [--output FOLDER]
 
-For every layer and system it prints seconds a filter (with tracing apart), the share above the natural maximum among filters that are not dead,
-the median activation, and the median activation under 16 held-out small warps: a picture that only works pixel-exact is noise.
+For every layer and system it prints seconds a filter (with tracing apart), the share above the natural maximum among filters that are
+not dead, the median activation, and the median activation under 16 held-out small warps: a picture that only works pixel-exact is noise.
 Activations are measured on the finished 8-bit pictures. The pictures are written side by side.
 """
 
@@ -93,7 +93,11 @@ def ours(network: Network, site, size: int, filters: list[int], quality: str) ->
     started = time.perf_counter()
     found = [ascent.seek(filters[start : start + batch]).images for start in range(0, len(filters), batch)]
     return Result(
-        f"reportgen {quality} ({ascent.precision})", filters, np.concatenate(found), tracing, time.perf_counter() - started
+        f"reportgen {quality} ({ascent.precision})",
+        filters,
+        np.concatenate(found),
+        tracing,
+        time.perf_counter() - started,
     )
 
 
@@ -127,7 +131,9 @@ def main() -> None:
     crops = np.concatenate(
         [natural_crops(decode(folder / "photos" / f"{name}.png", 3), side, 5) for name in PHOTOGRAPHS]
     )
-    print("| layer | system | filters | s / filter | vs keras.io | tracing s | above natural | median | held-out warps |")
+    print(
+        "| layer | system | filters | s / filter | vs keras.io | tracing s | above natural | median | held-out warps |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for name in options.layers.split(","):
         site = sites[name]
@@ -151,7 +157,9 @@ def main() -> None:
                 flush=True,
             )
             shown = result.images[:16]
-            Image.fromarray(np.concatenate(list(shown), axis=1)).save(folder / f"{name}-{result.system.replace(' ', '-')}.png")
+            Image.fromarray(np.concatenate(list(shown), axis=1)).save(
+                folder / f"{name}-{result.system.replace(' ', '-')}.png"
+            )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\npeak memory of the whole process: {peak:.2f} GiB; pictures in {folder}")
 

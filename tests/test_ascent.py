@@ -134,13 +134,14 @@ def test_two_runs_are_identical_and_another_seed_is_not() -> None:
 
 def test_what_is_sought_has_its_shape_and_its_range() -> None:
     steps: list[int] = []
-    found = ascent(randomised(functional(*STACKS["plain"](), shape=(12, 15, 1)))).seek([4, 2], lambda: steps.append(1))
+    seeking = ascent(randomised(functional(*STACKS["plain"](), shape=(12, 15, 1))))
+    found = seeking.seek([4, 2], lambda: steps.append(1))
     assert found.images.shape == (2, 12, 15, 1)
     assert found.images.dtype == np.uint8
     assert found.indices.tolist() == [4, 2]
     assert found.indices.dtype == np.int32
     assert found.activation.dtype == found.activation_start.dtype == np.float32
-    assert len(steps) == QUICK.steps
+    assert len(steps) == QUICK.steps * seeking.climbs
 
 
 # What the wanted channel is, and what is not finite
@@ -162,7 +163,7 @@ def broken(layer: Any, filter_number: int, value: float) -> None:
     """Put `value` into one entry of one filter's own slice of the kernel."""
     weights = layer.get_weights()
     kernel = weights[1] if isinstance(layer, layers.SeparableConv2D) else weights[0]
-    if isinstance(layer, layers.Conv2DTranspose) or isinstance(layer, layers.DepthwiseConv2D):
+    if isinstance(layer, layers.Conv2DTranspose | layers.DepthwiseConv2D):
         kernel[0, 0, filter_number, 0] = value
     else:
         kernel[0, 0, 0, filter_number] = value

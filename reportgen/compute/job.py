@@ -169,7 +169,7 @@ class _Worker:
             for number, task in enumerate(tasks, start=1):
                 self.run.progress.doing(f"{layer.path}: patterns, part {number} of {len(tasks)}")
                 started = time.perf_counter()
-                found = ascent.seek(task.filters, self._step_counter(task.cost / self.recipe.steps))
+                found = ascent.seek(task.filters, self._step_counter(task.cost / (self.recipe.steps * ascent.climbs)))
                 arrays = {
                     "images": found.images,
                     "indices": found.indices,

@@ -172,9 +172,8 @@ def _refuse_code(path: Path) -> None:
 
 
 def _architecture(path: Path) -> Any:
-    if (
-        path.suffix.lower() == ".keras"
-    ):  # by name, as Keras does: one file can be HDF5 from the front and ZIP from behind
+    # By name, as Keras does: one file can be HDF5 from the front and ZIP from behind.
+    if path.suffix.lower() == ".keras":
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("config.json"))
     import h5py  # a dependency of Keras

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, pi
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from reportgen.compute.figures import Meter, padded
 from reportgen.compute.patterns import colour, fourier, objectives, transforms
+from reportgen.compute.patterns.optimizer import adam
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.errors import ModelError
@@ -22,6 +23,9 @@ from reportgen.network.quiet import tf
 LEVELS = 255.0
 PLAIN_COLOUR_FIELD = (
     16  # pixels; measured on VGG16: up to block2_conv2 (14) colours help, from block3_conv1 (24) they only tint
+)
+FAST_PAYS = (
+    2e8  # multiplications of a picture's forward pass: below, the pictures themselves take longer than the network
 )
 AGREEMENT = 0.01  # of the largest objective: what bfloat16 may differ by in the middle of the probed filters
 PROBE_CONTRAST = 30.0  # starts are too faint to tell two precisions apart: the probe sees pictures of natural contrast
@@ -62,11 +66,11 @@ class Ascent:
         self._bands = network.contract.bands
         assert site.unit is not None
         self._rectified = site.unit.rectified
-        self._warps = [transforms.draw(seed, step, *size) for step in range(recipe.steps)]
         self._meter = Meter(network, [site], size, batch)
         self._meter.trace()
         self.step_traces = 0
-        self._grounds, self._ground_of = self._best_grounds()
+        self._colours = fourier.plain(colour.to_planes(colour.plain(self._bands)), *size)
+        self._colour_of = self._best_colours()
         self.precision = self._agreed(precision)
         self._step = self._traced_step()
 
@@ -100,29 +104,44 @@ class Ascent:
             )
         return values, gradient
 
+    @property
+    def climbs(self) -> int:
+        """How many times every filter is sought, each time from another start; the best is kept."""
+        return 1 if self._colour_of is None else 2
+
     def seek(self, filters: Sequence[int], on_step: Callable[[], None] = lambda: None) -> Patterns:
-        """The patterns of up to `batch` filters; `on_step` is called after every step."""
+        """The patterns of up to `batch` filters; `on_step` is called after every step, `climbs` times the recipe's steps."""
         seeds = tuple(derived_seed(self._seed, self._site.path, number, "start") for number in filters)
         noise = np.stack([fourier.start(seed, *self._size, self._bands) for seed in seeds])
-        position = tf.constant(padded(noise + self._grounds[self._ground_of[list(filters)]], self._batch))
-        indices = padded(np.array(filters, np.int32), self._batch)
+        numbers = np.array(filters, np.int32)
+        found = self._climb(noise, numbers, on_step)
+        if self._colour_of is not None:
+            other = self._climb(noise + self._colours[self._colour_of[numbers]], numbers, on_step)
+            found = _better(found, other)
+        return replace(found, seeds=seeds)
+
+    def _climb(self, starts: np.ndarray, filters: np.ndarray, on_step: Callable[[], None]) -> Patterns:
+        """One ascent of every filter from its own start, float32 (n, bands, height, width // 2 + 1, 2)."""
+        position = tf.constant(padded(starts, self._batch))
+        indices = padded(filters, self._batch)
         start_images = self._finished(position)
         first, second = tf.zeros_like(position), tf.zeros_like(position)
-        for number, warp in enumerate(self._warps, start=1):
-            rate = self._recipe.rate * (1 + cos(pi * (number - 1) / len(self._warps))) / 2
+        for number in range(1, self._recipe.steps + 1):
+            warp = transforms.draw(self._seed, number, *self._size)
+            rate = self._recipe.rate * (1 + cos(pi * (number - 1) / self._recipe.steps)) / 2
             position, first, second = self._step(
                 position, first, second, indices, warp.sources, warp.weights, np.float32(number), np.float32(rate)
             )
             on_step()
         images = self._finished(position)
         count = len(filters)
-        own = (np.arange(count), indices[:count])
+        own = (np.arange(count), filters)
         return Patterns(
             images=images[:count],
-            indices=indices[:count],
+            indices=filters,
             activation=_finite_or_nan(self._meter(images)[0][own]),
             activation_start=_finite_or_nan(self._meter(start_images)[0][own]),
-            seeds=seeds,
+            seeds=(),
         )
 
     def _finished(self, spectra: Any) -> np.ndarray:
@@ -153,38 +172,21 @@ class Ascent:
                 return transforms.apply(pictures, sources, weights)
 
             gradient = self.gradient(position, filters, warped, self.precision)[1]
-            return self._moved(position, first, second, gradient, number, rate)
+            return adam(position, first, second, gradient, number, rate, self._recipe)
 
         traced = tf.function(step, input_signature=signature, autograph=False)
         traced.get_concrete_function()  # now, so that the first chunk's time is that of any other
         return traced
 
-    def _moved(
-        self, position: Any, first: Any, second: Any, gradient: Any, number: Any, rate: Any
-    ) -> tuple[Any, Any, Any]:
-        """One step of Adam, every number of it per picture; a picture whose gradient is not finite stays where it is."""
-        recipe = self._recipe
-        axes = tuple(range(1, len(gradient.shape)))
-        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=axes, keepdims=True)
-        gradient = tf.where(finite, gradient, 0.0)
-        size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=axes, keepdims=True))
-        gradient = tf.clip_by_value(tf.math.divide_no_nan(gradient, size), -recipe.clip, recipe.clip)
-        first = recipe.first_decay * first + (1 - recipe.first_decay) * gradient
-        second = recipe.second_decay * second + (1 - recipe.second_decay) * tf.square(gradient)
-        unbiased_first = first / (1 - recipe.first_decay**number)
-        unbiased_second = second / (1 - recipe.second_decay**number)
-        return position + rate * unbiased_first / (tf.sqrt(unbiased_second) + recipe.damping), first, second
+    def _best_colours(self) -> np.ndarray | None:
+        """For every filter of the layer the number of the plain colour that excites it most; None where filters see more than a few pixels.
 
-    def _best_grounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Spectra of the plain colours, and for every filter of the layer the number of the one to start from.
-
-        A filter that sees only a few pixels may want a plain colour and answer to nothing near mid-grey: it starts from the colour that excites
-        it most, and one look at a handful of them serves all filters at once. Filters that see more start from mid-grey.
+        A filter of the first layers may want a plain colour at its limit and answer to nothing near mid-grey, so it is sought
+        from there, too. One look at a handful of colours serves all filters at once.
         """
-        spectra = fourier.plain(colour.to_planes(colour.grounds(self._bands)), *self._size)
         axes = self._site.view.axes
         if axes is None or max(axis.size for axis in axes) > PLAIN_COLOUR_FIELD:
-            return spectra, np.zeros(self._site.channels, np.int64)
+            return None
 
         def answer(some: Any) -> Any:
             self.step_traces += 1
@@ -192,28 +194,29 @@ class Ascent:
             ((before, _),) = self._network.units(fed, [self._site])
             return objectives.excitements(before, self._rectified)
 
-        signature = tf.TensorSpec((1, *spectra.shape[1:]), tf.float32)
+        signature = tf.TensorSpec((1, *self._colours.shape[1:]), tf.float32)
         ask = tf.function(answer, input_signature=[signature], autograph=False)
-        answers = np.concatenate([np.asarray(ask(spectra[number : number + 1])) for number in range(len(spectra))])
-        return spectra, np.nan_to_num(answers, nan=-np.inf).argmax(axis=0)
+        answers = [np.asarray(ask(self._colours[number : number + 1])) for number in range(len(self._colours))]
+        return np.asarray(np.nan_to_num(np.concatenate(answers), nan=-np.inf).argmax(axis=0))
 
     def _agreed(self, wanted: str) -> str:
         """The precision of the ascent: what was wanted, or for `auto` bfloat16 where it pays and a probe agrees with float32."""
         if wanted != "auto":
             return wanted
-        return "bfloat16" if has_bfloat16() and self._probe() else "float32"
+        area = self._size[0] * self._size[1] / (self._network.contract.size[0] * self._network.contract.size[1])
+        pays = has_bfloat16() and self._site.costs.macs * area >= FAST_PAYS
+        return "bfloat16" if pays and self._probe() else "float32"
 
     def _probe(self) -> bool:
         """Whether bfloat16 gives the objectives of the layer's first filters, at their starts, within AGREEMENT of float32."""
-        total = len(self._ground_of)
-        filters = np.arange(self._batch, dtype=np.int32) % total
+        filters = np.arange(self._batch, dtype=np.int32) % self._site.channels
         noise = np.stack(
             [
                 fourier.start(derived_seed(self._seed, self._site.path, int(number), "probe"), *self._size, self._bands)
                 for number in filters
             ]
         )
-        spectra = tf.constant(PROBE_CONTRAST * noise + self._grounds[self._ground_of[filters]])
+        spectra = tf.constant(PROBE_CONTRAST * noise)
 
         def both(some: Any) -> list[Any]:
             self.step_traces += 1
@@ -231,3 +234,14 @@ class Ascent:
 
 def _finite_or_nan(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+
+
+def _better(one: Patterns, other: Patterns) -> Patterns:
+    """For every filter the picture that reached more; the first where neither did."""
+    better = other.activation > one.activation
+    return replace(
+        one,
+        images=np.where(better[:, None, None, None], other.images, one.images),
+        activation=np.where(better, other.activation, one.activation),
+        activation_start=np.where(better, other.activation_start, one.activation_start),
+    )

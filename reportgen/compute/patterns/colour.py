@@ -27,13 +27,13 @@ def to_pictures(planes: Any) -> Any:
     return tf.sigmoid(planes)
 
 
-GROUNDS_LOGIT = (
+PLAIN_LOGIT = (
     2.0  # about 12 % and 88 % of full brightness: clearly dark, bright or coloured, with room to move either way
 )
 FEW_BANDS = 3  # up to here every corner of the cube of bands is tried
 
 
-def grounds(bands: int) -> np.ndarray:
+def plain(bands: int) -> np.ndarray:
     """float32 (k, bands): the plain colours that an ascent may start from, before the logistic function; the first is mid-grey.
 
     All corners of the cube of bands where there are few; all dark, all bright and each band alone otherwise.
@@ -43,7 +43,7 @@ def grounds(bands: int) -> np.ndarray:
     else:
         alone = 2 * np.eye(bands, dtype=np.float32) - 1
         corners = np.concatenate([-np.ones((1, bands), np.float32), np.ones((1, bands), np.float32), alone])
-    return np.concatenate([np.zeros((1, bands), np.float32), GROUNDS_LOGIT * corners])
+    return np.concatenate([np.zeros((1, bands), np.float32), PLAIN_LOGIT * corners])
 
 
 def to_planes(logits: np.ndarray) -> np.ndarray:
