@@ -17,6 +17,7 @@ from reportgen.settings import Settings
 from reportgen.store import Store
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # a dot in `package.module:callable` starts none
+PLAN_FORMATS, REPORT_SCHEMAS = "reportgen-plan/", "reportgen/"  # how our files name themselves, in every version
 Say = Callable[[str], None]
 
 
@@ -59,8 +60,7 @@ def build(
     try:
         with Run(folder, job.plan, store, progress, started) as run:
             job.compute(run)
-            progress.doing("writing pages")
-            written = assemble(folder)
+            written = assemble(folder, progress=lambda done, total, what: progress.doing(f"writing pages: {what}"))
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror}; what was computed is kept.") from error
     return Built(written.index, written.problems)
@@ -77,6 +77,12 @@ def default_name(specification: str) -> str:
 
 def check_output(folder: Path, force: bool) -> None:
     """Raise OutputError where `folder` is not a report of ours (unless `force`) or cannot be written."""
+    try:
+        folder.exists()
+    except OSError as error:  # a name too long for any file system
+        raise OutputError(
+            f"{folder.name[:40]}… cannot be a folder: {error.strerror}; name another with --output."
+        ) from error
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; name a folder with --output.")
     if folder.is_dir() and any(folder.iterdir()) and not is_report(folder) and not force:
@@ -92,10 +98,15 @@ def check_output(folder: Path, force: bool) -> None:
 
 def is_report(folder: Path) -> bool:
     """Whether `folder` holds a report of ours, finished or not."""
-    if (folder / ".store").is_dir():
-        return True
+    plan, report = _stated(folder / ".store" / "plan.json", "format"), _stated(folder / "report.json", "schema")
+    return plan.startswith(PLAN_FORMATS) or report.startswith(REPORT_SCHEMAS)
+
+
+def _stated(path: Path, key: str) -> str:
+    """What the JSON object in a file says under `key`; "" where there is no such file, object or text."""
     try:
-        schema = json.loads((folder / "report.json").read_bytes())["schema"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return str(schema).startswith("reportgen/")
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    text = data.get(key) if isinstance(data, dict) else None
+    return text if isinstance(text, str) else ""

@@ -19,6 +19,7 @@ from reportgen.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED,
 from reportgen.settings import FITS, PRECISIONS, QUALITIES, Settings, from_mapping
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+RUN_OPTIONS = {"output": None, "force": False, "quiet": False, "progress": None}  # of one run, not of the report
 MODEL_HELP = "MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable."
 
 
@@ -75,7 +76,7 @@ BUILD_OPTIONS = (
     click.option("-i", "--images", multiple=True, metavar="IMAGE_OR_FOLDER", help="Images to look at. Repeatable."),
     click.option("--max-images", type=int, metavar="N", help="Feature maps for the first N images. [8]"),
     click.option("-o", "--output", metavar="DIR", help="Folder of the report. [reports/<model name>]"),
-    click.option("-f", "--force", is_flag=True, help="Write into a folder that is not ours."),
+    click.option("-f", "--force", is_flag=True, default=None, help="Write into a folder that is not ours."),
     click.option(
         "--input-range", type=Numbers("LO,HI", 2, False), help="What black and white mean to the model. [0,255]"
     ),
@@ -87,7 +88,7 @@ BUILD_OPTIONS = (
     click.option("--precision", type=click.Choice(PRECISIONS), help="Arithmetic of the ascent. [auto]"),
     click.option("--memory", metavar="SIZE", help="What batch shapes are computed from. [2GiB]"),
     click.option("--title", help="Title of the report. [the model's name]"),
-    click.option("-q", "--quiet", is_flag=True, help="Only errors and the path of the report."),
+    click.option("-q", "--quiet", is_flag=True, default=None, help="Only errors and the path of the report."),
     click.option("--progress/--no-progress", default=None, help="Progress bar. [where stderr is a terminal]"),
 )
 
@@ -117,7 +118,13 @@ def main() -> None:
 @click.argument("model")
 @options(BUILD_OPTIONS, MODEL_OPTIONS)
 def build(
-    model: str, output: str | None, force: bool, quiet: bool, progress: bool | None, verbose: bool, **given: Any
+    model: str,
+    verbose: bool,
+    output: str | None,
+    force: bool | None,
+    quiet: bool | None,
+    progress: bool | None,
+    **given: Any,
 ) -> None:
     """Load MODEL, compute, and write a report."""
 
@@ -125,15 +132,14 @@ def build(
         from reportgen.build import build as build_report
         from reportgen.progress import Progress
 
-        bar = Progress(False if quiet else progress)
-        settings = _settings(given)
+        settings, run = _resolve(given, {"output": output, "force": force, "quiet": quiet, "progress": progress})
         built = build_report(
             model,
             settings,
-            None if output is None else Path(output),
-            force=force,
-            progress=bar,
-            say=_silent if quiet else _say,
+            None if run["output"] is None else Path(run["output"]),
+            force=run["force"],
+            progress=Progress(False if run["quiet"] else run["progress"]),
+            say=_silent if run["quiet"] else _say,
         )
         return _finish(built.index, built.problems)
 
@@ -151,7 +157,7 @@ def layers(model: str, as_json: bool, verbose: bool, **given: Any) -> None:
         from reportgen.listing import as_table
         from reportgen.prepare import walk
 
-        network, records = walk(model, _settings(given))
+        network, records = walk(model, _resolve(given, {})[0])
         if as_json:
             from reportgen.report.facts import layer_record
 
@@ -179,14 +185,20 @@ def assemble(folder: str, quiet: bool, verbose: bool) -> None:
     _run(work, verbose)
 
 
-def _settings(given: dict[str, Any]) -> Settings:
-    """Flags over the settings file over defaults."""
-    file = given.pop("config", None)
+def _resolve(given: dict[str, Any], run_options: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Flags over the settings file over defaults: the settings of the report, and the options of this run."""
+    table = _table(given.pop("config", None))
+    run = {name: table.pop(name, default) for name, default in RUN_OPTIONS.items()}
+    for name, value in run.items():
+        if value is not None and not isinstance(value, str if name == "output" else bool):
+            raise UsageError(f"the settings file gives `{name}` a value of the wrong type: {value!r}.")
+    run.update({name: value for name, value in run_options.items() if value is not None})
     stated = {name: value for name, value in given.items() if value is not None and value != ()}
-    return Settings(**{**_from_file(file), **stated})
+    return Settings(**{**from_mapping(table), **stated}), run
 
 
-def _from_file(file: str | None) -> dict[str, Any]:
+def _table(file: str | None) -> dict[str, Any]:
+    """The settings file's own table: `[tool.reportgen]`, or the whole file where it is not a pyproject.toml."""
     path = Path("pyproject.toml" if file is None else file)
     if file is None and not path.is_file():
         return {}
@@ -194,10 +206,15 @@ def _from_file(file: str | None) -> dict[str, Any]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"the settings file {path.name} cannot be read: {error}.") from error
-    own = table.get("tool", {}).get("reportgen")
-    if own is None:
-        own = {} if path.name == "pyproject.toml" else table
-    return from_mapping(own)
+    own = table
+    if path.name == "pyproject.toml" or "tool" in table:
+        tools = table.get("tool", {})
+        own = tools.get("reportgen", {}) if isinstance(tools, dict) else tools
+    if not isinstance(own, dict):
+        raise UsageError(
+            f"the settings file {path.name} has something else than a table where [tool.reportgen] should be."
+        )
+    return dict(own)
 
 
 def _finish(index: Path, problems: tuple[str, ...]) -> int:

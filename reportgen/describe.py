@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reportgen.network.network import Network, Site, kernels
+from reportgen.network.quiet import keras
 from reportgen.plan import pattern_size
 from reportgen.records import LayerRecord
 from reportgen.settings import FilterChoice, Settings
@@ -52,12 +53,19 @@ def _record(
         parameters=int(layer.count_params()) if layer.built else 0,
         activation="linear" if site.unit is None else site.unit.name,
         rectified=site.unit is not None and site.unit.rectified,
-        kernel_bands=site.kernel_bands if kernel_shape is not None and kernel_shape[-2] == RGB else None,
+        kernel_bands=site.kernel_bands
+        if kernel_shape is not None and kernel_shape[_input_axis(layer)] == RGB
+        else None,
         filters_total=total,
         filters_shown=choice.of(total) if reason is None else (),
         pattern_size=pattern_size(contract, sizes, settings) if reason is None else None,
         macs=site.costs.macs,
     )
+
+
+def _input_axis(layer: Any) -> int:
+    """Where a kernel counts the layer's inputs: transposed convolutions keep them last."""
+    return -1 if isinstance(layer, keras.layers.Conv2DTranspose) else -2
 
 
 def _output_shape(network: Network, site: Site) -> tuple[int | None, ...] | None:

@@ -134,33 +134,24 @@ def plan_tasks(
                     2 * whole / len(rendered),
                 )
             )
+    patterns = []
     for layer in rendered:
         assert layer.pattern_size is not None
         forward = layer.macs * layer.pattern_size[0] * layer.pattern_size[1] / pixels
         common = {**identity, **fed, "layer": layer.path, "size": list(layer.pattern_size)}
         if images:
-            facts = {**common, "images": [image.sha256 for image in images]}
-            tasks.append(
-                Task(
-                    "natural",
-                    task_key("natural", facts),
-                    layer.slug,
-                    "",
-                    (),
-                    natural_crop_count(len(images)) * forward / len(rendered),
-                )
-            )
-    for layer in rendered:
-        assert layer.pattern_size is not None
-        forward = layer.macs * layer.pattern_size[0] * layer.pattern_size[1] / pixels
-        common = {**identity, **fed, "layer": layer.path, "size": list(layer.pattern_size)}
+            key = task_key("natural", {**common, "images": [image.sha256 for image in images]})
+            cost = natural_crop_count(len(images)) * forward / len(rendered)
+            tasks.append(Task("natural", key, layer.slug, "", (), cost))
         batch = batches[layer.slug]
         for start in range(0, len(layer.filters_shown), batch):
             chunk = layer.filters_shown[start : start + batch]
-            facts = {**common, "filters": list(chunk), "batch": batch, "recipe": recipe, "seed": seed}
+            key = task_key(
+                "patterns", {**common, "filters": list(chunk), "batch": batch, "recipe": recipe, "seed": seed}
+            )
             cost = batch * forward * (STEP_OVER_FORWARD * recipe["steps"] + 2)
-            tasks.append(Task("patterns", task_key("patterns", facts), layer.slug, "", chunk, cost))
-    return tuple(tasks)
+            patterns.append(Task("patterns", key, layer.slug, "", chunk, cost))
+    return (*tasks, *patterns)
 
 
 MANY_IMAGES = 8  # beyond these the images themselves are variety enough

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-import platform
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import PIL
@@ -20,14 +12,17 @@ from reportgen import images, plan
 from reportgen.compute.job import compute
 from reportgen.compute.patterns import recipe as recipes
 from reportgen.describe import describe
-from reportgen.errors import ModelError, UsageError
+from reportgen.errors import ModelError
+from reportgen.inputs import code_key, read_classes
+from reportgen.network.environment import environment
 from reportgen.network.load import import_callable, load
 from reportgen.network.network import Network
 from reportgen.network.precision import has_bfloat16
-from reportgen.network.quiet import keras, tf
 from reportgen.records import LayerRecord, ModelRecord, Plan
 from reportgen.run import Run
 from reportgen.settings import Settings
+
+ALGORITHM = 1  # raised whenever the same inputs would give other arrays: stored tasks are then computed again
 
 
 @dataclass(frozen=True)
@@ -62,25 +57,27 @@ def prepare(specification: str, settings: Settings) -> Job:
         reasons = "; ".join(f"{layer.path}: {layer.reason}" for layer in layers[:3])
         raise ModelError(f"{network.loaded.source} has no layer that can be shown ({reasons}).")
     notes = list(plan.check_filters(settings, layers))
-    classes = _classes(settings.classes, network.class_count)
+    classes = read_classes(settings.classes, network.class_count)
     collection = images.collect(settings.images, network.contract.bands, settings.max_images)
     notes.extend(collection.notes)
     if not collection.images:
-        notes.append(
-            "No images were given: there are no feature maps, and patterns are compared with their own start only."
-        )
+        why = "None of the images could be used" if collection.left_out else "No images were given"
+        notes.append(f"{why}: there are no feature maps, and patterns are compared with their own start only.")
+    differentiable = network.check_feed()
+    if not differentiable:
+        notes.append(f"There are no patterns: --preprocess {settings.preprocess} is not differentiable.")
     recipe = recipes.choose(settings.quality, settings.steps)
     batches = _batches(network, rendered, settings)
     image_records = tuple(image.record for image in collection.images)
+    stated = {**environment(), "numpy": np.__version__, "pillow": PIL.__version__, "reportgen": reportgen.__version__}
     identity = {
         "weights": network.weights_sha256,
         "model_code": _model_code(network),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
+        "algorithm": ALGORITHM,
+        **{name: stated[name] for name in ("tensorflow", "keras", "numpy", "pillow", "device")},
     }
     tasks = plan.plan_tasks(
-        layers,
+        layers if differentiable else [replace(layer, filters_shown=()) for layer in layers],
         image_records,
         network.contract,
         identity,
@@ -93,8 +90,13 @@ def prepare(specification: str, settings: Settings) -> Job:
     made = Plan(
         model=_model_record(network, classes),
         contract=network.contract,
-        settings={**settings.describe(), "recipe": recipe.describe()},
-        environment=_environment(),
+        settings={
+            **settings.describe(),
+            "steps": recipe.steps,
+            "preprocess": network.contract.preprocess,
+            "recipe": recipe.describe(),
+        },
+        environment=stated,
         images=image_records,
         images_left_out=collection.left_out,
         layers=layers,
@@ -123,54 +125,15 @@ def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRec
         source=loaded.source,
         sha256=loaded.sha256,
         weights_sha256=network.weights_sha256,
-        parameters=int(network.model.count_params()),
+        parameters=sum(int(np.prod(weight.shape)) for weight in network.model.weights),
         input_shape=network.contract.shape,
         classes=classes,
     )
 
 
-def _environment() -> dict[str, Any]:
-    graphics = [tf.config.experimental.get_device_details(device) for device in tf.config.list_physical_devices("GPU")]
-    names = [details.get("device_name", "GPU") for details in graphics]
-    return {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-        "reportgen": reportgen.__version__,
-        "device": ", ".join(names) if names else f"CPU ({platform.machine()})",
-    }
-
-
-def _classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
-    """Class names from a file: one a line, or a JSON list. Raises UsageError."""
-    if file is None:
-        return None
-    path = Path(file)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"--classes {path.name} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}."
-        ) from error
-    if text.lstrip().startswith("["):
-        try:
-            names = json.loads(text)
-        except ValueError as error:
-            raise UsageError(f"--classes {path.name} is not a JSON list: {error}.") from error
-        if not all(isinstance(name, str) for name in names):
-            raise UsageError(f"--classes {path.name} holds something else than names.")
-    else:
-        names = [line.strip() for line in text.splitlines() if line.strip()]
-    if count is not None and len(names) != count:
-        raise UsageError(f"--classes {path.name} names {len(names)} classes, the model answers {count}.")
-    return tuple(names)
-
-
 def _preprocess_code(preprocess: str) -> str:
     """A hash of the source of the user's own preprocessing, so that a change of it is noticed; "" for ours."""
-    return "" if ":" not in preprocess else _code_key([import_callable(preprocess, "--preprocess")])
+    return "" if ":" not in preprocess else code_key([import_callable(preprocess, "--preprocess")])
 
 
 def _model_code(network: Network) -> str:
@@ -180,15 +143,4 @@ def _model_code(network: Network) -> str:
         activation for part in parts if callable(activation := getattr(part, "activation", None))
     ]
     own = [part for part in own if str(getattr(part, "__module__", None)).partition(".")[0] != "keras"]
-    return _code_key(own) if own else ""
-
-
-def _code_key(objects: Sequence[Any]) -> str:
-    """A hash of the source of the modules that define `objects`, as far as there is any."""
-    digest = hashlib.sha256()
-    for name in sorted({str(getattr(item, "__module__", None)) for item in objects}):
-        try:
-            digest.update(inspect.getsource(sys.modules[name]).encode())
-        except (KeyError, OSError, TypeError):  # made without a file
-            digest.update(name.encode())
-    return digest.hexdigest()
+    return code_key(own)

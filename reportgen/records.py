@@ -214,7 +214,7 @@ class Figure:
 
     png: the file's bytes. tiles: the mosaic's layout. caption: one or two sentences that state the scale with numbers and what is shown
     of what. alt: the text for a reader who does not see it, with figures. legend: the colour bar as (low, high, palette name), None where a
-    picture shows its own colours. flat: tiles drawn flat because constant (or dead); broken: tiles drawn flat because not finite.
+    picture shows its own colours.
     """
 
     png: bytes
@@ -222,5 +222,3 @@ class Figure:
     caption: str
     alt: str
     legend: tuple[float, float, str] | None
-    flat: tuple[int, ...]
-    broken: tuple[int, ...]

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from reportgen.arrays import write_atomically
+from reportgen.errors import OutputError
 from reportgen.progress import Progress
 from reportgen.records import Plan, Task
 from reportgen.store import Store, json_bytes
@@ -38,7 +39,7 @@ class Run:
             earlier = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
             return {}
-        return earlier if isinstance(earlier, dict) else {}
+        return earlier if isinstance(earlier, dict) and isinstance(earlier.get("tasks"), dict) else {}
 
     def __enter__(self) -> Self:
         self.missing = {task.key for task in self.plan.tasks if not self.store.has(task.key)}
@@ -61,7 +62,12 @@ class Run:
 
     def done(self, task: Task, arrays: Any, facts: Any, seconds: float) -> None:
         """Keep a finished task."""
-        self.store.save(task.key, arrays, facts)
+        try:
+            self.store.save(task.key, arrays, facts)
+        except OSError as error:
+            raise OutputError(
+                f"the report's folder cannot be written: {error.strerror}; what was computed is kept."
+            ) from error
         self.missing.discard(task.key)
         self._seconds[task.key] = seconds
 
@@ -76,7 +82,6 @@ class Run:
         self._traces[layer] += count
 
     def _write(self) -> None:
-        kept = {task.key for task in self.plan.tasks}
         layers: dict[str, dict[str, Any]] = {}
         for layer in self.plan.layers:
             if layer.status != "rendered":
@@ -93,7 +98,7 @@ class Run:
             "seconds": round(time.perf_counter() - self._started, 3),
             "peak_memory_bytes": peak_memory_bytes(),
             "layers": layers,
-            "tasks": {key: round(value, 3) for key, value in self._seconds.items() if key in kept},
+            "tasks": {key: round(value, 3) for key, value in self._seconds.items()},
         }
         write_atomically(self._path, json_bytes(report))
 

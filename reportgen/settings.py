@@ -160,14 +160,6 @@ class FilterChoice:
             return (0,)
         return tuple(round(position * (total - 1) / (self.count - 1)) for position in range(self.count))
 
-    def describe(self, total: int) -> str:
-        """How the filters were chosen, for a caption."""
-        shown = len(self.of(total))
-        if shown == total:
-            return f"all {total} filters"
-        how = "by number" if self.numbers is not None else "evenly spaced from the first to the last"
-        return f"{shown} of {total} filters, chosen {how}"
-
 
 TEXTS = frozenset({"preprocess", "fit", "classes", "quality", "precision", "title", "weights"})
 TEXTS_OR_NUMBERS = frozenset({"filters", "size", "memory"})

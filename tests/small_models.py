@@ -67,10 +67,10 @@ def unit_maps(walked: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """(pre-activation, activation) of every site that has a unit, on one picture, computed in a trace of its own."""
     shown = [item for item in walked.sites if item.unit is not None]
     read = tf.function(lambda entry: walked.units(entry, shown), autograph=False)
-    return [(np.asarray(before), np.asarray(after)) for before, after in read(entry())]
+    return [(np.asarray(before), np.asarray(after)) for before, after in read(one_picture())]
 
 
-def entry() -> Any:
+def one_picture() -> Any:
     """One random picture of SHAPE in [0, 1], as a batch."""
     return tf.constant(pictures(1).astype(np.float32) / 255)
 

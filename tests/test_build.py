@@ -14,7 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from reportgen.build import check_output, is_report
 from reportgen.cli import main
+from reportgen.errors import OutputError
+from reportgen.progress import Progress
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_models"
@@ -336,6 +339,65 @@ def test_assemble_of_a_folder_without_a_report_is_one_sentence(tmp_path: Path) -
         assert "reportgen build" in result.stderr
         assert "Traceback" not in result.stderr
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "ours"),
+    [
+        (".store/plan.json", '{"format": "reportgen-plan/1"}', True),
+        (".store/plan.json", '{"format": "reportgen-plan/99", "more": []}', True),
+        ("report.json", '{"schema": "reportgen/1"}', True),
+        (".store/plan.json", '{"format": "terraform/1"}', False),
+        (".store/plan.json", '{"format": 1}', False),
+        (".store/plan.json", '["format"]', False),
+        (".store/plan.json", "not JSON", False),
+        (".store/settings.db", "somebody else's store", False),
+        ("report.json", '{"schema": "other/1"}', False),
+        ("report.json", '{"schema": ["reportgen/1"]}', False),
+        ("report.json", '"reportgen/1"', False),
+    ],
+)
+def test_a_folder_is_ours_only_where_a_file_of_ours_says_so(
+    tmp_path: Path, name: str, content: str, ours: bool
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+    assert is_report(tmp_path) is ours
+    if not ours:
+        with pytest.raises(OutputError, match="--force"):
+            check_output(tmp_path, force=False)
+
+
+def test_a_build_by_force_leaves_the_users_files_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "thesis"
+    mine = ("data/results.csv", "figures/plot.png", "layers/draft.html", "assets/logo.svg")
+    for name in mine:
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("mine")
+    assert build(folder, "--force").exit_code == 0
+    assert build(folder).exit_code == 0
+    assert [(folder / name).read_text() for name in mine] == ["mine"] * len(mine)
+
+
+def test_a_file_where_pages_should_be_is_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "layers").write_text("mine")
+    result = build(folder, "--force")
+    assert result.exit_code == 2
+    last = result.stderr.strip().splitlines()[-1]
+    assert "layers/conv1.html cannot be written in the report's folder (layers is a file)" in last
+    assert str(tmp_path) not in last
+    assert (folder / "layers").read_text() == "mine"
+
+
+def test_the_bar_says_which_page_is_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Progress, "doing", lambda self, what: said.append(what))
+    assert build(tmp_path / "report").exit_code == 0
+    pages = [what for what in said if what.startswith("writing pages")]
+    assert pages[:2] == ["writing pages: conv1", "writing pages: conv2"]
+    assert pages[-1] == "writing pages: index.html"
 
 
 def test_a_report_whose_store_was_removed_is_still_ours(tmp_path: Path) -> None:

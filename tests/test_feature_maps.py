@@ -136,13 +136,17 @@ def test_the_picture_is_fed_as_the_contract_says(preprocess: str) -> None:
     )
 
 
-def test_numbers_beyond_float16_are_clipped_in_the_array_and_true_in_the_facts() -> None:
+@pytest.mark.parametrize("weight", [1e6, 1e-9, 1.0])
+def test_numbers_that_float16_cannot_hold_are_stored_with_an_exponent(weight: float) -> None:
     layer = layers.Conv2D(1, 1, use_bias=False, name="conv")
     model = functional(layer, shape=(1, 3, 1))
-    layer.set_weights([np.full((1, 1, 1, 1), 1e6, np.float32)])
+    layer.set_weights([np.full((1, 1, 1, 1), weight, np.float32)])
     arrays, facts = read(model, np.array([[[0], [1], [255]]], np.uint8), preprocess="none")["conv"]
-    assert arrays["maps"].ravel().tolist() == [0, 65504, 65504]
-    assert (facts["minimum"], facts["maximum"]) == (0, 255e6)
+    assert arrays["maps"].dtype == np.float16
+    true = np.ldexp(arrays["maps"].astype(np.float64), facts["exponent"]).ravel()
+    np.testing.assert_allclose(true, [0, weight, 255 * weight], rtol=1e-3)
+    assert (facts["exponent"] == 0) == (weight == 1)
+    np.testing.assert_allclose([facts["minimum"], facts["maximum"]], [0, 255 * weight], rtol=1e-6)
     assert facts["zero_fraction"] == pytest.approx(1 / 3)
 
 

@@ -208,7 +208,6 @@ def test_without_images_there_are_weights_and_patterns_only() -> None:
 
 
 KINDS = {"image", "weights", "feature_maps", "natural", "patterns"}
-OTHER = {"shape": (64, 64, 1), "fit": "pad", "low": -1.0, "preprocess": "tf"}
 
 
 @pytest.mark.parametrize(
@@ -238,9 +237,21 @@ OTHER = {"shape": (64, 64, 1), "fit": "pad", "low": -1.0, "preprocess": "tf"}
             {"layers": (layer("a", pattern_size=(96, 96)), layer("b", 20, pattern_size=(96, 96)))},
             {"natural", "patterns"},
         ),
-        ({"layers": tuple(dataclasses.replace(item, slug=item.slug) for item in LAYERS)}, set()),
     ],
-    ids=str,
+    ids=[
+        *("seed", "steps", "rate", "batch", "one more image", "another image", "class names", "no class names", "fit"),
+        *(
+            "image size",
+            "low",
+            "high",
+            "preprocess",
+            "words",
+            "preprocessing code",
+            "weights",
+            "version",
+            "pattern size",
+        ),
+    ],
 )
 def test_a_key_changes_exactly_when_its_result_would(changes: dict[str, Any], kinds: set[str]) -> None:
     def keys(made: tuple[Task, ...]) -> dict[tuple[str, str, str, tuple[int, ...]], str]:

@@ -61,7 +61,7 @@ def test_a_grating_filter_finds_its_frequency_and_orientation(frequency: float, 
     rows, columns = np.arange(64)[:, None], np.arange(64)
     best = 0.5 + 0.5 * np.sign(np.cos(2 * pi * (wanted[0] * rows + wanted[1] * columns)))
     reference = np.maximum(convolve(best[None, :, :, None], kernel), 0)[:, 2:-2, 2:-2].mean()
-    assert found.activation[0] > 0.4 * reference
+    assert found.activation[0] > 0.3 * reference
 
 
 def test_ascent_rises_for_every_filter_of_a_deeper_layer() -> None:

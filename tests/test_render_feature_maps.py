@@ -28,6 +28,29 @@ def indices(figure: Figure, tile: int) -> NDArray[Any]:
     return picture[y : y + height : scale, x : x + width : scale]
 
 
+def picture(figure: Figure) -> NDArray[Any]:
+    with Image.open(io.BytesIO(figure.png)) as image:
+        return np.asarray(image)
+
+
+def only(figure: Figure, colours: set[int]) -> list[int]:
+    """The tiles that hold all of these palette indices and no other."""
+    drawn, found = picture(figure), []
+    for index in range(figure.tiles.count):
+        x, y, width, height = figure.tiles.box(index)
+        if set(np.unique(drawn[y : y + height, x : x + width])) == colours:
+            found.append(index)
+    return found
+
+
+def flat(figure: Figure) -> list[int]:
+    return only(figure, {palette.FLAT})
+
+
+def broken(figure: Figure) -> list[int]:
+    return only(figure, {palette.BROKEN, palette.BROKEN_LINE})
+
+
 def positive(height: int, width: int, channels: int) -> NDArray[np.float32]:
     return np.random.default_rng(0).uniform(0.1, 3, (height, width, channels)).astype(np.float32)
 
@@ -51,7 +74,7 @@ def test_few_values_are_scaled_to_the_largest() -> None:
     maps = positive(3, 3, 8)
     figure = draw(maps, title="t")
     assert figure.legend == (0.0, float(maps.max()), "viridis")
-    assert f"linear from 0 to {maps.max():.3g}, the largest value." in figure.caption
+    assert f"linear from 0 to {maps.max():.3f}, the largest value." in figure.caption
 
 
 def test_values_beyond_the_percentile_are_counted_and_the_largest_is_named() -> None:
@@ -59,8 +82,10 @@ def test_values_beyond_the_percentile_are_counted_and_the_largest_is_named() -> 
     maps[..., :2] = np.arange(1, 2001).reshape(20, 50, 2)  # 2000 values other than 0; the 99.5th percentile is 1991
     figure = draw(maps, title="t")
     assert figure.legend == (0.0, 1991.0, "viridis")
-    assert "from 0 to 1990, the 99.5th percentile of the magnitudes other than 0; " in figure.caption
-    assert "0.45 % of the values lie above (up to 2000) and have the top colour." in figure.caption  # 9 of 2000 drawn
+    assert "from 0 to 1,991, the 99.5th percentile of the magnitudes other than 0; " in figure.caption
+    assert (
+        "0.4 % of the values lie above (up to 2,000) and have the top colour." in figure.caption
+    )  # 9 of 2000 drawn: 0.45
     assert "2 maps are constant" in figure.caption
     assert indices(figure, 1)[-1, -1] == 255
 
@@ -77,7 +102,7 @@ def test_maps_of_both_signs_are_drawn_symmetric_about_zero() -> None:
     maps[1, 1] = 0
     figure = draw(maps, title="t", palette_name="magma")
     assert figure.legend == (-9.0, 9.0, palette.DIVERGING)
-    assert "linear from -9 through 0 to 9, the largest magnitude." in figure.caption
+    assert "linear from −9.000 through 0 to 9.000, the largest magnitude." in figure.caption
     assert indices(figure, 1)[0, 0] == palette.FIRST_VALUE
     assert indices(figure, 2)[1, 1] == palette.MIDDLE_VALUE
 
@@ -86,7 +111,7 @@ def test_both_ends_of_a_clipped_signed_scale_are_named() -> None:
     maps = np.linspace(-1, 1, 3000).reshape(30, 50, 2)
     maps[0, 0, 0], maps[0, 1, 0] = -50, 70
     caption = draw(maps, title="t").caption
-    assert "lie outside (from -50 to 70) and have an end colour" in caption
+    assert "lie outside (from −50.00 to 70.00) and have an end colour" in caption
 
 
 def test_magma_is_used_on_request() -> None:
@@ -101,11 +126,11 @@ def test_constant_maps_are_flat_grey_and_named_and_leave_the_scale_alone() -> No
     maps = positive(4, 5, 6)
     maps[..., 2], maps[..., 4] = 0, 100
     figure = draw(maps, title="t")
-    assert figure.flat == (2, 4)
+    assert flat(figure) == [2, 4]
     assert (indices(figure, 2) == palette.FLAT).all()
     assert figure.legend is not None
     assert figure.legend[1] < 4
-    assert "2 maps are constant and drawn in plain grey: 2, 4 (from 0 to 100)." in figure.caption
+    assert "2 maps are constant and drawn in plain grey: 2, 4 (from 0 to 100.0)." in figure.caption
     assert "2, 4" in figure.alt
 
 
@@ -115,11 +140,7 @@ def test_maps_that_are_not_finite_are_hatched_and_named(bad: float, dtype: type)
     maps: NDArray[Any] = positive(8, 8, 3).astype(dtype)
     maps[2, 3, 1] = bad
     figure = draw(maps, title="t")
-    assert (figure.broken, figure.flat) == ((1,), ())
-    with Image.open(io.BytesIO(figure.png)) as image:
-        x, y, width, height = figure.tiles.box(1)
-        tile = np.asarray(image)[y : y + height, x : x + width]
-    assert set(np.unique(tile)) == {palette.BROKEN, palette.BROKEN_LINE}
+    assert (broken(figure), flat(figure)) == ([1], [])
     assert "1 map is not finite and drawn hatched: 1." in figure.caption
     assert figure.legend is not None
     assert figure.legend[0] == 0
@@ -129,14 +150,14 @@ def test_maps_that_are_not_finite_are_hatched_and_named(bad: float, dtype: type)
 @pytest.mark.parametrize("shape", [(4, 4, 5), (1, 1, 5)])
 def test_nothing_but_nan_is_a_figure_without_a_scale(shape: tuple[int, int, int]) -> None:
     figure = draw(np.full(shape, NAN, dtype=np.float16), title="t")
-    assert figure.broken == (0, 1, 2, 3, 4)
+    assert broken(figure) == [0, 1, 2, 3, 4]
     assert figure.legend is None
     assert "No map has values to draw on a scale. 5 maps are not finite" in figure.caption
 
 
 def test_a_dead_layer_is_all_flat() -> None:
     figure = draw(np.zeros((4, 4, 20), dtype=np.float16), title="t")
-    assert figure.flat == tuple(range(20))
+    assert flat(figure) == list(range(20))
     assert figure.legend is None
     assert "20 maps are constant and drawn in plain grey: 0, 1, 2, 3, 4, 5, 6, 7 and 12 more (all 0)." in figure.caption
 
@@ -144,10 +165,10 @@ def test_a_dead_layer_is_all_flat() -> None:
 def test_a_map_of_one_position_is_a_value_and_not_constant() -> None:
     maps = np.array([[[0.0, 1.0, 0.5]]])
     figure = draw(maps, title="t")
-    assert figure.flat == ()
+    assert flat(figure) == []
     assert [indices(figure, tile).item() for tile in range(3)] == [5, 255, 130]
     dead = draw(np.zeros((1, 1, 3)), title="t")
-    assert (dead.flat, dead.legend) == ((), None)
+    assert (flat(dead), dead.legend) == ([], None)
     assert "Every value drawn is 0" in dead.caption
     assert indices(dead, 2).item() == palette.FIRST_VALUE
 
@@ -166,19 +187,46 @@ def test_a_map_of_one_position_is_a_value_and_not_constant() -> None:
 )
 def test_extreme_values_and_other_types_are_drawn_without_a_warning(maps: NDArray[Any]) -> None:
     figure = draw(maps, title="t")
-    assert figure.broken == ()
+    assert broken(figure) == []
 
 
 def test_two_thousand_channels_are_all_there() -> None:
     figure = draw(positive(2, 2, 2048), title="t")
     assert (figure.tiles.rows, figure.tiles.columns) == (128, 16)
-    assert "2048 feature maps of 2 x 2" in figure.alt
+    assert "2,048 feature maps of 2 × 2" in figure.alt
 
 
 def test_the_true_range_replaces_that_of_clipped_arrays() -> None:
     maps = positive(30, 30, 2)
     maps[0, 0, 0] = 65504
-    assert "(up to 123000)" in draw(maps, title="t", true_range=(0.0, 123456.0)).caption
+    assert "(up to 123,500)" in draw(maps, title="t", true_range=(0.0, 123456.0)).caption
+
+
+def test_a_scale_that_ends_where_stored_values_were_cut_off_says_so() -> None:
+    maps = np.array([[[65504.0], [1.0], [-65504.0]]])
+    figure = draw(maps, title="t", true_range=(-70000.0, 123456.0))
+    assert figure.legend == (-65504.0, 65504.0, palette.DIVERGING)
+    assert "to 65,500, where the stored values end; the true ones go from −70,000 to 123,500" in figure.caption
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_scale_that_ends_at_the_largest_value_states_it_as_it_was_before_it_was_rounded(sign: int) -> None:
+    true = np.array([[[1.0], [0.5]], [[0.25], [1000.4]]], np.float32) * sign
+    stored = true.astype(np.float16)
+    assert abs(float(stored[1, 1, 0])) == 1000.5  # what half precision makes of it
+    figure = draw(stored, title="t", true_range=(float(true.min()), float(true.max())))
+    assert figure.legend is not None
+    assert figure.legend[1] == pytest.approx(1000.4, abs=1e-3)
+    assert "to 1,000, the largest" in figure.caption
+
+
+def test_the_range_of_other_maps_does_not_become_that_of_the_maps_drawn() -> None:
+    maps = positive(4, 4, 3)
+    maps[..., 1] = 500
+    maps[0, 0, 2] = NAN
+    maps[0, 1, 2] = 900
+    figure = draw(maps, title="t", true_range=(0.1, 900.0))
+    assert figure.legend == (0.0, float(maps[..., 0].max()), "viridis")
 
 
 def test_what_is_not_three_dimensional_is_an_error() -> None:
@@ -189,7 +237,7 @@ def test_what_is_not_three_dimensional_is_an_error() -> None:
 
 def test_the_alt_text_begins_with_the_title() -> None:
     assert draw(positive(3, 4, 5), title="conv1 on cat").alt.startswith(
-        "conv1 on cat: mosaic of 5 feature maps of 3 x 4."
+        "conv1 on cat: mosaic of 5 feature maps of 3 × 4."
     )
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 
 from reportgen.records import Tiles
 from reportgen.render import mosaic, palette, picture, png
-from reportgen.render.text import counted, named, number, percent
 
 GAP = 77
 SHAPES = [
@@ -175,20 +174,3 @@ def test_indices_are_linear_and_symmetric_and_clipped() -> None:
     assert np.array_equal(palette.diverging_index(both, 2.0), np.arange(5, 256))
     assert palette.diverging_index(np.array([0.0, -0.0, -9.0, 9.0, 1e300]), 1e-300).tolist() == [130, 130, 5, 255, 255]
     assert palette.sequential_index(np.array([0.0, 7.0]), 2.0).tolist() == [5, 255]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0"), (3.2149, "3.21"), (-3.2149, "-3.21"), (12345, "12300"), (999.6, "1000"), (999999, "1e+06"),
-     (0.05, "0.05"), (0.00099999, "0.001"),
-     (1.234e-5, "1.23e-05"), (1e-300, "1e-300"), (65504, "65500"), (2.0, "2"), (-0.0, "0")],
-)  # fmt: skip
-def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
-    assert number(value) == text
-
-
-def test_shares_lists_and_counts_are_written_for_reading() -> None:
-    assert percent(1, 250) == "0.4 %"
-    assert named([5, 12, 40]) == "5, 12, 40"
-    assert named(list(range(25))) == "0, 1, 2, 3, 4, 5, 6, 7 and 17 more"
-    assert (counted(1, "map"), counted(3, "map")) == ("1 map", "3 maps")

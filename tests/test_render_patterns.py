@@ -55,7 +55,6 @@ def test_rows_fit_a_page(side: int, columns: int) -> None:
 def test_dead_and_broken_patterns_are_never_shown_as_noise(bands: int) -> None:
     images = noise(6, 128, 128, bands)
     figure = draw(images, [3, 7, 11, 20, 21, 40], dead={1, 2, 4}, broken={4, 5})
-    assert (figure.flat, figure.broken) == ((1, 2), (4, 5))
     assert all(set(np.unique(tile(figure, index))) == {FLAT} for index in (1, 2))
     assert all(set(np.unique(tile(figure, index))) == {BROKEN, LINE} for index in (4, 5))
     assert np.array_equal(tile(figure, 0).reshape(128, 128, bands), images[0])
@@ -74,14 +73,14 @@ def test_of_other_bands_the_first_is_shown_and_the_caption_says_so(bands: int) -
 
 def test_the_caption_states_what_is_shown_of_what() -> None:
     caption = draw(noise(5, 32, 48, 3), [0, 1, 2, 9, 30], filters_total=64).caption
-    assert "5 patterns of 32 x 48 pixels, each pixel drawn as 2 x 2, 5 a row" in caption
+    assert "5 patterns of 32 × 48 pixels, each pixel drawn as 2 × 2, 5 a row" in caption
     assert "5 of 64 filters: 0-2, 9, 30." in caption
     many = draw(np.zeros((20, 4, 4, 1), np.uint8), range(0, 40, 2)).caption
     assert "Filters: 0, 2, 4, 6, 8, 10, 12, 14 and 12 more." in many
 
 
 def test_the_alt_text_begins_with_the_title() -> None:
-    assert draw(noise(2, 8, 9, 1), [4, 5], title="conv1").alt.startswith("conv1: 2 patterns of 8 x 9 pixels.")
+    assert draw(noise(2, 8, 9, 1), [4, 5], title="conv1").alt.startswith("conv1: 2 patterns of 8 × 9 pixels.")
 
 
 def test_what_does_not_go_together_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import report_fixture
-from reportgen.errors import StoreError
+from reportgen.cli import main
+from reportgen.errors import OutputError, StoreError
 from reportgen.report import assemble as module
 from reportgen.report import output
 from reportgen.report.assemble import assemble
@@ -123,6 +126,7 @@ def test_the_facts_and_the_first_page_are_replaced_last_and_old_files_go_after_t
     assemble(folder)
     old = folder / "layers" / "old.html"
     old.write_text("old")
+    add_to_list(folder, "layers/old.html")
     plan = Store(folder).load_plan()
     report_fixture.replan(folder, plan, settings={**plan.settings, "title": "Another title"})
     write, written = output.write_atomically, []
@@ -133,29 +137,140 @@ def test_the_facts_and_the_first_page_are_replaced_last_and_old_files_go_after_t
 
     monkeypatch.setattr(output, "write_atomically", recorded)
     assemble(folder)
-    assert written[-2:] == [("report.json", True), ("index.html", True)]
+    assert written[-3:] == [("report.json", True), ("index.html", True), ("written.json", False)]
     assert not old.exists()
 
 
 def test_what_an_older_report_left_is_removed_and_nothing_else(folder: Path) -> None:
     plan = Store(folder).load_plan()
     assemble(folder)
-    (folder / "data" / "deep" / ".patterns.npz.77.tmp").write_bytes(b"half")
-    (folder / "notes.txt").write_text("mine")
-    (folder / "elsewhere").mkdir()
-    (folder / "elsewhere" / "a.html").write_text("mine")
-    outside = folder.parent / "outside"
-    outside.mkdir()
-    (outside / "precious.txt").write_text("mine")
-    (folder / "layers" / "link").symlink_to(outside)
+    mine = ["notes.txt", "elsewhere/a.html", "layers/mine.html", "data/deep/mine.csv", "figures/holiday.png"]
+    for name in mine:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
     report_fixture.replan(folder, plan, layers=plan.layers[:1], tasks=plan.layer_tasks("colour", "weights"))
     assemble(folder)
     names = set(contents(folder))
-    assert {name.split("/")[1] for name in names if name.startswith(("figures/", "data/"))} == {"colour"}
-    assert {"notes.txt", "elsewhere/a.html", "layers/colour.html"} <= names
-    assert not [name for name in names if "deep" in name or name.endswith(".tmp") or "link" in name]
-    assert (outside / "precious.txt").read_text() == "mine"
-    assert not (folder / "data" / "deep").exists()
+    assert set(mine) <= names
+    ours = names - set(mine)
+    assert {name.split("/")[1] for name in ours if name.startswith(("figures/", "data/"))} == {"colour"}
+    assert not [name for name in ours if "deep" in name or "point" in name or name.startswith("assets/images")]
+    assert not (folder / "data" / "point").exists()
+    assert not (folder / "figures" / "deep").exists()
+
+
+def test_without_a_list_of_an_earlier_report_nothing_is_removed(folder: Path) -> None:
+    mine = ("layers/draft.html", "data/results.csv", "figures/deep/plot.png", "assets/logo.svg")
+    for name in mine:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    assemble(folder)
+    assert {(folder / name).read_text() for name in mine} == {"mine"}
+    assemble(folder)  # now there is a list, and it does not name them
+    assert {(folder / name).read_text() for name in mine} == {"mine"}
+
+
+def add_to_list(folder: Path, *names: object) -> None:
+    path = folder / ".store" / "written.json"
+    path.write_text(json.dumps([*json.loads(path.read_text()), *names]))
+
+
+def test_the_list_names_every_file_of_the_report_in_order(folder: Path) -> None:
+    assemble(folder)
+    assert json.loads((folder / ".store" / "written.json").read_text()) == sorted(contents(folder))
+
+
+def test_a_list_that_names_files_outside_the_report_removes_none_of_them(folder: Path) -> None:
+    assemble(folder)
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    precious = [outside / "precious.txt", folder / "run.json", folder / "thesis.tex", folder / "data" / ".hidden"]
+    for path in precious:
+        path.write_text("mine")
+    (folder / "layers" / "link").symlink_to(outside)
+    add_to_list(
+        folder,
+        str(outside / "precious.txt"),
+        "../outside/precious.txt",
+        "layers/../../outside/precious.txt",
+        "layers/link/precious.txt",
+        "run.json",
+        "thesis.tex",
+        ".store/plan.json",
+        "data/.hidden",
+        "layers",
+        "layers/\0",
+        "layers/\ud800",
+        "",
+        7,
+        None,
+    )
+    assemble(folder)
+    assert [path.read_text() for path in precious] == ["mine"] * len(precious)
+    assert Store(folder).load_plan()
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"null", b'{"layers/mine.html": 1}', b"[1, null]", b"\xff", b'"layers/deep.html"', b"[" * 100_000]
+)
+def test_a_list_that_cannot_be_read_removes_nothing(folder: Path, damaged: bytes) -> None:
+    assemble(folder)
+    (folder / "layers" / "mine.html").write_text("mine")
+    (folder / ".store" / "written.json").write_bytes(damaged)
+    assemble(folder)
+    assert (folder / "layers" / "mine.html").read_text() == "mine"
+
+
+def test_what_an_interrupted_run_wrote_is_removed_by_a_later_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Store(folder).load_plan()
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "render_index", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        assemble(folder)
+    monkeypatch.undo()
+    assert (folder / "layers" / "deep.html").exists()
+    report_fixture.replan(folder, plan, layers=plan.layers[:1], tasks=plan.layer_tasks("colour", "weights"))
+    assemble(folder)
+    assert not (folder / "layers" / "deep.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("blocked", "words"),
+    [
+        ("layers", "layers/colour.html cannot be written in the report's folder (layers is a file)"),
+        ("data/deep", "data/deep/weights.npz cannot be written in the report's folder (data/deep is a file)"),
+    ],
+)
+def test_a_file_in_the_way_is_one_sentence_without_a_path_of_the_machine(
+    folder: Path, blocked: str, words: str
+) -> None:
+    (folder / blocked).parent.mkdir(exist_ok=True)
+    (folder / blocked).write_text("mine")
+    with pytest.raises(OutputError) as caught:
+        assemble(folder)
+    assert str(caught.value) == f"{words}; what was computed is kept."
+    assert (folder / blocked).read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, data: bytes) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(output, "write_atomically", refused)
+    with pytest.raises(OutputError, match=r"^assets/style-\w+\.css cannot be written .*Permission denied") as caught:
+        assemble(folder)
+    assert str(folder) not in str(caught.value)
+
+
+def test_a_page_in_whose_place_a_folder_stands_is_one_sentence(folder: Path) -> None:
+    (folder / "index.html").mkdir()
+    result = CliRunner().invoke(main, ["assemble", str(folder)])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("reportgen: index.html cannot be written in the report's folder (Is a directory)")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_arrays_are_written_as_they_are_stored(folder: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 import report_fixture
 from reportgen.records import LayerRecord
 from reportgen.report.assemble import assemble
-from reportgen.report.facts import gather, numbers, plain
-from reportgen.report.stored import kernels_zero
+from reportgen.report.facts import plain
+from reportgen.report.stored import kernels_zero, load_layer
 from reportgen.store import Store
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
@@ -21,18 +21,20 @@ SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 
 @pytest.fixture
 def report(tmp_path: Path) -> dict:
-    plan = report_fixture.make(tmp_path)
-    return gather(plan, Store(tmp_path))
+    report_fixture.make(tmp_path)
+    return document(tmp_path)
 
 
-def test_document_and_file_are_the_same_and_fit_the_schema(tmp_path: Path) -> None:
-    plan = report_fixture.make(tmp_path)
-    assemble(tmp_path)
-    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert written == json.loads(json.dumps(gather(plan, Store(tmp_path))))
+def document(folder: Path) -> dict:
+    """report.json of the run that is stored in `folder`."""
+    assemble(folder)
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def test_document_fits_the_schema(report: dict) -> None:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(schema).validate(written)
+    jsonschema.Draft202012Validator(schema).validate(report)
 
 
 @pytest.mark.parametrize(
@@ -47,18 +49,19 @@ def test_document_and_file_are_the_same_and_fit_the_schema(tmp_path: Path) -> No
         (("layers", 0, "patterns", "array"), "/etc/passwd"),
         (("layers", 3, "reason"), None),
         (("images", 0, "predictions", 0, "probability"), 1.5),
+        (("images", 1, "predictions_note"), 1),
         (("model", "parameters"), "many"),
     ],
 )
 def test_the_schema_refuses_what_the_contract_forbids(report: dict, path: tuple, value: object) -> None:
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
-    document = json.loads(json.dumps(report))
-    assert validator.is_valid(document)
-    place = document
+    changed = json.loads(json.dumps(report))
+    assert validator.is_valid(changed)
+    place = changed
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
-    assert not validator.is_valid(document)
+    assert not validator.is_valid(changed)
 
 
 def test_every_key_that_other_programs_rely_on_is_there(report: dict) -> None:
@@ -96,6 +99,79 @@ def test_every_key_that_other_programs_rely_on_is_there(report: dict) -> None:
     assert set(filter_keys) <= set(colour["patterns"]["filters"][0])
 
 
+def test_images_say_why_they_have_no_predictions_and_only_a_fault_is_a_problem(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, missing=False)
+    store = Store(tmp_path)
+    notes = [image["predictions_note"] for image in document(tmp_path)["images"]]
+    assert notes == [None, "the model's output is no list of class probabilities", None]
+    assert not any("plain.png" in problem for problem in assemble(tmp_path).problems)
+
+    arrays, _ = store.load("im-plain")
+    store.save("im-plain", arrays, {"predictions": None, "reason": "the model answers numbers that are not finite"})
+    assert document(tmp_path)["images"][1]["predictions_note"] == "the model answers numbers that are not finite"
+    assert "plain.png: the model answers numbers that are not finite." in assemble(tmp_path).problems
+
+    (store.folder / "im" / "im-plain.npz").unlink()
+    store.save_failure("im-plain", "it is gone.")
+    note = "its picture and predictions are not computed: it is gone"
+    assert document(tmp_path)["images"][1]["predictions_note"] == note
+    assert f"plain.png: {note}." in assemble(tmp_path).problems
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (
+            "a.png is no PNG or GIF image; convert it to one.",
+            "a.png: left out, it is no PNG or GIF image; convert it to one.",
+        ),
+        ("a.png has 3 bands:", "a.png: left out, it has 3 bands."),
+        ("it is cut short", "a.png: left out, it is cut short."),
+        ("a.pngs differ!", "a.png: left out, a.pngs differ!"),
+        ("", "a.png: left out, it cannot be read."),
+    ],
+)
+def test_an_image_that_is_left_out_is_named_once_in_one_clean_sentence(
+    tmp_path: Path, reason: str, expected: str
+) -> None:
+    plan = report_fixture.make(tmp_path, missing=False)
+    report_fixture.replan(tmp_path, plan, images_left_out=({"name": "a.png", "reason": reason},))
+    assert assemble(tmp_path).problems[0] == expected
+
+
+def test_one_reason_for_which_a_layer_lacks_several_things_stands_once(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    for key in ("fm-deep-cat", "fm-deep-plain", "na-deep", "pp-deep-late"):
+        (store.folder / key[:2] / f"{key}.npz").unlink(missing_ok=True)
+        store.save_failure(key, "ValueError: the machine\nis tired.:")
+    (sentence,) = [problem for problem in assemble(tmp_path).problems if problem.startswith("deep")]
+    assert sentence == (
+        f"deep: feature maps of 2 of 2 images are not computed ({report_fixture.HOSTILE_IMAGE}, plain.png), and natural "
+        "maxima are not computed, so patterns are compared with their start, and patterns of 7 of 14 filters are not "
+        "computed: ValueError: the machine is tired."
+    )
+
+
+def test_a_reason_of_the_plan_ends_in_one_stop(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path, missing=False)
+    failed = report_fixture.layer("colour", status="failed", reason="the graph is cut:")
+    report_fixture.replan(tmp_path, plan, layers=(failed, *plan.layers[1:]))
+    assert "colour: the graph is cut." in assemble(tmp_path).problems
+
+
+def test_maps_are_read_as_they_were_before_they_were_scaled(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    arrays = {"maps": np.full((2, 2, 6), 1.5, np.float16), "pre": np.full((2, 2, 6), -1.25, np.float16)}
+    store.save("fm-colour-cat", arrays, {"exponent": 30, "pre_exponent": -30})
+    cat, plain_png = load_layer(plan, store, plan.layers[0]).maps
+    assert cat.pre is not None
+    assert (cat.maps.dtype, cat.maps.max()) == (np.float32, 1.5 * 2**30)
+    assert (cat.pre.dtype, cat.pre.min()) == (np.float32, -1.25 / 2**30)
+    assert plain_png.maps.dtype == np.float16
+
+
 def test_statuses_are_rendered_failed_and_skipped_with_reasons(report: dict) -> None:
     assert [(layer["status"], layer["reason"]) for layer in report["layers"]] == [
         ("rendered", None),
@@ -129,10 +205,9 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
 
 def test_chunks_that_were_finished_out_of_order_are_put_in_order(tmp_path: Path) -> None:
     plan = report_fixture.make(tmp_path)
-    straight = gather(plan, Store(tmp_path))
-    turned = report_fixture.replan(tmp_path, plan, tasks=tuple(reversed(plan.tasks)))
-    document = gather(turned, Store(tmp_path))
-    assert document["layers"][0]["patterns"] == straight["layers"][0]["patterns"]
+    straight = document(tmp_path)
+    report_fixture.replan(tmp_path, plan, tasks=tuple(reversed(plan.tasks)))
+    assert document(tmp_path)["layers"][0]["patterns"] == straight["layers"][0]["patterns"]
 
 
 def test_a_layer_whose_patterns_are_partly_lost_says_which(report: dict) -> None:
@@ -145,20 +220,20 @@ def test_a_layer_whose_patterns_are_partly_lost_says_which(report: dict) -> None
 def test_filters_that_no_task_was_planned_for_are_skipped_and_no_failure(tmp_path: Path) -> None:
     plan = report_fixture.make(tmp_path)
     tasks = tuple(task for task in plan.tasks if task.kind != "patterns")
-    changed = report_fixture.replan(tmp_path, plan, tasks=tasks)
-    colour = gather(changed, Store(tmp_path))["layers"][0]
+    report_fixture.replan(tmp_path, plan, tasks=tasks)
+    colour = document(tmp_path)["layers"][0]
     assert colour["status"] == "rendered"
     assert colour["patterns"] is None
     assert colour["verdicts"]["skipped"] == 6
 
 
 def test_weight_statistics_agree_with_plain_arithmetic_and_leave_out_what_is_not_finite(tmp_path: Path) -> None:
-    plan = report_fixture.make(tmp_path)
+    report_fixture.make(tmp_path)
     store = Store(tmp_path)
     kernel = np.arange(-80, 82, dtype=np.float32).reshape(3, 3, 3, 6)
     kernel[0, 0, 0, :2] = np.nan, np.inf
     store.save("ww-colour", {"kernel": kernel}, {})
-    colour = gather(plan, store)["layers"][0]
+    colour = document(tmp_path)["layers"][0]
     rest = [float(number) for number in range(-78, 82)]
     mean = sum(rest) / len(rest)
     assert colour["weights"]["minimum"] == -78
@@ -172,12 +247,11 @@ def test_weight_statistics_agree_with_plain_arithmetic_and_leave_out_what_is_not
 
 
 def test_weights_without_a_finite_number_have_no_figures(tmp_path: Path) -> None:
-    plan = report_fixture.make(tmp_path)
+    report_fixture.make(tmp_path)
     store = Store(tmp_path)
     store.save("ww-colour", {"kernel": np.full((3, 3, 3, 6), np.nan, np.float32)}, {})
-    weights = gather(plan, store)["layers"][0]["weights"]
+    weights = document(tmp_path)["layers"][0]["weights"]
     assert weights["minimum"] is weights["mean"] is weights["std"] is weights["zero_fraction"] is None
-    assert "ok" in assemble(tmp_path).index.read_text()
 
 
 def test_figures_are_the_shortest_decimals_that_read_back_as_the_same_float32() -> None:
@@ -186,12 +260,6 @@ def test_figures_are_the_shortest_decimals_that_read_back_as_the_same_float32() 
     for value in np.random.Generator(np.random.PCG64(1)).standard_normal(200).astype(np.float32):
         assert np.float32(plain(value)) == value
     assert plain(np.nan) is plain(-np.inf) is plain(None) is plain(1e300) is None
-
-
-def test_many_filter_numbers_are_cut_short_in_a_sentence() -> None:
-    assert numbers([3]) == "3"
-    assert numbers(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
-    assert numbers(range(14)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more"
 
 
 def of(layer_class: str, filters: int) -> LayerRecord:

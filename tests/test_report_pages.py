@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import re
 import struct
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -212,7 +214,7 @@ def test_each_card_shows_the_pattern_and_the_map_of_its_own_filter(pages: dict[P
 
 def test_a_card_states_the_figures_behind_its_verdict(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "layers" / "colour.html"].words
-    assert "Filter 0 ok ×3.00 of the natural maximum Start 0 Reached 3.000 Natural maximum 1.000 on a" in words
+    assert "Filter 0 ok ×3.000 of the natural maximum Start 0 Reached 3.000 Natural maximum 1.000 on a" in words
     assert "Filter 1 dead" in words
     assert "kernel is zero throughout" in words
     assert "Filter 2 ok" in words
@@ -285,3 +287,133 @@ def test_a_report_in_which_nothing_failed_says_so(tmp_path: Path) -> None:
     result = assemble(tmp_path)
     assert result.problems == ()
     assert "Nothing failed and nothing is missing" in parse(result.index).words
+
+
+def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, missing=False)
+    store = Store(tmp_path)
+    (store.folder / "na" / "na-point.npz").unlink()
+    arrays, facts = store.load("pp-point-early")
+    store.save("pp-point-early", {**arrays, "activation_start": np.full(2, 2.9, np.float32)}, facts)  # so it is weak
+    index = parse(assemble(tmp_path).index).words
+    point = parse(tmp_path / "layers" / "point.html").words
+    assert "hardly excites the filter more than the image it started from" in point
+    assert "what the images already reach" not in point
+    assert "each compared with the image it started from" in point
+    assert "any of the images does; in a layer without natural maxima, the pattern excites the filter clearly" in index
+    assert "what the images already reach; in a layer without natural maxima, the pattern hardly excites" in index
+    assert "Its activation is compared with the natural maximum" in index
+    assert "Where a layer's natural maxima are not computed, it is compared with the image that the ascent" in index
+
+    for slug in ("colour", "deep"):
+        (store.folder / "na" / f"na-{slug}.npz").unlink()
+    index = parse(assemble(tmp_path).index).words
+    assert "than any of the images does" not in index
+    assert "Natural maxima are not computed, so it is compared with the image that the ascent started from" in index
+
+
+def test_a_layer_with_natural_maxima_explains_its_verdicts_by_the_images(pages: dict[Path, Page], folder: Path) -> None:
+    words = pages[folder / "layers" / "colour.html"].words
+    assert "does not exceed what the images already reach" in pages[folder / "index.html"].words
+    assert "each compared with 78 pictures: each image whole and 25 crops of it." in words
+    assert "without natural maxima" not in pages[folder / "index.html"].words
+
+
+def test_an_image_without_predictions_says_why_on_the_first_page(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    arrays, _ = store.load("im-cat")
+    store.save("im-cat", arrays, {"predictions": None, "reason": "the model answers numbers that are not finite"})
+    words = parse(assemble(tmp_path).index).words
+    assert "The model answers numbers that are not finite." in words
+    assert f"{report_fixture.HOSTILE_IMAGE}: the model answers numbers that are not finite." in words
+    assert "The model's output is no list of class probabilities." in words  # of the other image, which is no problem
+
+
+@pytest.mark.parametrize(("bands", "note"), [(1, None), (2, "band 1 of 2"), (3, None), (4, "band 1 of 4")])
+def test_an_image_of_which_one_band_is_drawn_says_which(tmp_path: Path, bands: int, note: str | None) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    store.save("im-plain", {"picture": np.zeros((20, 24, bands), np.uint8)}, {"predictions": None})
+    index = parse(assemble(tmp_path).index)
+    (picture,) = [item for item in index.all("img") if item.attributes["src"] == "assets/images/plain.png"]
+    part = "" if note is None else f" ({note}, in grey)"
+    assert picture.attributes["alt"] == f"plain.png as the model is fed it{part}, 24 × 20 pixels"
+    assert (f"shown in grey: {note}" in index.words) == (note is not None)
+
+
+def test_names_keep_their_hyphens_and_only_figures_get_minus_signs(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    layers = (dataclasses.replace(plan.layers[0], path="block/-5"), *plan.layers[1:])
+    images = (dataclasses.replace(plan.images[0], name="photo (-5) -7.png"), *plan.images[1:])
+    left_out = ({"name": "a -3.png", "reason": "it is cut short"},)
+    report_fixture.replan(tmp_path, plan, layers=layers, images=images, images_left_out=left_out)
+    index, colour = parse(assemble(tmp_path).index), parse(tmp_path / "layers" / "colour.html")
+    texts = [*index.attributes("alt", "aria-label"), *colour.attributes("alt", "aria-label"), index.words, colour.words]
+    assert not [text for text in texts if "−5" in text.replace("−5.", "") or "−7" in text or "−3.png" in text]
+    assert any(text.startswith("block/-5 on photo (-5) -7.png: mosaic of 6") for text in colour.attributes("alt"))
+    (scale,) = [text for text in colour.attributes("alt") if text.startswith("block/-5 on photo") and "before" in text]
+    assert "linear from −" in scale
+
+
+@pytest.mark.parametrize(
+    ("power", "exponent", "shown", "halved"), [(1e7, 14, "1.000 × 10⁷", 65504), (1e-9, -40, "1.000 × 10⁻⁹", 0)]
+)
+def test_maps_beyond_what_half_precision_holds_are_stated_as_they_are(
+    tmp_path: Path, power: float, exponent: int, shown: str, halved: float
+) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    true = np.full((20, 24, 6), power, np.float32)
+    true[::2] /= 2
+    scaled = np.ldexp(true, -exponent).astype(np.float16)
+    assert np.isfinite(scaled).all()
+    facts = {"minimum": power / 2, "maximum": power, "zero_fraction": 0.0, "nonfinite_fraction": 0.0}
+    facts |= {"pre_minimum": -power, "pre_maximum": -power / 2, "exponent": exponent, "pre_exponent": exponent + 1}
+    arrays = {"maps": scaled, "pre": np.ldexp(-true, -exponent - 1).astype(np.float16)}
+    store.save("fm-colour-cat", arrays, facts)
+    assemble(tmp_path)
+    page = parse(tmp_path / "layers" / "colour.html")
+    assert f"… {shown}, 0 % exactly zero" in page.words
+    alts = [item.attributes["alt"] for item in page.all("img")]
+    assert any(f"linear from 0 to {shown}, the largest value." in alt for alt in alts)
+    assert any(f"linear from −{shown} through 0 to {shown}, the largest magnitude." in alt for alt in alts)
+    assert f"Colour bar from 0 to {shown}" in page.attributes("aria-label")
+    assert f"Colour bar from −{shown} to {shown}" in page.attributes("aria-label")
+    with np.load(tmp_path / "data/colour/feature_maps.npz", allow_pickle=False) as archive:
+        assert archive["cat"].dtype == np.float16
+        assert archive["cat"].max() == halved
+        assert archive["plain"].max() > 1
+
+
+def test_maps_that_are_not_finite_stay_so_when_they_are_scaled(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    maps = np.ones((20, 24, 6), np.float16)
+    maps[0, 0, :3] = np.nan, np.inf, -np.inf
+    facts = {"minimum": 1.0, "maximum": 2.0**20, "zero_fraction": 0.0, "nonfinite_fraction": 0.0, "exponent": 20}
+    store.save("fm-colour-cat", {"maps": maps}, facts)
+    assemble(tmp_path)
+    with np.load(tmp_path / "data/colour/feature_maps.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["cat"][0, 0], [np.nan, np.inf, -np.inf, 65504, 65504, 65504])
+
+
+def test_weights_that_are_not_finite_are_said_alike_on_both_pages(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    kernel = np.ones((3, 3, 3, 6), np.float32)
+    kernel[0, 0, 0, 0] = np.nan
+    store.save("ww-colour", {"kernel": kernel}, {})
+    index = parse(assemble(tmp_path).index).words
+    assert f"{report_fixture.HOSTILE_PATH}: 1 of 162 kernel weights is not finite." in index
+    words = parse(tmp_path / "layers" / "colour.html").words
+    assert "1 of 162 kernel weights is not finite; the statistics are of the others." in words
+
+
+def test_captions_and_facts_state_one_figure_alike(pages: dict[Path, Page], folder: Path) -> None:
+    page = pages[folder / "layers" / "colour.html"]
+    assert not re.search(r"\d x \d", page.words)
+    (weights,) = [item.attributes["alt"] for item in page.all("img") if item.attributes["src"].endswith("weights.png")]
+    figures = re.findall(r"−?\d+\.\d+", weights)
+    assert len(figures) == 2
+    assert max(figures, key=len) in page.words.partition("Range")[2]

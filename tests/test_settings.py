@@ -55,13 +55,6 @@ def test_filters_that_cannot_be_meant_are_refused_with_the_option_named(text: st
         FilterChoice.parse(text)
 
 
-def test_a_caption_says_how_the_filters_were_chosen() -> None:
-    assert FilterChoice.parse("all").describe(7) == "all 7 filters"
-    assert FilterChoice.parse("8").describe(7) == "all 7 filters"
-    assert FilterChoice.parse("2").describe(7) == "2 of 7 filters, chosen evenly spaced from the first to the last"
-    assert FilterChoice.parse("2,9").describe(7) == "1 of 7 filters, chosen by number"
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

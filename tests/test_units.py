@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reportgen.network.quiet import keras, tf
-from small_models import SHAPE, built, conv, entry, functional, layers, network, randomised, site, unit_maps
+from small_models import SHAPE, built, conv, functional, layers, network, one_picture, randomised, site, unit_maps
 
 RELU6 = layers.ReLU(max_value=6)
 UNITS: dict[str, tuple[Callable[[], list[Any]], str, str, bool]] = {
@@ -61,7 +61,7 @@ def test_pre_activation_and_activation_are_those_of_keras(name: str) -> None:
     ((before, after),) = unit_maps(network(model))
     end = model.get_layer(path)
     np.testing.assert_allclose(
-        after, np.asarray(keras.Model(model.inputs[0], end.output)(entry())), rtol=1e-5, atol=1e-6
+        after, np.asarray(keras.Model(model.inputs[0], end.output)(one_picture())), rtol=1e-5, atol=1e-6
     )
     if activation == "linear":
         np.testing.assert_array_equal(before, after)
@@ -70,7 +70,7 @@ def test_pre_activation_and_activation_are_those_of_keras(name: str) -> None:
         assert not np.array_equal(before, after)
     else:
         np.testing.assert_allclose(
-            before, np.asarray(keras.Model(model.inputs[0], end.input)(entry())), rtol=1e-5, atol=1e-6
+            before, np.asarray(keras.Model(model.inputs[0], end.input)(one_picture())), rtol=1e-5, atol=1e-6
         )
 
 
@@ -151,16 +151,16 @@ def test_a_function_outside_any_layer_is_the_units_activation(function: Any, nam
     assert found.unit is not None
     assert (found.unit_path, found.unit.name, found.unit.rectified) == ("norm", name, rectified)
     ((before, after),) = unit_maps(walked)
-    np.testing.assert_allclose(after, np.asarray(model(entry())), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(before, np.asarray(model.norm(model.conv(entry()))), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(after, np.asarray(model(one_picture())), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(before, np.asarray(model.norm(model.conv(one_picture()))), rtol=1e-5, atol=1e-6)
 
 
-def test_each_call_of_a_shared_layer_has_its_ownunit_maps() -> None:
+def test_each_call_of_a_shared_layer_has_its_own_maps() -> None:
     entry = keras.Input(SHAPE)
     shared = conv(3, name="shared", activation="relu")
     first = shared(entry)
     model = randomised(keras.Model(entry, [first, shared(first)]))
     maps = unit_maps(network(model))
-    expected = model(entry())
+    expected = model(one_picture())
     np.testing.assert_allclose(maps[0][1], np.asarray(expected[0]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(maps[1][1], np.asarray(expected[1]), rtol=1e-5, atol=1e-6)

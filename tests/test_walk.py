@@ -11,7 +11,19 @@ import pytest
 from reportgen.errors import ModelError
 from reportgen.network.quiet import keras, tf
 from reportgen.network.tap import run_until
-from small_models import SHAPE, built, conv, entry, functional, layers, network, pictures, randomised, site, unit_maps
+from small_models import (
+    SHAPE,
+    built,
+    conv,
+    functional,
+    layers,
+    network,
+    one_picture,
+    pictures,
+    randomised,
+    site,
+    unit_maps,
+)
 
 
 def paths(model: Any, **settings: Any) -> list[str]:
@@ -169,10 +181,12 @@ def test_a_layer_whose_call_is_a_graph_function_is_tapped_with_its_branches() ->
     assert paths(model, input_shape=SHAPE) == ["block/conv"]
     assert site(walked, "block/conv").reason is None
     ((_, after),) = unit_maps(walked)
-    np.testing.assert_allclose(after, np.asarray(model.block.conv(entry() * 2)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(after, np.asarray(model.block.conv(one_picture() * 2)), rtol=1e-5, atol=1e-5)
     ((_, dark),) = [
         (np.asarray(before), np.asarray(after))
-        for before, after in tf.function(lambda entry: walked.units(entry, walked.sites), autograph=False)(-entry())
+        for before, after in tf.function(lambda entry: walked.units(entry, walked.sites), autograph=False)(
+            -one_picture()
+        )
     ]
     np.testing.assert_allclose(dark, np.broadcast_to(model.block.conv.bias, dark.shape), rtol=1e-5)
 
@@ -193,7 +207,7 @@ def test_a_model_whose_call_is_a_graph_function_is_tapped() -> None:
     model = randomised(built(Model()))
     walked = network(model, input_shape=SHAPE)
     assert [(item.path, item.reason) for item in walked.sites] == [("first", None), ("second", None)]
-    expected = model.second(model.first(entry()))
+    expected = model.second(model.first(one_picture()))
     np.testing.assert_allclose(unit_maps(walked)[1][1], np.asarray(expected), rtol=1e-5, atol=1e-5)
 
 
@@ -251,7 +265,7 @@ def test_no_layer_is_run_twice_and_nothing_behind_the_last_wanted_one_runs() -> 
     )
     walked = network(model)
     ran.clear()
-    tf.function(lambda entry: walked.units(entry, [site(walked, "wanted")]), autograph=False)(entry())
+    tf.function(lambda entry: walked.units(entry, [site(walked, "wanted")]), autograph=False)(one_picture())
     assert ran == ["before"]
 
 
@@ -291,7 +305,7 @@ def test_a_failing_call_leaves_no_trace_either() -> None:
     failing.broken = True
     before = state(model)
     with pytest.raises(RuntimeError, match="no"):
-        run_until(model, entry(), list(model.layers), lambda call: False)
+        run_until(model, one_picture(), list(model.layers), lambda call: False)
     after = state(model)
     assert after == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import frexp
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from reportgen.network.network import Network, Site
 from reportgen.network.quiet import tf
 
 FLOAT16_LIMIT = float(np.finfo(np.float16).max)
+FLOAT16_SMALL = 2.0**-4  # below, float16 begins to lose digits of values a thousandth as large
+FLOAT16_EXPONENT = 10  # where values are moved to: about 1000, far from either end
 
 
 class MapReader:
@@ -31,8 +34,10 @@ class MapReader:
     def __call__(self, picture: np.ndarray) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
         """(arrays, facts) per layer for a uint8 `picture` (height, width, bands).
 
-        arrays: `maps` float16 (h, w, channels), finite values clipped to what float16 holds; `pre`, the same before the activation.
-        facts: `minimum`, `maximum`, `zero_fraction`, `nonfinite_fraction` of the float32 maps, `pre_minimum`, `pre_maximum`.
+        arrays: `maps` float16 (h, w, channels), the values divided by 2 ** `exponent`; `pre`, the same before the activation where that
+        changes anything, with `pre_exponent`.
+        facts: the exponents, 0 unless float16 could not hold the values; `minimum`, `maximum`, `zero_fraction`, `nonfinite_fraction` of
+        the float32 maps; `pre_minimum`, `pre_maximum`.
         """
         results = []
         for (before, after), differs in zip(self._read(picture[None]), self._differ, strict=True):
@@ -48,9 +53,10 @@ class MapReader:
                 "pre_minimum": pre_low,
                 "pre_maximum": pre_high,
             }
-            arrays = {"maps": _half(maps)}
+            arrays = {}
+            arrays["maps"], facts["exponent"] = _half(maps)
             if pre is not None:
-                arrays["pre"] = _half(pre)
+                arrays["pre"], facts["pre_exponent"] = _half(pre)
             results.append((arrays, facts))
         return results
 
@@ -60,6 +66,8 @@ def _finite_range(values: np.ndarray) -> tuple[float | None, float | None]:
     return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
 
 
-def _half(values: np.ndarray) -> np.ndarray:
-    clipped = np.clip(values, -FLOAT16_LIMIT, FLOAT16_LIMIT)
-    return np.where(np.isfinite(values), clipped, values).astype(np.float16)
+def _half(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """(float16 values, exponent): `values` divided by 2 ** exponent, 0 unless they are too large or too small for float16."""
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0))
+    exponent = 0 if largest == 0 or FLOAT16_SMALL <= largest <= FLOAT16_LIMIT else frexp(largest)[1] - FLOAT16_EXPONENT
+    return np.ldexp(values, -exponent).astype(np.float16), exponent

@@ -15,7 +15,7 @@ from reportgen.compute.natural import natural_figures
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.weights import weights
-from reportgen.errors import ReportgenError
+from reportgen.errors import OutputError, ReportgenError
 from reportgen.images import UserImage, decode, fit, natural_crops
 from reportgen.network.load import one_line
 from reportgen.network.network import Network, Site
@@ -24,6 +24,7 @@ from reportgen.records import LayerRecord, Task
 from reportgen.run import Run
 
 MOST_PREDICTIONS = 5
+NATURAL_BATCH = 4  # pictures measured at once, whatever the layers: a figure must not depend on what else is asked for
 
 
 def compute(network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], run: Run) -> None:
@@ -51,10 +52,10 @@ class _Worker:
 
     @contextmanager
     def _failing(self, tasks: Sequence[Task]) -> Iterator[None]:
-        """Turn a failure into a reason that is stored with `tasks`; interruptions and full disks go through."""
+        """Turn a failure into a reason that is stored with `tasks`; interruptions and a full disk go through."""
         try:
             yield
-        except OSError:
+        except OutputError:
             raise
         except ReportgenError as error:
             self.run.failed([task for task in tasks if task.key in self.run.missing], str(error))
@@ -70,23 +71,24 @@ class _Worker:
             self.run.progress.doing(f"{task.image}: predictions")
             with self._failing([task]):
                 picture = self._picture(task.image)
-                facts = {"predictions": self._predictions(picture)}
-                self.run.done(task, {"picture": picture}, facts, 0.0)
+                self.run.done(task, {"picture": picture}, self._predictions(picture), 0.0)
                 self.run.progress.advance(task.cost)
 
-    def _predictions(self, picture: np.ndarray) -> list[dict[str, Any]] | None:
+    def _predictions(self, picture: np.ndarray) -> dict[str, Any]:
+        """`predictions`, best first, None where there are none, with a `reason` where that is a fault."""
         answers = self.network.predict(picture[None])
-        if answers is None or not np.isfinite(answers).all():
-            return None
-        classes = self.run.plan.model.classes
-        best = np.argsort(-answers[0], kind="stable")[:MOST_PREDICTIONS]
-        return [
-            {
-                "label": f"class {number}" if classes is None else classes[number],
-                "probability": float(answers[0, number]),
-            }
-            for number in best
-        ]
+        if answers is None:
+            return {"predictions": None}
+        if not np.isfinite(answers).all():
+            return {"predictions": None, "reason": "the model answers numbers that are not finite"}
+        classes, probabilities = self.run.plan.model.classes, answers[0]
+        if (
+            len(probabilities) == 1 and classes is not None
+        ):  # one probability tells two classes apart: that of the second
+            probabilities = np.array([1 - probabilities[0], probabilities[0]])
+        names = classes if classes is not None else [f"output {number}" for number in range(len(probabilities))]
+        best = np.argsort(-probabilities, kind="stable")[:MOST_PREDICTIONS]
+        return {"predictions": [{"label": names[at], "probability": float(probabilities[at])} for at in best]}
 
     def weights(self) -> None:
         for task in self.run.todo("weights"):
@@ -107,7 +109,6 @@ class _Worker:
                 slugs = tuple(task.layer for task in tasks)
                 if slugs not in readers:
                     readers[slugs] = MapReader(self.network, [self.sites[slug] for slug in slugs])
-                    self._count_traces(slugs)
                 started = time.perf_counter()
                 results = readers[slugs](self._picture(image))
                 share = (time.perf_counter() - started) / len(tasks)
@@ -115,9 +116,12 @@ class _Worker:
                     self.run.done(task, arrays, facts, share)
                     self.run.progress.advance(task.cost)
 
-    def _count_traces(self, slugs: Sequence[str]) -> None:
+        for slugs, reader in readers.items():
+            self._count_traces(slugs, reader.traces)
+
+    def _count_traces(self, slugs: Sequence[str], count: int) -> None:
         for slug in slugs:
-            self.run.traced(slug, 1)
+            self.run.traced(slug, count)
 
     def natural(self) -> None:
         """All missing layers that share a pattern size in one pass over the images' crops."""
@@ -133,9 +137,7 @@ class _Worker:
     def _natural(self, size: tuple[int, int], tasks: list[Task]) -> None:
         slugs = [task.layer for task in tasks]
         images = list(self.user_images.values())
-        batch = min(self.batches[layer.slug] for layer in self.layers.values() if layer.pattern_size == size)
-        meter = Meter(self.network, [self.sites[slug] for slug in slugs], size, batch)
-        self._count_traces(slugs)
+        meter = Meter(self.network, [self.sites[slug] for slug in slugs], size, NATURAL_BATCH)
         whole = sum(task.cost for task in tasks)
         grid = crop_grid(len(images))
 
@@ -145,6 +147,7 @@ class _Worker:
                 yield number, natural_crops(decode(image.path, self.network.contract.bands), size, grid)
 
         results = natural_figures(meter, crops(), lambda number: self.run.progress.advance(whole / len(images)))
+        self._count_traces(slugs, meter.traces)
         for task, (arrays, facts) in zip(tasks, results, strict=True):
             self.run.done(task, arrays, facts, 0.0)
 

@@ -131,4 +131,5 @@ def _preprocessor(name: str) -> Callable[[Any], Any]:
         )
     if name == "caffe":
         return lambda pictures: pictures[..., ::-1] - tf.constant(CAFFE_MEAN_BGR)
-    return import_callable(name, "--preprocess")  # type: ignore[no-any-return]
+    own = import_callable(name, "--preprocess")
+    return lambda pictures: tf.ensure_shape(own(pictures), pictures.shape)

@@ -25,7 +25,10 @@ ELSEWHERE = {
 CODE_CLASSES = frozenset({"Lambda", "__lambda__"})
 HASH_BLOCK = 1 << 20
 TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
-KERAS_PREAMBLE = "Exception encountered when calling"
+PREAMBLES = (
+    "Exception encountered when calling",
+    "Graph execution error",
+)  # what Keras and TensorFlow say before the fact
 LONGEST_LINE = 200  # characters; two lines of a terminal
 
 
@@ -216,7 +219,7 @@ def one_line(error: BaseException | str) -> str:
     Keras prints in bold, puts a line before and whole configs behind.
     """
     lines = [line.strip() for line in TERMINAL_CODES.sub("", str(error)).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith(KERAS_PREAMBLE):
+    if len(lines) > 1 and lines[0].startswith(PREAMBLES):
         del lines[0]
     text = lines[0] if lines else type(error).__name__
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.errors import ModelError
+from reportgen.errors import ModelError, UsageError
 from reportgen.network.contract import COLOUR_BANDS, input_shape, make_contract, make_feed
 from reportgen.network.geometry import INPUT, Costs, Geometry
 from reportgen.network.head import can_select, finite_weights, selected
@@ -27,6 +27,7 @@ CONVOLUTIONS = (
     layers.SeparableConv2D, layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose,
 )  # fmt: skip
 IMAGE_RANK = 4  # batch, height, width, channels
+EIGHT_BIT_MIDDLE = 127.5
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
@@ -211,6 +212,21 @@ class Network:
         )
         return selected(site.layer, unit.normalisations, calls[-1].input, filters)
 
+    def check_feed(self) -> bool:
+        """Whether the preprocessing is differentiable. Raises UsageError where it does not turn pictures into what the model takes."""
+        shape = (1, *self.contract.size, self.contract.bands)
+        pictures = tf.fill(shape, EIGHT_BIT_MIDDLE)
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch(pictures)
+                fed = self.feed(pictures)
+            gradient = tape.gradient(fed, pictures)
+        except Exception as error:
+            raise UsageError(
+                f"--preprocess {self.contract.preprocess} failed on a grey picture ({one_line(error)})."
+            ) from error
+        return gradient is not None
+
     def predict(self, pictures: np.ndarray) -> np.ndarray | None:
         """Class probabilities (n, classes) of uint8 `pictures` (n, height, width, bands); None where the model gives none."""
         if self.class_count is None:
@@ -253,7 +269,13 @@ def _made_by(tensor: Any) -> str:
 def kernels(layer: Any) -> dict[str, np.ndarray]:
     """A convolution's weights by what they are: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, and `bias` where it has one."""
     names = ("depthwise_kernel", "pointwise_kernel") if hasattr(layer, "pointwise_kernel") else ("kernel",)
-    found = {name: np.asarray(keras.ops.convert_to_numpy(getattr(layer, name))) for name in names}
+    found = {name: _as_numpy(getattr(layer, name)) for name in names}
     if getattr(layer, "use_bias", False) and layer.bias is not None:
-        found["bias"] = np.asarray(keras.ops.convert_to_numpy(layer.bias))
+        found["bias"] = _as_numpy(layer.bias)
     return found
+
+
+def _as_numpy(variable: Any) -> np.ndarray:
+    """The variable's values in a type that NumPy knows and can store; bfloat16 becomes float32, which holds all of it."""
+    values = np.asarray(keras.ops.convert_to_numpy(variable))
+    return values if values.dtype.kind == "f" else values.astype(np.float32)

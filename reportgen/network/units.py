@@ -90,6 +90,10 @@ def find_unit(call: Call, calls: Sequence[Call], positions: Mapping[str, int]) -
     while True:
         consumers = end.output.consumers()
         following = _sole_layer(end.output, [positions[operation.name] for operation in consumers], calls)
+        if following is None and len(consumers) == 1 and consumers[0].type == "Cast":  # a layer of another precision
+            cast = consumers[0].outputs[0]
+            consumers = cast.consumers()
+            following = _sole_layer(cast, [positions[operation.name] for operation in consumers], calls)
         if following is not None and isinstance(following.layer, NORMALISATIONS):
             end = following
             normalisations = (*normalisations, following.layer)

@@ -31,7 +31,7 @@ def choose_tiles(
     shorter one SMALLEST_SIDE; a tile that is large enough keeps its own pixels (scale 1).
     """
     if min(count, tile_height, tile_width, columns) < 1:
-        raise ValueError(f"no mosaic of {count} tiles of {tile_height} x {tile_width} cells, {columns} a row")
+        raise ValueError(f"no mosaic of {count} tiles of {tile_height} × {tile_width} cells, {columns} a row")
     longer, shorter = max(tile_height, tile_width), min(tile_height, tile_width)
     scale = max(-(-smallest // longer), -(-SMALLEST_SIDE // shorter), 1)
     return Tiles(count, min(columns, count), tile_height, tile_width, scale, gap)

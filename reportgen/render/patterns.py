@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reportgen.records import Figure
 from reportgen.render import mosaic, palette, png
 from reportgen.render.picture import visible
-from reportgen.render.text import NAMED, counted, named
+from reportgen.render.text import NAMED, count, named, plural, shape
 
 PICTURE_WIDTH = 1200  # pixels: fits a page without shrinking
 ROW_LENGTHS = (16, 8, 6, 5, 4, 3, 2, 1)  # so that rows start at numbers one can count with
@@ -39,36 +39,34 @@ def draw(
         raise ValueError(f"patterns of shape {images.shape} do not go with {len(indices)} filter numbers")
     if not set(range(len(images))) >= dead | broken:
         raise ValueError(f"dead or broken positions beyond the {len(images)} patterns")
-    count, height, width, bands = images.shape
+    total, height, width, bands = images.shape
     flat_positions, broken_positions = sorted(dead - broken), sorted(broken)
-    layout = mosaic.choose_tiles(count, height, width, smallest=SMALLEST_TILE)
+    layout = mosaic.choose_tiles(total, height, width, smallest=SMALLEST_TILE)
     pitch = layout.tile_width * layout.scale + layout.gap
     fitting = next((row for row in ROW_LENGTHS if row * pitch + layout.gap <= PICTURE_WIDTH), 1)
-    layout = mosaic.choose_tiles(count, height, width, columns=fitting, smallest=SMALLEST_TILE)
+    layout = mosaic.choose_tiles(total, height, width, columns=fitting, smallest=SMALLEST_TILE)
     greys = palette.GREYS
     picture = mosaic.compose(visible(images), layout, greys[palette.GAP])
     mosaic.fill(picture, layout, flat_positions, greys[palette.FLAT])
     mosaic.hatch(picture, layout, broken_positions, greys[palette.BROKEN], greys[palette.BROKEN_LINE])
 
-    what = f"{counted(count, 'pattern')} of {height} x {width} pixels"
-    total = "" if filters_total is None else f"{count} of {filters_total} "
-    facts = [f"{total}filters: {_ranges([int(index) for index in indices])}."]
+    what = f"{plural(total, 'pattern')} of {shape((height, width))} pixels"
+    share = "" if filters_total is None else f"{count(total)} of {count(filters_total)} "
+    facts = [f"{share}filters: {_ranges([int(index) for index in indices])}."]
     facts[0] = facts[0][0].upper() + facts[0][1:]
     if bands not in DRAWN_BANDS:
         facts.append(f"Only the first of {bands} bands is drawn, as grey.")
     for text, positions in (("Dead, plain grey", flat_positions), ("Not finite, hatched", broken_positions)):
         if positions:
             numbers = named([int(indices[item]) for item in positions])
-            facts.append(f"{text}: {counted(len(positions), 'filter')} ({numbers}).")
-    enlarged = f", each pixel drawn as {layout.scale} x {layout.scale}" if layout.scale > 1 else ""
+            facts.append(f"{text}: {plural(len(positions), 'filter')} ({numbers}).")
+    enlarged = f", each pixel drawn as {shape((layout.scale, layout.scale))}" if layout.scale > 1 else ""
     return Figure(
         png=png.encode(picture),
         tiles=layout,
         caption=" ".join([f"{what}{enlarged}, {layout.columns} a row, in their own colours.", *facts]),
         alt=" ".join([f"{title}: {what}.", *facts]),
         legend=None,
-        flat=tuple(flat_positions),
-        broken=tuple(broken_positions),
     )
 
 

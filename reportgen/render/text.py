@@ -1,36 +1,85 @@
-"""Figures in words: how captions and alt texts write numbers, shares and lists."""
+"""Figures, counts and lists in words: the only place where pages and captions format a number."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-SMALLEST_PLAIN = 1e-3  # below it a figure is nothing but zeros until one reads its exponent
-LARGEST_PLAIN = 1e6  # from here on digits must be counted
-SIGNIFICANT_DIGITS = 3
-NAMED = 8  # more numbers than this nobody reads in a caption
+DIGITS = 4  # significant digits of a figure on a page or in a caption; report.json has them all
+SMALLEST_PLAIN = 1e-3  # below it, and from LARGEST_PLAIN on, a power of ten reads better than a row of zeros
+LARGEST_PLAIN = 1e6
+PERCENT = 100
+LEAST_PERCENT = 0.1  # the last digit shown
+NAMED = 8  # more numbers than this nobody reads in a sentence
+NONE = "—"
+MINUS = "−"
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: float) -> str:
-    """`value` with 3 significant digits: "3.21", "12300", "-0.05", "1.2e-05". `value` must be finite."""
-    rounded = float(f"{value:.{SIGNIFICANT_DIGITS - 1}e}")
-    if rounded == 0:
+def figure(value: float | None) -> str:
+    """A measured number to DIGITS significant digits; a dash where there is none or it is not finite."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    if value == 0:
         return "0"
-    if SMALLEST_PLAIN <= abs(rounded) < LARGEST_PLAIN:
-        return f"{int(rounded)}" if rounded.is_integer() else f"{rounded:.{SIGNIFICANT_DIGITS}g}"
-    return f"{rounded:.{SIGNIFICANT_DIGITS}g}"
+    sign, size = (MINUS if value < 0 else ""), abs(value)
+    rounded = float(f"{size:.{DIGITS}g}")
+    if SMALLEST_PLAIN <= rounded < LARGEST_PLAIN:
+        decimals = max(0, DIGITS - 1 - math.floor(math.log10(rounded)))
+        return sign + f"{rounded:,.{decimals}f}"
+    mantissa, exponent = f"{size:.{DIGITS - 1}e}".split("e")
+    return f"{sign}{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
-def percent(part: int, whole: int) -> str:
-    """The share of `part` in `whole` as "0.4 %"; `whole` is at least 1."""
-    return f"{number(100 * part / whole)} %"
+def stated(value: float) -> str:
+    """A number that somebody chose, as they would type it, with a true minus sign: `255`, `−1`, `0.5`."""
+    return (MINUS if value < 0 else "") + f"{abs(value):g}"
+
+
+def count(value: int) -> str:
+    """A whole number with its thousands apart."""
+    return f"{value:,}"
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """`1 filter`, `1,024 filters`."""
+    return f"{count(number)} {noun if number == 1 else nouns if nouns is not None else noun + 's'}"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in percent, never rounded to nothing or to everything unless it is."""
+    if fraction is None:
+        return NONE
+    if fraction in (0, 1):
+        return f"{fraction * PERCENT:.0f} %"
+    hundredths = fraction * PERCENT
+    if hundredths < LEAST_PERCENT:
+        return f"< {LEAST_PERCENT} %"
+    if hundredths > PERCENT - LEAST_PERCENT:
+        return f"> {PERCENT - LEAST_PERCENT} %"
+    return f"{hundredths:.1f} %"
+
+
+def shape(axes: Sequence[int | None] | None) -> str:
+    """`224 × 224 × 3`, with `any` for an axis that is free."""
+    if axes is None:
+        return NONE
+    return " × ".join("any" if axis is None else str(axis) for axis in axes)
+
+
+def span(low: float | None, high: float | None) -> str:
+    """A range of figures; a dash where neither end is known."""
+    return NONE if low is None and high is None else f"{figure(low)} … {figure(high)}"
+
+
+def ratio(value: float | None, reference: float | None) -> str | None:
+    """`×3.200` where both are known and the reference is positive."""
+    if value is None or reference is None or reference <= 0:
+        return None
+    return f"×{figure(value / reference)}"
 
 
 def named(numbers: Sequence[int]) -> str:
     """The first few of `numbers` and how many more there are: "5, 12, 40 and 17 more"."""
     shown = ", ".join(str(item) for item in numbers[:NAMED])
     return shown if len(numbers) <= NAMED else f"{shown} and {len(numbers) - NAMED} more"
-
-
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: "1 filter", "3 filters"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reportgen.records import Figure, LayerRecord, Tiles
 from reportgen.render import mosaic, palette, png
-from reportgen.render.text import counted, named, number
+from reportgen.render.text import count, figure, named, plural, shape
 
 TILE_LIMIT = 4096  # 64 filters of 64 channels; beyond it a slice is too small to see and the picture too large to load
 COLOURS = 3
@@ -38,15 +38,6 @@ class KernelLayout:
         """The tiles of filter `index`, empty where no filter owns any."""
         return range(index * self.tiles_per_filter, (index + 1) * self.tiles_per_filter)
 
-    def filter_box(self, index: int) -> tuple[int, int, int, int] | None:
-        """(x, y, width, height) in picture pixels of filter `index`, its tile or whole row; None where it owns none."""
-        tiles = self.filter_tiles(index)
-        if not tiles:
-            return None
-        x, y, _, height = self.tiles.box(tiles[0])
-        last_x, _, last_width, _ = self.tiles.box(tiles[-1])
-        return x, y, last_x + last_width - x, height
-
 
 def kernel_layout(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> KernelLayout:
     """How `draw` lays out the same arrays. Raises ValueError as `draw` does."""
@@ -61,8 +52,8 @@ def draw(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Figure:
     the picture is made.
 
     Every weight v is drawn on a linear scale from -m to m, m the largest magnitude of a finite value drawn. Tiles
-    with a value that is not finite are hatched (`broken`); filters of nothing but zeros are drawn as zero and named
-    (`flat`). Raises ValueError where the kernel does not have four axes or does not fit the layer.
+    with a value that is not finite are hatched; filters of nothing but zeros are drawn as zero and named. Raises
+    ValueError where the kernel does not have four axes or does not fit the layer.
     """
     tiles, zero, layout = _arrange(arrays, layer)
     finite = np.isfinite(tiles)
@@ -73,7 +64,6 @@ def draw(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Figure:
     per_owner = max(layout.tiles_per_filter, 1)
     zero_owners = np.flatnonzero(zero).tolist()
     broken_owners = np.flatnonzero(~sound.reshape(-1, per_owner).all(axis=1)).tolist()
-    flat = np.flatnonzero(zero.repeat(per_owner)).tolist()
 
     colour = layout.kind == "colour"
     data = _colour_picture(values, limit, layout, broken) if colour else _mapped_picture(values, limit, layout, broken)
@@ -90,8 +80,6 @@ def draw(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Figure:
         caption=" ".join([f"{what[0].upper()}{what[1:]}.", *facts]),
         alt=" ".join([f"Weights of {layer.path}: {what}.", *facts]),
         legend=None if colour or limit == 0 else (-limit, limit, palette.DIVERGING),
-        flat=tuple(flat),
-        broken=tuple(broken),
     )
 
 
@@ -141,8 +129,8 @@ def _only_zeros(owners: NDArray[np.floating]) -> NDArray[np.bool_]:
     return np.asarray((owners == 0).reshape(len(owners), -1).all(axis=1))
 
 
-def _square_layout(shape: Sequence[int]) -> Tiles:
-    return mosaic.choose_tiles(shape[0], shape[1], shape[2])
+def _square_layout(axes: Sequence[int]) -> Tiles:
+    return mosaic.choose_tiles(axes[0], axes[1], axes[2])
 
 
 def _means(slices: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -168,38 +156,38 @@ def _colour_picture(values: NDArray[np.floating], limit: float, layout: KernelLa
 def _scale_sentence(limit: float, colour: bool) -> str:
     if limit == 0:
         return "Every finite weight drawn is 0."
-    top = number(limit)
+    bottom, top = figure(-limit), figure(limit)
     if colour:
         return (
-            f"Red, green and blue are each linear from -{top} (none) through 0 (mid grey) to {top} (full), "
+            f"Red, green and blue are each linear from {bottom} (none) through 0 (mid grey) to {top} (full), "
             "the largest magnitude in the layer."
         )
     return (
-        f"Colours ({palette.DIVERGING}) are linear from -{top} (blue) through 0 (white) to {top} (red), "
+        f"Colours ({palette.DIVERGING}) are linear from {bottom} (blue) through 0 (white) to {top} (red), "
         "the largest magnitude drawn."
     )
 
 
 def _owners(owners: list[int], noun: str) -> str:
-    return f"{counted(len(owners), noun)} {'has' if len(owners) == 1 else 'have'}"
+    return f"{plural(len(owners), noun)} {'has' if len(owners) == 1 else 'have'}"
 
 
 def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndarray]) -> str:
     tiles = layout.tiles
-    size = f"{tiles.tile_height} x {tiles.tile_width}"
+    size = shape((tiles.tile_height, tiles.tile_width))
     if layout.kind == "depthwise":
-        return f"{counted(tiles.count, 'depthwise kernel')} of {size}, one a tile; the pointwise kernel is not drawn"
-    filters = counted(layer.filters_total, "filter")
+        return f"{plural(tiles.count, 'depthwise kernel')} of {size}, one a tile; the pointwise kernel is not drawn"
+    filters = plural(layer.filters_total, "filter")
     if layout.kind == "colour":
         return f"{filters} of {size} in the colours of the input image, one a tile"
     if layout.kind == "channels":
         return f"{filters} of {size}, one a tile in the order of the output channels"
-    inputs = counted(tiles.columns if layout.tiles_per_filter > 1 else _inputs(layer, arrays), "input channel")
+    inputs = plural(tiles.columns if layout.tiles_per_filter > 1 else _inputs(layer, arrays), "input channel")
     grouped = " of its group" if layer.groups is not None and layer.groups > 1 else ""
     if layout.kind == "means":
         return (
             f"{filters} of {size}, one a tile: the mean over the {inputs}{grouped}, "
-            f"because single slices would be more than {TILE_LIMIT} tiles"
+            f"because single slices would be more than {count(TILE_LIMIT)} tiles"
         )
     if layout.tiles_per_filter == 1:
         return f"{filters} of {size}, one a tile, each over {inputs}{grouped}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reportgen.records import LayerRecord, Plan
-from reportgen.report.drawing import LayerPictures, Picture, draw_layer, write_data, write_picture
+from reportgen.report.drawing import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
 from reportgen.report.facts import Document, document, image_facts, layer_facts
 from reportgen.report.index_page import index_view
 from reportgen.report.layer_page import layer_view
@@ -33,17 +33,27 @@ class AssembleResult:
 def assemble(folder: Path, *, progress: Progress | None = None) -> AssembleResult:
     """Write every page, picture and data file of the run stored in `folder`, report.json and index.html last.
 
-    Files of an older report in layers/, figures/, data/ and assets/ are removed at the end. progress: called as
-    (done, total, what) before each layer and once at the end. Raises StoreError where no run is stored; whatever
-    single tasks the store lacks is named in the result and on the pages.
+    Files that an older report wrote and this one does not have are removed at the end. progress: called as (done,
+    total, what) before each layer and once at the end. Raises StoreError where no run is stored, and OutputError
+    where a file cannot be written; whatever single tasks the store lacks is named in the result and on the pages.
     """
     store = Store(folder)
     plan = store.load_plan()
     check_slugs(plan)
     output = Output(folder)
-    output.write(*style())
+    try:
+        problems = _write(plan, store, output, progress)
+    except BaseException:
+        output.remember()
+        raise
+    output.remove_stale()
+    return AssembleResult(folder / "index.html", problems)
 
-    images, pictures, lost = _images(plan, store, output)
+
+def _write(plan: Plan, store: Store, output: Output, progress: Progress | None) -> tuple[str, ...]:
+    """Write every file of the report; returns its problems."""
+    output.write(*style())
+    images, pictures = _images(plan, store, output)
     title = str(plan.settings.get("title") or plan.model.name)
     facts: list[Document] = []
     strips: dict[str, Picture] = {}
@@ -57,28 +67,22 @@ def assemble(folder: Path, *, progress: Progress | None = None) -> AssembleResul
     if progress is not None:
         progress(len(plan.layers), len(plan.layers), "index.html")
 
-    report = document(plan, images, facts, lost)
+    report = document(plan, images, facts)
     page = render_index(index_view(site(title, title, "", set()), report, pictures, strips))
     output.write("report.json", json_bytes(report))
     output.write("index.html", page)
-    output.remove_stale()
-    return AssembleResult(folder / "index.html", tuple(report["problems"]))
+    return tuple(report["problems"])
 
 
-def _images(
-    plan: Plan, store: Store, output: Output
-) -> tuple[list[Document], dict[str, tuple[str, int, int]], tuple[str, ...]]:
-    """The facts of all images, the picture files of those that have one, and the names of those that lack it."""
-    asked = {task.image for task in plan.tasks if task.kind == "image"}
-    facts, pictures, lost = [], {}, []
+def _images(plan: Plan, store: Store, output: Output) -> tuple[list[Document], dict[str, ImageFile]]:
+    """The facts of all images, and the picture files of those that have one."""
+    facts, pictures = [], {}
     for image in plan.images:
-        pixels, predictions = load_image(plan, store, image)
-        facts.append(image_facts(image, predictions))
-        if pixels is not None:
-            pictures[image.slug] = write_picture(image, pixels, output)
-        elif image.slug in asked:
-            lost.append(image.name)
-    return facts, pictures, tuple(lost)
+        stored = load_image(plan, store, image)
+        facts.append(image_facts(image, stored))
+        if stored.picture is not None:
+            pictures[image.slug] = write_picture(image, stored.picture, output)
+    return facts, pictures
 
 
 def _layer(
@@ -88,7 +92,7 @@ def _layer(
     output: Output,
     title: str,
     images: list[Document],
-    pictures: dict[str, tuple[str, int, int]],
+    pictures: dict[str, ImageFile],
 ) -> tuple[Document, Picture | None]:
     """Write everything of one layer; returns its entry of report.json and its thumbnails."""
     stored = load_layer(plan, store, layer)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reportgen.render.text import figure, plural, ratio
 from reportgen.report.charts import Gauge, gauge
 from reportgen.report.drawing import LayerPictures, Picture
-from reportgen.report.facts import NOT_COMPUTED, Document
+from reportgen.report.facts import NOT_COMPUTED, Document, against_images
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Cut, Fact, Verdict, cut, verdict_view
-from reportgen.report.wording import figure, plural, ratio
 from reportgen.verdict import OK, SKIPPED
 
 PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
@@ -58,12 +58,12 @@ def cards(
         item["index"]: (place, item) for place, item in enumerate((facts["patterns"] or {"filters": ()})["filters"])
     }
     names = {image["slug"]: image["name"] for image in images}
-    planned = set(stored.planned_filters)
+    planned, natural = set(stored.planned_filters), against_images(facts["patterns"]) is True
     made = []
     for index in stored.layer.filters_shown:
         place, item = found.get(index, (None, None))
         kernel, note = _kernel(drawn, index, root)
-        verdict = _verdict(item, index in planned, bool(images))
+        verdict = _verdict(item, index in planned, natural)
         made.append(
             Card(
                 anchor=anchor(index),
@@ -89,10 +89,10 @@ def anchor(index: int) -> str:
     return f"f{index:0{ANCHOR_DIGITS}d}"
 
 
-def _verdict(item: Document | None, planned: bool, with_images: bool) -> Verdict:
+def _verdict(item: Document | None, planned: bool, natural: bool) -> Verdict:
     if item is None:
-        return verdict_view(NOT_COMPUTED if planned else SKIPPED, with_images)
-    return verdict_view(item["verdict"], with_images, proven=item["dead_proven"])
+        return verdict_view(NOT_COMPUTED if planned else SKIPPED, images=natural)
+    return verdict_view(item["verdict"], images=natural, proven=item["dead_proven"])
 
 
 def _headline(item: Document) -> Fact | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reportgen.report.wording import figure, plural
+from reportgen.render.text import figure, plural
 
 HUNDREDTHS = 2
 HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 480, 120
@@ -33,23 +33,17 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Tick:
-    """A label below the axis at x; anchor: start, middle or end."""
-
-    x: float
-    label: str
-    anchor: str
-
-
-@dataclass(frozen=True)
 class Chart:
-    """Bars over an axis at y = `axis`, with `ticks` below and `alt` for a reader who does not see it."""
+    """Bars over an axis at y = `axis`; `ticks`: labels below it, spread from its left end to its right.
+
+    alt: for a reader who does not see it.
+    """
 
     width: int
     height: int
     axis: float
     bars: tuple[Bar, ...]
-    ticks: tuple[Tick, ...]
+    ticks: tuple[str, ...]
     alt: str
     caption: str
 
@@ -88,11 +82,7 @@ def histogram(counts: Sequence[int], limit: float, total: int) -> Chart | None:
         HISTOGRAM_HEIGHT,
         HISTOGRAM_HEIGHT,
         tuple(bars),
-        (
-            Tick(0, figure(-limit), "start"),
-            Tick(HISTOGRAM_WIDTH / 2, "0", "middle"),
-            Tick(HISTOGRAM_WIDTH, figure(limit), "end"),
-        ),
+        (figure(-limit), "0", figure(limit)),
         f"Histogram of weights from {figure(-limit)} to {figure(limit)}. {caption}",
         caption,
     )
@@ -126,7 +116,7 @@ def bias_bars(biases: np.ndarray) -> Chart | None:
     caption = f"Bias of each of {plural(len(biases), 'filter')}, from {figure(low)} to {figure(high)}" + (
         f"; {lost} not finite." if lost else "."
     )
-    ticks = (Tick(0, "filter 0", "start"), Tick(BIAS_WIDTH, f"filter {len(biases) - 1}", "end"))
+    ticks = ("filter 0", f"filter {len(biases) - 1}")
     return Chart(BIAS_WIDTH, BIAS_HEIGHT, round(axis, HUNDREDTHS), tuple(bars), ticks, caption, caption)
 
 

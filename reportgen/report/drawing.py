@@ -12,13 +12,13 @@ from reportgen.arrays import pack
 from reportgen.records import Figure, ImageRecord, Tiles
 from reportgen.render import feature_maps, mosaic, palette, png, weights
 from reportgen.render import patterns as pattern_grid
-from reportgen.render.picture import encode, visible
+from reportgen.render.picture import RGB_BANDS, encode, visible
 from reportgen.render.weights import KernelLayout
 from reportgen.report.output import Output
 from reportgen.report.stored import ImageMaps, StoredLayer
 from reportgen.verdict import DEAD, NOT_FINITE
 
-FLOAT16_LARGEST = 65504.0  # stored maps are clipped there
+FLOAT16_LARGEST = float(np.finfo(np.float16).max)
 STRIP_PATTERNS = 8  # thumbnails in a row of the layer table
 STRIP_PIXELS = 64  # a thumbnail's longer side; shown smaller, so that it is sharp on dense screens
 
@@ -32,6 +32,16 @@ class Picture:
     caption: str
     alt: str
     legend: tuple[float, float, str] | None
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One of the user's images as a file at `path`. first_of: how many bands it has where only the first is drawn."""
+
+    path: str
+    width: int
+    height: int
+    first_of: int | None
 
 
 @dataclass(frozen=True)
@@ -102,14 +112,23 @@ def write_data(stored: StoredLayer, output: Output) -> None:
         arrays = {"images": stored.patterns.images, "indices": stored.patterns.indices.astype(np.int32, copy=False)}
         output.write(f"{folder}/patterns.npz", pack(arrays))
     if stored.maps:
-        output.write(f"{folder}/feature_maps.npz", pack({maps.image.slug: maps.maps for maps in stored.maps}))
+        output.write(f"{folder}/feature_maps.npz", pack({maps.image.slug: _half(maps.maps) for maps in stored.maps}))
 
 
-def write_picture(image: ImageRecord, pixels: np.ndarray, output: Output) -> tuple[str, int, int]:
-    """Write one of the user's images as the model was fed it; returns (path, width, height)."""
+def _half(maps: np.ndarray) -> np.ndarray:
+    """`maps` as float16, finite values beyond what it holds clipped."""
+    if maps.dtype == np.float16:
+        return maps
+    clipped = np.clip(maps, -FLOAT16_LARGEST, FLOAT16_LARGEST)
+    return np.where(np.isfinite(maps), clipped, maps).astype(np.float16)
+
+
+def write_picture(image: ImageRecord, pixels: np.ndarray, output: Output) -> ImageFile:
+    """Write one of the user's images, uint8 (height, width, bands), as the model was fed it."""
+    height, width, bands = pixels.shape
     path = f"assets/images/{image.slug}.png"
     output.write(path, encode(pixels))
-    return path, pixels.shape[1], pixels.shape[0]
+    return ImageFile(path, width, height, None if bands in (1, RGB_BANDS) else bands)
 
 
 def draw_strip(stored: StoredLayer, dead: frozenset[int], broken: frozenset[int]) -> Figure:
@@ -127,7 +146,7 @@ def draw_strip(stored: StoredLayer, dead: frozenset[int], broken: frozenset[int]
     mosaic.hatch(picture, tiles, hatched, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
     names = ", ".join(str(int(stored.patterns.indices[position])) for position in chosen)
     alt = f"Patterns of filters {names} of {stored.layer.path}, small"
-    return Figure(png.encode(picture), tiles, "", alt, None, (), ())
+    return Figure(png.encode(picture), tiles, "", alt, None)
 
 
 def _shrunk(pixels: np.ndarray) -> np.ndarray:
@@ -157,9 +176,8 @@ def _draw_map(
 ) -> Picture | None:
     low, high = facts.get(f"{prefix}minimum"), facts.get(f"{prefix}maximum")
     truth = None if low is None or high is None else (float(low), float(high))
-    clipped = truth is not None and max(abs(figure) for figure in truth) > FLOAT16_LARGEST
     try:
-        return _keep(output, path, feature_maps.draw(maps, title=title, true_range=truth if clipped else None))
+        return _keep(output, path, feature_maps.draw(maps, title=title, true_range=truth))
     except ValueError:  # not (height, width, channels): the arrays are still in the data file
         return None
 

@@ -13,39 +13,21 @@ from typing import Any
 import numpy as np
 
 from reportgen.records import ImageRecord, LayerRecord, Plan
-from reportgen.report.stored import ImageMaps, Natural, StoredLayer, check_slugs, kernels_zero, load_image, load_layer
-from reportgen.store import Store
+from reportgen.render.text import named, plural
+from reportgen.report.stored import ImageMaps, Natural, StoredImage, StoredLayer, kernels_zero
+from reportgen.report.wording import clause, stopped
 from reportgen.verdict import NOT_FINITE, SKIPPED, VERDICTS, judge
 
 SCHEMA = "reportgen/1"
 NOT_COMPUTED = "not computed"  # stands among the verdict counts, but is no verdict: there is no pattern to judge
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode
-NAMED_FILTERS = 12  # filter numbers named in one sentence before "and N more"
+NO_PROBABILITIES = "the model's output is no list of class probabilities"  # a fact of the model, not a problem
 
 Document = dict[str, Any]
 
 
-def gather(plan: Plan, store: Store) -> Document:
-    """The document of a stored run, one layer in memory at a time.
-
-    Raises StoreError where the plan's slugs are no file names.
-    """
-    check_slugs(plan)
-    images = [image_facts(image, load_image(plan, store, image)[1]) for image in plan.images]
-    lost = lost_pictures(plan, store)
-    return document(plan, images, [layer_facts(plan, load_layer(plan, store, layer)) for layer in plan.layers], lost)
-
-
-def lost_pictures(plan: Plan, store: Store) -> tuple[str, ...]:
-    """Names of shown images whose picture and predictions the plan asks for and the store lacks."""
-    asked = {task.image for task in plan.tasks if task.kind == "image"}
-    return tuple(
-        image.name for image in plan.images if image.slug in asked and load_image(plan, store, image)[0] is None
-    )
-
-
-def document(plan: Plan, images: list[Document], layers: list[Document], lost: Sequence[str] = ()) -> Document:
-    """The whole document from its parts; `lost` names the images without a stored picture."""
+def document(plan: Plan, images: list[Document], layers: list[Document]) -> Document:
+    """The whole document from its parts."""
     return {
         "schema": SCHEMA,
         "title": str(plan.settings.get("title") or plan.model.name),
@@ -57,12 +39,15 @@ def document(plan: Plan, images: list[Document], layers: list[Document], lost: S
         "images_left_out": [dict(item) for item in plan.images_left_out],
         "layers": layers,
         "notes": list(plan.notes),
-        "problems": list(problems(plan, layers, lost)),
+        "problems": list(problems(plan, images, layers)),
     }
 
 
-def image_facts(image: ImageRecord, predictions: list[Document] | None) -> Document:
-    """One entry of `images`."""
+def image_facts(image: ImageRecord, stored: StoredImage) -> Document:
+    """One entry of `images`. `predictions_note`: why an image that the model was to be asked about has no predictions."""
+    predictions, note = stored.predictions, stored.problem
+    if note is None and stored.picture is not None and not predictions:
+        note = NO_PROBABILITIES
     return {
         "name": image.name,
         "slug": image.slug,
@@ -73,6 +58,7 @@ def image_facts(image: ImageRecord, predictions: list[Document] | None) -> Docum
         "predictions": None
         if predictions is None
         else [{"label": item["label"], "probability": plain(item["probability"])} for item in predictions],
+        "predictions_note": note,
     }
 
 
@@ -106,7 +92,8 @@ def layer_record(layer: LayerRecord) -> Document:
 def layer_facts(plan: Plan, stored: StoredLayer) -> Document:
     """One entry of `layers`. A layer that lacks anything the plan asks for is `failed`, and shows what is there."""
     layer = stored.layer
-    missing = ([layer.reason] if layer.status == "failed" and layer.reason else []) + list(stored.missing)
+    own = [clause(layer.reason)] if layer.status == "failed" and layer.reason else []
+    missing = list(dict.fromkeys((*own, *stored.missing)))
     patterns = pattern_facts(plan, stored)
     return {
         **layer_record(layer),
@@ -200,6 +187,11 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
     }
 
 
+def against_images(patterns: Document | None) -> bool | None:
+    """Whether the verdicts of a layer compare patterns with the images, or with their start; None without patterns."""
+    return None if patterns is None else patterns["natural_crops"] is not None
+
+
 def _best_image(plan: Plan, natural: Natural | None, index: int) -> str | None:
     """Slug of the image that reached a filter's natural maximum."""
     if natural is None or plain(natural.maximum[index]) is None:
@@ -227,31 +219,30 @@ def map_facts(layer: LayerRecord, maps: ImageMaps) -> Document:
     }
 
 
-def problems(plan: Plan, layers: Iterable[Document], lost: Sequence[str] = ()) -> tuple[str, ...]:
+def problems(plan: Plan, images: Iterable[Document], layers: Iterable[Document]) -> tuple[str, ...]:
     """One sentence for each thing that failed or was left out: exit code 3 where there is any."""
-    sentences = [
-        f"{item.get('name', 'an image')}: left out, {item.get('reason', 'it cannot be read')}."
-        for item in plan.images_left_out
-    ]
-    sentences += [f"{name}: its picture and predictions are not computed." for name in lost]
+    sentences = [_left_out(item.get("name", "an image"), item.get("reason", "")) for item in plan.images_left_out]
+    for image in images:
+        if image["predictions_note"] not in (None, NO_PROBABILITIES):
+            sentences.append(stopped(f"{image['name']}: {image['predictions_note']}"))
     for layer in layers:
         if layer["status"] == "failed":
-            sentences.append(f"{layer['path']}: {layer['reason'] or 'failed'}.")
+            sentences.append(stopped(f"{layer['path']}: {layer['reason'] or 'failed'}"))
         wrong = [
             item["index"] for item in (layer["patterns"] or {"filters": ()})["filters"] if item["verdict"] == NOT_FINITE
         ]
         if wrong:
-            share = f"{len(wrong)} of {len(layer['filters_shown'])} patterns"
+            share = f"{len(wrong)} of {plural(len(layer['filters_shown']), 'pattern')}"
             verb, noun = ("is", "filter") if len(wrong) == 1 else ("are", "filters")
-            sentences.append(f"{layer['path']}: {share} {verb} not finite ({noun} {numbers(wrong)}).")
+            sentences.append(f"{layer['path']}: {share} {verb} not finite ({noun} {named(wrong)}).")
     return tuple(sentences)
 
 
-def numbers(indices: Sequence[int]) -> str:
-    """Filter numbers in a sentence, at most NAMED_FILTERS of them."""
-    named = ", ".join(str(index) for index in indices[:NAMED_FILTERS])
-    rest = len(indices) - NAMED_FILTERS
-    return f"{named} and {rest} more" if rest > 0 else named
+def _left_out(name: str, reason: str) -> str:
+    """The sentence on an image that was left out; the reason may begin with the image's name, which stands once."""
+    bare = clause(reason)
+    fact = f"it {bare.removeprefix(f'{name} ')}" if bare.startswith(f"{name} ") else bare
+    return stopped(f"{name}: left out, {fact or 'it cannot be read'}")
 
 
 def plain(value: Any) -> float | None:

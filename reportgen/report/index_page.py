@@ -6,20 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from reportgen.report.drawing import Picture
-from reportgen.report.facts import NOT_COMPUTED, Document
-from reportgen.report.views import Fact, Link, Site, Verdict, signed, verdict_view, verdict_views
-from reportgen.report.wording import (
-    HASH_SHOWN,
-    NONE,
-    count,
-    flattened,
-    percent,
-    plural,
-    sentence,
-    shape,
-    stopped,
-)
+from reportgen.render.text import NONE, count, percent, plural, shape, stated
+from reportgen.report.drawing import ImageFile, Picture
+from reportgen.report.facts import NOT_COMPUTED, Document, against_images
+from reportgen.report.views import Fact, Link, Site, Verdict, verdict_view, verdict_views
+from reportgen.report.wording import HASH_SHOWN, flattened, not_finite, sentence, stopped
 from reportgen.verdict import VERDICTS
 
 BAR_WIDTH = 100  # SVG units of a probability of 1
@@ -89,7 +80,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class IndexView:
-    """Everything on index.html."""
+    """Everything on index.html. natural, start: whether any layer's patterns are compared with that."""
 
     site: Site
     lede: str
@@ -104,6 +95,8 @@ class IndexView:
     left_out: tuple[LeftOut, ...]
     meanings: tuple[Verdict, ...]
     with_images: bool
+    natural: bool
+    start: bool
     settings: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
     downloads: tuple[Link, ...]
@@ -112,16 +105,18 @@ class IndexView:
 def index_view(
     site: Site,
     report: Document,
-    pictures: dict[str, tuple[str, int, int]],
+    pictures: dict[str, ImageFile],
     strips: dict[str, Picture],
 ) -> IndexView:
     """The view of report.json's document.
 
-    pictures: (path, width, height) by image slug; strips: thumbnails by layer slug.
+    pictures: by image slug; strips: thumbnails by layer slug.
     """
     covered = [layer for layer in report["layers"] if layer["status"] != "skipped"]
     left_out = [layer for layer in report["layers"] if layer["status"] == "skipped"]
     with_images = bool(report["images"])
+    references = {against_images(layer["patterns"]) for layer in covered} - {None} or {with_images}
+    natural, start = True in references, False in references
     verdicts: Counter[str] = Counter()
     for layer in covered:
         verdicts.update(layer["verdicts"])
@@ -132,21 +127,25 @@ def index_view(
         site=site,
         lede=_lede(total, len(covered)),
         facts=model_facts(report),
-        problems=tuple(signed(stopped(item)) for item in report["problems"]),
+        problems=tuple(stopped(item) for item in report["problems"]),
         warnings=tuple(
             stopped(item)
             for item in ([report["input"]["warning"]] if report["input"]["warning"] else []) + report["notes"]
         )
-        + tuple(_weight_warnings(covered)),
+        + tuple(
+            stopped(f"{layer['path']}: {lost}")
+            for layer in covered
+            if (lost := not_finite(layer["weights"], "kernel weight")) is not None
+        ),
         counts=(
             Fact("Layers", count(len(covered)), note=f"{count(len(left_out))} left out" if left_out else None),
             Fact("Filters shown", count(shown), note=f"of {count(total)}"),
             Fact("Images", count(len(report["images"])), note=None if with_images else "none were given"),
         ),
-        verdicts=verdict_views(totals, with_images),
+        verdicts=verdict_views(totals, images=natural, start=start),
         images=tuple(_image(image, pictures.get(image["slug"])) for image in report["images"] if image["shown"]),
         images_note=_images_note(report["images"]),
-        layers=tuple(_row(layer, strips.get(layer["slug"]), with_images) for layer in covered),
+        layers=tuple(_row(layer, strips.get(layer["slug"])) for layer in covered),
         left_out=tuple(
             LeftOut(
                 layer["path"],
@@ -155,8 +154,10 @@ def index_view(
             )
             for layer in left_out
         ),
-        meanings=tuple(verdict_view(word, with_images) for word in VERDICTS),
+        meanings=tuple(verdict_view(word, images=natural, start=start) for word in VERDICTS),
         with_images=with_images,
+        natural=natural,
+        start=start,
         settings=flattened(report["settings"]),
         environment=flattened(report["environment"]),
         downloads=(Link("report.json", "report.json"),),
@@ -172,7 +173,7 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
     model, contract = report["model"], report["input"]
     classes = model["classes"]
     size = f"{shape(contract['size'])} pixels ({contract['fit']})"
-    low, high = signed(f"{contract['low']:g}"), signed(f"{contract['high']:g}")
+    low, high = stated(contract["low"]), stated(contract["high"])
     return (
         Fact("Model", model["name"]),
         Fact("Source", model["source"], code=True),
@@ -197,17 +198,7 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
     )
 
 
-def _weight_warnings(layers: list[Document]) -> list[str]:
-    sentences = []
-    for layer in layers:
-        weights = layer["weights"]
-        if weights and weights["nonfinite"]:
-            lost, all_of_them = count(weights["nonfinite"]), plural(weights["count"], "weight")
-            sentences.append(f"{layer['path']}: {lost} of {all_of_them} not finite.")
-    return sentences
-
-
-def _image(image: Document, picture: tuple[str, int, int] | None) -> ImageView:
+def _image(image: Document, picture: ImageFile | None) -> ImageView:
     predictions: list[dict[str, Any]] | None = image["predictions"]
     rows = tuple(
         Prediction(
@@ -217,24 +208,22 @@ def _image(image: Document, picture: tuple[str, int, int] | None) -> ImageView:
         )
         for item in predictions or ()
     )
-    path, width, height = picture if picture is not None else (None, 1, 1)
+    width, height = (1, 1) if picture is None else (picture.width, picture.height)
     scale = PICTURE_PIXELS / max(width, height)
     best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""
-    reason = (
-        "its picture and predictions are not computed"
-        if picture is None
-        else "the model's output is no list of class probabilities"
-    )
+    part = None if picture is None or picture.first_of is None else f"band 1 of {picture.first_of}"
+    note = image["predictions_note"]
     return ImageView(
         name=image["name"],
-        size=f"{shape((image['width'], image['height']))} pixels",
+        size=f"{shape((image['width'], image['height']))} pixels" + (f", shown in grey: {part}" if part else ""),
         sha256=image["sha256"][:HASH_SHOWN],
-        href=path,
+        href=None if picture is None else picture.path,
         width=round(width * scale),
         height=round(height * scale),
-        alt=f"{image['name']} as the model is fed it, {width} × {height} pixels{best}",
+        alt=f"{image['name']} as the model is fed it{f' ({part}, in grey)' if part else ''}, "
+        f"{shape((width, height))} pixels{best}",
         predictions=rows,
-        without_predictions=None if rows else sentence(reason),
+        without_predictions=None if rows else sentence(note if note is not None else "no predictions were asked for"),
     )
 
 
@@ -253,7 +242,7 @@ def _images_note(images: list[Document]) -> str:
     )
 
 
-def _row(layer: Document, strip: Picture | None, with_images: bool) -> LayerRow:
+def _row(layer: Document, strip: Picture | None) -> LayerRow:
     field = layer["receptive_field"]
     return LayerRow(
         path=layer["path"],
@@ -264,7 +253,7 @@ def _row(layer: Document, strip: Picture | None, with_images: bool) -> LayerRow:
         receptive_field=shape(field),
         parameters=count(layer["parameters"]),
         filters=f"{count(len(layer['filters_shown']))} of {count(layer['filters_total'])}",
-        verdicts=verdict_views(layer["verdicts"], with_images),
+        verdicts=verdict_views(layer["verdicts"], images=against_images(layer["patterns"]) is True),
         failed=sentence(layer["reason"] if layer["reason"] is not None else "failed")
         if layer["status"] == "failed"
         else None,

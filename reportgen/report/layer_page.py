@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reportgen.records import LayerRecord, Plan
+from reportgen.render.text import NONE, count, figure, percent, plural, shape, span
 from reportgen.report.cards import Card, cards
 from reportgen.report.charts import Chart, bias_bars, histogram
-from reportgen.report.drawing import LayerPictures, MapPictures
-from reportgen.report.facts import Document
+from reportgen.report.drawing import ImageFile, LayerPictures, MapPictures
+from reportgen.report.facts import Document, against_images
 from reportgen.report.stored import StoredLayer
-from reportgen.report.views import Fact, FigureView, Link, Site, Verdict, figure_view, signed, verdict_views
-from reportgen.report.wording import NONE, count, figure, flattened, percent, plural, sentence, shape, span
+from reportgen.report.views import Fact, FigureView, Link, Site, Verdict, figure_view, verdict_views
+from reportgen.report.wording import compared_pictures, flattened, not_finite, sentence
 
 PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels
 
@@ -76,11 +77,11 @@ def layer_view(
     facts: Document,
     drawn: LayerPictures,
     images: Sequence[Document],
-    pictures: dict[str, tuple[str, int, int]],
+    pictures: dict[str, ImageFile],
 ) -> LayerView:
     """The view of one layer.
 
-    facts: its entry of report.json; images: that of all images; pictures: (path, width, height) by slug.
+    facts: its entry of report.json; images: that of all images; pictures: by slug.
     """
     layer, root = stored.layer, site.root
     covered = [item for item in plan.layers if item.status != "skipped"]
@@ -93,20 +94,20 @@ def layer_view(
         lede=f"{layer.layer_class}, layer {position + 1} of {len(covered)}. {_chosen(plan, layer)}",
         previous=_neighbour(covered, position - 1),
         following=_neighbour(covered, position + 1),
-        failed=signed(sentence(facts["reason"] if facts["reason"] is not None else "failed"))
+        failed=sentence(facts["reason"] if facts["reason"] is not None else "failed")
         if facts["status"] == "failed"
         else None,
-        verdicts=verdict_views(facts["verdicts"], bool(images)),
+        verdicts=verdict_views(facts["verdicts"], images=against_images(facts["patterns"]) is True),
         facts=layer_facts(layer),
         weight_facts=_statistics(facts["weights"], "weight"),
-        weight_warning=_not_finite(facts["weights"], "kernel weight"),
+        weight_warning=_weight_warning(facts["weights"]),
         weight_note=_weight_note(stored, drawn),
         histogram=None if facts["weights"] is None else _histogram(facts["weights"]),
         weights=None if drawn.weights is None else figure_view(drawn.weights, root),
         bias_facts=_statistics(facts["bias"], "bias"),
         bias=None if bias is None else bias_bars(bias),
         patterns=None if drawn.patterns is None else figure_view(drawn.patterns, root),
-        patterns_note=_patterns_note(stored, facts, bool(images)),
+        patterns_note=_patterns_note(stored, facts, len(images)),
         patterns_lost=_patterns_lost(facts),
         recipe=flattened(facts["patterns"]["recipe"]) if facts["patterns"] else (),
         maps=tuple(
@@ -193,11 +194,9 @@ def _statistics(statistics: Document | None, noun: str) -> tuple[Fact, ...]:
     )
 
 
-def _not_finite(statistics: Document | None, noun: str) -> str | None:
-    if statistics is None or not statistics["nonfinite"]:
-        return None
-    lost, all_of_them = count(statistics["nonfinite"]), plural(statistics["count"], noun)
-    return f"{lost} of {all_of_them} not finite; the statistics are of the others."
+def _weight_warning(statistics: Document | None) -> str | None:
+    lost = not_finite(statistics, "kernel weight")
+    return None if lost is None else f"{lost}; the statistics are of the others."
 
 
 def _weight_note(stored: StoredLayer, drawn: LayerPictures) -> str | None:
@@ -217,19 +216,18 @@ def _histogram(statistics: Document) -> Chart | None:
     return histogram(drawn["counts"], drawn["limit"] or 0.0, statistics["count"] - statistics["nonfinite"])
 
 
-def _patterns_note(stored: StoredLayer, facts: Document, with_images: bool) -> str:
+def _patterns_note(stored: StoredLayer, facts: Document, images: int) -> str:
     patterns = facts["patterns"]
     if patterns is None:
         return "No pattern is in the store." if stored.planned_filters else "No patterns were made for this layer."
-    crops = patterns["natural_crops"]
     compared = (
-        f"compared with {plural(crops, 'crop')} of the images"
-        if crops is not None
-        else "compared with the image it started from"
+        compared_pictures(patterns["natural_crops"], images)
+        if against_images(patterns)
+        else "the image it started from"
     )
     return (
         f"The images that excite each filter most, found by {plural(patterns['steps'], 'step')} of gradient ascent at "
-        f"{shape(patterns['size'])} pixels, each {compared}. "
+        f"{shape(patterns['size'])} pixels, each compared with {compared}. "
         "A pattern shows what excites a filter, not what the filter is for."
     )
 
@@ -243,15 +241,15 @@ def _maps(
     maps: MapPictures,
     facts: Document,
     answer: str | None,
-    picture: tuple[str, int, int] | None,
+    picture: ImageFile | None,
     root: str,
     unfolded: bool,
 ) -> MapsView:
     small = None
     if picture is not None:
-        path, width, height = picture
-        scale = PICTURE_PIXELS / max(width, height)
-        small = ImagePicture(root + path, max(1, round(width * scale)), max(1, round(height * scale)))
+        scale = PICTURE_PIXELS / max(picture.width, picture.height)
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        small = ImagePicture(root + picture.path, *size)
     words = f"activation {span(facts['minimum'], facts['maximum'])}, {percent(facts['zero_fraction'])} exactly zero"
     if facts["nonfinite_fraction"]:
         words += f", {percent(facts['nonfinite_fraction'])} not finite"

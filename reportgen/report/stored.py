@@ -11,15 +11,21 @@ import numpy as np
 
 from reportgen.errors import StoreError
 from reportgen.records import ImageRecord, LayerRecord, Plan, Task
+from reportgen.render.text import plural
+from reportgen.report.wording import reasoned
 from reportgen.store import Store
 
 SLUG = re.compile(r"[a-z0-9_-]{1,64}")
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
+Missing = tuple[str, tuple[str, ...]]  # a clause on what is missing, and the reasons
 
 
 @dataclass(frozen=True)
 class ImageMaps:
-    """Maps of one image: float16 (height, width, channels); `pre` before the activation function where it differs."""
+    """True maps of one image, (height, width, channels); `pre` before the activation function where it differs.
+
+    float16, or float32 where float16 cannot hold such numbers.
+    """
 
     image: ImageRecord
     maps: np.ndarray
@@ -51,6 +57,18 @@ class Patterns:
 
 
 @dataclass(frozen=True)
+class StoredImage:
+    """A shown image as the model was fed it, uint8 (height, width, bands), and the model's answer; None where missing.
+
+    problem: as a clause, why the picture or the answer is missing although it should be there.
+    """
+
+    picture: np.ndarray | None
+    predictions: list[dict[str, Any]] | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class StoredLayer:
     """Everything of one layer that is there. missing: what the plan asks for and the store lacks, each as a clause."""
 
@@ -78,37 +96,36 @@ def check_slugs(plan: Plan) -> None:
             raise StoreError(f"the stored plan names two {kind}s alike; run `reportgen build` again.")
 
 
-def load_image(plan: Plan, store: Store, image: ImageRecord) -> tuple[np.ndarray | None, list[dict[str, Any]] | None]:
-    """A shown image as the model was fed it and what the model answered.
-
-    Returns the picture, uint8 (height, width, bands), and the predictions, None each where missing.
-    """
+def load_image(plan: Plan, store: Store, image: ImageRecord) -> StoredImage:
+    """What the store holds of an image; nothing and no problem where the plan asks for nothing."""
     for task in plan.tasks:
         if task.kind == "image" and task.image == image.slug:
             entry = _entry(store, task, ("picture",))
             if entry is not None:
-                return entry[0]["picture"], entry[1].get("predictions")
-    return None, None
+                return StoredImage(entry[0]["picture"], entry[1].get("predictions"), entry[1].get("reason"))
+            lost = ("its picture and predictions are not computed", _reasons(store, [task]))
+            return StoredImage(None, None, reasoned([lost])[0])
+    return StoredImage(None, None, None)
 
 
 def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
     """Read whatever the store holds of `layer`; a damaged task counts as missing."""
-    missing: list[str] = []
+    missing: list[Missing] = []
 
     weights = None
     for task in plan.layer_tasks(layer.slug, "weights"):
         entry = _entry(store, task, ())
         weights = entry[0] if entry is not None and any(name.endswith("kernel") for name in entry[0]) else None
         if weights is None:
-            missing.append(f"the weights are not computed{_why(store, [task])}")
+            missing.append(("the weights are not computed", _reasons(store, [task])))
 
     maps = _load_maps(plan, store, layer, missing)
     natural = _load_natural(plan, store, layer, missing)
     patterns, planned = _load_patterns(plan, store, layer, missing)
-    return StoredLayer(layer, weights, maps, natural, patterns, planned, tuple(missing))
+    return StoredLayer(layer, weights, maps, natural, patterns, planned, reasoned(missing))
 
 
-def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[str]) -> tuple[ImageMaps, ...]:
+def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[Missing]) -> tuple[ImageMaps, ...]:
     images = {image.slug: image for image in plan.images}
     tasks = plan.layer_tasks(layer.slug, "feature_maps")
     found, lost = [], []
@@ -117,27 +134,34 @@ def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[str])
         if entry is None:
             lost.append(images[task.image].name)
         else:
-            found.append(ImageMaps(images[task.image], entry[0]["maps"], entry[0].get("pre"), entry[1]))
+            arrays, facts = entry
+            maps = _unscaled(arrays["maps"], facts.get("exponent", 0))
+            pre = _unscaled(arrays["pre"], facts.get("pre_exponent", 0)) if "pre" in arrays else None
+            found.append(ImageMaps(images[task.image], maps, pre, facts))
     if lost:
-        missing.append(
-            f"feature maps of {len(lost)} of {len(tasks)} images are not computed ({', '.join(lost)}){_why(store, tasks)}"
-        )
+        share = f"feature maps of {len(lost)} of {plural(len(tasks), 'image')} are not computed ({', '.join(lost)})"
+        missing.append((share, _reasons(store, tasks)))
     return tuple(found)
 
 
-def _load_natural(plan: Plan, store: Store, layer: LayerRecord, missing: list[str]) -> Natural | None:
+def _unscaled(maps: np.ndarray, exponent: int) -> np.ndarray:
+    """`maps` times 2**exponent: float32, or untouched where the exponent is 0."""
+    return maps if exponent == 0 else np.ldexp(maps.astype(np.float32), exponent)
+
+
+def _load_natural(plan: Plan, store: Store, layer: LayerRecord, missing: list[Missing]) -> Natural | None:
     for task in plan.layer_tasks(layer.slug, "natural"):
         entry = _entry(store, task, ("maximum", "minimum", "best_image"))
         if entry is not None and len(entry[0]["maximum"]) == layer.filters_total:
             arrays, facts = entry
             return Natural(arrays["maximum"], arrays["minimum"], arrays["best_image"], int(facts.get("crops", 0)))
-        why = _why(store, [task])
-        missing.append(f"natural maxima are not computed, so patterns are compared with their start{why}")
+        lost = "natural maxima are not computed, so patterns are compared with their start"
+        missing.append((lost, _reasons(store, [task])))
     return None
 
 
 def _load_patterns(
-    plan: Plan, store: Store, layer: LayerRecord, missing: list[str]
+    plan: Plan, store: Store, layer: LayerRecord, missing: list[Missing]
 ) -> tuple[Patterns | None, tuple[int, ...]]:
     tasks = plan.layer_tasks(layer.slug, "patterns")
     names = ("images", "indices", "activation", "activation_start")
@@ -151,9 +175,8 @@ def _load_patterns(
     planned = tuple(number for task in tasks for number in task.filters)
     computed = sum(len(arrays["indices"]) for arrays, _ in entries)
     if computed < len(planned):
-        missing.append(
-            f"patterns of {len(planned) - computed} of {len(planned)} filters are not computed{_why(store, tasks)}"
-        )
+        share = f"patterns of {len(planned) - computed} of {plural(len(planned), 'filter')} are not computed"
+        missing.append((share, _reasons(store, tasks)))
     if not entries:
         return None, planned
     joined = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in names}
@@ -169,10 +192,9 @@ def _load_patterns(
     return patterns, planned
 
 
-def _why(store: Store, tasks: Sequence[Task]) -> str:
-    """The reasons for which `tasks` failed, as the end of a clause; empty where they were only not reached."""
-    reasons = dict.fromkeys(reason for task in tasks if (reason := store.failure(task.key)) is not None)
-    return f": {'; '.join(reasons)}" if reasons else ""
+def _reasons(store: Store, tasks: Sequence[Task]) -> tuple[str, ...]:
+    """The reasons for which `tasks` failed; none where they were only not reached."""
+    return tuple(reason for task in tasks if (reason := store.failure(task.key)) is not None)
 
 
 def _entry(store: Store, task: Task, names: tuple[str, ...]) -> Entry | None:

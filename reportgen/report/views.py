@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from reportgen.render.palette import colours
+from reportgen.render.text import count, figure
 from reportgen.report.drawing import Picture
 from reportgen.report.facts import NOT_COMPUTED
-from reportgen.report.wording import MINUS, count, figure
 from reportgen.verdict import DEAD, NOT_FINITE, OK, SKIPPED, VERDICTS, WEAK
 
 GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
-HYPHEN_MINUS = re.compile(r"(?<![\w.)-])-(?=\d)")  # a sign, not the dash of a range or of an exponent
 MEANINGS = {
     OK: "the pattern excites the filter more than any of the images does",
     WEAK: "the pattern does not exceed what the images already reach",
@@ -21,7 +19,7 @@ MEANINGS = {
     SKIPPED: "no pattern was asked for",
     NOT_COMPUTED: "a pattern was asked for and is not in the store",
 }
-MEANINGS_WITHOUT_IMAGES = {
+AGAINST_START = {
     OK: "the pattern excites the filter clearly more than the image it started from",
     WEAK: "the pattern hardly excites the filter more than the image it started from",
 }
@@ -115,27 +113,40 @@ class Site:
     gradients: tuple[Gradient, ...]
 
 
-def verdict_view(word: str, with_images: bool, number: int | None = None, proven: bool = False) -> Verdict:
-    """A verdict, with its count where `number` is given."""
-    meaning = MEANINGS[word] if with_images else MEANINGS_WITHOUT_IMAGES.get(word, MEANINGS[word])
+def verdict_view(
+    word: str, *, images: bool, start: bool = False, number: int | None = None, proven: bool = False
+) -> Verdict:
+    """A verdict, with its count where `number` is given.
+
+    images, start: what the patterns that it is said of are compared with; where both occur, both are explained.
+    """
+    meaning = MEANINGS[word]
+    if word in AGAINST_START and not images:
+        meaning = AGAINST_START[word]
+    elif word in AGAINST_START and start:
+        meaning += f"; in a layer without natural maxima, {AGAINST_START[word]}"
     if proven:
         meaning = "the filter's kernel is zero throughout, so it answers the same to every image"
     return Verdict(word, word.replace(" ", "-"), meaning, "" if number is None else count(number))
 
 
-def verdict_views(counts: dict[str, int], with_images: bool) -> tuple[Verdict, ...]:
-    """The verdicts that occur, in the order of the contract."""
-    return tuple(verdict_view(word, with_images, counts[word]) for word in (*VERDICTS, NOT_COMPUTED) if counts[word])
+def verdict_views(counts: dict[str, int], *, images: bool, start: bool = False) -> tuple[Verdict, ...]:
+    """The verdicts that occur, in the order of the contract; `images` and `start` as for `verdict_view`."""
+    return tuple(
+        verdict_view(word, images=images, start=start, number=counts[word])
+        for word in (*VERDICTS, NOT_COMPUTED)
+        if counts[word]
+    )
 
 
-def figure_view(picture: Picture, root: str, caption: str | None = None) -> FigureView:
+def figure_view(picture: Picture, root: str) -> FigureView:
     """The `img` of a picture file on a page that lies at `root`."""
     return FigureView(
         root + picture.path,
         picture.tiles.width,
         picture.tiles.height,
-        signed(picture.alt),
-        signed(picture.caption if caption is None else caption),
+        picture.alt,
+        picture.caption,
         None if picture.legend is None else legend(*picture.legend),
     )
 
@@ -179,11 +190,6 @@ def cut(picture: Picture, root: str, window: tuple[int, int, int, int], longest:
         window,
         max(1, round(width * scale)),
         max(1, round(height * scale)),
-        signed(label),
+        label,
         scale > 1,
     )
-
-
-def signed(text: str) -> str:
-    """The same words with true minus signs."""
-    return HYPHEN_MINUS.sub(MINUS, text)

@@ -1,78 +1,19 @@
-"""Figures, shapes and counts as a reader wants them set: the only place where pages format anything."""
+"""Clauses, sentences and settings as a reader wants them set; numbers are formatted by `render.text`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-DIGITS = 4  # significant digits of a figure on a page; report.json has them all
-SMALLEST_PLAIN = 1e-3  # below it, and from LARGEST_PLAIN on, a power of ten reads better than a row of zeros
-LARGEST_PLAIN = 1e6
-PERCENT = 100
-LEAST_PERCENT = 0.1  # the last digit shown
-NONE = "—"
-MINUS = "−"
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+from reportgen.render.text import count, plural
+
 HASH_SHOWN = 12  # hexadecimal digits that tell files apart at a glance; the whole hash stands beside it
+DANGLING = " .:;,"  # what another program's message may end in and a clause of ours may not
 
 
-def figure(value: float | None, digits: int = DIGITS) -> str:
-    """A measured number to `digits` significant digits; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return NONE
-    if value == 0:
-        return "0"
-    sign, size = (MINUS if value < 0 else ""), abs(value)
-    rounded = float(f"{size:.{digits}g}")
-    if SMALLEST_PLAIN <= rounded < LARGEST_PLAIN:
-        decimals = max(0, digits - 1 - math.floor(math.log10(rounded)))
-        return sign + f"{rounded:,.{decimals}f}"
-    mantissa, exponent = f"{size:.{digits - 1}e}".split("e")
-    return f"{sign}{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
-
-
-def count(value: int) -> str:
-    """A whole number with its thousands apart."""
-    return f"{value:,}"
-
-
-def plural(number: int, noun: str, nouns: str | None = None) -> str:
-    """`1 filter`, `1,024 filters`."""
-    return f"{count(number)} {noun if number == 1 else nouns if nouns is not None else noun + 's'}"
-
-
-def percent(fraction: float | None) -> str:
-    """A fraction in percent, never rounded to nothing or to everything unless it is."""
-    if fraction is None:
-        return NONE
-    if fraction in (0, 1):
-        return f"{fraction * PERCENT:.0f} %"
-    hundredths = fraction * PERCENT
-    if hundredths < LEAST_PERCENT:
-        return f"< {LEAST_PERCENT} %"
-    if hundredths > PERCENT - LEAST_PERCENT:
-        return f"> {PERCENT - LEAST_PERCENT} %"
-    return f"{hundredths:.1f} %"
-
-
-def shape(axes: Sequence[int | None] | None) -> str:
-    """`224 × 224 × 3`, with `any` for an axis that is free."""
-    if axes is None:
-        return NONE
-    return " × ".join("any" if axis is None else str(axis) for axis in axes)
-
-
-def span(low: float | None, high: float | None) -> str:
-    """A range of figures; a dash where neither end is known."""
-    return NONE if low is None and high is None else f"{figure(low)} … {figure(high)}"
-
-
-def ratio(value: float | None, reference: float | None) -> str | None:
-    """`×3.2` where both are known and the reference is positive."""
-    if value is None or reference is None or reference <= 0:
-        return None
-    return f"×{figure(value / reference, digits=3)}"
+def clause(text: str) -> str:
+    """`text` on one line without the punctuation at its end, to be built into a sentence."""
+    return " ".join(text.split()).rstrip(DANGLING)
 
 
 def sentence(text: str) -> str:
@@ -81,8 +22,29 @@ def sentence(text: str) -> str:
 
 
 def stopped(text: str) -> str:
-    """A full stop where there is none."""
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+    """One full stop at the end, whatever stood there."""
+    bare = clause(text)
+    return bare if bare.endswith(("!", "?", "…")) else f"{bare}."
+
+
+def not_finite(statistics: Mapping[str, Any] | None, noun: str) -> str | None:
+    """`3 of 54 kernel weights are not finite`; None where all are or `statistics` of report.json has none."""
+    if statistics is None or not statistics["nonfinite"]:
+        return None
+    lost = statistics["nonfinite"]
+    return f"{count(lost)} of {plural(statistics['count'], noun)} {'is' if lost == 1 else 'are'} not finite"
+
+
+def compared_pictures(pictures: int, images: int) -> str:
+    """What natural maxima were measured on: `78 pictures: each image whole and 25 crops of it`.
+
+    pictures: of all `images` >= 1 together; each image gives itself and equally many crops.
+    """
+    crops = pictures // images - 1
+    whole = "the image" if images == 1 else "each image"
+    return f"{plural(pictures, 'picture')}: {whole} whole" + (
+        f" and {plural(crops, 'crop')} of it" if crops > 0 else ""
+    )
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
@@ -106,3 +68,16 @@ def setting(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(setting(item) for item in value)
     return str(value)
+
+
+def reasoned(clauses: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
+    """Clauses with their reasons, those of the same reasons joined so that each reason stands once.
+
+    clauses: (clause, reasons). Returns `A, and B: reason`, one for each set of reasons in the order met; clauses
+    without a reason stand by themselves, at the end, where no reason seems to be theirs.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for text, reasons in clauses:
+        groups.setdefault(tuple(dict.fromkeys(clause(reason) for reason in reasons if clause(reason))), []).append(text)
+    bare = groups.pop((), [])
+    return (*(f"{', and '.join(texts)}: {'; '.join(reasons)}" for reasons, texts in groups.items()), *bare)

@@ -1,0 +1,154 @@
+"""Whole builds of small models that are unusual in one way each, and of the user's own preprocessing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from reportgen.cli import main
+
+layers = keras.layers
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)).save(path)
+    return path
+
+
+def build(model: Any, folder: Path, *arguments: object) -> Result:
+    model.save(folder / "model.keras")
+    command = ["build", folder / "model.keras", "-o", folder / "report", "--filters", "2", "--steps", "2", *arguments]
+    return CliRunner().invoke(main, [str(argument) for argument in command])
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "report" / "report.json").read_bytes()))
+
+
+def small(*stack: Any, policy: str | None = None) -> Any:
+    keras.utils.set_random_seed(0)
+    entry = keras.Input((16, 16, 3))
+    tensor = layers.Conv2D(3, 3, activation="relu", name="conv", dtype=policy)(entry)
+    for layer in stack:
+        tensor = layer(tensor)
+    return keras.Model(entry, tensor)
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64"])
+def test_every_precision_of_a_model_is_reported(tmp_path: Path, picture: Path, policy: str) -> None:
+    result = build(small(policy=policy), tmp_path, "-i", picture)
+    assert result.exit_code == 0, result.output
+    with np.load(tmp_path / "report" / "data" / "conv" / "weights.npz") as arrays:
+        assert arrays["kernel"].dtype.kind == "f"
+
+
+def test_one_sigmoid_tells_two_classes_apart(tmp_path: Path, picture: Path) -> None:
+    model = small(layers.Flatten(), layers.Dense(1, activation="sigmoid"))
+    names = tmp_path / "names.txt"
+    names.write_text("cat\ndog\n")
+    assert build(model, tmp_path, "-i", picture, "--classes", names).exit_code == 0
+    predictions = {entry["label"]: entry["probability"] for entry in facts(tmp_path)["images"][0]["predictions"]}
+    assert set(predictions) == {"cat", "dog"}
+    assert sum(predictions.values()) == pytest.approx(1)
+    with Image.open(tmp_path / "report" / "assets" / "images" / "picture.png") as shown:  # as the model was fed it
+        fed = np.asarray(shown.convert("RGB"), np.float32) / 255
+    assert predictions["dog"] == pytest.approx(float(model(fed[None])[0, 0]), rel=1e-4)
+
+
+def test_answers_that_are_not_finite_are_a_problem(tmp_path: Path, picture: Path) -> None:
+    dense = layers.Dense(2, activation="softmax")
+    model = small(layers.Flatten(), dense)
+    dense.set_weights([weights * np.nan for weights in dense.get_weights()])
+    result = build(model, tmp_path, "-i", picture)
+    assert result.exit_code == 3
+    assert "not finite" in result.stderr
+    assert facts(tmp_path)["images"][0]["predictions"] is None
+
+
+PREPROCESSES: dict[str, str] = {
+    "halves": "return pictures / 2",
+    "stops": "import tensorflow as tf\n    return tf.stop_gradient(pictures)",
+    "fails": "raise OSError('no such file as mean.npy')",
+    "shrinks": "return pictures[:, ::2]",
+}
+
+
+@pytest.fixture
+def preprocess(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    def write(name: str) -> str:
+        (tmp_path / f"own_{name}.py").write_text(f"def prepare(pictures):\n    {PREPROCESSES[name]}\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        return f"own_{name}:prepare"
+
+    return write
+
+
+def test_the_users_own_preprocessing_is_used(tmp_path: Path, preprocess: Callable[[str], str], picture: Path) -> None:
+    assert build(small(), tmp_path, "-i", picture, "--preprocess", preprocess("halves")).exit_code == 0
+    assert facts(tmp_path)["layers"][0]["patterns"] is not None
+
+
+def test_without_a_gradient_there_are_no_patterns_and_a_sentence_says_why(
+    tmp_path: Path, preprocess: Callable[[str], str], picture: Path
+) -> None:
+    result = build(small(), tmp_path, "-i", picture, "--preprocess", preprocess("stops"))
+    assert result.exit_code == 0, result.output
+    assert "not differentiable" in result.stderr
+    layer = facts(tmp_path)["layers"][0]
+    assert layer["patterns"] is None
+    assert layer["status"] == "rendered"
+    assert layer["feature_maps"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("fails", "mean.npy"), ("shrinks", "8")])
+def test_preprocessing_that_does_not_work_is_named_before_anything_is_computed(
+    tmp_path: Path, preprocess: Callable[[str], str], picture: Path, name: str, words: str
+) -> None:
+    result = build(small(), tmp_path, "-i", picture, "--preprocess", preprocess(name))
+    assert result.exit_code == 2
+    assert "--preprocess" in result.stderr
+    assert words in result.stderr
+    assert not (tmp_path / "report").exists()
+
+
+def test_options_of_the_run_may_stand_in_the_settings_file(tmp_path: Path) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text(f"output = {json.dumps(str(tmp_path / 'elsewhere'))}\nquiet = true\nsteps = 1\n")
+    small().save(tmp_path / "model.keras")
+    result = CliRunner().invoke(main, ["build", str(tmp_path / "model.keras"), "-c", str(config)])
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    assert (tmp_path / "elsewhere" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("text", ["[tool]\nreportgen = 3\n", "tool = 3\n", "steps = 'many'\n", "output = 3\n", "[[[\n"])
+def test_a_settings_file_that_makes_no_sense_is_one_sentence(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text(text)
+    result = build(small(), tmp_path, "-c", config)
+    assert result.exit_code == 2, result.output
+    assert "settings file" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_times_add_up_over_runs_and_a_damaged_run_json_does_no_harm(tmp_path: Path) -> None:
+    model = small()
+    assert build(model, tmp_path).exit_code == 0
+    path = tmp_path / "report" / "run.json"
+    first = json.loads(path.read_bytes())["layers"]["conv"]["patterns_seconds"]
+    assert first > 0
+    assert build(model, tmp_path, "--filters", "1-1").exit_code == 0
+    assert build(model, tmp_path).exit_code == 0
+    assert json.loads(path.read_bytes())["layers"]["conv"]["patterns_seconds"] == first
+    path.write_text('{"tasks": [1, 2]}')
+    assert build(model, tmp_path).exit_code == 0
