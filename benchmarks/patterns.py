@@ -33,7 +33,7 @@ from reportgen.settings import Settings
 
 HELD_OUT = 16
 HELD_OUT_SEED = 10**6  # far from any seed that an ascent used
-KERAS_IO_FILTERS = 8  # the recipe takes seconds a filter: some of them tell its pace and its share
+KERAS_IO_FILTERS = 4  # the recipe takes seconds a filter: some of them tell its pace and its share
 DEAD = 1e-6
 
 
