@@ -82,9 +82,7 @@ class _Worker:
         if not np.isfinite(answers).all():
             return {"predictions": None, "reason": "the model answers numbers that are not finite"}
         classes, probabilities = self.run.plan.model.classes, answers[0]
-        if (
-            len(probabilities) == 1 and classes is not None
-        ):  # one probability tells two classes apart: that of the second
+        if len(probabilities) == 1 and classes is not None:  # it tells two classes apart: the second one's probability
             probabilities = np.array([1 - probabilities[0], probabilities[0]])
         names = classes if classes is not None else [f"output {number}" for number in range(len(probabilities))]
         best = np.argsort(-probabilities, kind="stable")[:MOST_PREDICTIONS]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.errors import ModelError, UsageError
-from reportgen.network.contract import COLOUR_BANDS, input_shape, make_contract, make_feed
+from reportgen.network.contract import COLOUR_BANDS, EIGHT_BIT_MAXIMUM, input_shape, make_contract, make_feed
 from reportgen.network.geometry import INPUT, Costs, Geometry
 from reportgen.network.head import can_select, finite_weights, selected
 from reportgen.network.load import Loaded, one_line, weights_sha256
@@ -27,7 +27,6 @@ CONVOLUTIONS = (
     layers.SeparableConv2D, layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose,
 )  # fmt: skip
 IMAGE_RANK = 4  # batch, height, width, channels
-EIGHT_BIT_MIDDLE = 127.5
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
@@ -215,7 +214,7 @@ class Network:
     def check_feed(self) -> bool:
         """Whether the preprocessing is differentiable. Raises UsageError where it does not turn pictures into what the model takes."""
         shape = (1, *self.contract.size, self.contract.bands)
-        pictures = tf.fill(shape, EIGHT_BIT_MIDDLE)
+        pictures = tf.fill(shape, EIGHT_BIT_MAXIMUM / 2)
         try:
             with tf.GradientTape() as tape:
                 tape.watch(pictures)

@@ -16,17 +16,15 @@ from reportgen.compute.patterns.optimizer import adam
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.errors import ModelError
+from reportgen.network.contract import EIGHT_BIT_MAXIMUM
 from reportgen.network.network import Network, Site
 from reportgen.network.precision import bfloat16, has_bfloat16
 from reportgen.network.quiet import tf
 
-LEVELS = 255.0
-PLAIN_COLOUR_FIELD = (
-    16  # pixels; measured on VGG16: up to block2_conv2 (14) colours help, from block3_conv1 (24) they only tint
-)
-FAST_PAYS = (
-    2e8  # multiplications of a picture's forward pass: below, the pictures themselves take longer than the network
-)
+# Pixels. On VGG16 a coloured start helps in the first block (fields of 3 and 5) and only tints the picture in the fourth (60 and more).
+PLAIN_COLOUR_FIELD = 16
+# Multiplications of a picture's forward pass: below, making the pictures takes longer than the network.
+FAST_PAYS = 2e8
 AGREEMENT = 0.01  # of the largest objective: what bfloat16 may differ by in the middle of the probed filters
 PROBES = 4  # filters that the two precisions are compared on
 PROBE_CONTRAST = 30.0  # starts are too faint to tell two precisions apart: the probe sees pictures of natural contrast
@@ -87,7 +85,7 @@ class Ascent:
     def objective(self, pictures: Any, filters: Any, precision: str) -> Any:
         """float32 (n,): how strongly each picture, float32 in [0, 1], excites its own filter."""
         with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
-            before = self._network.pre_activation(self._network.feed(pictures * LEVELS), self._site, filters)
+            before = self._network.pre_activation(self._network.feed(pictures * EIGHT_BIT_MAXIMUM), self._site, filters)
         return objectives.excitement(before, self._rectified)
 
     def gradient(
@@ -146,7 +144,7 @@ class Ascent:
         )
 
     def _finished(self, spectra: Any) -> np.ndarray:
-        return np.asarray(tf.cast(tf.round(self.pictures(spectra) * LEVELS), tf.uint8))
+        return np.asarray(tf.cast(tf.round(self.pictures(spectra) * EIGHT_BIT_MAXIMUM), tf.uint8))
 
     def _traced_step(self) -> Any:
         spectra = tf.TensorSpec((self._batch, *fourier.spectrum_shape(*self._size, self._bands)), tf.float32)
@@ -191,7 +189,7 @@ class Ascent:
 
         def answer(some: Any) -> Any:
             self.step_traces += 1
-            fed = self._network.feed(self.pictures(some) * LEVELS)
+            fed = self._network.feed(self.pictures(some) * EIGHT_BIT_MAXIMUM)
             ((before, _),) = self._network.units(fed, [self._site])
             return objectives.excitements(before, self._rectified)
 
