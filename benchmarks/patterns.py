@@ -1,104 +1,132 @@
-"""Seconds a filter and activation reached: our qualities beside the keras.io recipe, on a real VGG16 with real photographs.
+"""Seconds a filter and activation reached: our qualities beside the keras.io recipe and other libraries, on a real VGG16.
 
-    python benchmarks/patterns.py [--filters 64] [--size 128] [--layers block1_conv2,block3_conv3,block5_conv3] [--output FOLDER]
+    python benchmarks/patterns.py [--filters 64] [--size 128,auto] [--layers block1_conv2,block3_conv3,block5_conv3] [--output FOLDER]
+    python benchmarks/patterns.py --peers all --peer-filters 2     # tf-keras-vis, xplique and torch-lucent as well, each in its environment
+    python benchmarks/patterns.py --linear 16,64,256               # how time and memory grow with the number of filters
 
-For every layer and system it prints seconds a filter (with tracing apart), the share above the natural maximum among filters that are
-not dead, the median activation, and the median activation under 16 held-out small warps: a picture that only works pixel-exact is noise.
-Activations are measured on the finished 8-bit pictures. The pictures are written side by side.
+For every layer and system it prints seconds a filter (with the start-up apart), the share above the natural maximum among filters that
+are not dead, the median activation, the median activation under 16 held-out small warps (a picture that only works pixel-exact is noise),
+and the peak memory above the loaded model. A filter is dead that neither the photographs nor our best quality in the run excite.
+Activations are measured on the finished 8-bit pictures with the untouched model. Every system runs in a process of its own; libraries
+run with their own defaults, on few filters, because they take long. The pictures are written side by side.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import math
+import os
+import subprocess
+import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from material import PHOTOGRAPHS, write
-from PIL import Image
+from reportgen.network.quiet import tf  # first, so that TensorFlow keeps quiet
 
+import numpy as np
+
+from environments import DEFAULT_FOLDER, PEERS, python_of
+from material import PHOTOGRAPHS, write
+from peers.protocol import Result, read
+from pictures import side_by_side
 from reportgen.compute.figures import Meter
 from reportgen.compute.patterns import transforms
-from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.images import decode, natural_crops
 from reportgen.network.load import load
-from reportgen.network.network import Network
-from reportgen.network.quiet import tf
-from reportgen.plan import batch_size
+from reportgen.network.network import Network, kernels
+from reportgen.plan import pattern_size
 from reportgen.settings import Settings
+from systems import KERAS_IO
 
+HERE = Path(__file__).parent
 HELD_OUT = 16
+HELD_OUT_STRENGTH = 2.0  # jitter 1/16 of the side, 10 %, 10 degrees: twice what our own ascent sees
 HELD_OUT_SEED = 10**6  # far from any seed that an ascent used
 KERAS_IO_FILTERS = 4  # the recipe takes seconds a filter: some of them tell its pace and its share
-DEAD = 1e-6
+DEAD = 1e-6  # of the layer's largest natural activation
+CROPS = 5  # natural crops a side of each photograph, as in a report of few images
+METER_BATCH = 8
+LINEAR_LAYER = "block3_conv3"  # wide enough for 256 filters
+LOG_LINES = 5  # of a failed runner's log: the error itself
+LUCENT = "torch-lucent"
+HEADINGS = (
+    "layer", "system", "filters", "s / filter", "vs keras.io", "vs torch-lucent", "start-up s", "above natural", "median",
+    "held-out warps", "median, shared", "held-out, shared", "GiB above model",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Result:
-    """Finished pictures of one system on one layer."""
+class Bench:
+    """What all runs share: the folder that everything is written to, the network, its two files, and each system's Python."""
 
-    system: str
-    filters: list[int]
-    images: np.ndarray
-    tracing: float
-    seconds: float
+    folder: Path
+    network: Network
+    keras_file: Path
+    weights_file: Path
+    pythons: dict[str, Path]
+
+    def run(self, system: str, layer: str, filters: Sequence[int], size: int) -> Result | None:
+        """The answer of one system, from a process of its own; None where it fails, which is said on stderr."""
+        name = f"{layer}-{size}-{len(filters)}-{system}"
+        output, log = self.folder / "runs" / f"{name}.npz", self.folder / "runs" / f"{name}.log"
+        if system in PEERS:
+            runner = HERE / "peers" / PEERS[system].runner
+            command = [self.pythons[system], "-E", runner, "--network", self.weights_file]  # -E: none of our own paths
+            command += ["--reference", self.reference(layer, size), *PEERS[system].arguments]
+        else:
+            command = [sys.executable, HERE / "systems.py", system, "--network", self.keras_file]
+        command += ["--layer", layer, "--filters", ",".join(map(str, filters)), "--size", size, "--output", output]
+        with log.open("w") as said:
+            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            ended = subprocess.run([str(part) for part in command], stdout=said, stderr=said, env=environment)
+        if ended.returncode != 0:
+            last = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+            print(f"{system} failed on {layer}, all it said is in {log}:\n{last}", file=sys.stderr)
+            return None
+        return read(output)
+
+    def crops(self, size: int) -> np.ndarray:
+        """The natural pictures, uint8 (n, size, size, 3)."""
+        photographs = [decode(self.folder / "photos" / f"{name}.png", 3) for name in PHOTOGRAPHS]
+        return np.concatenate([natural_crops(pixels, (size, size), CROPS) for pixels in photographs])
+
+    def reference(self, layer: str, size: int) -> Path:
+        """A photograph and our own activations for it, by which a peer's rebuilt network is checked."""
+        path = self.folder / "runs" / f"{layer}-{size}-reference.npz"
+        if not path.exists():
+            picture = self.crops(size)[:1]
+            fed = self.network.feed(tf.constant(picture, tf.float32))
+            sites = [self.site(layer)]
+            answer = tf.function(lambda inputs: self.network.units(inputs, sites)[0][1], autograph=False)
+            np.savez(path, photograph=picture, maps=np.asarray(answer(fed)))
+        return path
+
+    def site(self, layer: str):
+        """The Site of a layer."""
+        return next(site for site in self.network.sites if site.path == layer)
+
+    def side(self, layer: str, size: str) -> int:
+        """Pixels of `--size`, which may be `auto`: then by the layer's receptive field, as in a report."""
+        fields = [axis.size for axis in self.site(layer).view.axes]
+        return pattern_size(self.network.contract, fields, Settings(size=size))[0]
 
 
-def keras_io(network: Network, site, size: int, filters: list[int]) -> Result:
-    """The recipe of the keras.io example "Visualizing what convnets learn", one filter at a time, in the model's own input range.
-
-    Grey noise, the mean activation without 2 border cells, 30 steps of 10 (at a range of 2) along the l2-normalised gradient, standard
-    deviation .15.
-    """
-    steps, trim, spread, contrast = 30, 2, 0.125, 0.15
-    rate = 10.0 * size / 180 / 2  # the article's 10 at 180 pixels in a range of 2, in pictures of range 1
-
-    @tf.function(autograph=False)
-    def step(picture, number):
-        with tf.GradientTape() as tape:
-            tape.watch(picture)
-            ((_, maps),) = network.units(network.feed(picture * 255.0), [site])
-            value = tf.reduce_mean(maps[:, trim:-trim, trim:-trim, number])
-        return picture + rate * tf.math.l2_normalize(tape.gradient(value, picture))
-
-    random = np.random.default_rng(0)
-    started = time.perf_counter()
-    step(tf.zeros((1, size, size, 3)), tf.constant(0))
-    tracing = time.perf_counter() - started
-    images = []
-    started = time.perf_counter()
-    for number in filters:
-        picture = tf.constant(0.5 + (random.random((1, size, size, 3), np.float32) - 0.5) * spread)
-        for _ in range(steps):
-            picture = step(picture, tf.constant(number))
-        values = picture.numpy()[0]
-        values = (values - values.mean()) / (values.std() + 1e-5) * contrast + 0.5
-        images.append(np.clip(values * 255, 0, 255).astype(np.uint8))
-    return Result("keras.io recipe", filters, np.stack(images), tracing, time.perf_counter() - started)
+def export_weights(network: Network, path: Path) -> None:
+    """Write the convolutions' weights for other libraries: the first kernel takes RGB, so that only the mean is left to subtract."""
+    arrays = {}
+    for number, site in enumerate(network.sites):
+        stored = kernels(site.layer)
+        arrays[f"{site.path}/kernel"] = stored["kernel"][:, :, ::-1] if number == 0 else stored["kernel"]
+        arrays[f"{site.path}/bias"] = stored["bias"]
+    np.savez(path, **arrays)
 
 
-def ours(network: Network, site, size: int, filters: list[int], quality: str) -> Result:
-    """One of our qualities, all filters."""
-    side = (size, size)
-    pixels = network.contract.size[0] * network.contract.size[1]
-    batch = batch_size(site.costs.tensor_bytes * size * size // pixels, Settings().memory_bytes)
-    started = time.perf_counter()
-    ascent = Ascent(network, site, side, batch, QUALITIES[quality], 0, "auto")
-    ascent.seek(filters[:1])  # the first run of a graph still optimizes it
-    tracing = time.perf_counter() - started
-    started = time.perf_counter()
-    found = [ascent.seek(filters[start : start + batch]).images for start in range(0, len(filters), batch)]
-    return Result(
-        f"reportgen {quality} ({ascent.precision})",
-        filters,
-        np.concatenate(found),
-        tracing,
-        time.perf_counter() - started,
-    )
+def spread(items: Sequence[int], count: int) -> list[int]:
+    """Up to `count` of `items`, evenly spaced."""
+    return [items[round(at)] for at in np.linspace(0, len(items) - 1, min(count, len(items)))]
 
 
 def held_out(meter: Meter, images: np.ndarray, filters: list[int]) -> np.ndarray:
@@ -106,62 +134,158 @@ def held_out(meter: Meter, images: np.ndarray, filters: list[int]) -> np.ndarray
     height, width = images.shape[1:3]
     total = np.zeros(len(images))
     for number in range(HELD_OUT):
-        warp = transforms.draw(HELD_OUT_SEED, number, height, width)
+        warp = transforms.draw(HELD_OUT_SEED, number, height, width, HELD_OUT_STRENGTH)
         warped = transforms.apply(tf.constant(images, tf.float32), warp.sources, warp.weights)
         pictures = np.asarray(tf.cast(tf.round(warped), tf.uint8))
         total += meter(pictures)[0][np.arange(len(filters)), filters]
     return total / HELD_OUT
 
 
-def main() -> None:
-    """Run the benchmark and print its table."""
+def row(cells: Sequence[object]) -> None:
+    """Print one row of a table, at once."""
+    print("|", " | ".join(str(cell) for cell in cells), "|", flush=True)
+
+
+def head(headings: Sequence[str]) -> None:
+    """Print the head of a table."""
+    row(headings)
+    print("|" + "---|" * len(headings), flush=True)
+
+
+def table(bench: Bench, layer: str, size: int, results: dict[str, Result], best: str | None) -> None:
+    """Print the rows of one layer. best: the system that, beside the photographs, decides which filters are dead."""
+    meter = Meter(bench.network, [bench.site(layer)], (size, size), METER_BATCH)
+    natural = meter(bench.crops(size))[0].max(axis=0)
+    reached = {
+        system: meter(result.images)[0][np.arange(len(result.filters)), result.filters]
+        for system, result in results.items()
+    }
+    warped = {system: held_out(meter, result.images, result.filters) for system, result in results.items()}
+    most = dict(enumerate(natural))
+    if best in results:
+        for number, figure in zip(results[best].filters, reached[best], strict=True):
+            most[number] = max(most[number], figure)
+    shared = set.intersection(*(set(result.filters) for result in results.values()))
+    for system, result in results.items():
+        alive = [at for at, number in enumerate(result.filters) if most[number] > DEAD * natural.max()]
+        common = [at for at, number in enumerate(result.filters) if number in shared]
+        above = sum(reached[system][at] > natural[result.filters[at]] for at in alive)
+        row(
+            [
+                layer,
+                result.system,
+                len(result.filters),
+                f"{result.pace:.3f}",
+                faster(results.get(KERAS_IO), result),
+                faster(results.get(LUCENT), result),
+                f"{result.start_up:.1f}",
+                f"{above} of {len(alive)} alive",
+                f"{np.median(reached[system]):.3g}",
+                f"{np.median(warped[system]):.3g}",
+                f"{np.median(reached[system][common]):.3g}",
+                f"{np.median(warped[system][common]):.3g}",
+                f"{result.memory:.2f}",
+            ]
+        )
+
+
+def faster(slow: Result | None, result: Result) -> str:
+    """How many times faster a result is than another, a dash where there is no other."""
+    return "–" if slow is None else f"{slow.pace / result.pace:.1f}"
+
+
+def compare(bench: Bench, options: argparse.Namespace, size: str) -> list[Result]:
+    """Run every system on every layer at one `--size`, print the table and write the pictures. Returns all results."""
+    print(f"\nsize {size}\n")
+    head(HEADINGS)
+    every = []
+    best = max(options.qualities, key=list(QUALITIES).index, default=None)
+    for layer in options.layers.split(","):
+        pixels = bench.side(layer, size)
+        filters = spread(range(bench.site(layer).channels), options.filters)
+        recipe = spread(filters, max(KERAS_IO_FILTERS, options.peer_filters))
+        wanted = {KERAS_IO: recipe} if KERAS_IO in options.peers else {}
+        wanted |= dict.fromkeys(options.qualities, filters)
+        wanted |= {peer: spread(recipe, options.peer_filters) for peer in PEERS if peer in options.peers}
+        answers = {system: bench.run(system, layer, numbers, pixels) for system, numbers in wanted.items()}
+        results = {system: result for system, result in answers.items() if result is not None}
+        if results:
+            table(bench, layer, pixels, results, best)
+            side_by_side(list(results.values())).save(bench.folder / f"{layer}-{pixels}.png")
+        every += results.values()
+    return every
+
+
+def linear(bench: Bench, options: argparse.Namespace) -> None:
+    """Print how seconds and memory grow with the number of filters of one layer."""
+    size = bench.side(LINEAR_LAYER, options.size.split(",")[0])
+    print(f"\n{LINEAR_LAYER}, {size} pixels\n")
+    head(["system", "filters", "s", "s / filter", "start-up s", "GiB above model"])
+    for quality in options.qualities:
+        for count in options.linear:
+            filters = spread(range(bench.site(LINEAR_LAYER).channels), count)
+            result = bench.run(quality, LINEAR_LAYER, filters, size)
+            if result is not None:
+                row(
+                    [
+                        result.system,
+                        len(filters),
+                        f"{result.seconds:.1f}",
+                        f"{result.pace:.3f}",
+                        f"{result.start_up:.1f}",
+                        f"{result.memory:.2f}",
+                    ]
+                )
+
+
+def parse() -> argparse.Namespace:
+    """The options, checked."""
+    peers = [KERAS_IO, *PEERS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--filters", type=int, default=64)
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--filters", type=int, default=64, help="filters of a layer that our qualities seek")
+    parser.add_argument("--size", default="128", help="pixels, or `auto`; several give a table each")
     parser.add_argument("--layers", default="block1_conv2,block3_conv3,block5_conv3")
-    parser.add_argument("--qualities", default="draft,standard,paper")
+    parser.add_argument("--qualities", default=",".join(QUALITIES), help="empty for none")
+    parser.add_argument("--peers", default=KERAS_IO, help=f"some of {','.join(peers)}, or `all`; empty for none")
+    parser.add_argument("--peer-filters", type=int, default=2, help="filters of a layer that each library seeks")
+    parser.add_argument("--environments", type=Path, default=DEFAULT_FOLDER, help="where libraries are installed")
+    parser.add_argument("--linear", help="numbers of filters to time instead, such as 16,64,256")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    options.qualities = [name for name in options.qualities.split(",") if name]
+    options.peers = peers if options.peers == "all" else [name for name in options.peers.split(",") if name]
+    options.linear = None if options.linear is None else [int(count) for count in options.linear.split(",")]
+    unknown = (set(options.qualities) - set(QUALITIES)) | (set(options.peers) - set(peers))
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    return options
+
+
+def main() -> None:
+    """Run the benchmark and print its tables."""
+    options = parse()
     folder = options.output if options.output is not None else Path(tempfile.mkdtemp(prefix="patterns-"))
     write(folder)
+    (folder / "runs").mkdir(exist_ok=True)
     settings = Settings(preprocess="caffe")
     network = Network(load(str(folder / "vgg16.keras"), settings), settings)
-    sites = {site.path: site for site in network.sites}
-    side = (options.size, options.size)
-    crops = np.concatenate(
-        [natural_crops(decode(folder / "photos" / f"{name}.png", 3), side, 5) for name in PHOTOGRAPHS]
-    )
-    print(
-        "| layer | system | filters | s / filter | vs keras.io | tracing s | above natural | median | held-out warps |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    for name in options.layers.split(","):
-        site = sites[name]
-        filters = [round(at) for at in np.linspace(0, site.channels - 1, min(options.filters, site.channels))]
-        meter = Meter(network, [site], side, 8)
-        natural = meter(crops)[0].max(axis=0)
-        results = [keras_io(network, site, options.size, filters[:: max(1, len(filters) // KERAS_IO_FILTERS)])]
-        results += [ours(network, site, options.size, filters, quality) for quality in options.qualities.split(",")]
-        reached = {r.system: meter(r.images)[0][np.arange(len(r.filters)), r.filters] for r in results}
-        best = np.maximum(natural[filters], reached[results[-1].system])
-        dead = {number for number, figure in zip(filters, best, strict=True) if figure <= DEAD * natural.max()}
-        slow = results[0].seconds / len(results[0].filters)
-        for result in results:
-            alive = [at for at, number in enumerate(result.filters) if number not in dead]
-            above = sum(reached[result.system][at] > natural[result.filters[at]] for at in alive)
-            warped = held_out(meter, result.images, result.filters)
-            pace = result.seconds / len(result.filters)
-            print(
-                f"| {name} | {result.system} | {len(result.filters)} | {pace:.3f} | {slow / pace:.1f} | {result.tracing:.1f} "
-                f"| {above} of {len(alive)} alive | {np.median(reached[result.system]):.3g} | {np.median(warped):.3g} |",
-                flush=True,
-            )
-            shown = result.images[:16]
-            Image.fromarray(np.concatenate(list(shown), axis=1)).save(
-                folder / f"{name}-{result.system.replace(' ', '-')}.png"
-            )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"\npeak memory of the whole process: {peak:.2f} GiB; pictures in {folder}")
+    weights = folder / "vgg16-rgb.npz"
+    export_weights(network, weights)
+    pythons = {}
+    if options.linear is None:
+        pythons = {peer: python_of(peer, options.environments) for peer in PEERS if peer in options.peers}
+    bench = Bench(folder, network, folder / "vgg16.keras", weights, pythons)
+    if options.linear is not None:
+        linear(bench, options)
+        return
+    results = [result for size in options.size.split(",") for result in compare(bench, options, size)]
+    print()
+    for system in dict.fromkeys(result.system for result in results):
+        runs = [result for result in results if result.system == system]
+        differences = [result.difference for result in runs if not math.isnan(result.difference)]
+        checked = f"; its network differs from ours by at most {max(differences):.1g}" if differences else ""
+        print(f"{system}: {runs[0].versions}{checked}")
+    print(f"pictures in {folder}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,16 @@ import click
 
 from reportgen import __version__
 from reportgen.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError, UsageError
-from reportgen.settings import FITS, PRECISIONS, QUALITIES, Settings, from_mapping
+from reportgen.settings import (
+    FITS,
+    METHODS,
+    OBJECTIVES,
+    PARAMETERIZATIONS,
+    PRECISIONS,
+    QUALITIES,
+    Settings,
+    from_mapping,
+)
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 RUN_OPTIONS = {"output": None, "force": False, "quiet": False, "progress": None}  # of one run, not of the report
@@ -26,8 +35,8 @@ MODEL_HELP = "MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.modul
 class Numbers(click.ParamType):  # type: ignore[type-arg]
     """Comma-separated numbers, `any` or `none` for an axis that may have any length."""
 
-    def __init__(self, name: str, count: int, whole: bool) -> None:
-        self.name, self._count, self._whole = name, count, whole
+    def __init__(self, name: str, count: int, whole: bool, least: int = 1) -> None:
+        self.name, self._count, self._whole, self._least = name, count, whole, least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """A tuple of `count` numbers."""
@@ -47,7 +56,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
             return float(text)
         if text in ("any", "none"):
             return None
-        if int(text) < 1:
+        if int(text) < self._least:
             raise ValueError(text)
         return int(text)
 
@@ -87,9 +96,31 @@ BUILD_OPTIONS = (
     click.option("--seed", type=int, metavar="N", help="Seed of every random start. [0]"),
     click.option("--precision", type=click.Choice(PRECISIONS), help="Arithmetic of the ascent. [auto]"),
     click.option("--memory", metavar="SIZE", help="What batch shapes are computed from. [2GiB]"),
+    click.option("--negative", is_flag=True, default=None, help="Also the picture that each filter likes least."),
+    click.option("--restarts", type=int, metavar="K", help="Starts per pattern; the best is kept. [1]"),
+    click.option(
+        "--outputs", metavar="N|NAMES", help="Also patterns of the model's first N classes, or of named ones."
+    ),
+    click.option(
+        "--bands",
+        type=Numbers("R,G,B", 3, True, least=0),
+        help="Bands shown as red, green, blue, from 0. [each in grey]",
+    ),
     click.option("--title", help="Title of the report. [the model's name]"),
     click.option("-q", "--quiet", is_flag=True, default=None, help="Only errors and the path of the report."),
     click.option("--progress/--no-progress", default=None, help="Progress bar. [where stderr is a terminal]"),
+)
+METHOD_OPTIONS = (
+    click.option("--method", type=click.Choice(METHODS), help="How patterns are sought. [optvis]"),
+    click.option("--parameterization", type=click.Choice(PARAMETERIZATIONS), help="Of the picture. [by method]"),
+    click.option("--decorrelate/--no-decorrelate", default=None, help="Move along independent colours. [by method]"),
+    click.option("--objective", type=click.Choice(OBJECTIVES), help="What is maximised. [by method]"),
+    click.option("--transforms/--no-transforms", default=None, help="A random warp every step. [by method]"),
+    click.option("--optimizer", metavar="NAME", help="Any element-wise Keras optimizer. [by method]"),
+    click.option("--learning-rate", type=float, metavar="RATE", help="Of the optimizer. [by method and quality]"),
+    click.option("--clip-norm", type=float, metavar="LENGTH", help="Clip raw gradients instead of scaling them."),
+    click.option("--trim", type=int, metavar="CELLS", help="Border of the map that the objective leaves out. [2]"),
+    click.option("--regularize", metavar="tv=W,l2=W", help="Weights of total variation and contrast. [none]"),
 )
 
 
@@ -116,7 +147,7 @@ def main() -> None:
 
 @main.command(epilog=MODEL_HELP)
 @click.argument("model")
-@options(BUILD_OPTIONS, MODEL_OPTIONS)
+@options(BUILD_OPTIONS, METHOD_OPTIONS, MODEL_OPTIONS)
 def build(
     model: str,
     verbose: bool,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reportgen.errors import UsageError
 from reportgen.network.network import Network, Site, kernels
 from reportgen.network.quiet import keras
 from reportgen.plan import pattern_size
@@ -13,6 +14,7 @@ from reportgen.settings import FilterChoice, Settings
 from reportgen.slugs import unique_slugs
 
 RGB = 3
+MOST_NAMED = 8  # classes that a message lists
 
 
 def describe(network: Network, settings: Settings, left_out: Mapping[str, str | None]) -> tuple[LayerRecord, ...]:
@@ -23,6 +25,73 @@ def describe(network: Network, settings: Settings, left_out: Mapping[str, str | 
         _record(network, site, slug, left_out.get(site.path), choice, settings)
         for site, slug in zip(network.sites, slugs, strict=True)
     )
+
+
+def describe_output(
+    network: Network, settings: Settings, classes: Sequence[str] | None, taken: Sequence[str]
+) -> LayerRecord:
+    """The record of the model's own outputs, for the classes that `--outputs` names. Raises UsageError.
+
+    taken: slugs of the layers.
+    """
+    site = network.output
+    if site is None:
+        raise UsageError("--outputs: this model does not answer one number a class, so there are no classes to show.")
+    total = site.channels
+    names = _output_names(classes, total)
+    chosen = _chosen_classes(str(settings.outputs), names)
+    return LayerRecord(
+        path=site.path,
+        name=network.model.name,
+        slug=unique_slugs([*taken, site.path])[-1],
+        layer_class="Logits",
+        status="rendered",
+        reason=None,
+        unit=site.path,
+        kernel_shape=None,
+        strides=None,
+        dilation=None,
+        groups=None,
+        padding=None,
+        output_shape=site.output_shape,
+        receptive_field=None,
+        receptive_field_note=site.view.note,
+        parameters=0,
+        activation="linear",
+        rectified=False,
+        kernel_bands=None,
+        filters_total=total,
+        filters_shown=chosen,
+        pattern_size=pattern_size(network.contract, None, settings),
+        macs=site.costs.macs,
+        labels=tuple(names[number] for number in chosen),
+    )
+
+
+def _output_names(classes: Sequence[str] | None, total: int) -> list[str]:
+    """The names of the outputs; one output that tells two classes apart speaks for the second."""
+    if classes is None:
+        return [f"output {number}" for number in range(total)]
+    if total == 1 and len(classes) == 2:
+        return [classes[1]]
+    if len(classes) != total:
+        raise UsageError(f"--outputs: --classes has {len(classes)} names, but the model has {total} outputs.")
+    return list(classes)
+
+
+def _chosen_classes(text: str, names: Sequence[str]) -> tuple[int, ...]:
+    """Numbers of the classes that `--outputs` means: the first N, or those named, in the model's order."""
+    if text.strip().isdecimal():
+        count = int(text)
+        if count == 0:
+            raise UsageError("--outputs 0 shows nothing; name at least one class.")
+        return tuple(range(min(count, len(names))))
+    wanted = [text] if text in names else [part.strip() for part in text.split(",")]
+    for name in wanted:
+        if name not in names:
+            known = ", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+            raise UsageError(f"--outputs {name}: there is no such class; there are {known}.")
+    return tuple(sorted({names.index(name) for name in wanted}))
 
 
 def _record(

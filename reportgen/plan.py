@@ -81,9 +81,9 @@ def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None,
     return sides[0], sides[1]
 
 
-def batch_size(tensor_bytes: int, memory_bytes: int) -> int:
-    """How many patterns of a layer are sought at once: from what one picture's forward pass takes, and `--memory`."""
-    return max(1, min(LARGEST_BATCH, memory_bytes // max(1, BYTES_OVER_FORWARD * tensor_bytes)))
+def batch_size(tensor_bytes: int, memory_bytes: int, filters: int) -> int:
+    """How many patterns of a layer of so many filters are sought at once: from what one picture's forward pass takes, and `--memory`."""
+    return max(1, min(LARGEST_BATCH, filters, memory_bytes // max(1, BYTES_OVER_FORWARD * tensor_bytes)))
 
 
 def task_key(kind: str, facts: Mapping[str, Any]) -> str:
@@ -101,15 +101,18 @@ def plan_tasks(
     batches: Mapping[str, int],
     classes: Sequence[str] | None,
     feed_key: str,
+    negative: bool = False,
 ) -> tuple[Task, ...]:
     """All tasks of a report, in the order in which they are done.
 
     identity: what every key starts from (weights hash, versions). recipe: the ascent's numbers. batches: patterns sought at once,
-    by layer slug. feed_key: stands for the preprocessing's own code where that is the user's.
+    by layer slug. feed_key: stands for the preprocessing's own code where that is the user's. negative: whether every filter is also
+    asked what it answers least to.
     """
     fed = {"range": [contract.low, contract.high], "preprocess": contract.preprocess, "code": feed_key}
     shaped = {**fed, "size": list(contract.size), "fit": contract.fit, "bands": contract.bands}
     rendered = [layer for layer in layers if layer.status == "rendered"]
+    mapped = [layer for layer in rendered if not layer.is_output]
     shown = [image for image in images if image.shown]
     pixels = contract.size[0] * contract.size[1]
     tasks = []
@@ -118,11 +121,13 @@ def plan_tasks(
         facts = {**identity, **shaped, "image": image.sha256, "classes": None if classes is None else list(classes)}
         tasks.append(Task("image", task_key("image", facts), "", image.slug, (), whole))
     for layer in rendered:
+        if layer.is_output:
+            continue
         tasks.append(
             Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)
         )
     for image in shown:
-        for layer in rendered:
+        for layer in mapped:
             facts = {**identity, **shaped, "layer": layer.path, "image": image.sha256}
             tasks.append(
                 Task(
@@ -131,7 +136,7 @@ def plan_tasks(
                     layer.slug,
                     image.slug,
                     (),
-                    2 * whole / len(rendered),
+                    2 * whole / len(mapped),
                 )
             )
     patterns = []
@@ -146,14 +151,16 @@ def plan_tasks(
         batch = batches[layer.slug]
         for start in range(0, len(layer.filters_shown), batch):
             chunk = layer.filters_shown[start : start + batch]
-            key = task_key(
-                "patterns", {**common, "filters": list(chunk), "batch": batch, "recipe": recipe, "seed": seed}
-            )
-            cost = batch * forward * (STEP_OVER_FORWARD * recipe["steps"] + 2)
-            patterns.append(Task("patterns", key, layer.slug, "", chunk, cost))
+            facts = {**common, "filters": list(chunk), "batch": batch, "recipe": recipe, "seed": seed}
+            if recipe["decorrelation"] == "images":
+                facts["images"] = [[image.sha256 for image in images], list(contract.size), contract.fit]
+            cost = batch * forward * (STEP_OVER_FORWARD * recipe["steps"] + 2) * recipe["restarts"]
+            for kind in ("patterns", "negatives") if negative else ("patterns",):
+                patterns.append(Task(kind, task_key(kind, facts), layer.slug, "", chunk, cost))
     return (*tasks, *patterns)
 
 
+NATURAL_BATCH = 4  # pictures measured at once, whatever the layers: a figure must not depend on what else is asked for
 MANY_IMAGES = 8  # beyond these the images themselves are variety enough
 FEW_GRID, MANY_GRID = 5, 2
 

@@ -11,12 +11,13 @@ import reportgen
 from reportgen import images, plan
 from reportgen.compute.job import compute
 from reportgen.compute.patterns import recipe as recipes
-from reportgen.describe import describe
-from reportgen.errors import ModelError
+from reportgen.compute.patterns.optimizers import make as check_optimizer
+from reportgen.describe import describe, describe_output
+from reportgen.errors import ModelError, UsageError
 from reportgen.inputs import code_key, read_classes
 from reportgen.network.environment import environment
 from reportgen.network.load import import_callable, load
-from reportgen.network.network import Network
+from reportgen.network.network import Network, Site
 from reportgen.network.precision import has_bfloat16
 from reportgen.records import LayerRecord, ModelRecord, Plan
 from reportgen.run import Run
@@ -66,7 +67,13 @@ def prepare(specification: str, settings: Settings) -> Job:
     differentiable = network.check_feed()
     if not differentiable:
         notes.append(f"There are no patterns: --preprocess {settings.preprocess} is not differentiable.")
-    recipe = recipes.choose(settings.quality, settings.steps)
+    if settings.outputs is not None:
+        layers = (*layers, describe_output(network, settings, classes, [layer.slug for layer in layers]))
+        rendered = [*rendered, layers[-1]]
+    _check_bands(settings, network.contract.bands)
+    if settings.optimizer is not None:
+        check_optimizer(settings.optimizer)
+    recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
     batches = _batches(network, rendered, settings)
     image_records = tuple(image.record for image in collection.images)
     stated = {**environment(), "numpy": np.__version__, "pillow": PIL.__version__, "reportgen": reportgen.__version__}
@@ -86,6 +93,7 @@ def prepare(specification: str, settings: Settings) -> Job:
         batches,
         classes,
         _preprocess_code(settings.preprocess),
+        settings.negative,
     )
     made = Plan(
         model=_model_record(network, classes),
@@ -108,14 +116,18 @@ def prepare(specification: str, settings: Settings) -> Job:
 
 def _batches(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, int]:
     """Patterns sought at once, by layer slug."""
-    tensor_bytes = {site.path: site.costs.tensor_bytes for site in network.sites}
-    pixels = network.contract.size[0] * network.contract.size[1]
+    sites = {site.path: site for site in (*network.sites, network.output) if site is not None}
     batches = {}
     for layer in layers:
         assert layer.pattern_size is not None
-        at_pattern_size = tensor_bytes[layer.path] * layer.pattern_size[0] * layer.pattern_size[1] // pixels
-        batches[layer.slug] = plan.batch_size(at_pattern_size, settings.memory_bytes)
+        batches[layer.slug] = batch_for(network, sites[layer.path], layer.pattern_size, settings)
     return batches
+
+
+def batch_for(network: Network, site: Site, size: tuple[int, int], settings: Settings) -> int:
+    """Patterns of a site sought at once at `size`: from the layer and the settings alone."""
+    pixels = network.contract.size[0] * network.contract.size[1]
+    return plan.batch_size(site.costs.tensor_bytes * size[0] * size[1] // pixels, settings.memory_bytes, site.channels)
 
 
 def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRecord:
@@ -129,6 +141,14 @@ def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRec
         input_shape=network.contract.shape,
         classes=classes,
     )
+
+
+def _check_bands(settings: Settings, bands: int) -> None:
+    """Raises UsageError where `--bands` names a band that the model's input lacks."""
+    if settings.bands is not None and max(settings.bands) >= bands:
+        named = ",".join(str(band) for band in settings.bands)
+        have = "1 band, number 0" if bands == 1 else f"{bands} bands, 0 to {bands - 1}"
+        raise UsageError(f"--bands {named}: the model's input has {have}.")
 
 
 def _preprocess_code(preprocess: str) -> str:

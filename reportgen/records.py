@@ -84,7 +84,8 @@ class LayerRecord(Record):
     by the input; None where it cannot be stated, with the reason in `receptive_field_note`. `unit`: path of the layer where the filter's
     channel has passed its own activation. `rectified`: that activation answers exactly 0 to every negative number.
     `kernel_bands`: "RGB" or "BGR" where the kernel looks at the colour input itself, else None. `macs`: multiplications
-    of the forward pass up to here at the images' size, for cost estimates. `pattern_size`: (height, width) of patterns.
+    of the forward pass up to here at the images' size, for cost estimates. `pattern_size`: (height, width) of patterns. `labels`: only of
+    the model's own outputs, which have patterns but neither weights nor feature maps: the names of the classes in `filters_shown`.
     """
 
     path: str
@@ -110,6 +111,12 @@ class LayerRecord(Record):
     filters_shown: tuple[int, ...]
     pattern_size: tuple[int, int] | None
     macs: int
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def is_output(self) -> bool:
+        """Whether this is not a layer but the model's output, one filter a class."""
+        return self.labels is not None
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,8 @@ class Task(Record):
     """One piece of work whose result the store keeps under `key`.
 
     kind: "image" (the picture as fed, predictions), "weights", "feature_maps" (a layer, an image), "natural" (a layer's figures on the
-    user's images), "patterns" (a layer, some filters). `layer` and `image` are slugs, "" where they do not apply. `cost` has no unit.
+    user's images), "patterns" and "negatives" (a layer, some filters: what excites them most and least). `layer` and `image` are slugs,
+    "" where they do not apply. `cost` has no unit.
     """
 
     kind: str

@@ -14,6 +14,10 @@ from reportgen.errors import UsageError
 QUALITIES = ("draft", "standard", "paper")
 FITS = ("crop", "pad", "stretch")
 PRECISIONS = ("auto", "float32", "bfloat16")
+METHODS = ("optvis", "keras-io")
+PARAMETERIZATIONS = ("fourier", "pixel")
+OBJECTIVES = ("leaky", "pre-activation", "activation")
+REGULARIZERS = ("tv", "l2")
 PREPROCESSES = ("auto", "none", "unit", "tf", "torch", "caffe")
 DEFAULT_FILTERS = "32"
 DEFAULT_IMAGE_SIZE = 224  # the short side that most ImageNet networks were trained at
@@ -43,6 +47,20 @@ class Settings:
     seed: int = 0
     precision: str = "auto"
     memory: str = "2GiB"
+    method: str = "optvis"
+    parameterization: str | None = None
+    decorrelate: bool | None = None
+    objective: str | None = None
+    transforms: bool | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    clip_norm: float | None = None
+    trim: int | None = None
+    regularize: str | None = None
+    negative: bool = False
+    restarts: int = 1
+    outputs: str | None = None
+    bands: tuple[int, int, int] | None = None
     title: str | None = None
     weights: str | None = None
     imports: tuple[str, ...] = ()
@@ -70,8 +88,27 @@ class Settings:
             _at_least("--steps", self.steps, 1)
         if self.pattern_size is not None and not 1 <= self.pattern_size <= LARGEST_SIDE:
             raise UsageError(f"--size {self.size} is outside 1..{LARGEST_SIDE} pixels.")
+        _one_of("--method", self.method, METHODS)
+        if self.parameterization is not None:
+            _one_of("--parameterization", self.parameterization, PARAMETERIZATIONS)
+        if self.objective is not None:
+            _one_of("--objective", self.objective, OBJECTIVES)
+        for option, value in (("--learning-rate", self.learning_rate), ("--clip-norm", self.clip_norm)):
+            if value is not None and not 0 < value < inf:
+                raise UsageError(f"{option} {value:g} is not a number above 0.")
+        if self.trim is not None:
+            _at_least("--trim", self.trim, 0)
+        _at_least("--restarts", self.restarts, 1)
+        if self.bands is not None and any(band is None or band < 0 for band in self.bands):
+            raise UsageError("--bands: bands are counted from 0.")
+        parse_regularizers(self.regularize)
         FilterChoice.parse(self.filters)
         parse_memory(self.memory)
+
+    @property
+    def regularizers(self) -> dict[str, float]:
+        """Weights by name, of those that are named."""
+        return parse_regularizers(self.regularize)
 
     @property
     def pattern_size(self) -> int | None:
@@ -119,6 +156,21 @@ def parse_memory(text: str) -> int:
     return int(float(found[1]) * MEMORY_UNITS[found[2].upper()])
 
 
+def parse_regularizers(text: str | None) -> dict[str, float]:
+    """Weights of `tv=0.1,l2=0.01`. Raises UsageError."""
+    weights: dict[str, float] = {}
+    for part in [] if text is None else text.split(","):
+        name, _, number = part.strip().partition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = -inf
+        if name not in REGULARIZERS or name in weights or not 0 <= weight < inf:
+            raise UsageError(f"--regularize {text} is not of the form tv=W,l2=W with weights of 0 or more.")
+        weights[name] = weight
+    return weights
+
+
 @dataclass(frozen=True)
 class FilterChoice:
     """Which filters of a layer are shown: all (`count` and `numbers` None), an evenly spaced count, or a list of numbers."""
@@ -161,10 +213,18 @@ class FilterChoice:
         return tuple(round(position * (total - 1) / (self.count - 1)) for position in range(self.count))
 
 
-TEXTS = frozenset({"preprocess", "fit", "classes", "quality", "precision", "title", "weights"})
-TEXTS_OR_NUMBERS = frozenset({"filters", "size", "memory"})
+TEXTS = frozenset(
+    {
+        *("preprocess", "fit", "classes", "quality", "precision", "title", "weights"),
+        *("method", "parameterization", "objective", "optimizer", "regularize"),
+    }
+)
+TEXTS_OR_NUMBERS = frozenset({"filters", "size", "memory", "outputs"})
+SWITCHES = frozenset({"allow_unsafe", "decorrelate", "transforms", "negative"})
+FRACTIONS = frozenset({"learning_rate", "clip_norm"})
 LISTS = frozenset({"images", "layers", "exclude", "imports"})
 SHAPE_AXES = 3  # height, width, bands
+SHOWN_BANDS = 3  # red, green and blue
 ANY_LENGTH = "any"  # TOML has no null: so an axis of any length is written in `input-shape`
 
 
@@ -206,9 +266,15 @@ def _converted(name: str, value: Any) -> Any:
     elif name in TEXTS_OR_NUMBERS:
         if isinstance(value, str) or _is_number(value, int):
             return str(value)
-    elif name == "allow_unsafe":
+    elif name in SWITCHES:
         if isinstance(value, bool):
             return value
+    elif name in FRACTIONS:
+        if _is_number(value, int, float):
+            return float(value)
+    elif name == "bands":
+        if isinstance(value, list) and len(value) == SHOWN_BANDS and all(_is_number(item, int) for item in value):
+            return tuple(value)
     elif _is_number(value, int):
         return value
     raise TypeError(name)

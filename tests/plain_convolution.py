@@ -51,4 +51,5 @@ def convolve(
 def normalise(maps: np.ndarray, layer: object) -> np.ndarray:
     """Batch normalisation at inference, from a Keras layer's weights gamma, beta, moving mean and moving variance."""
     gamma, beta, mean, variance = (weight.astype(np.float64) for weight in layer.get_weights())  # type: ignore[attr-defined]
-    return (maps - mean) / np.sqrt(variance + layer.epsilon) * gamma + beta  # type: ignore[attr-defined]
+    deviation = np.sqrt(variance + layer.epsilon)  # type: ignore[attr-defined]
+    return np.asarray((maps - mean) / deviation * gamma + beta)

@@ -14,7 +14,29 @@ from reportgen.store import Store
 
 HOSTILE_PATH = "backbone/../<script>alert(1)</script>\"&'"
 HOSTILE_IMAGE = 'a "cat" & <b>dog</b> 🐈.jpg'
-MISSING_KEY = "pp-deep-late"
+MISSING_KEYS = ("pp-deep-late", "nn-deep-late")
+RECIPE: dict[str, Any] = {
+    "method": "optvis",
+    "steps": 64,
+    "rate": 0.05,
+    "schedule": "cosine",
+    "optimizer": "adam",
+    "parameterization": "fourier",
+    "decorrelation": "imagenet",
+    "limits": "logistic",
+    "objective": "leaky",
+    "transforms": True,
+    "clip": 10.0,
+    "rescue": True,
+    "clip_norm": None,
+    "trim": 2,
+    "total_variation": 0.0,
+    "l2": 0.0,
+    "restarts": 1,
+    "algorithm": 2,
+    "precision": "float32",
+    "mixing": [[0.7, 0.2, 0.1], [0.7, 0.0, -0.2], [0.7, -0.2, 0.1]],
+}
 IMAGES = (
     ImageRecord(HOSTILE_IMAGE, "cat", "c" * 64, 640, 480, True),
     ImageRecord("plain.png", "plain", "d" * 64, 32, 32, True),
@@ -77,6 +99,24 @@ LAYERS = (
         "head", layer_class="Dense", status="skipped", reason="it is no convolution", filters_total=0, filters_shown=()
     ),
 )
+OUTPUTS = layer(
+    "logits",
+    layer_class="Logits",
+    kernel_shape=None,
+    strides=None,
+    dilation=None,
+    groups=None,
+    padding=None,
+    output_shape=(1, 1, 9),
+    receptive_field=None,
+    receptive_field_note="the whole input: these are the model's outputs",
+    parameters=0,
+    activation="linear",
+    rectified=False,
+    filters_total=9,
+    filters_shown=(0, 4),
+    labels=("cat <i>", "dog"),
+)
 
 
 class Writer:
@@ -105,10 +145,13 @@ class Writer:
             self.store.save(key, arrays, facts)
 
 
-def make(folder: Path, *, images: bool = True, missing: bool = True) -> Plan:
+def make(
+    folder: Path, *, images: bool = True, missing: bool = True, negative: bool = False, outputs: bool = False
+) -> Plan:
     """Store a run in `folder`: three layers, one skipped, a dead filter, one that is not finite, hostile names.
 
-    images: the user gave images. missing: the second chunk of the deep layer's patterns is not in the store.
+    images: the user gave images. missing: the second chunk of the deep layer's patterns is not in the store. negative: what
+    filters answer least to was asked for. outputs: so were two of the model's nine classes.
     """
     writer = Writer(folder)
     numbers = np.random.Generator(np.random.PCG64(7))
@@ -118,17 +161,24 @@ def make(folder: Path, *, images: bool = True, missing: bool = True) -> Plan:
         facts = {"predictions": answers if image.slug == "cat" else None}
         writer.save("image", f"im-{image.slug}", {"picture": picture}, facts, image=image.slug)
     for record, size in zip(LAYERS, ((20, 24), (7, 5), (1, 1)), strict=False):
-        _layer(writer, record, size, numbers, images=images, missing=missing)
+        _layer(writer, record, size, numbers, images=images)
+        _patterns(writer, record, numbers, images=images, missing=missing, negative=negative)
+    if outputs:
+        _patterns(writer, OUTPUTS, numbers, images=images, missing=missing, negative=negative)
     plan = Plan(
         model=ModelRecord("tiny", "tiny.keras", "a" * 64, "b" * 64, 1234, (None, None, None, 3), ("cat", "dog")),
         contract=InputContract(
             (None, None, 3), (20, 24), "crop", 0.0, 255.0, "none", "it rescales itself", "It was guessed."
         ),
-        settings={"filters": "all", "seed": 0, "title": None, "layers": [], "nested": {"deep": True}},
+        settings={
+            **{"filters": "all", "seed": 0, "title": None, "layers": [], "nested": {"deep": True}},
+            **{"bands": None, "negative": negative, "outputs": "cat <i>,dog" if outputs else None},
+            "recipe": {name: value for name, value in RECIPE.items() if name not in ("precision", "mixing")},
+        },
         environment={"python": "3.11", "numpy": "2", "reportgen": "0.1.0", "device": "CPU"},
         images=IMAGES if images else (),
         images_left_out=({"name": "torn.jpg", "reason": "it is cut short"},) if images else (),
-        layers=LAYERS,
+        layers=(*LAYERS, OUTPUTS) if outputs else LAYERS,
         tasks=tuple(writer.tasks),
         notes=("One note.",),
     )
@@ -143,8 +193,8 @@ def _layer(
     numbers: np.random.Generator,
     *,
     images: bool,
-    missing: bool,
 ) -> None:
+    """Store a layer's weights and maps."""
     slug, total = record.slug, record.filters_total
     kernel = numbers.standard_normal(record.kernel_shape).astype(np.float32)
     kernel[..., 1] = 0
@@ -164,34 +214,70 @@ def _layer(
         }
         both = {"maps": maps, "pre": pre} if record.rectified else {"maps": maps}
         writer.save("feature_maps", f"fm-{slug}-{image.slug}", both, facts, layer=slug, image=image.slug)
+
+
+def _patterns(
+    writer: Writer,
+    record: LayerRecord,
+    numbers: np.random.Generator,
+    *,
+    images: bool,
+    missing: bool,
+    negative: bool,
+) -> None:
+    """Store a layer's natural figures and its patterns in two chunks."""
+    slug, total, shown = record.slug, record.filters_total, record.filters_shown
     if images:
         natural = np.linspace(1, 2, total, dtype=np.float32)
         natural[1] = 0
         lowest = np.zeros(total, np.float32)
         best = (np.arange(total) % len(IMAGES)).astype(np.int32)
-        arrays = {"maximum": natural, "minimum": lowest, "best_image": best}
+        before = np.full(total, -1.5, np.float32)
+        arrays = {"maximum": natural, "minimum": lowest, "pre_minimum": before, "best_image": best}
         writer.save("natural", f"na-{slug}", arrays, {"crops": 78}, layer=slug)
-    shown = record.filters_shown
     half = len(shown) // 2
     for name, chunk in (("early", shown[:half]), ("late", shown[half:])):
         activation = np.full(len(chunk), 3, np.float32)
         for place, index in enumerate(chunk):
             activation[place] = {1: 0.0, 3: np.nan}.get(index, 1.5 if index == 2 else 3.0)
-        arrays = {
-            "images": numbers.integers(0, 256, (len(chunk), 16, 12, 3), dtype=np.uint8),
-            "indices": np.array(chunk, np.int32),
-            "activation": activation,
-            "activation_start": np.zeros(len(chunk), np.float32),
-        }
-        facts = {
-            "steps": 64,
-            "size": [16, 12],
-            "seeds": [1000 + index for index in chunk],
-            "recipe": {"optimizer": "Adam", "learning_rate": 0.05},
-        }
+        pixels = numbers.integers(0, 256, (len(chunk), 16, 12, 3), dtype=np.uint8)
         key = f"pp-{slug}-{name}"
-        lost = missing and key == MISSING_KEY
+        lost = missing and key in MISSING_KEYS
+        arrays, facts = found(chunk, pixels, activation)
         writer.save("patterns", key, arrays, facts, layer=slug, filters=chunk, missing=lost)
+    for name, chunk in (("early", shown[:half]), ("late", shown[half:])) if negative else ():
+        pixels = np.random.Generator(np.random.PCG64(8)).integers(0, 256, (len(chunk), 16, 12, 3), dtype=np.uint8)
+        key = f"nn-{slug}-{name}"
+        lost = missing and key in MISSING_KEYS
+        arrays, facts = found(chunk, pixels, np.zeros(len(chunk), np.float32))
+        reached = [{1: 0.25, 2: -1.0, 3: np.nan}.get(index, -2.0) for index in chunk]  # 1 stays where it was
+        arrays["pre_activation"] = np.array(reached, np.float32)
+        facts["seeds"] = [2000 + index for index in chunk]
+        writer.save("negatives", key, arrays, facts, layer=slug, filters=chunk, missing=lost)
+
+
+def found(
+    chunk: tuple[int, ...], pixels: np.ndarray, activation: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and facts of a stored chunk of patterns, uint8 (n, height, width, bands), as an ascent leaves them."""
+    arrays = {
+        "images": pixels,
+        "indices": np.array(chunk, np.int32),
+        "activation": activation,
+        "activation_start": np.zeros(len(chunk), np.float32),
+        "pre_activation": activation,
+        "pre_activation_start": np.full(len(chunk), 0.25, np.float32),
+        "likeness": np.full(len(chunk), np.nan, np.float32),
+        "rescued": np.zeros(len(chunk), bool),
+    }
+    facts = {
+        "steps": 64,
+        "size": list(pixels.shape[1:3]),
+        "seeds": [1000 + index for index in chunk],
+        "recipe": RECIPE,
+        "crop": 0,
+    }
+    return arrays, facts
 
 
 def replan(folder: Path, plan: Plan, **changes: Any) -> Plan:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
-from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.recipe import Recipe
+from reportgen.compute.patterns.ascent import Ascent, Patterns
+from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.network.load import Loaded
 from reportgen.network.network import Network, Site
 from reportgen.network.quiet import keras, tf
@@ -75,14 +76,35 @@ def one_picture() -> Any:
     return tf.constant(pictures(1).astype(np.float32) / 255)
 
 
-QUICK = Recipe(steps=4, rate=0.4)
+QUICK = dataclasses.replace(OPTVIS, steps=4, rate=0.4)
 
 
 def ascent(
-    model: Any, path: str = "conv", batch: int = 4, recipe: Recipe = QUICK, seed: int = 0, **settings: Any
+    model: Any,
+    path: str = "conv",
+    batch: int = 4,
+    recipe: Recipe = QUICK,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+    mixing: np.ndarray | None = None,
+    **settings: Any,
 ) -> Ascent:
-    """The ascent of one layer of `model`; preprocessing is `unit` unless stated."""
+    """The ascent of one layer of `model`, or of its output; preprocessing is `unit` unless stated."""
     walked = network(model, **{"preprocess": "unit", **settings})
-    found = next(item for item in walked.sites if item.path == path)
-    size = tuple(length if length is not None else SHAPE[0] for length in walked.contract.shape[:2])
-    return Ascent(walked, found, (size[0], size[1]), batch, recipe, seed)
+    sites = [*walked.sites, *([] if walked.output is None else [walked.output])]
+    found = next(item for item in sites if item.path == path)
+    if size is None:
+        height, width = (length if length is not None else SHAPE[0] for length in walked.contract.shape[:2])
+        size = (height, width)
+    if walked.contract.bands != 3 and recipe.decorrelation == "imagenet":
+        recipe = dataclasses.replace(recipe, decorrelation="none")
+    return Ascent(walked, found, size, batch, recipe, seed, mixing=mixing)
+
+
+def same(first: Patterns, second: Patterns, where: list[int] | None = None) -> bool:
+    """Whether `second`'s pictures and figures are, byte by byte, those of `first` at the positions `where`."""
+    chosen = list(range(len(first.indices))) if where is None else where
+    return (
+        all(values[chosen].tobytes() == second.arrays()[name].tobytes() for name, values in first.arrays().items())
+        and tuple(first.seeds[position] for position in chosen) == second.seeds
+    )

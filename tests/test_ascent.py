@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,23 +11,11 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns import colour, fourier
-from reportgen.compute.patterns.ascent import Patterns
+from reportgen.compute.patterns.ascent import LEAST, MOST
+from reportgen.compute.patterns.recipe import KERAS_IO
 from reportgen.errors import ModelError
 from reportgen.network.quiet import keras, tf
-from small_models import QUICK, ascent, functional, layers, network, randomised
-
-
-def same(first: Patterns, second: Patterns, where: list[int] | None = None) -> bool:
-    """Whether `second`'s pictures and figures are, byte by byte, those of `first` at the positions `where`."""
-    chosen = list(range(len(first.indices))) if where is None else where
-    return (
-        all(
-            getattr(first, name)[chosen].tobytes() == getattr(second, name).tobytes()
-            for name in ("images", "indices", "activation", "activation_start")
-        )
-        and tuple(first.seeds[position] for position in chosen) == second.seeds
-    )
-
+from small_models import QUICK, ascent, functional, layers, network, randomised, same
 
 # The gradient
 
@@ -37,34 +26,67 @@ def smooth_model(activation: str) -> tuple[Any, Any, Any]:
     return randomised(functional(first, second, shape=(8, 9, 3)), seed=1), first, second
 
 
-def objective(first: Any, second: Any, spectra: np.ndarray, filters: list[int], leak: float) -> np.ndarray:
+def smooth_maps(first: Any, second: Any, shown: np.ndarray) -> np.ndarray:
+    """What the second layer of `smooth_model` answers before its activation function."""
+    kernel, bias = first.get_weights()
+    middle = np.tanh(convolve(shown, kernel, bias, how="same"))
+    kernel, bias = second.get_weights()
+    return convolve(middle, kernel, bias, how="same")
+
+
+SPACES = {
+    "fourier": QUICK,
+    "pixel": dataclasses.replace(QUICK, parameterization="pixel"),
+    "free pixel": dataclasses.replace(QUICK, parameterization="pixel", limits="standardised", decorrelation="none"),
+}
+
+
+def shown_picture(space: str, coefficients: np.ndarray) -> np.ndarray:
+    """The picture by definition, in NumPy and float64."""
+    if space == "free pixel":
+        return (coefficients + 1) / 2
+    planes = coefficients
+    if space == "fourier":
+        scaled = (coefficients[..., 0] + 1j * coefficients[..., 1]) * fourier.frequency_scale(8, 9).astype(np.float64)
+        planes = np.fft.irfft2(scaled, (8, 9)).transpose(0, 2, 3, 1) / 4
+    return np.asarray(1 / (1 + np.exp(-planes @ colour.imagenet().T.astype(np.float64))))
+
+
+def objective(
+    first: Any, second: Any, space: str, coefficients: np.ndarray, filters: list[int], leak: float
+) -> np.ndarray:
     """The objective by definition, in NumPy and float64."""
-    scaled = (spectra[..., 0] + 1j * spectra[..., 1]) * fourier.frequency_scale(8, 9).astype(np.float64)
-    planes = np.fft.irfft2(scaled, (8, 9)).transpose(0, 2, 3, 1) / 4
-    shown = 1 / (1 + np.exp(-planes @ colour.mixing_matrix().T.astype(np.float64)))
-    middle = np.tanh(convolve(shown, *first.get_weights(), how="same"))
-    maps = convolve(middle, *second.get_weights(), how="same")[:, 2:-2, 2:-2]
+    maps = smooth_maps(first, second, shown_picture(space, coefficients))[:, 2:-2, 2:-2]
     own = np.stack([maps[number, :, :, index] for number, index in enumerate(filters)])
-    return np.where(own > 0, own, leak * own).mean((1, 2))
+    return np.asarray(np.where(own > 0, own, leak * own).mean((1, 2)))
 
 
-@pytest.mark.parametrize(("activation", "leak"), [("linear", 1.0), ("softplus", 1.0), ("relu", 0.1)])
-def test_the_gradient_is_that_of_finite_differences(activation: str, leak: float) -> None:
+@pytest.mark.parametrize(
+    ("activation", "leak", "space"),
+    [
+        ("linear", 1.0, "fourier"),
+        ("softplus", 1.0, "fourier"),
+        ("relu", 0.1, "fourier"),
+        ("relu", 0.1, "pixel"),
+        ("softplus", 1.0, "free pixel"),
+    ],
+)
+def test_the_gradient_is_that_of_finite_differences(activation: str, leak: float, space: str) -> None:
     model, first, second = smooth_model(activation)
-    sought, filters = ascent(model, batch=3), [2, 0, 1]
+    sought, filters = ascent(model, batch=3, recipe=SPACES[space]), [2, 0, 1]
     random = np.random.default_rng(0)
-    spectra = random.normal(0, 0.05, (3, *fourier.spectrum_shape(8, 9, 3))).astype(np.float32)
+    given = random.normal(0, 0.05 if space == "fourier" else 0.8, (3, *sought.parameters.shape)).astype(np.float32)
     values, gradient = tf.function(lambda given: sought.gradient(given, filters, lambda shown: shown), autograph=False)(
-        tf.constant(spectra)
+        tf.constant(given)
     )
-    exact = spectra.astype(np.float64)
-    np.testing.assert_allclose(values, objective(first, second, exact, filters, leak), rtol=1e-4, atol=1e-6)
+    exact = given.astype(np.float64)
+    np.testing.assert_allclose(values, objective(first, second, space, exact, filters, leak), rtol=1e-4, atol=1e-6)
     step = 1e-5  # float64 keeps the difference exact to ten digits
     found = np.asarray(gradient, np.float64)
-    for direction in (random.standard_normal(spectra.shape) for _ in range(5)):
-        ahead = objective(first, second, exact + step * direction, filters, leak)
-        behind = objective(first, second, exact - step * direction, filters, leak)
-        slope = (found * direction).sum(axis=(1, 2, 3, 4))
+    for direction in (random.standard_normal(given.shape) for _ in range(5)):
+        ahead = objective(first, second, space, exact + step * direction, filters, leak)
+        behind = objective(first, second, space, exact - step * direction, filters, leak)
+        slope = (found * direction).sum(axis=tuple(range(1, found.ndim)))
         np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-3, atol=1e-5 * np.abs(found).max())
 
 
@@ -82,12 +104,11 @@ def test_the_gradient_goes_through_the_transform() -> None:
 
 
 def _dark(first: Any, second: Any) -> float:
-    middle = np.tanh(convolve(np.zeros((1, 8, 9, 3)), *first.get_weights(), how="same"))
-    return float(convolve(middle, *second.get_weights(), how="same")[0, 2:-2, 2:-2, 0].mean())
+    return float(smooth_maps(first, second, np.zeros((1, 8, 9, 3)))[0, 2:-2, 2:-2, 0].mean())
 
 
 def test_a_path_without_a_gradient_is_a_sentence() -> None:
-    class Rounding(layers.Layer):
+    class Rounding(layers.Layer):  # type: ignore[misc]
         def call(self, inputs: Any) -> Any:
             return tf.stop_gradient(inputs)
 
@@ -124,6 +145,50 @@ def test_a_picture_does_not_depend_on_the_filters_sought_beside_it(name: str) ->
     assert len({eight.images[number].tobytes() for number in range(8)}) == 8
 
 
+RECIPES = {
+    "pixels": dataclasses.replace(QUICK, parameterization="pixel"),
+    "keras-io": dataclasses.replace(KERAS_IO, steps=4),
+    "regularized": dataclasses.replace(QUICK, total_variation=0.02, l2=0.1),
+    "clipped": dataclasses.replace(QUICK, clip_norm=0.1, optimizer="sgd", rate=20.0),
+    "three starts": dataclasses.replace(QUICK, steps=2, restarts=3),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_whatever_the_recipe_a_picture_does_not_depend_on_the_filters_sought_beside_it(name: str) -> None:
+    sought = ascent(randomised(functional(*STACKS["plain"]())), batch=4, recipe=RECIPES[name])
+    for direction in (MOST, LEAST):
+        four, traces = sought.seek(range(4), direction=direction), sought.traces
+        assert same(four, sought.seek([2], direction=direction), [2])
+        assert same(four, sought.seek([3, 0, 1], direction=direction), [3, 0, 1])
+        assert same(sought.seek([9, 2], direction=direction), sought.seek([2], direction=direction), [1])
+        assert sought.traces == traces
+        assert len({four.images[number].tobytes() for number in range(4)}) == 4
+
+
+def test_more_filters_than_a_batch_holds_are_sought_batch_after_batch() -> None:
+    steps: list[int] = []
+    sought = ascent(randomised(functional(*STACKS["plain"]())), batch=3, recipe=dataclasses.replace(QUICK, steps=2))
+    every = sought.seek([7, 1, 4, 9, 0, 2, 5], lambda: steps.append(1))
+    assert every.indices.tolist() == [7, 1, 4, 9, 0, 2, 5]
+    assert len(steps) == 3 * 2
+    assert same(every, sought.seek([7, 1, 4]), [0, 1, 2])
+    assert same(every, sought.seek([2, 9]), [5, 3])
+
+
+def test_nothing_is_traced_again_whatever_is_sought_and_however_often() -> None:
+    counts = set()
+    for filters in (3, 40):
+        model = randomised(functional(layers.Conv2D(filters, 3, activation="relu", name="conv")))
+        sought = ascent(model, batch=3, recipe=dataclasses.replace(QUICK, steps=1, restarts=2))
+        before = sought.traces
+        for first in range(0, filters, 3):
+            sought.seek(range(first, min(first + 3, filters)), direction=MOST if first % 2 else LEAST)
+        assert sought.traces == before
+        counts.add(before)
+    assert len(counts) == 1
+
+
 def test_two_runs_are_identical_and_another_seed_is_not() -> None:
     model = randomised(functional(*STACKS["plain"]()))
     first, again, other = (ascent(model, seed=seed).seek([0, 1, 2]) for seed in (0, 0, 1))
@@ -140,7 +205,11 @@ def test_what_is_sought_has_its_shape_and_its_range() -> None:
     assert found.images.dtype == np.uint8
     assert found.indices.tolist() == [4, 2]
     assert found.indices.dtype == np.int32
-    assert found.activation.dtype == found.activation_start.dtype == np.float32
+    figures = ("activation", "activation_start", "pre_activation", "pre_activation_start", "likeness")
+    assert all(getattr(found, name).dtype == np.float32 for name in figures)
+    assert found.rescued.dtype == bool
+    assert found.answers.shape == (2, 10)
+    np.testing.assert_array_equal(found.answers[[0, 1], [4, 2]], found.activation)
     assert len(steps) == QUICK.steps * seeking.climbs
 
 
@@ -153,7 +222,7 @@ def test_the_wanted_channels_are_those_of_the_whole_layer(name: str) -> None:
     found = next(item for item in walked.sites if item.path == "conv")
     shown = tf.constant(np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32))
     filters = tf.constant([7, 0, 7])
-    own = tf.function(lambda entry: walked.pre_activation(entry, found, filters), autograph=False)(shown)
+    own = tf.function(lambda entry: walked.own_channels(entry, found, filters), autograph=False)(shown)
     ((before, _),) = tf.function(lambda entry: walked.units(entry, [found]), autograph=False)(shown)
     expected = np.stack([np.asarray(before)[row, :, :, index] for row, index in enumerate([7, 0, 7])])
     np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-5)
@@ -180,7 +249,7 @@ def test_one_filter_that_is_not_finite_leaves_every_other_picture_as_it_was(name
     found = ascent(model).seek([1, 2, 3])
     assert np.isnan(found.activation).tolist() == [False, np.isnan(value), False] or value == np.inf
     others = [0, 2]
-    for array in ("images", "activation", "activation_start"):
+    for array in whole.arrays():
         assert getattr(found, array)[others].tobytes() == getattr(whole, array)[others].tobytes()
     assert (whole.images[0] != whole.images[1]).any()
 
@@ -210,16 +279,29 @@ def test_behind_a_layer_that_is_not_finite_nothing_is() -> None:
 
 
 @pytest.mark.parametrize(("shape", "strides"), [((16, 16, 3), 1), ((12, 15, 1), 2), ((7, 9, 3), 3)])
-def test_the_activation_is_measured_on_the_finished_pixels(shape: tuple[int, int, int], strides: int) -> None:
+def test_the_figures_are_measured_on_the_finished_pixels(shape: tuple[int, int, int], strides: int) -> None:
     layer = layers.Conv2D(5, 3, strides=strides, padding="same", activation="relu", name="conv")
-    model = randomised(functional(layer, shape=shape), low=-0.3, high=0.6)
-    found = ascent(model).seek([0, 3, 4])
+    model = randomised(functional(layer, shape=shape))
+    sought = ascent(model)
     kernel, bias = layer.get_weights()
-    maps = np.maximum(convolve(found.images / 255, kernel, bias, (strides, strides), how="same"), 0)
-    rows, columns = ((min(2, (length - 1) // 2)) for length in maps.shape[1:3])
-    inner = maps[:, rows : maps.shape[1] - rows, columns : maps.shape[2] - columns]
-    for number, index in enumerate([0, 3, 4]):
-        assert found.activation[number] == pytest.approx(inner[number, :, :, index].mean(), rel=1e-4, abs=1e-6)
+    for found in (sought.seek([0, 3, 4]), sought.seek([0, 3, 4], direction=LEAST)):
+        maps = convolve(found.images / 255, kernel, bias, (strides, strides), how="same")
+        rows, columns = ((min(2, (length - 1) // 2)) for length in maps.shape[1:3])
+        inner = maps[:, rows : maps.shape[1] - rows, columns : maps.shape[2] - columns]
+        np.testing.assert_allclose(found.answers, np.maximum(inner, 0).mean((1, 2)), rtol=1e-4, atol=1e-6)
+        own = np.stack([inner[number, :, :, index] for number, index in enumerate([0, 3, 4])])
+        np.testing.assert_allclose(found.pre_activation, own.mean((1, 2)), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found.activation, np.maximum(own, 0).mean((1, 2)), rtol=1e-4, atol=1e-6)
+    assert (found.pre_activation < found.activation).any(), "a filter must fall silent, or the two say the same"
+
+
+def test_the_figures_of_the_start_are_those_of_an_ascent_that_goes_nowhere() -> None:
+    model = randomised(functional(*STACKS["plain"]()))
+    found = ascent(model).seek([0, 1, 2, 3])
+    still = ascent(model, recipe=dataclasses.replace(QUICK, rate=1e-12)).seek([0, 1, 2, 3])
+    assert still.activation.tobytes() == still.activation_start.tobytes() == found.activation_start.tobytes()
+    assert still.pre_activation.tobytes() == found.pre_activation_start.tobytes()
+    assert (found.pre_activation != found.pre_activation_start).all()
 
 
 def test_the_models_weights_and_attributes_are_as_before() -> None:

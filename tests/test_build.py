@@ -16,7 +16,7 @@ from PIL import Image
 
 from reportgen.build import check_output, is_report
 from reportgen.cli import main
-from reportgen.errors import OutputError
+from reportgen.errors import OutputError, UsageError
 from reportgen.progress import Progress
 
 ROOT = Path(__file__).parent.parent
@@ -223,9 +223,121 @@ def test_a_failing_task_is_named_and_the_rest_is_there(
     assert facts["layers"][0]["feature_maps"]
 
 
+def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reportgen.compute.patterns.ascent import Ascent
+    from reportgen.network.quiet import tf
+
+    climb, batches = Ascent._climb, []
+
+    def tight(self, filters, *arguments):
+        batches.append(self._batch)
+        if self._batch > 2:
+            raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+        assert len(filters) <= 2
+        return climb(self, filters, *arguments)
+
+    monkeypatch.setattr(Ascent, "_climb", tight)
+    folder = tmp_path / "report"
+    result = build(folder, "-i", picture, "--filters", "5")
+    assert result.exit_code == 0, result.stderr
+    assert batches[:3] == [8, 4, 2]
+    patterns = json.loads((folder / "report.json").read_bytes())["layers"][0]["patterns"]
+    assert [item["index"] for item in patterns["filters"]] == [0, 4, 8, 11, 15]
+    assert "memory ran out" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
+
+
+def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Path) -> None:
+    folder = tmp_path / "report"
+    options = "--negative --restarts 2 --outputs 2 --objective pre-activation --no-transforms --optimizer rmsprop"
+    more = "--learning-rate 0.1 --clip-norm 2 --trim 1 --regularize tv=0.1,l2=0.2 --parameterization pixel"
+    result = build(folder, "-i", picture, *options.split(), *more.split())
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads((folder / "report.json").read_bytes())
+    recipe = facts["layers"][0]["patterns"]["recipe"]
+    expected = {
+        "objective": "pre-activation",
+        "transforms": False,
+        "optimizer": "rmsprop",
+        "rate": 0.1,
+        "clip_norm": 2.0,
+        "trim": 1,
+        "total_variation": 0.1,
+        "l2": 0.2,
+        "parameterization": "pixel",
+        "restarts": 2,
+        "decorrelation": "none",
+    }
+    assert {name: recipe[name] for name in expected} == expected
+    assert [layer["path"] for layer in facts["layers"]][-1] == "logits"
+    assert facts["layers"][-1]["filters_shown"] == [0, 1]
+    for layer in facts["layers"]:
+        if layer["status"] == "rendered":
+            assert layer["patterns"]["negative"]["filters"]
+            assert all(
+                -1 <= item["likeness"] <= 1 for item in layer["patterns"]["filters"] if item["likeness"] is not None
+            )
+            assert (folder / "figures" / layer["slug"] / "negatives.png").is_file()
+
+
+def test_python_and_the_command_line_find_the_same_patterns(report: Path) -> None:
+    import reportgen
+
+    images = sorted((SAMPLES / "galaxies").glob("*.png"))
+    for name in ("conv1", "conv2"):
+        found = reportgen.patterns(SAMPLES / "galaxies.keras", name, 3, steps=2, images=images)
+        with np.load(report / "data" / name / "patterns.npz") as stored_arrays:
+            np.testing.assert_array_equal(found.images, stored_arrays["images"])
+        facts = next(
+            layer for layer in json.loads((report / "report.json").read_bytes())["layers"] if layer["path"] == name
+        )
+        for record, item in zip(found.records, facts["patterns"]["filters"], strict=True):
+            assert record["index"] == item["index"]
+            assert record["verdict"] == item["verdict"]
+            assert record["activation"] == pytest.approx(item["activation"], rel=1e-6)
+            assert record["natural_maximum"] == pytest.approx(item["natural_maximum"], rel=1e-6)
+
+
+def test_a_live_model_gives_what_its_file_gives() -> None:
+    import reportgen
+    from reportgen.network.quiet import keras
+
+    model = keras.saving.load_model(SAMPLES / "galaxies.keras", compile=False)
+    from_object = reportgen.patterns(model, "conv1", [1, 4], steps=2)
+    from_file = reportgen.patterns(str(SAMPLES / "galaxies.keras"), "conv1", "1,4", steps=2)
+    np.testing.assert_array_equal(from_object.images, from_file.images)
+    assert [record["index"] for record in from_object.records] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("layer", "filters", "settings", "words"),
+    [
+        ("conv9", 3, {}, ["conv9", "conv1"]),
+        ("conv1", [99], {}, ["99", "conv1"]),
+        ("conv1", 3, {"qualty": "draft"}, ["qualty"]),
+        ("conv1", 3, {"optimizer": "lamb"}, ["lamb", "couples"]),
+        ("conv1", 3, {"images": [np.zeros((4, 4, 3), np.uint8)]}, ["(4, 4, 3)", "1"]),
+    ],
+)
+def test_bad_arguments_from_python_are_one_sentence(layer, filters, settings, words) -> None:
+    import reportgen
+
+    with pytest.raises(UsageError) as caught:
+        reportgen.patterns(SAMPLES / "galaxies.keras", layer, filters, steps=1, **settings)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--optimizer", "lamb"], ["lamb", "couples"]),
+        (["--optimizer", "hill"], ["hill", "adam"]),
+        (["--regularize", "tv=x"], ["tv=x"]),
+        (["--outputs", "comet"], ["comet", "output 0"]),
+        (["--bands", "0,1,2"], ["0,1,2", "1 band"]),
+        (["--restarts", "0"], ["--restarts 0"]),
+        (["--learning-rate", "-1"], ["-1"]),
         (["--layers", "nothing*"], ["nothing*", "conv1"]),
         (["--filters", "900-910"], ["900", "24"]),
         (["--size", "100"], ["100", "64"]),

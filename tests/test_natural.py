@@ -25,13 +25,14 @@ def model(**settings: Any) -> tuple[Any, Any]:
     return randomised(functional(layer, shape=(10, 12, 3))), layer
 
 
-def figure(layer: Any, shown: np.ndarray) -> np.ndarray:
-    """float64 (n, filters) by definition."""
+def figure(layer: Any, shown: np.ndarray, floor: float = 0.0) -> np.ndarray:
+    """float64 (n, filters) by definition; with a `floor` of minus infinity before the activation function."""
     kernel, bias = layer.get_weights()
-    maps = np.maximum(convolve(shown / 255, kernel, bias, layer.strides, how="same"), 0)
-    return maps[
+    maps = np.maximum(convolve(shown / 255, kernel, bias, layer.strides, how="same"), floor)
+    inner = maps[
         :, trim(maps.shape[1]) : -trim(maps.shape[1]) or None, trim(maps.shape[2]) : -trim(maps.shape[2]) or None
-    ].mean((1, 2))
+    ]
+    return np.asarray(inner.mean((1, 2)))
 
 
 @pytest.mark.parametrize("strides", [1, 3, 6])
@@ -79,10 +80,14 @@ def test_natural_maxima_and_minima_are_those_of_every_crop() -> None:
     by_image = np.stack([figure(layer, item) for item in crops])
     np.testing.assert_allclose(arrays["maximum"], by_image.max((0, 1)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(arrays["minimum"], by_image.min((0, 1)), rtol=1e-4, atol=1e-6)
+    before = np.stack([figure(layer, item, -np.inf) for item in crops])
+    np.testing.assert_allclose(arrays["pre_minimum"], before.min((0, 1)), rtol=1e-4, atol=1e-6)
+    assert (arrays["pre_minimum"] < arrays["minimum"]).any(), "a filter must fall silent, or the two say the same"
     assert arrays["best_image"].tolist() == by_image.max(1).argmax(0).tolist()
     assert {name: array.dtype for name, array in arrays.items()} == {
         "maximum": np.float32,
         "minimum": np.float32,
+        "pre_minimum": np.float32,
         "best_image": np.int32,
     }
 
@@ -112,3 +117,22 @@ def test_a_filter_that_is_not_finite_somewhere_has_no_natural_maximum_and_the_ot
     ((arrays, _),) = natural_figures(meter, [(0, pictures(3, 10, 12))], lambda number: None)
     assert np.isnan(arrays["maximum"]).tolist() == [False, False, True, False]
     assert np.isnan(arrays["minimum"]).tolist() == [False, False, True, False]
+    assert np.isnan(arrays["pre_minimum"]).tolist() == [False, False, True, False]
+
+
+def test_without_an_activation_function_the_lowest_figure_is_the_same_before_and_after_it() -> None:
+    walked = network(randomised(functional(layers.Conv2D(4, 3))), preprocess="unit")
+    meter = Meter(walked, walked.sites, (16, 16), 4)
+    ((arrays, _),) = natural_figures(meter, [(0, pictures(3)), (1, pictures(2, seed=1))], lambda number: None)
+    assert arrays["pre_minimum"].tobytes() == arrays["minimum"].tobytes()
+
+
+def test_figures_before_the_activation_function_stand_beside_those_after_it() -> None:
+    made, layer = model()
+    walked = network(made, preprocess="unit")
+    meter = Meter(walked, walked.sites, (10, 12), 4)
+    ((before, after),) = meter.both(pictures(6, 10, 12))
+    np.testing.assert_allclose(before, figure(layer, pictures(6, 10, 12), -np.inf), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(after, figure(layer, pictures(6, 10, 12)), rtol=1e-4, atol=1e-6)
+    assert (before != after).any()
+    assert meter.traces == 1

@@ -1,18 +1,21 @@
-"""The parts of an ascent, each against its definition: randomness, Fourier planes, colour, warps, objectives, recipes."""
+"""The parts of an ascent, each against its definition: randomness, Fourier planes, bands, warps, objectives, recipes."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from math import cos, sin
+from typing import Any
 
 import numpy as np
 import pytest
 
 from reportgen.compute.figures import padded, trimmed
-from reportgen.compute.patterns import colour, fourier, objectives, recipe, transforms
+from reportgen.compute.patterns import colour, fourier, objectives, parameterization, pixels, recipe, transforms
 from reportgen.compute.patterns.randomness import derived_seed, generator
 from reportgen.network.quiet import tf
+from reportgen.settings import Settings
 
 # Randomness
 
@@ -30,11 +33,11 @@ def test_every_part_of_a_key_counts() -> None:
 
 def test_a_generator_starts_afresh_and_touches_no_global_one() -> None:
     np.random.seed(3)
-    before = np.random.get_state()[1].tobytes()  # type: ignore[index, union-attr]
+    before = np.random.get_state()[1].tobytes()  # type: ignore[index]
     first = generator(5).standard_normal(4)
     np.testing.assert_array_equal(first, generator(5).standard_normal(4))
     assert not np.array_equal(first, generator(6).standard_normal(4))
-    assert np.random.get_state()[1].tobytes() == before  # type: ignore[index, union-attr]
+    assert np.random.get_state()[1].tobytes() == before  # type: ignore[index]
 
 
 def test_random_numbers_are_those_that_earlier_reports_used() -> None:
@@ -70,12 +73,32 @@ def test_each_frequency_moves_at_the_pace_of_natural_images() -> None:
     assert (fourier.frequency_scale(9, 16)[1:] < np.sqrt(9 * 16) * 16 + 1).all()
 
 
-@pytest.mark.parametrize("bands", [1, 3])
+def mixing_of(bands: int) -> np.ndarray | None:
+    """What a recipe mixes so many bands by: nothing for one, ImageNet's for three, one with all numbers different for others."""
+    if bands == 1:
+        return None
+    if bands == 3:
+        return colour.imagenet()
+    return (np.eye(bands) + np.random.default_rng(bands).uniform(-0.2, 0.2, (bands, bands))).astype(np.float32)
+
+
+BANDS = [1, 2, 3, 4, 12]
+
+
+@pytest.mark.parametrize("bands", BANDS)
 def test_the_spectrum_of_a_plain_colour_is_that_colour_everywhere(bands: int) -> None:
     wanted = np.random.default_rng(0).uniform(0.1, 0.9, (4, bands)).astype(np.float32)
-    spectra = fourier.plain(colour.to_planes(np.log(wanted / (1 - wanted))), 7, 10)
-    found = np.asarray(colour.to_pictures(fourier.to_planes(tf.constant(spectra), 7, 10)))
+    mixing = mixing_of(bands)
+    made = parameterization.make(recipe.OPTVIS, 7, 10, bands, mixing)
+    coefficients = made.plain(colour.unmixed(np.log(wanted / (1 - wanted)), mixing))
+    assert coefficients.shape == (4, *made.shape) == (4, bands, 7, 6, 2)
+    found = np.asarray(made.to_pictures(tf.constant(coefficients)))
     np.testing.assert_allclose(found, np.broadcast_to(wanted[:, None, None], found.shape), rtol=1e-4)
+
+
+def test_the_pixels_of_a_plain_colour_are_that_colour_everywhere() -> None:
+    planes = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(pixels.plain(planes, 2, 5), np.tile(planes[:, None, None], (1, 2, 5, 1)))
 
 
 def test_a_start_is_faint_smooth_and_its_seeds_own() -> None:
@@ -85,34 +108,150 @@ def test_a_start_is_faint_smooth_and_its_seeds_own() -> None:
     assert start.std() == pytest.approx(0.01, rel=0.05)
     assert start.tobytes() == fourier.start(5, 32, 32, 3).tobytes()
     assert start.tobytes() != fourier.start(6, 32, 32, 3).tobytes()
-    pictures = np.asarray(colour.to_pictures(fourier.to_planes(tf.constant(start[None]), 32, 32)))
+    made = parameterization.make(recipe.OPTVIS, 32, 32, 3, colour.imagenet())
+    assert made.start(5).tobytes() == start.tobytes()
+    pictures = np.asarray(made.to_pictures(start[None]))
     assert 0.35 < pictures.min() < pictures.max() < 0.65
 
 
-# Colour
+def test_a_pixel_start_is_even_noise_around_grey_and_its_seeds_own() -> None:
+    start = pixels.start(5, 40, 50, 3)
+    assert start.shape == (40, 50, 3)
+    assert start.dtype == np.float32
+    assert -0.125 <= start.min() < -0.124
+    assert 0.124 < start.max() < 0.125
+    assert np.histogram(start, 5)[0] == pytest.approx(np.full(5, 1200), rel=0.1)
+    assert start.tobytes() == pixels.start(5, 40, 50, 3).tobytes()
+    assert start.tobytes() != pixels.start(6, 40, 50, 3).tobytes()
+
+
+# Finished pictures
+
+
+def test_a_picture_within_limits_is_rounded_to_eight_bits() -> None:
+    shown = np.array([0, 0.4 / 255, 0.6 / 255, 0.5, 254.4 / 255, 254.6 / 255, 1], np.float32).reshape(1, 1, 7, 1)
+    assert np.asarray(parameterization.rounded(shown)).reshape(-1).tolist() == [0, 0, 1, 128, 254, 255, 255]
+
+
+def test_a_standardised_picture_has_its_own_mean_and_deviation_whatever_is_beside_it() -> None:
+    random = np.random.default_rng(0)
+    shown = np.stack([random.normal(5, 2, (20, 30, 3)), random.normal(-1, 0.01, (20, 30, 3)), np.full((20, 30, 3), 7)])
+    found = np.asarray(parameterization.standardised(tf.constant(shown.astype(np.float32))))
+    assert found.dtype == np.uint8
+    for number in range(3):
+        values = 2 * shown[number].astype(np.float32).astype(np.float64) - 1
+        values = (values - values.mean()) / (values.std() + 1e-5) * 0.15 + 0.5
+        expected = (np.clip(values, 0, 1) * 255).astype(np.uint8)
+        different = np.abs(found[number].astype(int) - expected)
+        assert different.max() <= 1
+        assert (different > 0).mean() < 0.01  # truncation: a value just below a whole grey level
+    assert np.asarray(found[:2].mean(axis=(1, 2, 3))) == pytest.approx([127, 127], abs=1)
+    assert np.asarray(found[:2].std(axis=(1, 2, 3))) == pytest.approx([0.15 * 255] * 2, rel=0.02)
+    assert (found[2] == 127).all()
+
+
+# Bands
 
 
 def test_colour_directions_are_those_of_the_published_correlation() -> None:
-    matrix = colour.mixing_matrix()
+    matrix = colour.imagenet()
     root = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
     np.testing.assert_allclose(matrix, root / np.sqrt((root**2).sum(0)).max(), rtol=1e-6)
+    assert matrix.dtype == np.float32
     assert np.linalg.norm(matrix[:, 0]) == pytest.approx(1)
 
 
-def test_three_bands_are_mixed_into_red_green_and_blue() -> None:
-    planes = np.random.default_rng(0).standard_normal((2, 3, 4, 3)).astype(np.float32)
-    found = np.asarray(colour.to_pictures(tf.constant(planes)))
-    expected = np.empty_like(planes)
-    for band in range(3):
-        mixed = sum(colour.mixing_matrix()[band, plane] * planes[..., plane] for plane in range(3))
-        expected[..., band] = 1 / (1 + np.exp(-mixed))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("bands", [1, 2, 4])
-def test_other_bands_are_left_apart(bands: int) -> None:
+@pytest.mark.parametrize("bands", BANDS)
+def test_each_band_is_its_own_mixture_of_the_planes(bands: int) -> None:
     planes = np.random.default_rng(0).standard_normal((2, 3, 4, bands)).astype(np.float32)
-    np.testing.assert_allclose(colour.to_pictures(tf.constant(planes)), 1 / (1 + np.exp(-planes)), rtol=1e-5)
+    mixing = mixing_of(bands)
+    found = np.asarray(colour.mixed(tf.constant(planes), mixing))
+    expected = np.empty_like(planes)
+    for band in range(bands):
+        expected[..., band] = (
+            planes[..., band]
+            if mixing is None
+            else sum(mixing[band, plane] * planes[..., plane] for plane in range(bands))
+        )
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bands", BANDS)
+def test_unmixed_planes_mix_into_what_they_came_from(bands: int) -> None:
+    values = np.random.default_rng(0).standard_normal((5, bands)).astype(np.float32)
+    mixing = mixing_of(bands)
+    planes = colour.unmixed(values, mixing)
+    assert planes.dtype == np.float32
+    back = np.asarray(colour.mixed(tf.constant(planes[:, None, None, :]), mixing))[:, 0, 0]
+    np.testing.assert_allclose(back, values, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("bands", BANDS)
+def test_limits_are_the_logistic_function_or_none(bands: int) -> None:
+    mixing = mixing_of(bands)
+    pixel = dataclasses.replace(recipe.OPTVIS, parameterization="pixel")
+    planes = np.random.default_rng(0).standard_normal((2, 3, 4, bands)).astype(np.float32)
+    mixed = planes if mixing is None else planes @ mixing.T
+    found = parameterization.make(pixel, 3, 4, bands, mixing).to_pictures(planes)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-mixed)), rtol=1e-4)
+    free = dataclasses.replace(pixel, limits="standardised")
+    found = parameterization.make(free, 3, 4, bands, mixing).to_pictures(3 * planes)
+    np.testing.assert_allclose(found, (3 * mixed + 1) / 2, rtol=1e-4, atol=1e-4)
+
+
+def some_pictures(bands: int) -> list[np.ndarray]:
+    """uint8 pictures of different sizes whose bands rise and fall together, each direction with its own variance."""
+    random = np.random.default_rng(bands)
+    directions = np.linalg.qr(random.standard_normal((bands, bands)))[0] * 40 / np.arange(1, bands + 1)
+    sizes = [(20, 31), (25, 18)]
+    return [
+        np.clip(random.standard_normal((*size, bands)) @ directions.T + 127, 0, 255).astype(np.uint8) for size in sizes
+    ]
+
+
+@pytest.mark.parametrize("bands", BANDS)
+def test_bands_are_mixed_along_the_directions_that_vary_independently_in_the_images(bands: int) -> None:
+    images = some_pictures(bands)
+    found = colour.estimated(iter(images))
+    assert found is not None
+    assert found.shape == (bands, bands)
+    assert found.dtype == np.float32
+    values = np.concatenate([image.reshape(-1, bands) for image in images]).astype(np.float64)
+    variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(values.T, bias=True)))
+    assert variances.min() > 0.05**2 * variances.max(), "the smallest one must not be at the floor here"
+    lengths = np.linalg.norm(found, axis=0)
+    np.testing.assert_allclose(lengths, np.sqrt(variances[::-1] / variances.max()), rtol=1e-4)
+    likeness = np.abs((found / lengths).T @ directions[:, ::-1])
+    np.testing.assert_allclose(likeness, np.eye(bands), atol=1e-3)
+    assert (found.sum(axis=0) >= 0).all()
+
+
+def test_bands_that_hardly_vary_still_move() -> None:
+    """A constant band and one that repeats another: two directions without any variance, kept at a twentieth of the fastest."""
+    image = np.random.default_rng(0).integers(0, 256, (30, 30, 4), dtype=np.uint8)
+    image[..., 1], image[..., 3] = 100, image[..., 0]
+    found = colour.estimated([image])
+    assert found is not None
+    lengths = np.linalg.norm(found, axis=0)
+    assert lengths[0] == pytest.approx(1)
+    assert lengths[2:] == pytest.approx([0.05, 0.05], rel=1e-4)
+    np.testing.assert_allclose((found / lengths).T @ (found / lengths), np.eye(4), atol=1e-5)
+    np.testing.assert_allclose(np.abs(found[:, 0]), [np.sqrt(0.5), 0, 0, np.sqrt(0.5)], atol=0.05)
+
+
+@pytest.mark.parametrize("bands", [1, 3, 12])
+def test_images_of_one_colour_say_nothing_of_their_bands(bands: int) -> None:
+    assert colour.estimated([np.full((9, 8, bands), 77, np.uint8)] * 2) is None
+    assert colour.estimated([]) is None
+
+
+def test_an_almost_constant_image_still_counts() -> None:
+    image = np.full((30, 30, 3), 200, np.uint8)
+    image[0, 0, 1] = 201
+    found = colour.estimated([image])
+    assert found is not None
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(np.abs(found[:, 0]), [0, 1, 0], atol=1e-5)
 
 
 # Warps
@@ -212,34 +351,59 @@ def test_a_drawn_warp_depends_on_seed_and_step_alone() -> None:
     assert all(other.weights.tobytes() != first.weights.tobytes() for other in others)
 
 
-def test_drawn_warps_stay_within_their_limits() -> None:
-    """Read off the map itself: where the centre and its neighbour to the right come from."""
+@pytest.mark.parametrize("strength", [1.0, 2.0])
+def test_drawn_warps_stay_within_their_limits_and_come_near_them(strength: float) -> None:
+    """Read off the map itself: where the centre and its neighbours to either side come from."""
     height = width = 65
     grid = np.stack(np.meshgrid(np.arange(65.0), np.arange(65.0), indexing="ij"), -1).reshape(-1, 2)
     shifts, scales, angles = [], [], []
     for step in range(60):
-        warp = transforms.draw(0, step, height, width)
+        warp = transforms.draw(0, step, height, width, strength)
         position = (grid[warp.sources] * warp.weights[..., None]).sum(0).reshape(65, 65, 2)
         across = (position[32, 36] - position[32, 28]) / 8
-        scales.append(1 / np.linalg.norm(across))
-        angles.append(np.degrees(np.arctan2(across[0], across[1])))
-        shifts.append(np.abs(position[32, 32] - 32).max() * scales[-1])
-    assert 0.9 - 1e-3 <= min(scales) < 0.93 < 1.07 < max(scales) <= 1.1 + 1e-3
-    assert -10.01 <= min(angles) < -7 < 7 < max(angles) <= 10.01
-    assert 3 < max(shifts) <= 65 / 16 * 1.2
+        scales.append(1 / np.linalg.norm(across) - 1)
+        angles.append(np.arctan2(across[0], across[1]))
+        shifts.append(np.linalg.norm(position[32, 32] - 32) * (1 + scales[-1]))
+    for found, limit in ((scales, transforms.SCALE), (angles, transforms.ROTATION)):
+        limit *= strength
+        assert -1.01 * limit <= min(found) < -0.7 * limit < 0.7 * limit < max(found) <= 1.01 * limit
+    limit = strength * transforms.JITTER * 65
+    assert 0.8 * limit < max(shifts) <= 1.42 * limit  # to both sides at once
 
 
 # Objectives and figures
 
 
-@pytest.mark.parametrize("rectified", [False, True])
-def test_the_objective_is_the_mean_of_the_trimmed_channel_before_activation(rectified: bool) -> None:
-    channel = np.random.default_rng(0).standard_normal((3, 7, 4)).astype(np.float32)
-    found = np.asarray(objectives.excitement(tf.constant(channel), rectified))
-    inner = channel[:, 2:-2, 1:-1].astype(np.float64)
-    expected = np.where(inner > 0, inner, 0.1 * inner) if rectified else inner
-    assert (channel < 0).any()
+@pytest.mark.parametrize("border", [0, 1, 2, 5])
+@pytest.mark.parametrize("leaky", [False, True])
+def test_the_objective_is_the_mean_of_each_trimmed_map(leaky: bool, border: int) -> None:
+    maps = np.random.default_rng(0).standard_normal((3, 7, 4, 5)).astype(np.float32)
+    found = np.asarray(objectives.means(tf.constant(maps), border, leaky))
+    rows, columns = min(border, 3), min(border, 1)
+    inner = maps[:, rows : 7 - rows, columns : 4 - columns].astype(np.float64)
+    expected = np.where(inner > 0, inner, 0.1 * inner) if leaky else inner
+    assert (maps < 0).any()
+    assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected.mean((1, 2)), rtol=1e-5, atol=1e-7)
+
+
+def test_total_variation_is_the_sum_of_differences_of_neighbours() -> None:
+    shown = np.random.default_rng(0).uniform(size=(3, 5, 7, 2)).astype(np.float32)
+    expected = np.zeros(3)
+    for y in range(5):
+        for x in range(7):
+            if y + 1 < 5:
+                expected += np.abs(shown[:, y + 1, x] - shown[:, y, x]).sum(1)
+            if x + 1 < 7:
+                expected += np.abs(shown[:, y, x + 1] - shown[:, y, x]).sum(1)
+    np.testing.assert_allclose(objectives.total_variation(tf.constant(shown)), expected, rtol=1e-5)
+
+
+def test_l2_is_half_the_squared_distance_from_grey() -> None:
+    shown = np.random.default_rng(0).uniform(size=(3, 5, 7, 2)).astype(np.float32)
+    expected = [sum((value - 0.5) ** 2 for value in picture.reshape(-1).tolist()) / 2 for picture in shown]
+    np.testing.assert_allclose(objectives.l2(tf.constant(shown)), expected, rtol=1e-5)
+    assert np.asarray(objectives.l2(tf.fill((2, 4, 4, 3), 0.5))).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(("height", "width", "inner"), [(1, 1, (1, 1)), (3, 5, (1, 1)), (8, 4, (4, 2)), (2, 9, (2, 5))])
@@ -259,12 +423,94 @@ def test_a_batch_is_filled_with_its_last_row() -> None:
 # Recipes
 
 
+def chosen(bands: int = 3, have_images: bool = True, **settings: Any) -> recipe.Recipe:
+    return recipe.choose(Settings(**settings), bands, have_images)
+
+
 def test_a_recipe_states_every_number_and_steps_can_be_named() -> None:
     for quality in ("draft", "standard", "paper"):
-        chosen = recipe.choose(quality, None)
-        assert set(chosen.describe()) >= {"steps", "rate", "clip", "first_decay", "second_decay", "algorithm"}
-        named = recipe.choose(quality, 7)
-        assert named.describe() == {**chosen.describe(), "steps": 7}
-    assert (
-        recipe.choose("draft", None).steps < recipe.choose("standard", None).steps < recipe.choose("paper", None).steps
-    )
+        stated = chosen(quality=quality).describe()
+        assert set(stated) == {field.name for field in dataclasses.fields(recipe.Recipe)}
+        assert set(stated) >= {"steps", "rate", "clip", "optimizer", "decorrelation", "restarts", "algorithm"}
+        assert json.loads(json.dumps(stated)) == stated
+        assert chosen(quality=quality, steps=7).describe() == {**stated, "steps": 7}
+    draft, standard, paper = (chosen(quality=quality).steps for quality in ("draft", "standard", "paper"))
+    assert draft < standard < paper
+
+
+def test_the_keras_io_recipe_has_the_articles_numbers_whatever_the_quality() -> None:
+    for quality in ("draft", "paper"):
+        stated = chosen(method="keras-io", quality=quality)
+        assert stated == recipe.KERAS_IO
+    assert (stated.steps, stated.rate, stated.optimizer, stated.schedule) == (30, 10, "sgd", "constant")
+    assert (stated.parameterization, stated.decorrelation, stated.limits) == ("pixel", "none", "standardised")
+    assert (stated.objective, stated.transforms, stated.clip, stated.rescue) == ("activation", False, None, False)
+    assert (stated.trim, stated.total_variation, stated.l2, stated.restarts) == (2, 0, 0, 1)
+
+
+@pytest.mark.parametrize("method", ["optvis", "keras-io"])
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({"steps": 3}, {"steps": 3}),
+        ({"parameterization": "fourier"}, {"parameterization": "fourier"}),
+        ({"parameterization": "pixel"}, {"parameterization": "pixel"}),
+        ({"learning_rate": 0.25}, {"rate": 0.25}),
+        ({"optimizer": "lion"}, {"optimizer": "lion"}),
+        ({"objective": "pre-activation"}, {"objective": "pre-activation"}),
+        ({"clip_norm": 1.5}, {"clip_norm": 1.5}),
+        ({"trim": 0}, {"trim": 0}),
+        ({"regularize": "tv=0.5"}, {"total_variation": 0.5}),
+        ({"regularize": "l2=2,tv=0"}, {"l2": 2, "total_variation": 0}),
+        ({"restarts": 3}, {"restarts": 3}),
+        ({"decorrelate": True}, {"decorrelation": "imagenet"}),
+        ({"decorrelate": False}, {"decorrelation": "none"}),
+        ({"transforms": True}, {"transforms": True}),
+        ({"transforms": False}, {"transforms": False}),
+        ({"negative": True, "outputs": "1", "seed": 4}, {}),
+    ],
+    ids=str,
+)
+def test_each_setting_replaces_its_own_piece_of_the_recipe_and_no_other(
+    method: str, named: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert chosen(method=method, **named).describe() == {**chosen(method=method).describe(), **expected}
+
+
+def test_the_keras_io_recipe_seeks_pixels_anyway() -> None:
+    assert chosen(method="keras-io", parameterization="pixel") == recipe.KERAS_IO
+    assert chosen(parameterization="fourier") == recipe.OPTVIS
+
+
+@pytest.mark.parametrize(
+    ("bands", "have_images", "expected"),
+    [
+        (1, True, "none"),
+        (1, False, "none"),
+        (2, True, "images"),
+        (2, False, "none"),
+        (3, True, "imagenet"),
+        (3, False, "imagenet"),
+        (4, True, "images"),
+        (12, True, "images"),
+        (12, False, "none"),
+    ],
+)
+def test_the_correlation_of_bands_is_imagenets_for_three_and_the_images_own_for_others(
+    bands: int, have_images: bool, expected: str
+) -> None:
+    assert chosen(bands, have_images).decorrelation == expected
+    assert chosen(bands, have_images, decorrelate=True, method="keras-io").decorrelation == expected
+    assert chosen(bands, have_images, decorrelate=False).decorrelation == "none"
+    assert chosen(bands, have_images, method="keras-io").decorrelation == "none"
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(180, 180, 25), (360, 360, 50), (90, 90, 12), (180, 400, 25), (64, 32, 4), (7, 7, 0)],
+)
+def test_the_keras_io_border_is_left_out_of_display_in_proportion(height: int, width: int, expected: int) -> None:
+    assert recipe.display_crop(recipe.KERAS_IO, height, width) == expected == int(25 / 180 * min(height, width) + 1e-9)
+    assert recipe.display_crop(recipe.KERAS_IO.describe(), height, width) == expected
+    for other in recipe.QUALITIES.values():
+        assert recipe.display_crop(other, height, width) == recipe.display_crop(other.describe(), height, width) == 0

@@ -152,10 +152,15 @@ def test_another_size_on_a_fixed_input_is_refused() -> None:
 
 
 def test_batches_follow_from_memory_and_have_limits() -> None:
-    assert plan.batch_size(10**6, 2**31) == plan.LARGEST_BATCH
-    assert plan.batch_size(10**9, 2**31) == 1
-    assert plan.batch_size(10**8, 2**30) == 2**30 // (3 * 10**8) == 3
-    assert plan.batch_size(0, 1) == 1
+    assert plan.batch_size(10**6, 2**31, 64) == plan.LARGEST_BATCH
+    assert plan.batch_size(10**9, 2**31, 64) == 1
+    assert plan.batch_size(10**8, 2**30, 64) == 2**30 // (3 * 10**8) == 3
+    assert plan.batch_size(0, 1, 64) == 1
+
+
+@pytest.mark.parametrize(("filters", "expected"), [(1, 1), (3, 3), (8, 8), (9, 8), (0, 1)])
+def test_a_batch_has_no_more_places_than_the_layer_has_filters(filters: int, expected: int) -> None:
+    assert plan.batch_size(10**6, 2**31, filters) == expected
 
 
 def test_natural_crops_are_counted_as_the_contract_says() -> None:
@@ -164,13 +169,16 @@ def test_natural_crops_are_counted_as_the_contract_says() -> None:
     assert plan.natural_crop_count(9) == 9 * (1 + 4)
 
 
+RECIPE = {"steps": 10, "rate": 0.1, "decorrelation": "imagenet", "restarts": 1}
+
+
 def tasks(**changes: Any) -> tuple[Task, ...]:
     values: dict[str, Any] = {
         "layers": LAYERS,
         "images": IMAGES,
         "contract": CONTRACT,
         "identity": {"weights": "ff", "tensorflow": "2"},
-        "recipe": {"steps": 10, "rate": 0.1},
+        "recipe": RECIPE,
         "seed": 0,
         "batches": {"a": 8, "b": 8},
         "classes": ("x", "y"),
@@ -207,6 +215,53 @@ def test_without_images_there_are_weights_and_patterns_only() -> None:
     assert {task.kind for task in tasks(images=())} == {"weights", "patterns"}
 
 
+def test_what_filters_like_least_is_a_task_of_its_own_beside_what_they_like_most() -> None:
+    both, most = tasks(negative=True), tasks()
+    assert [task for task in both if task.kind != "negatives"] == list(most)
+    paired = [task for task in both if task.kind in ("patterns", "negatives")]
+    for first, second in zip(paired[::2], paired[1::2], strict=True):
+        assert (first.kind, second.kind) == ("patterns", "negatives")
+        assert (first.layer, first.filters, first.cost) == (second.layer, second.filters, second.cost)
+    assert len({task.key for task in both}) == len(both)
+
+
+def test_starts_cost_what_they_take() -> None:
+    once, thrice = (
+        sum(task.cost for task in tasks(recipe={**RECIPE, "restarts": count}) if task.kind == "patterns")
+        for count in (1, 3)
+    )
+    assert thrice == pytest.approx(3 * once)
+
+
+def test_the_models_own_outputs_have_patterns_and_natural_figures_only() -> None:
+    classes = layer("logits", 5, labels=("a", "b"), filters_shown=(1, 3), output_shape=(1, 1, 5))
+    made = tasks(layers=(*LAYERS, classes), batches={"a": 8, "b": 8, "logits": 8}, negative=True)
+    assert [(task.kind, task.filters) for task in made if task.layer == "logits"] == [
+        ("natural", ()),
+        ("patterns", (1, 3)),
+        ("negatives", (1, 3)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"images": (*IMAGES, image("owl"))},
+        {"contract": dataclasses.replace(CONTRACT, size=(32, 32))},
+        {"contract": dataclasses.replace(CONTRACT, fit="pad")},
+    ],
+    ids=["one more image", "image size", "fit"],
+)
+def test_patterns_whose_bands_are_related_by_the_images_depend_on_them(changes: dict[str, Any]) -> None:
+    def keys(decorrelation: str, **named: Any) -> set[str]:
+        made = tasks(recipe={**RECIPE, "decorrelation": decorrelation}, negative=True, **named)
+        return {task.key for task in made if task.kind in ("patterns", "negatives")}
+
+    assert not keys("images") & keys("images", **changes)
+    assert keys("imagenet") == keys("imagenet", **changes)
+    assert keys("none") == keys("none", **changes)
+
+
 KINDS = {"image", "weights", "feature_maps", "natural", "patterns"}
 
 
@@ -214,8 +269,10 @@ KINDS = {"image", "weights", "feature_maps", "natural", "patterns"}
     ("changes", "kinds"),
     [
         ({"seed": 1}, {"patterns"}),
-        ({"recipe": {"steps": 11, "rate": 0.1}}, {"patterns"}),
-        ({"recipe": {"steps": 10, "rate": 0.2}}, {"patterns"}),
+        ({"recipe": {**RECIPE, "steps": 11}}, {"patterns"}),
+        ({"recipe": {**RECIPE, "rate": 0.2}}, {"patterns"}),
+        ({"recipe": {**RECIPE, "restarts": 2}}, {"patterns"}),
+        ({"recipe": {**RECIPE, "decorrelation": "none"}}, {"patterns"}),
         ({"batches": {"a": 4, "b": 4}}, {"patterns"}),
         ({"images": (*IMAGES, image("owl"))}, {"natural"}),
         (
@@ -239,7 +296,8 @@ KINDS = {"image", "weights", "feature_maps", "natural", "patterns"}
         ),
     ],
     ids=[
-        *("seed", "steps", "rate", "batch", "one more image", "another image", "class names", "no class names", "fit"),
+        *("seed", "steps", "rate", "restarts", "decorrelation"),
+        *("batch", "one more image", "another image", "class names", "no class names", "fit"),
         *(
             "image size",
             "low",

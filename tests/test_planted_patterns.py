@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.compute.patterns.recipe import choose
+from reportgen.compute.patterns.recipe import OPTVIS as THOROUGH
 from small_models import ascent, functional, layers, randomised
-
-THOROUGH = choose("standard", None)
 
 
 def planted(kernel: np.ndarray, activation: str = "linear", bias: float = 0.0, size: int = 32) -> Any:

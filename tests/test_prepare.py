@@ -189,6 +189,53 @@ def test_patterns_of_a_dynamic_input_are_sized_by_the_receptive_field(tmp_path: 
     assert all(layer.output_shape[:2] == (None, None) for layer in plan.layers)
 
 
+def classifier() -> Any:
+    stack = [layers.Conv2D(6, 3, name="conv"), layers.GlobalAveragePooling2D(), layers.Softmax()]
+    return randomised(functional(*stack))
+
+
+def test_outputs_come_last_with_tasks_of_their_own(tmp_path: Path, images: str) -> None:
+    without = prepared(classifier(), tmp_path, images=(images,))
+    settings = Settings(**{**QUICK, "images": (images,), "outputs": "2", "negative": True})
+    plan = prepare(str(tmp_path / "model.keras"), settings).plan
+    assert [layer.path for layer in plan.layers] == ["conv", "logits"]
+    assert plan.layers[:1] == without.layers
+    assert plan.layers[1].labels == ("output 0", "output 1")
+    assert [task.kind for task in plan.tasks if task.layer == plan.layers[1].slug] == [
+        "natural",
+        "patterns",
+        "negatives",
+    ]
+    assert {task.key for task in without.tasks} < {task.key for task in plan.tasks}
+
+
+def test_the_plan_states_the_recipe_that_the_settings_make(tmp_path: Path) -> None:
+    plan = prepared(
+        classifier(), tmp_path, method="keras-io", optimizer="lion", restarts=2, trim=1, regularize="tv=0.5", steps=None
+    )
+    stated = plan.settings["recipe"]
+    assert (stated["method"], stated["optimizer"], stated["restarts"]) == ("keras-io", "lion", 2)
+    assert (stated["trim"], stated["total_variation"], stated["steps"]) == (1, 0.5, 30)
+    assert plan.settings["steps"] == 30
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"optimizer": "muon"}, "--optimizer muon"),
+        ({"optimizer": "no-such"}, "--optimizer no-such is no optimizer"),
+        ({"bands": (0, 1, 3)}, "--bands 0,1,3: the model's input has 3 bands"),
+        ({"outputs": "cow"}, "--outputs cow: there is no such class"),
+    ],
+    ids=str,
+)
+def test_what_a_model_or_keras_lacks_is_refused_before_anything_is_computed(
+    tmp_path: Path, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{words}"):
+        prepared(classifier(), tmp_path, **settings)
+
+
 def test_less_memory_makes_smaller_batches(tmp_path: Path) -> None:
     model = randomised(functional(layers.Conv2D(8, 3)))
     counts = {memory: len(prepared(model, tmp_path, memory=memory).tasks) for memory in ("2GiB", "64K")}

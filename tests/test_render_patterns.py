@@ -12,7 +12,7 @@ from PIL import Image
 
 from reportgen.records import Figure
 from reportgen.render import palette
-from reportgen.render.patterns import PICTURE_WIDTH, draw
+from reportgen.render.patterns import PICTURE_WIDTH, Words, draw
 
 FLAT, BROKEN, LINE = (palette.GREYS[index] for index in (palette.FLAT, palette.BROKEN, palette.BROKEN_LINE))
 
@@ -63,12 +63,61 @@ def test_dead_and_broken_patterns_are_never_shown_as_noise(bands: int) -> None:
         assert "Not finite, hatched: 2 filters (21, 40)." in text
 
 
-@pytest.mark.parametrize("bands", [2, 4, 5])
-def test_of_other_bands_the_first_is_shown_and_the_caption_says_so(bands: int) -> None:
-    images = noise(2, 128, 128, bands)
+@pytest.mark.parametrize(("bands", "rows", "columns"), [(2, 1, 2), (4, 2, 2), (5, 2, 3), (10, 3, 4), (13, 4, 4)])
+@pytest.mark.parametrize(("height", "width", "scale"), [(128, 100, 1), (8, 6, None)])
+def test_of_other_bands_every_one_stands_in_the_tile_in_its_place(
+    bands: int, rows: int, columns: int, height: int, width: int, scale: int | None
+) -> None:
+    images = noise(2, height, width, bands)
     figure = draw(images, [0, 1])
-    assert np.array_equal(tile(figure, 1), images[1, ..., 0])
-    assert f"Only the first of {bands} bands is drawn, as grey." in figure.caption
+    assert scale in (figure.tiles.scale, None)
+    assert (figure.tiles.tile_height, figure.tiles.tile_width) == (rows * (height + 1) - 1, columns * (width + 1) - 1)
+    assert figure.tiles.gap >= 4 * figure.tiles.scale  # wider than what stands between the bands of one pattern
+    cells = tile(figure, 1)[:: figure.tiles.scale, :: figure.tiles.scale]
+    for cell in range(rows * columns):
+        top, left = cell // columns * (height + 1), cell % columns * (width + 1)
+        shown = cells[top : top + height, left : left + width]
+        expected = images[1, ..., cell] if cell < bands else np.full((height, width), palette.GREYS[palette.GAP])
+        assert np.array_equal(shown, expected)
+    words = f"each tile holds the {bands} bands of one pattern, row by row, each in grey."
+    assert words in figure.caption
+    assert words in figure.alt
+
+
+@pytest.mark.parametrize(("count", "bands"), [(5, (3, 2, 0)), (3, (2, 0, 1)), (2, (1, 0, 0))])
+def test_bands_that_are_chosen_are_shown_as_red_green_and_blue(count: int, bands: tuple[int, int, int]) -> None:
+    images = noise(2, 128, 100, count)
+    figure = draw(images, [0, 1], bands=bands)
+    assert np.array_equal(tile(figure, 1), np.stack([images[1, ..., band] for band in bands], axis=-1))
+    words = f"bands {bands[0]}, {bands[1]} and {bands[2]} of 0 to {count - 1} as red, green and blue."
+    assert words in figure.caption
+    assert words in figure.alt
+
+
+def test_one_band_is_grey_whatever_bands_are_chosen() -> None:
+    images = noise(1, 128, 128, 1)
+    figure = draw(images, [0], bands=(0, 0, 0))
+    assert np.array_equal(tile(figure, 0), images[0, ..., 0])
+    assert "in their own colours." in figure.caption
+
+
+@pytest.mark.parametrize("bands", [1, 3, 5])
+def test_what_display_leaves_out_is_not_shown_and_the_caption_says_so(bands: int) -> None:
+    images = noise(3, 180, 150, bands)
+    inner = draw(images[:, 20:-20, 20:-20], [0, 1, 2])
+    figure = draw(images, [0, 1, 2], crop=20)
+    assert np.array_equal(tile(figure, 2), tile(inner, 2))
+    assert "3 patterns of 180 × 150 pixels" in figure.caption
+    assert "20 pixels at each side are measured but not shown, as in the recipe." in figure.caption
+    assert "not shown" not in inner.caption
+    assert "1 pixel at each side is measured but not shown" in draw(images, [0, 1, 2], crop=1).caption
+
+
+def test_captions_name_the_pictures_and_whose_they_are() -> None:
+    words = Words("negative pattern", "class", "classes", "Unmoved")
+    figure = draw(noise(2, 8, 8, 3), [3, 9], {1}, filters_total=10, words=words)
+    assert figure.caption.startswith("2 negative patterns of 8 × 8 pixels")
+    assert "2 of 10 classes: 3, 9. Unmoved, plain grey: 1 class (9)." in figure.caption
 
 
 def test_the_caption_states_what_is_shown_of_what() -> None:
@@ -88,5 +137,7 @@ def test_what_does_not_go_together_is_an_error() -> None:
         draw(noise(2, 4, 4, 1), [1, 2, 3])
     with pytest.raises(ValueError, match="beyond the 2 patterns"):
         draw(noise(2, 4, 4, 1), [1, 2], dead={2})
+    with pytest.raises(ValueError, match="cannot lose 2 at each side"):
+        draw(noise(2, 4, 9, 1), [1, 2], crop=2)
     with pytest.raises(ValueError, match="patterns of shape"):
         draw(np.zeros((0, 4, 4, 1), np.uint8), [])

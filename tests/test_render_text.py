@@ -56,3 +56,9 @@ def test_lists_counts_shapes_and_ranges_are_written_for_reading() -> None:
     assert text.shape((None, 3, 16)) == "any × 3 × 16"
     assert text.shape(None) == text.span(None, None) == "—"
     assert text.span(-1.5, 2.0) == "−1.500 … 2.000"
+    assert [text.listed(items) for items in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]

@@ -50,9 +50,21 @@ def test_what_is_written_is_what_the_contract_lists(folder: Path) -> None:
     assert written == expected
 
 
+def test_what_is_written_with_negative_patterns_and_outputs_is_only_what_they_have(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, negative=True, outputs=True)
+    assemble(tmp_path)
+    written = set(contents(tmp_path))
+    assert {f"figures/{slug}/negatives.png" for slug in ("colour", "deep", "point", "logits")} <= written
+    assert {name for name in written if "logits" in name} == {
+        "layers/logits.html",
+        *(f"figures/logits/{name}.png" for name in ("patterns", "negatives", "strip")),
+        "data/logits/patterns.npz",
+    }
+
+
 def test_the_same_store_gives_the_same_bytes_in_every_file(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        report_fixture.make(tmp_path / name)
+        report_fixture.make(tmp_path / name, negative=True, outputs=True)
         assemble(tmp_path / name)
     first = contents(tmp_path / "one")
     assert first == contents(tmp_path / "two")
@@ -292,6 +304,54 @@ def test_arrays_are_written_as_they_are_stored(folder: Path) -> None:
         assert set(archive) == {"cat", "plain"}
         np.testing.assert_array_equal(archive["cat"], maps["maps"])
         assert archive["cat"].dtype == np.float16
+
+
+def test_negative_patterns_are_written_beside_the_patterns(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, negative=True)
+    assemble(tmp_path)
+    store = Store(tmp_path)
+    first, second = (store.load(f"nn-colour-{name}")[0] for name in ("early", "late"))
+    with np.load(tmp_path / "data/colour/patterns.npz", allow_pickle=False) as archive:
+        assert set(archive) == {"images", "indices", "negative_images", "negative_indices"}
+        np.testing.assert_array_equal(archive["negative_images"], np.concatenate([first["images"], second["images"]]))
+        np.testing.assert_array_equal(archive["negative_indices"], np.arange(6, dtype=np.int32))
+        assert archive["negative_indices"].dtype == np.int32
+
+
+def test_negative_patterns_that_are_broken_or_show_nothing_are_never_shown_as_noise(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, negative=True)
+    assemble(tmp_path)
+    picture = np.asarray(Image.open(tmp_path / "figures/colour/negatives.png"))
+    tiles = [picture[2:98, 2 + place * 74 : 2 + place * 74 + 72] for place in range(6)]
+    colours = [len(np.unique(tile.reshape(-1, 3), axis=0)) for tile in tiles]
+    assert colours[1] == 1  # answered as its start is: plain
+    assert colours[3] == 2  # not finite: hatched
+    assert min(colours[0], colours[2], colours[4], colours[5]) > 50
+    stored, _ = Store(tmp_path).load("nn-colour-early")
+    np.testing.assert_array_equal(tiles[0][::6, ::6], stored["images"][0])
+
+
+def test_what_display_crops_is_stored_whole_and_shown_without_its_border(folder: Path) -> None:
+    report_fixture.make(folder, negative=True)
+    store = Store(folder)
+    for key in ("pp-colour-early", "pp-colour-late", "nn-colour-early", "nn-colour-late"):
+        arrays, facts = store.load(key)
+        store.save(key, arrays, {**facts, "crop": 2})
+    assemble(folder)
+    scale = 8  # 12 pixels are enlarged to 96
+    for file, key in (("negatives", "nn-colour-early"), ("patterns", "pp-colour-early")):
+        picture = np.asarray(Image.open(folder / f"figures/colour/{file}.png"))
+        stored, _ = store.load(key)
+        np.testing.assert_array_equal(
+            picture[2 : 2 + 12 * scale : scale, 2 : 2 + 8 * scale : scale], stored["images"][0, 2:-2, 2:-2]
+        )
+    page = (folder / "layers" / "colour.html").read_text()
+    assert page.count("2 pixels at each side are measured but not shown, as in the recipe.") == 4
+    assert "; 2 of 12 pixels cropped at each side for display." in page
+    strip = np.asarray(Image.open(folder / "figures/colour/strip.png"))
+    np.testing.assert_array_equal(strip[2 : 2 + 12 * 6 : 6, 2 : 2 + 8 * 6 : 6], stored["images"][0, 2:-2, 2:-2])
+    with np.load(folder / "data/colour/patterns.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["images"][:3], stored["images"])
 
 
 def test_patterns_in_the_grid_are_the_pixels_that_were_stored(folder: Path) -> None:

@@ -109,6 +109,26 @@ def test_whole_images_are_not_counted_as_crops(pictures: int, images: int, expec
     assert wording.compared_pictures(pictures, images) == expected
 
 
+@pytest.mark.parametrize(
+    ("below", "is_output", "expected"),
+    [
+        (
+            [True, False, None, True],
+            False,
+            "2 of 3 go below the lowest that the images reach before the activation function.",
+        ),
+        ([True], True, "1 of 1 goes below the lowest that the images reach."),
+        ([False], True, "0 of 1 go below the lowest that the images reach."),
+        ([None], False, None),
+        ([], False, None),
+    ],
+)
+def test_negative_patterns_are_counted_where_there_is_something_to_compare(
+    below: list[bool | None], is_output: bool, expected: str | None
+) -> None:
+    assert wording.below_natural([{"below_natural": item} for item in below], is_output) == expected
+
+
 def test_only_what_is_not_finite_is_said_to_be() -> None:
     assert wording.not_finite({"nonfinite": 2, "count": 1200}, "weight") == "2 of 1,200 weights are not finite"
     assert wording.not_finite({"nonfinite": 1, "count": 54}, "weight") == "1 of 54 weights is not finite"

@@ -12,7 +12,7 @@ import pytest
 import report_fixture
 from reportgen.records import LayerRecord
 from reportgen.report.assemble import assemble
-from reportgen.report.facts import plain
+from reportgen.report.documents import plain
 from reportgen.report.stored import kernels_zero, load_layer
 from reportgen.store import Store
 
@@ -47,13 +47,24 @@ def test_document_fits_the_schema(report: dict) -> None:
         (("layers", 0, "patterns", "filters", 0, "activation"), "3"),
         (("layers", 0, "patterns", "filters", 0, "dead_proven"), True),
         (("layers", 0, "patterns", "array"), "/etc/passwd"),
+        (("layers", 0, "patterns", "crop"), -1),
+        (("layers", 0, "patterns", "filters", 0, "rescued"), None),
+        (("layers", 0, "patterns", "filters", 0, "likeness"), 1.5),
+        (("layers", 0, "patterns", "filters", 0, "label"), 3),
+        (("layers", 0, "patterns", "negative", "filters", 0, "pre_activation"), "low"),
+        (("layers", 0, "patterns", "negative", "filters", 0, "below_natural"), 1),
+        (("layers", 0, "patterns", "negative", "key"), 1),
+        (("layers", 4, "labels"), "cat"),
+        (("layers", 4, "labels"), [1]),
         (("layers", 3, "reason"), None),
         (("images", 0, "predictions", 0, "probability"), 1.5),
         (("images", 1, "predictions_note"), 1),
         (("model", "parameters"), "many"),
     ],
 )
-def test_the_schema_refuses_what_the_contract_forbids(report: dict, path: tuple, value: object) -> None:
+def test_the_schema_refuses_what_the_contract_forbids(tmp_path: Path, path: tuple, value: object) -> None:
+    report_fixture.make(tmp_path, negative=True, outputs=True)
+    report = document(tmp_path)
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     changed = json.loads(json.dumps(report))
     assert validator.is_valid(changed)
@@ -87,15 +98,17 @@ def test_every_key_that_other_programs_rely_on_is_there(report: dict) -> None:
         "filters_shown",
         "patterns",
         "feature_maps",
+        "labels",
     ]
     assert {"schema", "model", "settings", "environment", "images", "layers"} <= set(report)
     for layer in report["layers"]:
         assert set(contract) <= set(layer)
     colour = report["layers"][0]
     assert {"minimum", "maximum", "mean", "std", "zero_fraction"} <= set(colour["weights"])
-    assert {"array", "size", "steps", "natural_crops", "filters"} <= set(colour["patterns"])
+    assert {"array", "size", "steps", "natural_crops", "filters", "crop", "negative"} <= set(colour["patterns"])
     assert {"image", "array", "key", "minimum", "maximum", "zero_fraction"} <= set(colour["feature_maps"][0])
     filter_keys = ["index", "verdict", "activation", "activation_start", "natural_maximum", "seed"]
+    filter_keys += ["label", "likeness", "rescued"]
     assert set(filter_keys) <= set(colour["patterns"]["filters"][0])
 
 
@@ -185,6 +198,7 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
     patterns = report["layers"][0]["patterns"]
     assert patterns["filters"][0] == {
         "index": 0,
+        "label": None,
         "verdict": "ok",
         "dead_proven": False,
         "activation": 3.0,
@@ -192,6 +206,8 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
         "natural_maximum": 1.0,
         "natural_minimum": 0.0,
         "natural_image": "cat",
+        "likeness": None,
+        "rescued": False,
         "seed": 1000,
     }
     assert [item["index"] for item in patterns["filters"]] == [0, 1, 2, 3, 4, 5]
@@ -201,6 +217,120 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
     assert [item["seed"] for item in patterns["filters"]] == [1000, 1001, 1002, 1003, 1004, 1005]
     assert patterns["size"] == [16, 12]
     assert patterns["natural_crops"] == 78
+    assert patterns["crop"] == 0
+    assert patterns["negative"] is None
+    assert report["layers"][0]["labels"] is None
+
+
+def test_how_alike_the_starts_were_and_what_was_rescued_stand_beside_the_figures(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    arrays, facts = store.load("pp-colour-late")
+    arrays |= {"likeness": np.array([0.5, np.nan, 1], np.float32), "rescued": np.array([False, True, False])}
+    store.save("pp-colour-late", arrays, {**facts, "crop": 3})
+    arrays, facts = store.load("pp-colour-early")
+    store.save("pp-colour-early", arrays, {**facts, "crop": 3})
+    patterns = document(tmp_path)["layers"][0]["patterns"]
+    assert [item["likeness"] for item in patterns["filters"]] == [None, None, None, 0.5, None, 1.0]
+    assert [item["rescued"] for item in patterns["filters"]] == [False, False, False, False, True, False]
+    assert patterns["crop"] == 3
+
+
+def test_negative_patterns_carry_their_figures_before_the_activation_and_what_the_images_reach(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, negative=True)
+    report = document(tmp_path)
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(report)
+    negative = report["layers"][0]["patterns"]["negative"]
+    assert {name: value for name, value in negative.items() if name != "filters"} == {
+        "array": "data/colour/patterns.npz",
+        "key": "negative_images",
+        "missing": [],
+    }
+    assert negative["filters"][0] == {
+        "index": 0,
+        "activation": 0.0,
+        "pre_activation": -2.0,
+        "pre_activation_start": 0.25,
+        "natural_pre_minimum": -1.5,
+        "below_natural": True,
+        "likeness": None,
+        "rescued": False,
+        "seed": 2000,
+    }
+    assert [item["pre_activation"] for item in negative["filters"]] == [-2.0, 0.25, -1.0, None, -2.0, -2.0]
+    assert [item["below_natural"] for item in negative["filters"]] == [True, False, False, None, True, True]
+    assert report["layers"][1]["patterns"]["negative"]["missing"] == [35, 40, 45, 50, 55, 60, 65]
+
+
+def test_without_images_a_negative_pattern_is_compared_with_nothing(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, images=False, negative=True)
+    (item, *_) = document(tmp_path)["layers"][0]["patterns"]["negative"]["filters"]
+    assert item["natural_pre_minimum"] is item["below_natural"] is None
+
+
+def test_missing_and_broken_negative_patterns_are_named_as_patterns_are(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, negative=True)
+    problems = assemble(tmp_path).problems
+    assert f"{report_fixture.HOSTILE_PATH}: 1 of 6 negative patterns is not finite (filter 3)." in problems
+    lost = "patterns of 7 of 14 filters are not computed; negative patterns of 7 of 14 filters are not computed"
+    assert f"deep: {lost}." in problems
+    store = Store(tmp_path)
+    store.save_failure("nn-deep-late", "the machine is tired.")
+    lost = (
+        "negative patterns of 7 of 14 filters are not computed: the machine is tired; patterns of 7 of 14 filters are"
+    )
+    assert any(problem.startswith(f"deep: {lost}") for problem in assemble(tmp_path).problems)
+
+
+def test_where_every_pattern_is_lost_the_negative_ones_are_not_shown_and_that_is_said(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path, negative=True)
+    store = Store(tmp_path)
+    for key in ("pp-point-early", "pp-point-late"):
+        (store.folder / "pp" / f"{key}.npz").unlink()
+    point = document(tmp_path)["layers"][2]
+    assert point["patterns"] is None
+    assert point["reason"] == (
+        "patterns of 4 of 4 filters are not computed; negative patterns are not shown without the patterns"
+    )
+    assert not (tmp_path / "figures" / "point" / "negatives.png").exists()
+    assert load_layer(plan, store, plan.layers[2]).negatives is None
+    assert "egative" not in (tmp_path / "layers" / "point.html").read_text().replace(
+        "egative patterns are not shown", ""
+    )
+
+
+def test_arrays_that_an_older_version_stored_count_as_missing(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, missing=False)
+    store = Store(tmp_path)
+    arrays, facts = store.load("pp-point-early")
+    store.save("pp-point-early", {name: array for name, array in arrays.items() if name != "rescued"}, facts)
+    assert document(tmp_path)["layers"][2]["reason"] == "patterns of 2 of 4 filters are not computed"
+
+
+def test_the_models_outputs_are_an_entry_with_the_names_of_its_classes(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, missing=False, negative=True, outputs=True)
+    report = document(tmp_path)
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(report)
+    logits = report["layers"][-1]
+    assert (logits["path"], logits["status"], logits["reason"]) == ("logits", "rendered", None)
+    assert logits["labels"] == ["cat <i>", "dog"]
+    assert [(item["index"], item["label"]) for item in logits["patterns"]["filters"]] == [(0, "cat <i>"), (4, "dog")]
+    assert [item["index"] for item in logits["patterns"]["negative"]["filters"]] == [0, 4]
+    assert logits["kernel_shape"] is logits["weights"] is logits["receptive_field"] is None
+    assert logits["feature_maps"] == []
+
+
+def test_what_is_lost_of_the_outputs_is_counted_in_classes(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, missing=False, outputs=True)
+    store = Store(tmp_path)
+    arrays, facts = store.load("pp-logits-early")
+    store.save("pp-logits-early", {**arrays, "activation": np.full(1, np.nan, np.float32)}, facts)
+    (store.folder / "pp" / "pp-logits-late.npz").unlink()
+    problems = assemble(tmp_path).problems
+    assert problems[-2:] == (
+        "logits: patterns of 1 of 2 classes are not computed.",
+        "logits: 1 of 2 patterns is not finite (class 0).",
+    )
 
 
 def test_chunks_that_were_finished_out_of_order_are_put_in_order(tmp_path: Path) -> None:

@@ -330,16 +330,240 @@ def test_an_image_without_predictions_says_why_on_the_first_page(tmp_path: Path)
     assert "The model's output is no list of class probabilities." in words  # of the other image, which is no problem
 
 
-@pytest.mark.parametrize(("bands", "note"), [(1, None), (2, "band 1 of 2"), (3, None), (4, "band 1 of 4")])
-def test_an_image_of_which_one_band_is_drawn_says_which(tmp_path: Path, bands: int, note: str | None) -> None:
-    report_fixture.make(tmp_path)
+@pytest.mark.parametrize(
+    ("count", "bands", "note"),
+    [
+        (1, None, None),
+        (1, [0, 0, 0], None),
+        (3, None, None),
+        (2, None, "the 2 bands, row by row, each in grey"),
+        (5, None, "the 5 bands, row by row, each in grey"),
+        (5, [3, 2, 1], "bands 3, 2 and 1 of 0 to 4 as red, green and blue"),
+        (3, [2, 1, 0], "bands 2, 1 and 0 of 0 to 2 as red, green and blue"),
+    ],
+)
+def test_images_patterns_and_cards_say_how_their_bands_are_shown(
+    tmp_path: Path, count: int, bands: list[int] | None, note: str | None
+) -> None:
+    plan = report_fixture.make(tmp_path, missing=False, negative=True)
+    report_fixture.replan(tmp_path, plan, settings={**plan.settings, "bands": bands})
     store = Store(tmp_path)
-    store.save("im-plain", {"picture": np.zeros((20, 24, bands), np.uint8)}, {"predictions": None})
-    index = parse(assemble(tmp_path).index)
+    for task in plan.tasks:
+        if task.kind in ("image", "patterns", "negatives"):
+            arrays, facts = store.load(task.key)
+            pixels = "picture" if task.kind == "image" else "images"
+            arrays[pixels] = np.repeat(arrays[pixels][..., :1], count, axis=-1)
+            store.save(task.key, arrays, facts)
+    index, colour = parse(assemble(tmp_path).index), parse(tmp_path / "layers" / "colour.html")
     (picture,) = [item for item in index.all("img") if item.attributes["src"] == "assets/images/plain.png"]
-    part = "" if note is None else f" ({note}, in grey)"
+    part = "" if note is None else f" ({note})"
     assert picture.attributes["alt"] == f"plain.png as the model is fed it{part}, 24 × 20 pixels"
-    assert (f"shown in grey: {note}" in index.words) == (note is not None)
+    assert (f"32 × 32 pixels, shown: {note}" in index.words) == (note is not None)
+    (strip,) = [item for item in index.all("img") if item.attributes["src"] == "figures/colour/strip.png"]
+    assert strip.attributes["alt"].endswith(", small" if note is None else f", small: {note}")
+    of = None if note is None else note.replace("bands,", "bands of one {},")
+    for file, noun in (("patterns", "pattern"), ("negatives", "negative pattern")):
+        (grid,) = [item for item in colour.all("img") if item.attributes["src"].endswith(f"/{file}.png")]
+        assert (of is None) == ("each tile holds" not in grid.attributes["alt"])
+        assert of is None or f"each tile holds {of.format(noun)}" in grid.attributes["alt"]
+        assert of is None or f"each tile holds {of.format(noun)}" in colour.words
+        label = f"{noun.capitalize()} of filter 0" + ("" if note is None else f": {note}")
+        assert label in colour.attributes("aria-label")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with negative patterns, of the model's outputs too."""
+    folder = tmp_path_factory.mktemp("full")
+    report_fixture.make(folder, negative=True, outputs=True)
+    store = Store(folder)
+    for name in ("early", "late"):
+        arrays, facts = store.load(f"pp-colour-{name}")
+        arrays |= {"likeness": np.array([0.87, np.nan, 1], np.float32), "rescued": np.array([False, False, True])}
+        store.save(f"pp-colour-{name}", arrays, {**facts, "recipe": {**facts["recipe"], "restarts": 3}})
+    assemble(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def full_pages(full: Path) -> dict[Path, Page]:
+    return {path: parse(path) for path in [full / "index.html", *sorted((full / "layers").iterdir())]}
+
+
+def test_pages_with_negative_patterns_and_outputs_keep_the_same_rules(full_pages: dict[Path, Page], full: Path) -> None:
+    assert len(full_pages) == 5
+    test_every_tag_closes_in_the_order_it_opened(full_pages)
+    test_every_link_leads_to_a_file_and_every_anchor_to_an_element(full_pages, full)
+    test_no_id_stands_twice_on_a_page(full_pages)
+    test_every_picture_states_its_size_and_loads_late(full_pages)
+    test_each_page_has_one_heading_one_main_part_and_a_way_past_the_navigation(full_pages)
+    test_policy_forbids_everything_that_is_not_needed_and_the_pages_obey(full_pages)
+    test_every_table_has_a_caption_and_scoped_headers(full_pages, full)
+    assert not [path for path in full_pages if "cat <i>" in path.read_text()]
+
+
+def test_negative_patterns_have_a_section_that_says_what_they_are(full_pages: dict[Path, Page], full: Path) -> None:
+    index = full_pages[full / "index.html"].words
+    assert "A negative pattern is the image that a filter answers least to" in index
+    assert "compared with the lowest figure that any of the images reached there" in index
+    assert "is inhibited by" not in index
+    colour, deep = (full_pages[full / "layers" / f"{slug}.html"] for slug in ("colour", "deep"))
+    assert "negatives" in colour.attributes("id")
+    assert "#negatives" in colour.attributes("href")
+    how = "sought like the patterns but downwards and by the plain mean. Its figure is the unit's before its activation"
+    assert f"The image that each filter answers least to, {how}" in colour.words
+    assert "compared with the lowest on 78 pictures: each image whole and 25 crops of it." in colour.words
+    (grid,) = [item for item in colour.all("img") if item.attributes["src"].endswith("/negatives.png")]
+    below = "3 of 5 go below the lowest that the images reach before the activation function."
+    assert grid.attributes["alt"].endswith(below)
+    assert (
+        f"The picture that each filter answers least to. {below} 6 negative patterns of 16 × 12 pixels" in colour.words
+    )
+    assert "Answered exactly like the start, plain grey: 1 filter (1)." in grid.attributes["alt"]
+    assert "Not computed: 7 filters (35, 40, 45, 50, 55, 60, 65)." in deep.words.partition("Negative patterns The")[2]
+
+
+def test_cards_show_the_negative_pattern_with_its_figures_before_the_activation(
+    full_pages: dict[Path, Page], full: Path
+) -> None:
+    colour, deep = (full_pages[full / "layers" / f"{slug}.html"] for slug in ("colour", "deep"))
+    heading = "Negative: answered least, before the activation function"
+    lowest, starts = "Lowest on images −1.500", "3 starts, likeness not defined."
+    below = "Below the lowest on the images."
+    assert f"{heading} Start 0.2500 Reached −2.000 {lowest} Seed 2000 {below} {starts}" in colour.words
+    assert (
+        f"{heading} Start 0.2500 Reached −1.000 {lowest} Seed 2002 Not below the lowest on the images." in colour.words
+    )
+    assert "Seed 2001 The filter answers it exactly as its start, so the picture shows nothing." in colour.words
+    assert f"Reached — {lowest} Seed 2003 A figure behind it is infinite or not a number." in colour.words
+    assert deep.words.count(f"{heading} Not computed.") == 7
+    stored, _ = Store(full).load("nn-colour-early")
+    picture = np.asarray(Image.open(full / "figures/colour/negatives.png"))
+    (window,) = [
+        item.attributes["viewbox"]
+        for item in colour.all("svg")
+        if item.attributes.get("aria-label") == "Negative pattern of filter 2"
+    ]
+    x, y, width, height = (int(number) for number in window.split())
+    np.testing.assert_array_equal(picture[y : y + height : 6, x : x + width : 6], stored["images"][2])
+
+
+def test_a_negative_pattern_that_is_no_lower_than_its_start_is_said_to_be_so(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, missing=False, negative=True)
+    store = Store(tmp_path)
+    arrays, facts = store.load("nn-point-early")
+    store.save("nn-point-early", {**arrays, "pre_activation": np.array([0.5, 0.25], np.float32)}, facts)
+    assemble(tmp_path)
+    words = parse(tmp_path / "layers" / "point.html").words
+    assert "Seed 2000 Nothing below its start was found. Not below the lowest on the images." in words
+    assert words.count("Nothing below its start was found.") == 1
+
+
+def test_without_images_negative_patterns_have_no_yardstick(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, images=False, missing=False, negative=True)
+    index, colour = parse(assemble(tmp_path).index), parse(tmp_path / "layers" / "colour.html")
+    assert "Its figure is the unit's before its activation function." in colour.words
+    assert "owest on" not in colour.words
+    assert "go below" not in colour.words
+    assert "compared with the lowest figure" not in index.words
+
+
+def test_cards_say_how_alike_the_starts_were_and_what_was_rescued(full_pages: dict[Path, Page], full: Path) -> None:
+    colour, deep = (full_pages[full / "layers" / f"{slug}.html"].words for slug in ("colour", "deep"))
+    assert "Seed 1000 3 starts, likeness 0.8700." in colour
+    assert "the same to every image 3 starts, likeness not defined." in colour
+    assert "Seed 1002 3 starts, likeness 1.000. No gradient reached this picture at first, so silent" in colour
+    assert colour.count("No gradient reached this picture at first") == 2
+    assert "Likeness is the mean cosine between what the layer's other filters answer" in colour
+    assert "the best of 3 starts" in colour
+    for words in ("likeness", "Likeness", "No gradient reached this picture"):
+        assert words not in deep
+
+
+def test_the_recipe_is_stated_in_words_on_every_page(full_pages: dict[Path, Page], full: Path) -> None:
+    start = (
+        "Feature visualization by optimization: Fourier image, begun near the best of several random pictures; colours"
+    )
+    assert f"How they were sought. {start}" in full_pages[full / "layers" / "deep.html"].words
+    assert f"How patterns are sought. {start}" in full_pages[full / "index.html"].words
+    assert "mean of the leaky pre-activation" in full_pages[full / "layers" / "deep.html"].words
+    assert "mean of the pre-activation without" in full_pages[full / "layers" / "point.html"].words
+    assert "the class’s logit" in full_pages[full / "layers" / "logits.html"].words
+    assert "recipe" not in [item.lower() for item in full_pages[full / "index.html"].attributes("aria-label")]
+
+
+def test_where_memory_ran_out_on_the_way_the_page_says_so(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, missing=False, negative=True)
+    store = Store(tmp_path)
+    for key, batch in (("pp-point-early", 8), ("pp-point-late", 4), ("nn-point-early", 8), ("nn-point-late", 2)):
+        arrays, facts = store.load(key)
+        recipe = {**facts["recipe"], "batch": batch, "planned_batch": 8}
+        store.save(key, arrays, {**facts, "recipe": recipe})
+    assemble(tmp_path)
+    words = parse(tmp_path / "layers" / "point.html").words
+    assert "sought in float32; 4 pictures at once instead of 8, because memory ran out." in words
+    assert "Sought 2 pictures at once instead of 8, because memory ran out." in words
+    assert "memory" not in parse(tmp_path / "layers" / "deep.html").words
+
+
+def test_the_page_of_the_outputs_is_of_classes_and_has_neither_weights_nor_maps(
+    full_pages: dict[Path, Page], full: Path
+) -> None:
+    page = full_pages[full / "layers" / "logits.html"]
+    assert "Model outputs The model's classes, each by its logit: its number before softmax or sigmoid" in page.words
+    assert page.words.startswith("Model outputs – tiny ")
+    assert "2 of its 9 classes shown, chosen by --outputs cat <i>,dog." in page.words
+    assert "Class 0: cat <i>" in page.words
+    assert "Class 4: dog" in page.words
+    assert "2 of 9 classes: 0, 4." in page.words
+    assert not {"weights", "maps"} & set(page.attributes("id"))
+    assert not {"#weights", "#maps"} & set(page.attributes("href"))
+    for word in ("Kernel", "Strides", "Padding", "Parameters", "filter", "Filters "):
+        assert word not in page.words.replace("Filter report", "")
+    assert "Negative: answered least Start 0.2500 Reached −2.000" in page.words
+    assert (
+        "sought like the patterns but downwards. Its figure is the logit, compared with the lowest on 78 pictures"
+        in page.words
+    )
+    assert "Pattern of class 4" in page.attributes("aria-label")
+    assert "Verdicts on the shown classes" in page.attributes("aria-label")
+
+
+def test_verdicts_on_the_outputs_speak_of_classes(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, images=False, outputs=True)
+    store = Store(tmp_path)
+    arrays, facts = store.load("pp-logits-early")
+    store.save("pp-logits-early", {**arrays, "activation_start": np.full(1, 2.9, np.float32)}, facts)  # so it is weak
+    assemble(tmp_path)
+    words = parse(tmp_path / "layers" / "logits.html").words
+    assert "the pattern hardly excites the class more than the image it started from" in words
+
+
+def test_the_outputs_are_linked_like_a_layer_and_counted_as_none(full_pages: dict[Path, Page], full: Path) -> None:
+    index = full_pages[full / "index.html"]
+    assert (
+        "Layers 3 1 left out Filters shown 24 of 80 Images 3 12 ok 1 weak 2 dead 2 not-finite 7 not computed"
+        in index.words
+    )
+    assert "What 80 filters in 3 layers of this network" in index.words
+    assert "Model outputs: 2 of 9 classes : cat <i>, dog 2 ok" in index.words
+    assert "layers/logits.html" in index.attributes("href")
+    assert "Logits" not in index.words
+    assert "layer 3 of 3" in full_pages[full / "layers" / "point.html"].words
+    following = [item.attributes for item in full_pages[full / "layers" / "point.html"].all("a")]
+    assert {"rel": "next", "href": "logits.html"} in [
+        {name: item[name] for name in ("rel", "href")} for item in following if "rel" in item
+    ]
+    assert "Next: Model outputs" in full_pages[full / "layers" / "point.html"].words
+
+
+def test_without_them_neither_outputs_nor_negative_patterns_are_mentioned(
+    pages: dict[Path, Page], folder: Path
+) -> None:
+    for page in pages.values():
+        assert "Model outputs" not in page.words
+        assert "egative pattern" not in page.words
+    assert "or is inhibited by" in pages[folder / "index.html"].words
 
 
 def test_names_keep_their_hyphens_and_only_figures_get_minus_signs(tmp_path: Path) -> None:

@@ -99,10 +99,32 @@ def test_a_size_of_memory_that_is_none_is_refused(text: str) -> None:
         ({"size": "large"}, "--size"),
         ({"filters": "x"}, "--filters"),
         ({"memory": "x"}, "--memory"),
+        ({"method": "deepdream"}, "--method"),
+        ({"parameterization": "wavelet"}, "--parameterization"),
+        ({"objective": "softmax"}, "--objective"),
+        ({"learning_rate": 0.0}, "--learning-rate"),
+        ({"learning_rate": -1.0}, "--learning-rate"),
+        ({"learning_rate": float("nan")}, "--learning-rate"),
+        ({"learning_rate": float("inf")}, "--learning-rate"),
+        ({"clip_norm": 0.0}, "--clip-norm"),
+        ({"clip_norm": float("nan")}, "--clip-norm"),
+        ({"trim": -1}, "--trim"),
+        ({"restarts": 0}, "--restarts"),
+        ({"bands": (0, 1, -1)}, "--bands"),
+        ({"bands": (0, None, 1)}, "--bands"),
+        ({"regularize": ""}, "--regularize"),
+        ({"regularize": "tv"}, "--regularize"),
+        ({"regularize": "tv="}, "--regularize"),
+        ({"regularize": "tv=-1"}, "--regularize"),
+        ({"regularize": "tv=nan"}, "--regularize"),
+        ({"regularize": "tv=inf"}, "--regularize"),
+        ({"regularize": "tv=1,tv=2"}, "--regularize"),
+        ({"regularize": "blur=1"}, "--regularize"),
+        ({"regularize": "tv=1;l2=1"}, "--regularize"),
     ],
 )
 def test_every_value_is_checked_and_the_sentence_names_its_option(changes: dict[str, Any], option: str) -> None:
-    with pytest.raises(UsageError, match=f"^{option} "):
+    with pytest.raises(UsageError, match=f"^{option}[ :]"):
         Settings(**changes)
 
 
@@ -126,6 +148,20 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "seed": 0,
         "precision": "auto",
         "memory": "2GiB",
+        "method": "optvis",
+        "parameterization": None,
+        "decorrelate": None,
+        "objective": None,
+        "transforms": None,
+        "optimizer": None,
+        "learning_rate": None,
+        "clip_norm": None,
+        "trim": None,
+        "regularize": None,
+        "negative": False,
+        "restarts": 1,
+        "outputs": None,
+        "bands": None,
         "title": None,
         "weights": None,
         "imports": (),
@@ -178,6 +214,56 @@ def test_a_settings_file_gives_options_by_their_names() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, {}),
+        ("tv=0.1", {"tv": 0.1}),
+        ("l2=2,tv=1e-3", {"l2": 2.0, "tv": 0.001}),
+        (" tv=0 , l2=.5 ", {"tv": 0.0, "l2": 0.5}),
+    ],
+)
+def test_regularizers_are_names_with_weights(text: str | None, expected: dict[str, float]) -> None:
+    assert Settings(regularize=text).regularizers == expected
+
+
+def test_a_settings_file_names_the_pieces_of_the_ascent() -> None:
+    table = {
+        "method": "keras-io",
+        "parameterization": "pixel",
+        "objective": "activation",
+        "optimizer": "lion",
+        "regularize": "tv=0.1,l2=1",
+        "decorrelate": False,
+        "transforms": True,
+        "negative": True,
+        "learning-rate": 1,
+        "clip-norm": 0.5,
+        "trim": 1,
+        "restarts": 3,
+        "outputs": 5,
+        "bands": [3, 2, 1],
+    }
+    settings = Settings(**from_mapping(table))
+    assert settings == Settings(
+        method="keras-io",
+        parameterization="pixel",
+        objective="activation",
+        optimizer="lion",
+        regularize="tv=0.1,l2=1",
+        decorrelate=False,
+        transforms=True,
+        negative=True,
+        learning_rate=1.0,
+        clip_norm=0.5,
+        trim=1,
+        restarts=3,
+        outputs="5",
+        bands=(3, 2, 1),
+    )
+    assert isinstance(settings.learning_rate, float)
+
+
 def test_an_unknown_name_in_a_settings_file_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown option `colour`"):
         from_mapping({"colour": True})
@@ -210,6 +296,23 @@ def test_an_unknown_name_in_a_settings_file_is_refused() -> None:
         {"input-shape": ["32", 32, 3]},
         {"input-shape": [0, 32, 3]},
         {"max-images": 2.0},
+        {"method": 1},
+        {"optimizer": ["adam"]},
+        {"decorrelate": "yes"},
+        {"transforms": 0},
+        {"negative": 1},
+        {"learning-rate": "0.1"},
+        {"learning-rate": True},
+        {"clip-norm": [1]},
+        {"trim": 1.5},
+        {"restarts": "2"},
+        {"restarts": True},
+        {"outputs": ["cat"]},
+        {"outputs": 1.5},
+        {"bands": [0, 1]},
+        {"bands": [0, 1, "2"]},
+        {"bands": "0,1,2"},
+        {"regularize": {"tv": 1}},
     ],
     ids=str,
 )

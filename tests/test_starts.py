@@ -1,52 +1,136 @@
-"""Filters that see only a few pixels are sought from two starts, and the better picture is kept."""
+"""Where ascents begin: every filter near that picture of the layer's bank which it likes best, or dislikes most."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
 
-from reportgen.compute.patterns.ascent import Ascent, Patterns
+from plain_convolution import convolve
+from reportgen.compute.patterns import colour, parameterization, recipe, starts
+from reportgen.compute.patterns.ascent import LEAST, MOST
 from small_models import ascent, functional, layers, randomised
 
-
-def test_only_filters_that_see_a_few_pixels_have_a_second_start() -> None:
-    assert ascent(randomised(functional(layers.Conv2D(4, 3, name="conv")))).climbs == 2
-    assert ascent(randomised(functional(layers.Conv2D(4, 17, name="conv"), shape=(24, 24, 3)))).climbs == 1
+STILL = dataclasses.replace(recipe.OPTVIS, steps=1, rate=1e-12)  # the finished picture is the one it starts from
 
 
-def test_of_two_starts_the_picture_that_reached_more_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    climbed: list[Patterns] = []
-    original = Ascent._climb
+def made(
+    bands: int = 3, field: int | None = 3, seed: int = 0, path: str = "conv", given: recipe.Recipe = recipe.OPTVIS
+) -> tuple[np.ndarray | None, parameterization.Parameterization]:
+    """The bank of a layer with this receptive field, and what its pictures are made of."""
+    mixing = colour.imagenet() if bands == 3 else None
+    parameters = parameterization.make(given, 10, 12, bands, mixing)
+    return starts.bank(given, seed, path, field, parameters, bands, mixing), parameters
 
-    def climb(self: Ascent, *arguments: object) -> Patterns:
-        climbed.append(original(self, *arguments))
-        return climbed[-1]
 
-    monkeypatch.setattr(Ascent, "_climb", climb)
-    layer = layers.Conv2D(6, 3, activation="relu", name="conv")
+def test_the_bank_follows_from_layer_and_seed_alone() -> None:
+    bank, again, longer = made()[0], made()[0], made(given=dataclasses.replace(recipe.OPTVIS, steps=99, restarts=4))[0]
+    assert bank is not None
+    assert again is not None
+    assert longer is not None
+    assert bank.dtype == np.float32
+    assert bank.tobytes() == again.tobytes() == longer.tobytes()
+    assert len({picture.tobytes() for picture in bank}) == len(bank) == 21
+    for other in (made(seed=1)[0], made(path="conv@2")[0]):
+        assert other is not None
+        assert (other[1:] != bank[1:]).any(axis=(1, 2, 3, 4)).all()
+
+
+def test_the_first_start_of_the_bank_is_nothing_but_the_filters_own() -> None:
+    bank, _ = made()
+    assert bank is not None
+    assert not bank[0].any()
+
+
+def test_the_bank_shows_clouds_of_far_more_contrast_than_a_filters_own_start() -> None:
+    bank, parameters = made(field=None)
+    assert bank is not None
+    faint = np.asarray(parameters.to_pictures(parameters.start(3)[None])).std()
+    spread = np.asarray(parameters.to_pictures(bank)).std(axis=(1, 2, 3))
+    assert (spread[1:] > 5 * faint).all()
+
+
+LOW, HIGH = 1 / (1 + np.exp(1.0)), 1 / (1 + np.exp(-1.0))
+CORNERS = {
+    1: [[LOW], [HIGH]] * 4,
+    2: [[LOW, LOW], [LOW, HIGH], [HIGH, LOW], [HIGH, HIGH]] * 2,
+    3: [[red, green, blue] for red in (LOW, HIGH) for green in (LOW, HIGH) for blue in (LOW, HIGH)],
+    4: [[LOW] * 4, [HIGH] * 4, *np.where(np.eye(4), HIGH, LOW).tolist(), [LOW] * 4, [HIGH] * 4],
+    12: [[LOW] * 12, [HIGH] * 12, *np.where(np.eye(12), HIGH, LOW)[:6].tolist()],
+}
+
+
+@pytest.mark.parametrize("bands", CORNERS)
+def test_where_filters_see_a_few_pixels_some_starts_have_a_plain_colour(bands: int) -> None:
+    """What such a bank has on top of any other is, alone, one colour: dark, bright, or single bands."""
+    (near, parameters), (edge, _) = made(bands, field=1), made(bands, field=16)
+    (far, _), (unknown, _) = made(bands, field=17), made(bands, field=None)
+    assert near is not None
+    assert edge is not None
+    assert far is not None
+    assert unknown is not None
+    assert near.tobytes() == edge.tobytes()
+    assert far.tobytes() == unknown.tobytes()
+    assert near[:-8].tobytes() == far[:-8].tobytes()
+    plain = np.asarray(parameters.to_pictures(near[-8:] - far[-8:]))
+    np.testing.assert_allclose(plain, np.broadcast_to(np.array(CORNERS[bands])[:, None, None], plain.shape), rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        recipe.KERAS_IO,
+        dataclasses.replace(recipe.OPTVIS, parameterization="pixel"),
+        dataclasses.replace(recipe.KERAS_IO, parameterization="fourier"),
+    ],
+)
+def test_recipes_that_begin_from_plain_noise_have_no_bank(given: recipe.Recipe) -> None:
+    assert made(given=given)[0] is None
+
+
+def test_without_a_bank_a_filter_starts_from_its_own_noise() -> None:
+    given = dataclasses.replace(STILL, parameterization="pixel")
+    sought = ascent(randomised(functional(layers.Conv2D(3, 3, name="conv"))), recipe=given)
+    found = sought.seek([0, 2])
+    own = np.stack([sought.parameters.start(seed) for seed in found.seeds])
+    np.testing.assert_array_equal(found.images, sought.parameters.finish(sought.parameters.to_pictures(own)))
+
+
+@pytest.mark.parametrize(("objective", "trim"), [("leaky", 2), ("pre-activation", 0), ("activation", 2)])
+def test_each_filter_begins_near_the_start_that_it_answers_most_to_or_least(objective: str, trim: int) -> None:
+    """Every start of the bank shown to every filter by itself, in NumPy."""
+    layer = layers.Conv2D(9, 3, activation="relu", name="conv")
+    given = dataclasses.replace(STILL, objective=objective, trim=trim)
+    sought = ascent(randomised(functional(layer), seed=2), batch=4, recipe=given)
+    bank = starts.bank(given, 0, "conv", 3, sought.parameters, 3, colour.imagenet())
+    assert bank is not None
+    maps = convolve(np.asarray(sought.parameters.to_pictures(bank)), *layer.get_weights())
+    if objective == "activation":
+        maps = np.maximum(maps, 0)
+    inner = maps[:, trim : 14 - trim, trim : 14 - trim]
+    most = np.where(inner > 0, inner, 0.1 * inner) if objective == "leaky" else inner
+    best = {MOST: most.mean((1, 2)).argmax(axis=0), LEAST: (-inner).mean((1, 2)).argmax(axis=0)}
+    assert len(set(best[MOST])) > 2
+    assert (best[MOST] != best[LEAST]).any()
+    for direction, expected in best.items():
+        for first in (0, 4, 8):
+            filters = range(first, min(first + 4, 9))
+            found = sought.seek(filters, direction=direction)
+            own = np.stack([sought.parameters.start(seed) for seed in found.seeds])
+            shown = sought.parameters.to_pictures(own + bank[expected[list(filters)]])
+            np.testing.assert_array_equal(found.images, sought.parameters.finish(shown))
+
+
+def test_a_filter_that_is_not_finite_starts_from_its_own_noise_and_no_other_notices() -> None:
+    layer = layers.Conv2D(4, 3, name="conv")
     model = randomised(functional(layer))
+    whole = ascent(model, recipe=STILL).seek([0, 1, 2, 3])
     kernel, bias = layer.get_weights()
-    kernel[..., :3] -= kernel[..., :3].mean(axis=(0, 1))  # edges: no plain colour excites them
-    layer.set_weights([kernel, np.minimum(bias, 0)])
-    seeking = ascent(model, batch=6)
-    found = seeking.seek([0, 1, 2, 3, 4, 5])
-    grey, coloured = climbed
-    best = np.where(coloured.activation > grey.activation, 1, 0)
-    assert {0, 1} == set(best.tolist()), "this network must have filters of both kinds, or the test says nothing"
-    for row, number in enumerate(best):
-        kept = climbed[number]
-        np.testing.assert_array_equal(found.images[row], kept.images[row])
-        assert found.activation[row] == kept.activation[row] == max(one.activation[row] for one in climbed)
-        assert found.activation_start[row] == kept.activation_start[row]
-
-
-def test_the_colour_to_start_from_is_the_one_that_excites_most() -> None:
-    layer = layers.Conv2D(3, 1, name="conv")
-    model = functional(layer)
-    kernel = np.array([[1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)  # one filter each for red, green and blue
-    layer.set_weights([kernel.reshape(1, 1, 3, 3), np.zeros(3, np.float32)])
-    seeking = ascent(model)
-    assert seeking._colour_of is not None
-    shown = np.asarray(seeking.pictures(seeking._colours[seeking._colour_of]))
-    assert (shown.mean(axis=(1, 2)).argmax(axis=1) == [0, 1, 2]).all()
-    np.testing.assert_allclose(shown.mean(axis=(1, 2)).max(axis=1), 1 / (1 + np.exp(-2.0)), rtol=1e-4)
+    kernel[0, 0, 0, 2] = np.nan
+    layer.set_weights([kernel, bias])
+    sought = ascent(model, recipe=STILL)
+    found = sought.seek([0, 1, 2, 3])
+    assert found.images[[0, 1, 3]].tobytes() == whole.images[[0, 1, 3]].tobytes()
+    own = sought.parameters.start(found.seeds[2])[None]
+    np.testing.assert_array_equal(found.images[2:3], sought.parameters.finish(sought.parameters.to_pictures(own)))

@@ -13,17 +13,17 @@ from reportgen.network.quiet import tf
 BORDER = 2  # positions left out at each border: padding shows there first
 
 
-def trim(length: int) -> int:
-    """How many positions are left out at each end of an axis of `length` positions: at most BORDER, never all."""
-    return min(BORDER, (length - 1) // 2)
+def trim(length: int, border: int = BORDER) -> int:
+    """How many positions are left out at each end of an axis of `length` positions: at most `border`, never all."""
+    return min(border, (length - 1) // 2)
 
 
-def trimmed(maps: Any) -> Any:
-    """`maps` (n, height, width, channels) without their border, by the static or the run-time size."""
+def trimmed(maps: Any, border: int = BORDER) -> Any:
+    """`maps` (n, height, width, channels) without their border; raises ValueError where their size is not known."""
     height, width = maps.shape[1], maps.shape[2]
     if height is None or width is None:
         raise ValueError("maps must have a known size to be trimmed")
-    rows, columns = trim(height), trim(width)
+    rows, columns = trim(height, border), trim(width, border)
     return maps[:, rows : height - rows, columns : width - columns, :]
 
 
@@ -44,10 +44,10 @@ class Meter:
         self._batch = batch
         self.traces = 0
 
-        def measure(pictures: Any) -> list[Any]:
+        def measure(pictures: Any) -> list[tuple[Any, Any]]:
             self.traces += 1
             units = network.units(network.feed(tf.cast(pictures, tf.float32)), sites)
-            return [figures(activation) for _, activation in units]
+            return [(figures(before), figures(activation)) for before, activation in units]
 
         signature = tf.TensorSpec((batch, *size, network.contract.bands), tf.uint8)
         self._measure = tf.function(measure, input_signature=[signature], autograph=False)
@@ -58,11 +58,23 @@ class Meter:
 
     def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
         """float32 (n, channels) per site, for uint8 `pictures` (n, height, width, bands)."""
+        return [activation for _, activation in self.both(pictures)]
+
+    def both(self, pictures: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The same before and after the unit's activation function."""
         parts = [
-            [np.asarray(part) for part in self._measure(padded(pictures[start : start + self._batch], self._batch))]
+            self._measure(padded(pictures[start : start + self._batch], self._batch))
             for start in range(0, len(pictures), self._batch)
         ]
-        return [np.concatenate(site)[: len(pictures)] for site in zip(*parts, strict=True)]
+        count = len(pictures)
+        return [
+            (_joined([before for before, _ in site], count), _joined([after for _, after in site], count))
+            for site in zip(*parts, strict=True)
+        ]
+
+
+def _joined(parts: Sequence[Any], count: int) -> np.ndarray:
+    return np.concatenate([np.asarray(part) for part in parts])[:count]
 
 
 def padded(rows: np.ndarray, count: int) -> np.ndarray:

@@ -12,19 +12,20 @@ import numpy as np
 from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.figures import Meter
 from reportgen.compute.natural import natural_figures
-from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.recipe import Recipe
+from reportgen.compute.patterns import colour
+from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent
+from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError
 from reportgen.images import UserImage, decode, fit, natural_crops
 from reportgen.network.load import one_line
 from reportgen.network.network import Network, Site
-from reportgen.plan import crop_grid
+from reportgen.network.quiet import tf
+from reportgen.plan import NATURAL_BATCH, crop_grid
 from reportgen.records import LayerRecord, Task
 from reportgen.run import Run
 
 MOST_PREDICTIONS = 5
-NATURAL_BATCH = 4  # pictures measured at once, whatever the layers: a figure must not depend on what else is asked for
 
 
 def compute(network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], run: Run) -> None:
@@ -48,7 +49,13 @@ class _Worker:
         self.sites: dict[str, Site] = {
             layer.slug: next(site for site in network.sites if site.path == layer.path)
             for layer in self.layers.values()
+            if not layer.is_output
         }
+        for slug, layer in self.layers.items():
+            if layer.is_output:
+                assert network.output is not None
+                self.sites[slug] = network.output
+        self._mixing: list[np.ndarray | None] = []
 
     @contextmanager
     def _failing(self, tasks: Sequence[Task]) -> Iterator[None]:
@@ -150,40 +157,50 @@ class _Worker:
             self.run.done(task, arrays, facts, 0.0)
 
     def patterns(self, layer: LayerRecord) -> None:
-        """All missing chunks of a layer, by one ascent that is traced once."""
-        tasks = self.run.todo("patterns", layer.slug)
-        if not tasks:
+        """All missing chunks of a layer, by one ascent that is traced once; with half the batch where memory runs out (a GPU's)."""
+        batch = self.batches[layer.slug]
+        while tasks := [*self.run.todo("patterns", layer.slug), *self.run.todo("negatives", layer.slug)]:
+            with self._failing(tasks):
+                try:
+                    self._seek(layer, tasks, batch)
+                except tf.errors.ResourceExhaustedError:
+                    if batch == 1:
+                        raise
+                    batch //= 2
+                    continue
             return
+
+    def _seek(self, layer: LayerRecord, tasks: Sequence[Task], batch: int) -> None:
+        """Do `tasks` of a layer, so many filters at once."""
         assert layer.pattern_size is not None
-        with self._failing(tasks):
-            self.run.progress.doing(f"{layer.path}: patterns (tracing)")
-            ascent = Ascent(
-                self.network,
-                self.sites[layer.slug],
-                layer.pattern_size,
-                self.batches[layer.slug],
-                self.recipe,
-                self.run.plan.settings["seed"],
-                self.run.plan.settings["precision"],
-            )
-            self.run.traced(layer.slug, ascent.traces)
-            for number, task in enumerate(tasks, start=1):
-                self.run.progress.doing(f"{layer.path}: patterns, part {number} of {len(tasks)}")
-                started = time.perf_counter()
-                found = ascent.seek(task.filters, self._step_counter(task.cost / (self.recipe.steps * ascent.climbs)))
-                arrays = {
-                    "images": found.images,
-                    "indices": found.indices,
-                    "activation": found.activation,
-                    "activation_start": found.activation_start,
-                }
-                facts = {
-                    "steps": self.recipe.steps,
-                    "size": list(layer.pattern_size),
-                    "seeds": list(found.seeds),
-                    "recipe": {**self.recipe.describe(), "precision": ascent.precision},
-                }
-                self.run.done(task, arrays, facts, time.perf_counter() - started)
+        self.run.progress.doing(f"{layer.path}: patterns (tracing)")
+        settings = self.run.plan.settings
+        size, seed, precision = layer.pattern_size, settings["seed"], settings["precision"]
+        site = self.sites[layer.slug]
+        ascent = Ascent(self.network, site, size, batch, self.recipe, seed, precision, self.mixing())
+        for number, task in enumerate(tasks, start=1):
+            self.run.progress.doing(f"{layer.path}: patterns, part {number} of {len(tasks)}")
+            started = time.perf_counter()
+            on_step = self._step_counter(task.cost / (self.recipe.steps * ascent.climbs))
+            found = ascent.seek(task.filters, on_step, MOST if task.kind == "patterns" else LEAST)
+            facts = {
+                "steps": self.recipe.steps,
+                "size": list(size),
+                "seeds": list(found.seeds),
+                # Where memory ran out, the batch is smaller than planned: then other runs may give other bytes.
+                "recipe": {**ascent.describe(), "batch": batch, "planned_batch": self.batches[layer.slug]},
+                "crop": display_crop(self.recipe, *size),
+            }
+            self.run.done(task, found.arrays(), facts, time.perf_counter() - started)
+        self.run.traced(layer.slug, ascent.traces)
+
+    def mixing(self) -> np.ndarray | None:
+        """The correlation of the bands in the user's images, where the recipe wants it; found once."""
+        if self.recipe.decorrelation != "images":
+            return None
+        if not self._mixing:
+            self._mixing.append(colour.estimated(self._picture(slug) for slug in self.user_images))
+        return self._mixing[0]
 
     def _step_counter(self, cost: float) -> Callable[[], None]:
         return lambda: self.run.progress.advance(cost)

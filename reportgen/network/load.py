@@ -42,11 +42,15 @@ class Loaded:
     sha256: str | None
 
 
-def load(specification: str, settings: Settings) -> Loaded:
-    """The model that `specification` names, with weights of `settings.weights` over it. Raises ModelError or UsageError."""
+def load(specification: Any, settings: Settings) -> Loaded:
+    """The model that `specification` names or is, with weights of `settings.weights` over it. Raises ModelError or UsageError."""
     for module in settings.imports:
         _import(module, "--import")
-    if specification.startswith("keras:"):
+    if isinstance(specification, os.PathLike):
+        specification = os.fspath(specification)
+    if not isinstance(specification, str):
+        loaded = _from_object(specification)
+    elif specification.startswith("keras:"):
         loaded = _from_applications(specification.removeprefix("keras:"), settings)
     elif _is_callable_name(specification):
         loaded = _from_callable(specification)
@@ -81,6 +85,12 @@ def import_callable(name: str, option: str) -> Any:
     if not callable(target):
         raise UsageError(f"{option} {name} is not callable.")
     return target
+
+
+def _from_object(model: Any) -> Loaded:
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"a {type(model).__name__} was given, not a Keras model.")
+    return Loaded(model, model.name, "a live model", None)
 
 
 def _from_callable(specification: str) -> Loaded:

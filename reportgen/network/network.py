@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ IMAGE_RANK = 4  # batch, height, width, channels
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
+OUTPUT_NAMES = ("logits", "model/logits", "model/outputs/logits")
+WHOLE_INPUT = "the whole input: these are the model's outputs"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Site:
     """One call of one convolution layer, as found while walking.
 
     unit: where its filters are looked at; None with `reason` where that cannot be. view, costs: of the unit, traced at the images' size.
-    output_shape: of the unit without batch, at that size.
+    output_shape: of the unit without batch, at that size. is_output: not a layer but the model's own output before softmax or sigmoid,
+    one position with a channel a class.
     """
 
     path: str
@@ -50,6 +54,7 @@ class Site:
     output_shape: tuple[int, ...] | None
     kernel_bands: str | None
     reason: str | None
+    is_output: bool = False
 
     @property
     def channels(self) -> int:
@@ -71,7 +76,7 @@ class Network:
         contract = make_contract(shape, settings, [layer for _, layer in self.named.values()])
         if not self.model.built:
             self._build(contract)
-        self.sites, self.class_count, in_order = self._walk(contract)
+        self.sites, self.output, self.class_count, in_order = self._walk(contract)
         self.contract = make_contract(shape, settings, in_order)
         self.feed = make_feed(self.contract)
         self.weights_sha256 = weights_sha256(self.model)
@@ -84,7 +89,7 @@ class Network:
             return
         self.named = named_layers(self.model)  # layers may come to be in the first call
 
-    def _walk(self, contract: InputContract) -> tuple[list[Site], int | None, list[Any]]:
+    def _walk(self, contract: InputContract) -> tuple[list[Site], Site | None, int | None, list[Any]]:
         """Trace the model once at the images' size and read everything off the graph."""
         calls: list[Call] = []
         outputs: list[Any] = []
@@ -124,7 +129,18 @@ class Network:
         class_count = _class_count(outputs)
         order = sorted(calls, key=lambda call: call.first_operation)
         first = next((index for index, call in enumerate(order) if isinstance(call.layer, CONVOLUTIONS)), len(order))
-        return sites, class_count, [call.layer for call in order[:first]]
+        output = self._output_site(outputs, geometry.costs(len(positions)))
+        return sites, output, class_count, [call.layer for call in order[:first]]
+
+    def _output_site(self, outputs: list[Any], costs: Costs) -> Site | None:
+        """The model's classes as a site; None where it does not answer one number a class."""
+        if len(outputs) != 1 or outputs[0].shape.rank != CLASSIFIER_RANK or outputs[0].shape[-1] is None:
+            return None
+        taken = {path for path, _ in self.named.values()}
+        path = next(name for name in OUTPUT_NAMES if name not in taken)
+        unit = Unit(self.model, 1, "linear")
+        shape = (1, 1, int(outputs[0].shape[-1]))
+        return Site(path, self.model, 1, unit, path, View(None, WHOLE_INPUT, False), costs, shape, None, None, True)
 
     @property
     def layers(self) -> list[Any]:
@@ -176,31 +192,37 @@ class Network:
         Each tensor is (n, height, width, channels) in the model's own dtype. The model is left as soon as all were seen.
         """
         wanted = [site.unit for site in sites if site.unit is not None]
+        to_the_end = {index for index, site in enumerate(sites) if site.is_output}
         missing = set(range(len(wanted)))
         found: dict[int, tuple[Any, Any]] = {}
 
         def is_last(call: Call) -> bool:
-            for index in [index for index in missing if wanted[index].is_end(call)]:
+            for index in [index for index in missing - to_the_end if wanted[index].is_end(call)]:
                 found[index] = wanted[index].tensors(call)
                 missing.discard(index)
             return not missing
 
-        run_until(self.model, inputs, self.layers, is_last)
+        output = run_until(self.model, inputs, self.layers, is_last)
+        if to_the_end:
+            logits = _logits(tf.nest.flatten(output)[0])[:, None, None, :]
+            found.update(dict.fromkeys(to_the_end, (logits, logits)))
+            missing -= to_the_end
         if missing:
             raise ModelError("a layer that ran while the model was walked did not run again.")
         return [found[index] for index in range(len(wanted))]
 
-    def pre_activation(self, inputs: Any, site: Site, filters: Any) -> Any:
-        """float32 (n, height, width): picture k's own channel filters[k] of the site's unit before its activation. Call inside a trace.
+    def own_channels(self, inputs: Any, site: Site, filters: Any, activated: bool = False) -> Any:
+        """float32 (n, height, width): picture k's own channel filters[k] of the site's unit, before or after its activation.
 
-        Only the wanted channels are computed where the layer allows it, and the weights of the layer that are not finite count as 0.
+        Call inside a trace. Before the activation only the wanted channels are computed where the layer allows it. Weights of the layer
+        that are not finite count as 0.
         """
         unit = site.unit
         assert unit is not None
-        if not can_select(site.layer, unit.normalisations):
-            with finite_weights((site.layer, *unit.normalisations)):
-                ((before, _),) = self.units(inputs, [site])
-            return tf.cast(tf.gather(before, filters, axis=3, batch_dims=1), tf.float32)
+        if activated or not can_select(site.layer, unit.normalisations):
+            with finite_weights(self._broken_layers if site.is_output else (site.layer, *unit.normalisations)):
+                (maps,) = self.units(inputs, [site])
+            return tf.cast(tf.gather(maps[activated], filters, axis=3, batch_dims=1), tf.float32)
         calls: list[Call] = []
         run_until(
             self.model,
@@ -210,6 +232,17 @@ class Network:
             calls,
         )
         return selected(site.layer, unit.normalisations, calls[-1].input, filters)
+
+    @cached_property
+    def _broken_layers(self) -> list[Any]:
+        """The innermost layers that hold a weight which is not finite."""
+        with tf.init_scope():
+            return [
+                layer
+                for layer in self.layers
+                if not list(layer._flatten_layers(include_self=False, recursive=False))
+                and not all(np.isfinite(_as_numpy(weight)).all() for weight in layer.weights)
+            ]
 
     def check_feed(self) -> bool:
         """Whether the preprocessing is differentiable. Raises UsageError where it does not turn pictures into what the model takes."""
@@ -259,10 +292,20 @@ def _class_count(outputs: list[Any]) -> int | None:
 
 def _made_by(tensor: Any) -> str:
     """The type of the operation behind a tensor, seen through copies and casts."""
+    return str(_source(tensor).type)
+
+
+def _logits(output: Any) -> Any:
+    """What the model's own softmax or sigmoid was given; `output` itself where there is none. Call inside a trace."""
+    operation = _source(output)
+    return operation.inputs[0] if operation.type in PROBABILITY_OPERATIONS else output
+
+
+def _source(tensor: Any) -> Any:
     operation = tensor.op
     while operation.type in ("Identity", "Cast"):
         operation = operation.inputs[0].op
-    return str(operation.type)
+    return operation
 
 
 def kernels(layer: Any) -> dict[str, np.ndarray]:

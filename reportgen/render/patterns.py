@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.records import Figure
+from reportgen.records import Figure, Tiles
 from reportgen.render import mosaic, palette, png
-from reportgen.render.picture import visible
+from reportgen.render.picture import Bands, bands_shown, cropped, visible
 from reportgen.render.text import NAMED, count, named, plural, shape
 
 PICTURE_WIDTH = 1200  # pixels: fits a page without shrinking
 ROW_LENGTHS = (16, 8, 6, 5, 4, 3, 2, 1)  # so that rows start at numbers one can count with
 SMALLEST_TILE = 96  # pixels: small patterns are enlarged, a few dozen pixels are hard to judge
-DRAWN_BANDS = (1, 3)
+GRID_GAP = 6  # cells between pictures that are grids of bands themselves, with one cell between bands
+
+
+@dataclass(frozen=True)
+class Words:
+    """How captions name a picture, whose it is, and one that is drawn as plain grey."""
+
+    picture: str = "pattern"
+    owner: str = "filter"
+    owners: str = "filters"
+    flat: str = "Dead"
 
 
 def draw(
@@ -26,48 +37,64 @@ def draw(
     *,
     title: str = "Patterns",
     filters_total: int | None = None,
+    crop: int = 0,
+    bands: Bands | None = None,
+    words: Words | None = None,
 ) -> Figure:
     """The grid of `images`, uint8 (n, height, width, bands), in the order given.
 
     indices: the n filter numbers. dead, broken: positions in `images` (not filter numbers) drawn as plain grey and
     hatched, never as noise; a position in both is broken. title: what they are of, for the alt text. filters_total:
-    how many filters the layer has. 1 band is drawn grey, 3 as RGB; of any other number only the first band is drawn,
-    and the caption says so. Raises ValueError where `images` is not (n >= 1, height, width, bands), `indices` has
-    another length, or a position is not in `images`.
+    how many filters the layer has. crop: pixels of each side that are not shown. bands: those to show as red, green and
+    blue; without them 1 band is drawn grey, 3 as RGB, and a tile holds every band of any other number (see `picture`).
+    Raises ValueError where `images` is not (n >= 1, height, width, bands), `indices` has another length, a position is
+    not in `images`, or `crop` leaves nothing.
     """
+    words = Words() if words is None else words
     if images.ndim != 4 or images.size == 0 or len(indices) != len(images):
         raise ValueError(f"patterns of shape {images.shape} do not go with {len(indices)} filter numbers")
     if not set(range(len(images))) >= dead | broken:
         raise ValueError(f"dead or broken positions beyond the {len(images)} patterns")
-    total, height, width, bands = images.shape
+    shown = visible(cropped(images, crop), bands)
+    total, height, width = shown.shape[:3]
     flat_positions, broken_positions = sorted(dead - broken), sorted(broken)
-    layout = mosaic.choose_tiles(total, height, width, smallest=SMALLEST_TILE)
-    pitch = layout.tile_width * layout.scale + layout.gap
-    fitting = next((row for row in ROW_LENGTHS if row * pitch + layout.gap <= PICTURE_WIDTH), 1)
-    layout = mosaic.choose_tiles(total, height, width, columns=fitting, smallest=SMALLEST_TILE)
+    drawn = bands_shown(images.shape[-1], bands, f" of one {words.picture}")
+    layout = _layout(total, height, width, apart=drawn is not None and bands is None)
     greys = palette.GREYS
-    picture = mosaic.compose(visible(images), layout, greys[palette.GAP])
+    picture = mosaic.compose(shown, layout, greys[palette.GAP])
     mosaic.fill(picture, layout, flat_positions, greys[palette.FLAT])
     mosaic.hatch(picture, layout, broken_positions, greys[palette.BROKEN], greys[palette.BROKEN_LINE])
 
-    what = f"{plural(total, 'pattern')} of {shape((height, width))} pixels"
+    what = f"{plural(total, words.picture)} of {shape(images.shape[1:3])} pixels"
     share = "" if filters_total is None else f"{count(total)} of {count(filters_total)} "
-    facts = [f"{share}filters: {_ranges([int(index) for index in indices])}."]
+    facts = [f"{share}{words.owners}: {_ranges([int(index) for index in indices])}."]
     facts[0] = facts[0][0].upper() + facts[0][1:]
-    if bands not in DRAWN_BANDS:
-        facts.append(f"Only the first of {bands} bands is drawn, as grey.")
-    for text, positions in (("Dead, plain grey", flat_positions), ("Not finite, hatched", broken_positions)):
+    if crop > 0:
+        left_out = plural(crop, "pixel")
+        facts.append(
+            f"{left_out} at each side {'is' if crop == 1 else 'are'} measured but not shown, as in the recipe."
+        )
+    colours = "in their own colours" if drawn is None else f"each tile holds {drawn}"
+    for text, positions in ((f"{words.flat}, plain grey", flat_positions), ("Not finite, hatched", broken_positions)):
         if positions:
             numbers = named([int(indices[item]) for item in positions])
-            facts.append(f"{text}: {plural(len(positions), 'filter')} ({numbers}).")
+            facts.append(f"{text}: {plural(len(positions), words.owner, words.owners)} ({numbers}).")
     enlarged = f", each pixel drawn as {shape((layout.scale, layout.scale))}" if layout.scale > 1 else ""
     return Figure(
         png=png.encode(picture),
         tiles=layout,
-        caption=" ".join([f"{what}{enlarged}, {layout.columns} a row, in their own colours.", *facts]),
-        alt=" ".join([f"{title}: {what}.", *facts]),
+        caption=" ".join([f"{what}{enlarged}, {layout.columns} a row, {colours}.", *facts]),
+        alt=" ".join([f"{title}: {what}{'' if drawn is None else f', {colours}'}.", *facts]),
         legend=None,
     )
+
+
+def _layout(total: int, height: int, width: int, *, apart: bool) -> Tiles:
+    """Rows that fit a page. apart: the tiles have gaps of their own, so those between them must be clearly wider."""
+    scale = mosaic.choose_tiles(total, height, width, smallest=SMALLEST_TILE).scale
+    gap = GRID_GAP * scale if apart else mosaic.GAP_PIXELS
+    fitting = next((row for row in ROW_LENGTHS if row * (width * scale + gap) + gap <= PICTURE_WIDTH), 1)
+    return mosaic.choose_tiles(total, height, width, columns=fitting, smallest=SMALLEST_TILE, gap=gap)
 
 
 def _ranges(numbers: list[int]) -> str:

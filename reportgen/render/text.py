@@ -83,3 +83,8 @@ def named(numbers: Sequence[int]) -> str:
     """The first few of `numbers` and how many more there are: "5, 12, 40 and 17 more"."""
     shown = ", ".join(str(item) for item in numbers[:NAMED])
     return shown if len(numbers) <= NAMED else f"{shown} and {len(numbers) - NAMED} more"
+
+
+def listed(items: Sequence[str]) -> str:
+    """`3, 2 and 1`."""
+    return " and ".join((", ".join(items[:-1]), items[-1])) if len(items) > 1 else "".join(items)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reportgen.records import LayerRecord, Plan
+from reportgen.render.picture import Bands
+from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
-from reportgen.report.facts import Document, document, image_facts, layer_facts
+from reportgen.report.facts import document, image_facts, layer_facts
 from reportgen.report.index_page import index_view
-from reportgen.report.layer_page import layer_view
+from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.output import Output
 from reportgen.report.pages import render_index, render_layer, site, style
 from reportgen.report.stored import check_slugs, load_image, load_layer
@@ -81,7 +83,7 @@ def _images(plan: Plan, store: Store, output: Output) -> tuple[list[Document], d
         stored = load_image(plan, store, image)
         facts.append(image_facts(image, stored))
         if stored.picture is not None:
-            pictures[image.slug] = write_picture(image, stored.picture, output)
+            pictures[image.slug] = write_picture(image, stored.picture, output, _bands(plan))
     return facts, pictures
 
 
@@ -99,13 +101,28 @@ def _layer(
     facts = layer_facts(plan, stored)
     if layer.status == "skipped":
         return facts, None
-    drawn = draw_layer(stored, facts, output)
+    drawn = draw_layer(stored, facts, output, _bands(plan))
     write_data(stored, output)
     view = layer_view(
-        site(title, f"{layer.path} – {title}", "../", _palettes(drawn)), plan, stored, facts, drawn, images, pictures
+        site(title, f"{page_heading(layer)} – {title}", "../", _palettes(drawn)),
+        plan,
+        stored,
+        facts,
+        drawn,
+        images,
+        pictures,
     )
     output.write(f"layers/{layer.slug}.html", render_layer(view))
     return facts, drawn.strip
+
+
+def _bands(plan: Plan) -> Bands | None:
+    """The bands that the user wants to see as red, green and blue; None where nothing was said."""
+    chosen = plan.settings.get("bands")
+    if chosen is None:
+        return None
+    red, green, blue = chosen
+    return red, green, blue
 
 
 def _palettes(drawn: LayerPictures) -> set[str]:

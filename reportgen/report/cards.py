@@ -7,19 +7,23 @@ from dataclasses import dataclass
 
 from reportgen.render.text import figure, plural, ratio
 from reportgen.report.charts import Gauge, gauge
+from reportgen.report.documents import Document
 from reportgen.report.drawing import LayerPictures, Picture
-from reportgen.report.facts import NOT_COMPUTED, Document, against_images
+from reportgen.report.pattern_facts import NOT_COMPUTED, against_images, is_broken, is_unmoved
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Cut, Fact, Verdict, cut, verdict_view
+from reportgen.report.wording import owner_words
 from reportgen.verdict import OK, SKIPPED
 
 PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
+NEGATIVE_PIXELS = 112
 KERNEL_PIXELS = 56
 MAP_PIXELS = 56
 KERNEL_ROW = 16  # slices of a kernel in one row of a card
 KERNEL_ROWS = 4  # rows before a card says how many slices it leaves to the weight grid
 KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
 ANCHOR_DIGITS = 3
+RESCUED = "No gradient reached this picture at first, so silent rectifiers were opened for it."
 
 
 @dataclass(frozen=True)
@@ -31,17 +35,33 @@ class MapCut:
 
 
 @dataclass(frozen=True)
+class Negative:
+    """What a filter answers least to. notes: what must be known of the picture."""
+
+    title: str
+    picture: Cut | None
+    facts: tuple[Fact, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Card:
-    """One filter. headline: how far the pattern went. meaning: of a verdict that asks for an explanation."""
+    """One filter. label: the class it stands for. headline: how far the pattern went.
+
+    meaning: of a verdict that asks for an explanation. notes: what must be known of how the pattern was found.
+    """
 
     anchor: str
     title: str
+    label: str | None
     verdict: Verdict
     pattern: Cut | None
     headline: Fact | None
     meaning: str | None
+    notes: tuple[str, ...]
     gauge: Gauge | None
     facts: tuple[Fact, ...]
+    negative: Negative | None
     kernel: tuple[Cut, ...]
     kernel_note: str | None
     maps: tuple[MapCut, ...]
@@ -54,28 +74,31 @@ def cards(
 
     facts: its entry of report.json; images: that of all images.
     """
-    found = {
-        item["index"]: (place, item) for place, item in enumerate((facts["patterns"] or {"filters": ()})["filters"])
-    }
+    patterns = facts["patterns"] or {"filters": (), "negative": None, "recipe": {}}
+    found = {item["index"]: (place, item) for place, item in enumerate(patterns["filters"])}
+    owner, restarts = owner_words(stored.layer.is_output)[0], int(patterns["recipe"].get("restarts", 1))
     names = {image["slug"]: image["name"] for image in images}
     planned, natural = set(stored.planned_filters), against_images(facts["patterns"]) is True
     made = []
     for index in stored.layer.filters_shown:
         place, item = found.get(index, (None, None))
         kernel, note = _kernel(drawn, index, root)
-        verdict = _verdict(item, index in planned, natural)
+        verdict = _verdict(item, index in planned, natural, owner)
         made.append(
             Card(
                 anchor=anchor(index),
-                title=f"Filter {index}",
+                title=f"{owner.capitalize()} {index}",
+                label=stored.label(index),
                 verdict=verdict,
-                pattern=_pattern(drawn.patterns, place, index, root),
+                pattern=_pattern(drawn, drawn.patterns, place, f"Pattern of {owner} {index}", PATTERN_PIXELS, root),
                 headline=None if item is None else _headline(item),
                 meaning=None if item is None or verdict.word == OK else verdict.meaning,
+                notes=() if item is None else _search_notes(item, restarts),
                 gauge=None
                 if item is None
                 else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
                 facts=() if item is None else _facts(item, names),
+                negative=_negative(stored, patterns["negative"], drawn, index, owner, restarts, root),
                 kernel=kernel,
                 kernel_note=note,
                 maps=_maps(drawn, index, root),
@@ -89,10 +112,10 @@ def anchor(index: int) -> str:
     return f"f{index:0{ANCHOR_DIGITS}d}"
 
 
-def _verdict(item: Document | None, planned: bool, natural: bool) -> Verdict:
+def _verdict(item: Document | None, planned: bool, natural: bool, owner: str) -> Verdict:
     if item is None:
-        return verdict_view(NOT_COMPUTED if planned else SKIPPED, images=natural)
-    return verdict_view(item["verdict"], images=natural, proven=item["dead_proven"])
+        return verdict_view(NOT_COMPUTED if planned else SKIPPED, images=natural, owner=owner)
+    return verdict_view(item["verdict"], images=natural, proven=item["dead_proven"], owner=owner)
 
 
 def _headline(item: Document) -> Fact | None:
@@ -122,10 +145,66 @@ def _facts(item: Document, names: dict[str, str]) -> tuple[Fact, ...]:
     )
 
 
-def _pattern(picture: Picture | None, place: int | None, index: int, root: str) -> Cut | None:
+def _search_notes(item: Document, restarts: int) -> tuple[str, ...]:
+    """How one picture was found."""
+    likeness = "not defined" if item["likeness"] is None else figure(item["likeness"])
+    return (
+        *((f"{restarts} starts, likeness {likeness}.",) if restarts > 1 else ()),
+        *((RESCUED,) if item["rescued"] else ()),
+    )
+
+
+def _pattern(
+    drawn: LayerPictures, picture: Picture | None, place: int | None, label: str, pixels: int, root: str
+) -> Cut | None:
     if picture is None or place is None:
         return None
-    return cut(picture, root, picture.tiles.box(place), PATTERN_PIXELS, f"Pattern of filter {index}")
+    whole = label if drawn.bands is None else f"{label}: {drawn.bands}"
+    return cut(picture, root, picture.tiles.box(place), pixels, whole)
+
+
+def _negative(
+    stored: StoredLayer,
+    negative: Document | None,
+    drawn: LayerPictures,
+    index: int,
+    owner: str,
+    restarts: int,
+    root: str,
+) -> Negative | None:
+    """What a filter answers least to; None where that was not asked for, or the layer has no pattern at all."""
+    if stored.patterns is None or index not in stored.planned_negatives:
+        return None
+    title = "Negative: answered least" + ("" if stored.layer.is_output else ", before the activation function")
+    entries = {item["index"]: (place, item) for place, item in enumerate(negative["filters"] if negative else ())}
+    if index not in entries:
+        return Negative(title, None, (), ("Not computed.",))
+    place, item = entries[index]
+    lowest = item["natural_pre_minimum"]
+    return Negative(
+        title,
+        _pattern(drawn, drawn.negatives, place, f"Negative pattern of {owner} {index}", NEGATIVE_PIXELS, root),
+        (
+            Fact("Start", figure(item["pre_activation_start"])),
+            Fact("Reached", figure(item["pre_activation"])),
+            *(() if lowest is None else (Fact("Lowest on images", figure(lowest)),)),
+            Fact("Seed", str(item["seed"])),
+        ),
+        (*_negative_notes(item, owner), *_search_notes(item, restarts)),
+    )
+
+
+def _negative_notes(item: Document, owner: str) -> tuple[str, ...]:
+    """What the figures of a negative pattern say."""
+    if is_broken(item):
+        return ("A figure behind it is infinite or not a number.",)
+    if is_unmoved(item):
+        return (f"The {owner} answers it exactly as its start, so the picture shows nothing.",)
+    notes = [] if item["pre_activation"] < item["pre_activation_start"] else ["Nothing below its start was found."]
+    if item["below_natural"] is not None:
+        below = "Below" if item["below_natural"] else "Not below"
+        notes.append(f"{below} the lowest on the images.")
+    return tuple(notes)
 
 
 def _kernel(drawn: LayerPictures, index: int, root: str) -> tuple[tuple[Cut, ...], str | None]:

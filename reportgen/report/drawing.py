@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,13 @@ from reportgen.arrays import pack
 from reportgen.records import Figure, ImageRecord, Tiles
 from reportgen.render import feature_maps, mosaic, palette, png, weights
 from reportgen.render import patterns as pattern_grid
-from reportgen.render.picture import RGB_BANDS, encode, visible
+from reportgen.render.picture import Bands, bands_shown, cropped, encode, visible
 from reportgen.render.weights import KernelLayout
+from reportgen.report.documents import Document
 from reportgen.report.output import Output
-from reportgen.report.stored import ImageMaps, StoredLayer
+from reportgen.report.pattern_facts import NEGATIVE_IMAGES, NEGATIVE_INDICES, is_broken, is_unmoved
+from reportgen.report.stored import ImageMaps, Patterns, StoredLayer
+from reportgen.report.wording import below_natural, owner_words
 from reportgen.verdict import DEAD, NOT_FINITE
 
 FLOAT16_LARGEST = float(np.finfo(np.float16).max)
@@ -36,12 +39,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One of the user's images as a file at `path`. first_of: how many bands it has where only the first is drawn."""
+    """One of the user's images as a file at `path`.
+
+    width, height: of the file. fed: (height, width) in pixels of the image as the model was fed it. bands: how its bands are
+    drawn, as a clause, where not in their own grey or colours.
+    """
 
     path: str
     width: int
     height: int
-    first_of: int | None
+    fed: tuple[int, int]
+    bands: str | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,8 @@ class MapPictures:
 class LayerPictures:
     """Every picture of one layer.
 
-    weights_note: why the kernel is not drawn. kernel: which of its tiles belong to a filter.
+    weights_note: why the kernel is not drawn. kernel: which of its tiles belong to a filter. bands: how the bands of a
+    pattern are drawn, as a clause, where not in their own grey or colours.
     """
 
     weights: Picture | None
@@ -65,11 +74,13 @@ class LayerPictures:
     kernel: KernelLayout | None
     maps: tuple[MapPictures, ...]
     patterns: Picture | None
+    negatives: Picture | None
     strip: Picture | None
+    bands: str | None
 
 
-def draw_layer(stored: StoredLayer, facts: dict[str, Any], output: Output) -> LayerPictures:
-    """Draw and write every figure of a layer; `facts` is its entry of report.json."""
+def draw_layer(stored: StoredLayer, facts: Document, output: Output, bands: Bands | None = None) -> LayerPictures:
+    """Draw and write every figure of a layer; `facts` is its entry of report.json, `bands` those to show in colour."""
     slug = stored.layer.slug
     kernel_picture, kernel, note = None, None, None
     if stored.weights is not None:
@@ -80,7 +91,7 @@ def draw_layer(stored: StoredLayer, facts: dict[str, Any], output: Output) -> La
             note = str(error)
     maps = tuple(_draw_maps(stored, item, output) for item in stored.maps)
     if stored.patterns is None:
-        return LayerPictures(kernel_picture, note, kernel, maps, None, None)
+        return LayerPictures(kernel_picture, note, kernel, maps, None, None, None, None)
 
     words = [item["verdict"] for item in facts["patterns"]["filters"]]
     dead = frozenset(position for position, word in enumerate(words) if word == DEAD)
@@ -92,15 +103,44 @@ def draw_layer(stored: StoredLayer, facts: dict[str, Any], output: Output) -> La
         broken,
         title=f"Patterns of {stored.layer.path}",
         filters_total=stored.layer.filters_total,
+        crop=stored.patterns.crop,
+        bands=bands,
+        words=pattern_grid.Words("pattern", *owner_words(stored.layer.is_output), "Dead"),
     )
+    negatives = None
+    if stored.negatives is not None:
+        drawn = _draw_negatives(stored, stored.negatives, facts["patterns"]["negative"]["filters"], bands)
+        negatives = _keep(output, f"figures/{slug}/negatives.png", drawn)
     return LayerPictures(
         kernel_picture,
         note,
         kernel,
         maps,
         _keep(output, f"figures/{slug}/patterns.png", grid),
-        _keep(output, f"figures/{slug}/strip.png", draw_strip(stored, dead, broken)),
+        negatives,
+        _keep(output, f"figures/{slug}/strip.png", draw_strip(stored, stored.patterns, dead, broken, bands)),
+        bands_shown(stored.patterns.images.shape[-1], bands),
     )
+
+
+def _draw_negatives(stored: StoredLayer, found: Patterns, facts: list[Document], bands: Bands | None) -> Figure:
+    """The grid of what each filter answers least to; `facts` are the entries of `patterns.negative` in report.json."""
+    owner, owners = owner_words(stored.layer.is_output)
+    grid = pattern_grid.draw(
+        found.images,
+        found.indices,
+        frozenset(position for position, item in enumerate(facts) if is_unmoved(item)),
+        frozenset(position for position, item in enumerate(facts) if is_broken(item)),
+        title=f"Negative patterns of {stored.layer.path}",
+        filters_total=stored.layer.filters_total,
+        crop=found.crop,
+        bands=bands,
+        words=pattern_grid.Words("negative pattern", owner, owners, "Answered exactly like the start"),
+    )
+    what = f"The picture that each {owner} answers least to."
+    below = below_natural(facts, stored.layer.is_output)
+    figures = "" if below is None else f" {below}"
+    return replace(grid, caption=f"{what}{figures} {grid.caption}", alt=f"{grid.alt}{figures}")
 
 
 def write_data(stored: StoredLayer, output: Output) -> None:
@@ -109,10 +149,16 @@ def write_data(stored: StoredLayer, output: Output) -> None:
     if stored.weights is not None:
         output.write(f"{folder}/weights.npz", pack(stored.weights))
     if stored.patterns is not None:
-        arrays = {"images": stored.patterns.images, "indices": stored.patterns.indices.astype(np.int32, copy=False)}
+        arrays = {"images": stored.patterns.images, "indices": _numbers(stored.patterns)}
+        if stored.negatives is not None:
+            arrays |= {NEGATIVE_IMAGES: stored.negatives.images, NEGATIVE_INDICES: _numbers(stored.negatives)}
         output.write(f"{folder}/patterns.npz", pack(arrays))
     if stored.maps:
         output.write(f"{folder}/feature_maps.npz", pack({maps.image.slug: _half(maps.maps) for maps in stored.maps}))
+
+
+def _numbers(patterns: Patterns) -> np.ndarray:
+    return patterns.indices.astype(np.int32, copy=False)
 
 
 def _half(maps: np.ndarray) -> np.ndarray:
@@ -123,20 +169,23 @@ def _half(maps: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(maps), clipped, maps).astype(np.float16)
 
 
-def write_picture(image: ImageRecord, pixels: np.ndarray, output: Output) -> ImageFile:
-    """Write one of the user's images, uint8 (height, width, bands), as the model was fed it."""
-    height, width, bands = pixels.shape
+def write_picture(image: ImageRecord, pixels: np.ndarray, output: Output, bands: Bands | None = None) -> ImageFile:
+    """Write one of the user's images, uint8 (height, width, bands), as the model was fed it; `bands` as for `visible`."""
     path = f"assets/images/{image.slug}.png"
-    output.write(path, encode(pixels))
-    return ImageFile(path, width, height, None if bands in (1, RGB_BANDS) else bands)
+    output.write(path, encode(pixels, bands))
+    height, width = visible(pixels, bands).shape[:2]
+    fed = (pixels.shape[0], pixels.shape[1])
+    return ImageFile(path, width, height, fed, bands_shown(pixels.shape[-1], bands))
 
 
-def draw_strip(stored: StoredLayer, dead: frozenset[int], broken: frozenset[int]) -> Figure:
+def draw_strip(
+    stored: StoredLayer, patterns: Patterns, dead: frozenset[int], broken: frozenset[int], bands: Bands | None
+) -> Figure:
     """A row of at most STRIP_PATTERNS patterns, evenly spaced among those shown; only here are patterns ever shrunk."""
-    assert stored.patterns is not None
-    count = min(STRIP_PATTERNS, len(stored.patterns.images))
-    chosen = [round(position) for position in np.linspace(0, len(stored.patterns.images) - 1, count)]
-    small = np.stack([_shrunk(visible(stored.patterns.images[position])) for position in chosen])
+    count = min(STRIP_PATTERNS, len(patterns.images))
+    chosen = [round(position) for position in np.linspace(0, len(patterns.images) - 1, count)]
+    shown = visible(cropped(patterns.images[chosen], patterns.crop), bands)
+    small = np.stack([_shrunk(pixels) for pixels in shown])
     tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
     picture = mosaic.compose(small, tiles, palette.GREYS[palette.GAP])
     mosaic.fill(
@@ -144,8 +193,10 @@ def draw_strip(stored: StoredLayer, dead: frozenset[int], broken: frozenset[int]
     )
     hatched = [place for place, item in enumerate(chosen) if item in broken]
     mosaic.hatch(picture, tiles, hatched, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
-    names = ", ".join(str(int(stored.patterns.indices[position])) for position in chosen)
-    alt = f"Patterns of filters {names} of {stored.layer.path}, small"
+    names = ", ".join(str(int(patterns.indices[position])) for position in chosen)
+    alt = f"Patterns of {owner_words(stored.layer.is_output)[1]} {names} of {stored.layer.path}, small"
+    drawn = bands_shown(patterns.images.shape[-1], bands)
+    alt = alt if drawn is None else f"{alt}: {drawn}"
     return Figure(png.encode(picture), tiles, "", alt, None)
 
 

@@ -6,24 +6,21 @@ not finite is null.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
 from reportgen.records import ImageRecord, LayerRecord, Plan
 from reportgen.render.text import named, plural
-from reportgen.report.stored import ImageMaps, Natural, StoredImage, StoredLayer, kernels_zero
-from reportgen.report.wording import clause, stopped
-from reportgen.verdict import NOT_FINITE, SKIPPED, VERDICTS, judge
+from reportgen.report.documents import Document, as_list, plain
+from reportgen.report.pattern_facts import is_broken, pattern_facts, verdict_counts
+from reportgen.report.stored import ImageMaps, StoredImage, StoredLayer
+from reportgen.report.wording import clause, owner_words, stopped
+from reportgen.verdict import NOT_FINITE
 
 SCHEMA = "reportgen/1"
-NOT_COMPUTED = "not computed"  # stands among the verdict counts, but is no verdict: there is no pattern to judge
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode
 NO_PROBABILITIES = "the model's output is no list of class probabilities"  # a fact of the model, not a problem
-
-Document = dict[str, Any]
 
 
 def document(plan: Plan, images: list[Document], layers: list[Document]) -> Document:
@@ -72,13 +69,13 @@ def layer_record(layer: LayerRecord) -> Document:
         "status": layer.status,
         "reason": layer.reason,
         "unit": layer.unit,
-        "kernel_shape": _listed(layer.kernel_shape),
-        "strides": _listed(layer.strides),
-        "dilation": _listed(layer.dilation),
+        "kernel_shape": as_list(layer.kernel_shape),
+        "strides": as_list(layer.strides),
+        "dilation": as_list(layer.dilation),
         "groups": layer.groups,
         "padding": layer.padding,
-        "output_shape": _listed(layer.output_shape),
-        "receptive_field": _listed(layer.receptive_field),
+        "output_shape": as_list(layer.output_shape),
+        "receptive_field": as_list(layer.receptive_field),
         "receptive_field_note": layer.receptive_field_note,
         "parameters": layer.parameters,
         "activation": layer.activation,
@@ -86,6 +83,7 @@ def layer_record(layer: LayerRecord) -> Document:
         "kernel_bands": layer.kernel_bands,
         "filters_total": layer.filters_total,
         "filters_shown": list(layer.filters_shown),
+        "labels": as_list(layer.labels),
     }
 
 
@@ -147,67 +145,6 @@ def _statistics(finite: np.ndarray) -> Document:
     }
 
 
-def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
-    """Patterns, their figures and verdicts; None where none is stored."""
-    found, natural, layer = stored.patterns, stored.natural, stored.layer
-    if found is None:
-        return None
-    verdicts = judge(
-        activation=found.activation,
-        activation_start=found.activation_start,
-        indices=found.indices,
-        natural_maximum=None if natural is None else natural.maximum,
-        natural_minimum=None if natural is None else natural.minimum,
-        rectified=layer.rectified,
-        proven=kernels_zero(stored.weights, layer)[found.indices],
-    )
-    filters = []
-    for position, (index, verdict) in enumerate(zip(found.indices.tolist(), verdicts, strict=True)):
-        filters.append(
-            {
-                "index": index,
-                "verdict": verdict.word,
-                "dead_proven": verdict.dead_proven,
-                "activation": plain(found.activation[position]),
-                "activation_start": plain(found.activation_start[position]),
-                "natural_maximum": plain(natural.maximum[index]) if natural is not None else None,
-                "natural_minimum": plain(natural.minimum[index]) if natural is not None else None,
-                "natural_image": _best_image(plan, natural, index),
-                "seed": found.seeds[position],
-            }
-        )
-    return {
-        "array": f"data/{layer.slug}/patterns.npz",
-        "size": list(found.images.shape[1:3]),
-        "steps": found.steps,
-        "natural_crops": None if natural is None else natural.crops,
-        "recipe": found.recipe,
-        "missing": sorted(set(stored.planned_filters) - set(found.indices.tolist())),
-        "filters": filters,
-    }
-
-
-def against_images(patterns: Document | None) -> bool | None:
-    """Whether the verdicts of a layer compare patterns with the images, or with their start; None without patterns."""
-    return None if patterns is None else patterns["natural_crops"] is not None
-
-
-def _best_image(plan: Plan, natural: Natural | None, index: int) -> str | None:
-    """Slug of the image that reached a filter's natural maximum."""
-    if natural is None or plain(natural.maximum[index]) is None:
-        return None
-    best = int(natural.best_image[index])
-    return plan.images[best].slug if best in range(len(plan.images)) else None
-
-
-def verdict_counts(stored: StoredLayer, patterns: Document | None) -> dict[str, int]:
-    """How often each verdict falls on the shown filters; NOT_COMPUTED counts patterns that the store lacks."""
-    counts = Counter(item["verdict"] for item in (patterns["filters"] if patterns else ()))
-    counts[SKIPPED] = len(set(stored.layer.filters_shown) - set(stored.planned_filters))
-    lost = len(stored.planned_filters) - (len(patterns["filters"]) if patterns else 0)
-    return {word: counts[word] for word in VERDICTS} | {NOT_COMPUTED: lost}
-
-
 def map_facts(layer: LayerRecord, maps: ImageMaps) -> Document:
     """One entry of `feature_maps`."""
     figures = ("minimum", "maximum", "zero_fraction", "nonfinite_fraction", "pre_minimum", "pre_maximum")
@@ -228,14 +165,27 @@ def problems(plan: Plan, images: Iterable[Document], layers: Iterable[Document])
     for layer in layers:
         if layer["status"] == "failed":
             sentences.append(stopped(f"{layer['path']}: {layer['reason'] or 'failed'}"))
-        wrong = [
-            item["index"] for item in (layer["patterns"] or {"filters": ()})["filters"] if item["verdict"] == NOT_FINITE
-        ]
-        if wrong:
-            share = f"{len(wrong)} of {plural(len(layer['filters_shown']), 'pattern')}"
-            verb, noun = ("is", "filter") if len(wrong) == 1 else ("are", "filters")
-            sentences.append(f"{layer['path']}: {share} {verb} not finite ({noun} {named(wrong)}).")
+        sentences += _broken_patterns(layer)
     return tuple(sentences)
+
+
+def _broken_patterns(layer: Document) -> list[str]:
+    """A sentence on the patterns of a layer that are not finite, and one on the negative ones."""
+    patterns = layer["patterns"]
+    if patterns is None:
+        return []
+    negative = (patterns["negative"] or {"filters": ()})["filters"]
+    sentences = []
+    for what, wrong in (
+        ("pattern", [item["index"] for item in patterns["filters"] if item["verdict"] == NOT_FINITE]),
+        ("negative pattern", [item["index"] for item in negative if is_broken(item)]),
+    ):
+        if wrong:
+            share = f"{len(wrong)} of {plural(len(layer['filters_shown']), what)}"
+            owner, owners = owner_words(layer["labels"] is not None)
+            verb, noun = ("is", owner) if len(wrong) == 1 else ("are", owners)
+            sentences.append(f"{layer['path']}: {share} {verb} not finite ({noun} {named(wrong)}).")
+    return sentences
 
 
 def _left_out(name: str, reason: str) -> str:
@@ -243,16 +193,3 @@ def _left_out(name: str, reason: str) -> str:
     bare = clause(reason)
     fact = f"it {bare.removeprefix(f'{name} ')}" if bare.startswith(f"{name} ") else bare
     return stopped(f"{name}: left out, {fact or 'it cannot be read'}")
-
-
-def plain(value: Any) -> float | None:
-    """A figure for JSON: the shortest decimal that reads back as the same float32; None where not finite or missing."""
-    if value is None or not np.isfinite(value):
-        return None
-    with np.errstate(over="ignore"):
-        single = np.float32(value)
-    return float(str(single)) if np.isfinite(single) else None
-
-
-def _listed(values: Sequence[int | None] | None) -> list[int | None] | None:
-    return None if values is None else list(values)

@@ -4,42 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
-from reportgen.render.text import NONE, count, percent, plural, shape, stated
+from reportgen.render.text import NAMED, NONE, count, plural, shape, stated
+from reportgen.report import recipe_words
+from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, Picture
-from reportgen.report.facts import NOT_COMPUTED, Document, against_images
+from reportgen.report.images_view import ImageView, image_views, images_note
+from reportgen.report.pattern_facts import NOT_COMPUTED, against_images
 from reportgen.report.views import Fact, Link, Site, Verdict, verdict_view, verdict_views
-from reportgen.report.wording import HASH_SHOWN, flattened, not_finite, sentence, stopped
+from reportgen.report.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
 from reportgen.verdict import VERDICTS
 
-BAR_WIDTH = 100  # SVG units of a probability of 1
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
-PICTURE_PIXELS = 168  # longer side of a user's image on the first page, CSS pixels
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One row of a model's answer; bar: 0 to BAR_WIDTH."""
-
-    label: str
-    percent: str
-    bar: float
-
-
-@dataclass(frozen=True)
-class ImageView:
-    """One of the user's images as the model was fed it; href None where its picture is not stored."""
-
-    name: str
-    size: str
-    sha256: str
-    href: str | None
-    width: int
-    height: int
-    alt: str
-    predictions: tuple[Prediction, ...]
-    without_predictions: str | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +46,19 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
+class OutputsView:
+    """The model's own outputs, which are no layer. label: of the link to their page. classes: names of those shown."""
+
+    href: str
+    label: str
+    note: str
+    classes: str
+    verdicts: tuple[Verdict, ...]
+    failed: str | None
+    strip: Thumbnails | None
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """A layer that the report does not cover."""
 
@@ -80,7 +69,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class IndexView:
-    """Everything on index.html. natural, start: whether any layer's patterns are compared with that."""
+    """Everything on index.html. natural, start: whether any layer's patterns are compared with that.
+
+    negative: whether what filters answer least to was asked for. recipe: how patterns are sought, in words.
+    """
 
     site: Site
     lede: str
@@ -92,11 +84,14 @@ class IndexView:
     images: tuple[ImageView, ...]
     images_note: str
     layers: tuple[LayerRow, ...]
+    outputs: tuple[OutputsView, ...]
     left_out: tuple[LeftOut, ...]
     meanings: tuple[Verdict, ...]
     with_images: bool
     natural: bool
     start: bool
+    negative: bool
+    recipe: str | None
     settings: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
     downloads: tuple[Link, ...]
@@ -112,10 +107,12 @@ def index_view(
 
     pictures: by image slug; strips: thumbnails by layer slug.
     """
-    covered = [layer for layer in report["layers"] if layer["status"] != "skipped"]
+    shown_at_all = [layer for layer in report["layers"] if layer["status"] != "skipped"]
+    covered = [layer for layer in shown_at_all if layer["labels"] is None]
+    outputs = [layer for layer in shown_at_all if layer["labels"] is not None]
     left_out = [layer for layer in report["layers"] if layer["status"] == "skipped"]
     with_images = bool(report["images"])
-    references = {against_images(layer["patterns"]) for layer in covered} - {None} or {with_images}
+    references = {against_images(layer["patterns"]) for layer in shown_at_all} - {None} or {with_images}
     natural, start = True in references, False in references
     verdicts: Counter[str] = Counter()
     for layer in covered:
@@ -143,9 +140,10 @@ def index_view(
             Fact("Images", count(len(report["images"])), note=None if with_images else "none were given"),
         ),
         verdicts=verdict_views(totals, images=natural, start=start),
-        images=tuple(_image(image, pictures.get(image["slug"])) for image in report["images"] if image["shown"]),
-        images_note=_images_note(report["images"]),
+        images=image_views(report["images"], pictures),
+        images_note=images_note(report["images"]),
         layers=tuple(_row(layer, strips.get(layer["slug"])) for layer in covered),
+        outputs=tuple(_outputs(layer, strips.get(layer["slug"])) for layer in outputs),
         left_out=tuple(
             LeftOut(
                 layer["path"],
@@ -158,6 +156,8 @@ def index_view(
         with_images=with_images,
         natural=natural,
         start=start,
+        negative=bool(report["settings"].get("negative")),
+        recipe=_recipe(report),
         settings=flattened(report["settings"]),
         environment=flattened(report["environment"]),
         downloads=(Link("report.json", "report.json"),),
@@ -198,50 +198,6 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
     )
 
 
-def _image(image: Document, picture: ImageFile | None) -> ImageView:
-    predictions: list[dict[str, Any]] | None = image["predictions"]
-    rows = tuple(
-        Prediction(
-            item["label"],
-            percent(item["probability"]),
-            round(BAR_WIDTH * min(1.0, max(0.0, item["probability"] or 0.0)), 2),
-        )
-        for item in predictions or ()
-    )
-    width, height = (1, 1) if picture is None else (picture.width, picture.height)
-    scale = PICTURE_PIXELS / max(width, height)
-    best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""
-    part = None if picture is None or picture.first_of is None else f"band 1 of {picture.first_of}"
-    note = image["predictions_note"]
-    return ImageView(
-        name=image["name"],
-        size=f"{shape((image['width'], image['height']))} pixels" + (f", shown in grey: {part}" if part else ""),
-        sha256=image["sha256"][:HASH_SHOWN],
-        href=None if picture is None else picture.path,
-        width=round(width * scale),
-        height=round(height * scale),
-        alt=f"{image['name']} as the model is fed it{f' ({part}, in grey)' if part else ''}, "
-        f"{shape((width, height))} pixels{best}",
-        predictions=rows,
-        without_predictions=None if rows else sentence(note if note is not None else "no predictions were asked for"),
-    )
-
-
-def _images_note(images: list[Document]) -> str:
-    if not images:
-        return (
-            "No images were given: there are no feature maps, and a pattern is compared with the image it started from."
-        )
-    shown = sum(image["shown"] for image in images)
-    if shown == len(images):
-        whom = "this image, as the model is fed it" if shown == 1 else f"all {shown} images, as the model is fed them"
-        return f"Feature maps are shown for {whom}."
-    rest = ", ".join(image["name"] for image in images if not image["shown"])
-    return (
-        f"Feature maps are shown for {shown} of {len(images)} images; the others count for natural maxima only: {rest}."
-    )
-
-
 def _row(layer: Document, strip: Picture | None) -> LayerRow:
     field = layer["receptive_field"]
     return LayerRow(
@@ -253,12 +209,46 @@ def _row(layer: Document, strip: Picture | None) -> LayerRow:
         receptive_field=shape(field),
         parameters=count(layer["parameters"]),
         filters=f"{count(len(layer['filters_shown']))} of {count(layer['filters_total'])}",
-        verdicts=verdict_views(layer["verdicts"], images=against_images(layer["patterns"]) is True),
-        failed=sentence(layer["reason"] if layer["reason"] is not None else "failed")
-        if layer["status"] == "failed"
-        else None,
+        verdicts=_verdicts(layer),
+        failed=_failed(layer),
         strip=None if strip is None else _thumbnails(strip),
     )
+
+
+def _outputs(layer: Document, strip: Picture | None) -> OutputsView:
+    shown, total = len(layer["filters_shown"]), layer["filters_total"]
+    return OutputsView(
+        href=f"layers/{layer['slug']}.html",
+        label=f"{MODEL_OUTPUTS}: {count(shown)} of {plural(total, 'class', 'classes')}",
+        note="What raises the logit of a class most: its number before softmax or sigmoid, where the model ends in one. "
+        "These are not counted among the layers and filters above.",
+        classes=_few(layer["labels"]),
+        verdicts=_verdicts(layer),
+        failed=_failed(layer),
+        strip=None if strip is None else _thumbnails(strip),
+    )
+
+
+def _few(names: list[str]) -> str:
+    left = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {count(left)} more" if left > 0 else "")
+
+
+def _verdicts(layer: Document) -> tuple[Verdict, ...]:
+    return verdict_views(layer["verdicts"], images=against_images(layer["patterns"]) is True)
+
+
+def _failed(layer: Document) -> str | None:
+    if layer["status"] != "failed":
+        return None
+    return sentence(layer["reason"] if layer["reason"] is not None else "failed")
+
+
+def _recipe(report: Document) -> str | None:
+    """How patterns are sought, as far as it is the same for every layer."""
+    recipe = report["settings"].get("recipe")
+    bands = report["input"]["shape"][-1]
+    return recipe_words.sentence(recipe, bands=bands) if isinstance(recipe, dict) else None
 
 
 def _thumbnails(strip: Picture) -> Thumbnails:

@@ -9,44 +9,27 @@ from reportgen.records import LayerRecord, Plan
 from reportgen.render.text import NONE, count, figure, percent, plural, shape, span
 from reportgen.report.cards import Card, cards
 from reportgen.report.charts import Chart, bias_bars, histogram
-from reportgen.report.drawing import ImageFile, LayerPictures, MapPictures
-from reportgen.report.facts import Document, against_images
+from reportgen.report.documents import Document
+from reportgen.report.drawing import ImageFile, LayerPictures
+from reportgen.report.maps_view import MapsView, maps_note, maps_views
+from reportgen.report.pattern_facts import against_images
+from reportgen.report.patterns_view import PatternsView, patterns_view
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Fact, FigureView, Link, Site, Verdict, figure_view, verdict_views
-from reportgen.report.wording import compared_pictures, flattened, not_finite, sentence
-
-PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels
-
-
-@dataclass(frozen=True)
-class ImagePicture:
-    """One of the user's images, small."""
-
-    href: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class MapsView:
-    """The feature maps of one image. open: unfolded when the page opens."""
-
-    anchor: str
-    name: str
-    answer: str | None
-    picture: ImagePicture | None
-    facts: str
-    after: FigureView | None
-    before: FigureView | None
-    open: bool
+from reportgen.report.wording import MODEL_OUTPUTS, not_finite, owner_words, sentence
 
 
 @dataclass(frozen=True)
 class LayerView:
-    """Everything on a layer's page."""
+    """Everything on a layer's page. is_output: of the model's outputs, which have neither weights nor maps.
+
+    heading: a layer's path, or what the outputs are called. owners: filters, or classes.
+    """
 
     site: Site
-    path: str
+    heading: str
+    is_output: bool
+    owners: str
     lede: str
     previous: Link | None
     following: Link | None
@@ -60,10 +43,7 @@ class LayerView:
     weights: FigureView | None
     bias_facts: tuple[Fact, ...]
     bias: Chart | None
-    patterns: FigureView | None
-    patterns_note: str
-    patterns_lost: str | None
-    recipe: tuple[tuple[str, str], ...]
+    patterns: PatternsView
     maps: tuple[MapsView, ...]
     maps_note: str
     cards: tuple[Card, ...]
@@ -86,19 +66,20 @@ def layer_view(
     layer, root = stored.layer, site.root
     covered = [item for item in plan.layers if item.status != "skipped"]
     position = covered.index(layer)
-    answers = {image["slug"]: _answer(image) for image in images}
     bias = stored.weights.get("bias") if stored.weights is not None else None
     return LayerView(
         site=site,
-        path=layer.path,
-        lede=f"{layer.layer_class}, layer {position + 1} of {len(covered)}. {_chosen(plan, layer)}",
+        heading=page_heading(layer),
+        is_output=layer.is_output,
+        owners=owner_words(layer.is_output)[1],
+        lede=_lede(plan, layer, covered),
         previous=_neighbour(covered, position - 1),
         following=_neighbour(covered, position + 1),
         failed=sentence(facts["reason"] if facts["reason"] is not None else "failed")
         if facts["status"] == "failed"
         else None,
         verdicts=verdict_views(facts["verdicts"], images=against_images(facts["patterns"]) is True),
-        facts=layer_facts(layer),
+        facts=output_facts(layer) if layer.is_output else layer_facts(layer),
         weight_facts=_statistics(facts["weights"], "weight"),
         weight_warning=_weight_warning(facts["weights"]),
         weight_note=_weight_note(stored, drawn),
@@ -106,15 +87,9 @@ def layer_view(
         weights=None if drawn.weights is None else figure_view(drawn.weights, root),
         bias_facts=_statistics(facts["bias"], "bias"),
         bias=None if bias is None else bias_bars(bias),
-        patterns=None if drawn.patterns is None else figure_view(drawn.patterns, root),
-        patterns_note=_patterns_note(stored, facts, len(images)),
-        patterns_lost=_patterns_lost(facts),
-        recipe=flattened(facts["patterns"]["recipe"]) if facts["patterns"] else (),
-        maps=tuple(
-            _maps(maps, entry, answers[maps.image.slug], pictures.get(maps.image.slug), root, place == 0)
-            for place, (maps, entry) in enumerate(zip(drawn.maps, facts["feature_maps"], strict=True))
-        ),
-        maps_note=_maps_note(plan, drawn),
+        patterns=patterns_view(stored, facts["patterns"], drawn, len(images), root),
+        maps=maps_views(drawn, facts["feature_maps"], images, pictures, root),
+        maps_note=maps_note(plan, drawn),
         cards=cards(stored, facts, drawn, images, root),
         downloads=tuple(
             Link(f"{root}data/{layer.slug}/{name}", name)
@@ -125,6 +100,21 @@ def layer_view(
             )
             if there
         ),
+    )
+
+
+def page_heading(layer: LayerRecord) -> str:
+    """What a page is called: by the layer's path, or as the model's outputs."""
+    return MODEL_OUTPUTS if layer.is_output else layer.path
+
+
+def output_facts(layer: LayerRecord) -> tuple[Fact, ...]:
+    """What is known of the model's outputs, which are no layer: they have no kernel and no place of their own."""
+    return (
+        Fact("Figure", "logit", note="the class's number before softmax or sigmoid, where the model ends in one"),
+        Fact("Output", shape(layer.output_shape), note="one position, a channel a class"),
+        Fact("Receptive field", _receptive_field(layer), note=layer.receptive_field_note),
+        Fact("Classes shown", f"{count(len(layer.filters_shown))} of {count(layer.filters_total)}"),
     )
 
 
@@ -160,25 +150,34 @@ def _kernel_bands(layer: LayerRecord) -> str | None:
     return None if layer.kernel_bands is None else f"its inputs are the {layer.kernel_bands} bands of the image"
 
 
+def _lede(plan: Plan, layer: LayerRecord, covered: list[LayerRecord]) -> str:
+    if layer.is_output:
+        return (
+            "The model's classes, each by its logit: its number before softmax or sigmoid, where the model ends in one. "
+            f"{_chosen(plan, layer)}"
+        )
+    layers = [item for item in covered if not item.is_output]
+    return f"{layer.layer_class}, layer {layers.index(layer) + 1} of {len(layers)}. {_chosen(plan, layer)}"
+
+
 def _chosen(plan: Plan, layer: LayerRecord) -> str:
     shown, total = len(layer.filters_shown), layer.filters_total
+    owner, owners = owner_words(layer.is_output)
     if shown == total:
-        return f"All of its {plural(total, 'filter')} are shown." if total != 1 else "Its only filter is shown."
-    asked = str(plan.settings.get("filters", ""))
-    how = (
-        "evenly spaced from the first to the last"
-        if asked.isdecimal()
-        else f"chosen by --filters {asked}"
-        if asked
-        else "as planned"
+        return f"All of its {plural(total, owner, owners)} are shown." if total != 1 else f"Its only {owner} is shown."
+    option, by_count = (
+        ("outputs", "the first ones") if layer.is_output else ("filters", "evenly spaced from the first to the last")
     )
-    return f"{count(shown)} of its {plural(total, 'filter')} shown, {how}."
+    asked = plan.settings.get(option)
+    asked = "" if asked is None else str(asked)
+    how = by_count if asked.isdecimal() else f"chosen by --{option} {asked}" if asked else "as planned"
+    return f"{count(shown)} of its {plural(total, owner, owners)} shown, {how}."
 
 
 def _neighbour(covered: list[LayerRecord], position: int) -> Link | None:
     if position not in range(len(covered)):
         return None
-    return Link(f"{covered[position].slug}.html", covered[position].path)
+    return Link(f"{covered[position].slug}.html", page_heading(covered[position]), code=not covered[position].is_output)
 
 
 def _statistics(statistics: Document | None, noun: str) -> tuple[Fact, ...]:
@@ -214,72 +213,3 @@ def _weight_note(stored: StoredLayer, drawn: LayerPictures) -> str | None:
 def _histogram(statistics: Document) -> Chart | None:
     drawn = statistics["histogram"]
     return histogram(drawn["counts"], drawn["limit"] or 0.0, statistics["count"] - statistics["nonfinite"])
-
-
-def _patterns_note(stored: StoredLayer, facts: Document, images: int) -> str:
-    patterns = facts["patterns"]
-    if patterns is None:
-        return "No pattern is in the store." if stored.planned_filters else "No patterns were made for this layer."
-    compared = (
-        compared_pictures(patterns["natural_crops"], images)
-        if against_images(patterns)
-        else "the image it started from"
-    )
-    return (
-        f"The images that excite each filter most, found by {plural(patterns['steps'], 'step')} of gradient ascent at "
-        f"{shape(patterns['size'])} pixels, each compared with {compared}. "
-        "A pattern shows what excites a filter, not what the filter is for."
-    )
-
-
-def _patterns_lost(facts: Document) -> str | None:
-    lost = facts["patterns"]["missing"] if facts["patterns"] else []
-    return f"Not computed: {plural(len(lost), 'filter')} ({', '.join(str(index) for index in lost)})." if lost else None
-
-
-def _maps(
-    maps: MapPictures,
-    facts: Document,
-    answer: str | None,
-    picture: ImageFile | None,
-    root: str,
-    unfolded: bool,
-) -> MapsView:
-    small = None
-    if picture is not None:
-        scale = PICTURE_PIXELS / max(picture.width, picture.height)
-        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        small = ImagePicture(root + picture.path, *size)
-    words = f"activation {span(facts['minimum'], facts['maximum'])}, {percent(facts['zero_fraction'])} exactly zero"
-    if facts["nonfinite_fraction"]:
-        words += f", {percent(facts['nonfinite_fraction'])} not finite"
-    return MapsView(
-        anchor=f"maps-{maps.image.slug}",
-        name=maps.image.name,
-        answer=answer,
-        picture=small,
-        facts=words,
-        after=None if maps.after is None else figure_view(maps.after, root),
-        before=None if maps.before is None else figure_view(maps.before, root),
-        open=unfolded,
-    )
-
-
-def _maps_note(plan: Plan, drawn: LayerPictures) -> str:
-    if not plan.images:
-        return "No images were given."
-    if not drawn.maps:
-        return "No feature maps of this layer are in the store."
-    both = (
-        " Where they differ, the values before the activation function are shown too."
-        if any(m.before for m in drawn.maps)
-        else ""
-    )
-    return f"What every filter answers to {plural(len(drawn.maps), 'image')}, one tile a filter.{both}"
-
-
-def _answer(image: Document) -> str | None:
-    if not image["predictions"]:
-        return None
-    best = image["predictions"][0]
-    return f"{best['label']}, {percent(best['probability'])}"

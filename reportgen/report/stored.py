@@ -12,9 +12,12 @@ import numpy as np
 from reportgen.errors import StoreError
 from reportgen.records import ImageRecord, LayerRecord, Plan, Task
 from reportgen.render.text import plural
-from reportgen.report.wording import reasoned
+from reportgen.report.wording import owner_words, reasoned
 from reportgen.store import Store
 
+FIGURES = ("activation", "activation_start", "pre_activation", "pre_activation_start")
+NATURAL_ARRAYS = ("maximum", "minimum", "pre_minimum", "best_image")
+PATTERN_ARRAYS = ("images", "indices", *FIGURES, "likeness", "rescued")
 SLUG = re.compile(r"[a-z0-9_-]{1,64}")
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 Missing = tuple[str, tuple[str, ...]]  # a clause on what is missing, and the reasons
@@ -35,24 +38,37 @@ class ImageMaps:
 
 @dataclass(frozen=True)
 class Natural:
-    """The unit's figures on the images, float32 (filters_total,), and which image reached the maximum, by number."""
+    """The unit's figures on the images, float32 (filters_total,), and which image reached the maximum, by number.
+
+    pre_minimum: the lowest before the activation function.
+    """
 
     maximum: np.ndarray
     minimum: np.ndarray
+    pre_minimum: np.ndarray
     best_image: np.ndarray
     crops: int
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """Patterns of some filters: uint8 images (n, height, width, bands), int32 indices (n,), float32 figures (n,)."""
+    """Patterns of some filters: uint8 images (n, height, width, bands), int32 indices (n,), float32 figures (n,).
+
+    likeness: float32 (n,), how alike the pictures of several starts are to the layer, NaN for a single start. rescued: bool
+    (n,), whether the gradient had to be let through silent rectifiers. crop: pixels at each side that are not shown.
+    """
 
     images: np.ndarray
     indices: np.ndarray
     activation: np.ndarray
     activation_start: np.ndarray
+    pre_activation: np.ndarray
+    pre_activation_start: np.ndarray
+    likeness: np.ndarray
+    rescued: np.ndarray
     seeds: tuple[int, ...]
     steps: int
+    crop: int
     recipe: dict[str, Any]
 
 
@@ -70,15 +86,26 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """Everything of one layer that is there. missing: what the plan asks for and the store lacks, each as a clause."""
+    """Everything of one layer that is there. missing: what the plan asks for and the store lacks, each as a clause.
+
+    negatives: the pictures that filters answer least to, only beside patterns. planned_filters, planned_negatives: what was
+    asked for.
+    """
 
     layer: LayerRecord
     weights: dict[str, np.ndarray] | None
     maps: tuple[ImageMaps, ...]
     natural: Natural | None
     patterns: Patterns | None
+    negatives: Patterns | None
     planned_filters: tuple[int, ...]
+    planned_negatives: tuple[int, ...]
     missing: tuple[str, ...]
+
+    def label(self, index: int) -> str | None:
+        """The name of the class `index` where this is the model's output."""
+        labels = self.layer.labels
+        return None if labels is None else dict(zip(self.layer.filters_shown, labels, strict=True)).get(index)
 
 
 def check_slugs(plan: Plan) -> None:
@@ -121,8 +148,14 @@ def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
 
     maps = _load_maps(plan, store, layer, missing)
     natural = _load_natural(plan, store, layer, missing)
-    patterns, planned = _load_patterns(plan, store, layer, missing)
-    return StoredLayer(layer, weights, maps, natural, patterns, planned, reasoned(missing))
+    patterns, planned = _load_patterns(plan, store, layer, "patterns", missing)
+    negatives, planned_negatives = _load_patterns(plan, store, layer, "negatives", missing)
+    if patterns is None and negatives is not None:
+        missing.append(("negative patterns are not shown without the patterns", ()))
+        negatives = None
+    return StoredLayer(
+        layer, weights, maps, natural, patterns, negatives, planned, planned_negatives, reasoned(missing)
+    )
 
 
 def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[Missing]) -> tuple[ImageMaps, ...]:
@@ -151,20 +184,20 @@ def _unscaled(maps: np.ndarray, exponent: int) -> np.ndarray:
 
 def _load_natural(plan: Plan, store: Store, layer: LayerRecord, missing: list[Missing]) -> Natural | None:
     for task in plan.layer_tasks(layer.slug, "natural"):
-        entry = _entry(store, task, ("maximum", "minimum", "best_image"))
+        entry = _entry(store, task, NATURAL_ARRAYS)
         if entry is not None and len(entry[0]["maximum"]) == layer.filters_total:
             arrays, facts = entry
-            return Natural(arrays["maximum"], arrays["minimum"], arrays["best_image"], int(facts.get("crops", 0)))
+            return Natural(**{name: arrays[name] for name in NATURAL_ARRAYS}, crops=int(facts.get("crops", 0)))
         lost = "natural maxima are not computed, so patterns are compared with their start"
         missing.append((lost, _reasons(store, [task])))
     return None
 
 
 def _load_patterns(
-    plan: Plan, store: Store, layer: LayerRecord, missing: list[Missing]
+    plan: Plan, store: Store, layer: LayerRecord, kind: str, missing: list[Missing]
 ) -> tuple[Patterns | None, tuple[int, ...]]:
-    tasks = plan.layer_tasks(layer.slug, "patterns")
-    names = ("images", "indices", "activation", "activation_start")
+    tasks = plan.layer_tasks(layer.slug, kind)
+    names = PATTERN_ARRAYS
     entries: list[Entry] = []
     for task in tasks:
         entry = _entry(store, task, names)
@@ -175,18 +208,22 @@ def _load_patterns(
     planned = tuple(number for task in tasks for number in task.filters)
     computed = sum(len(arrays["indices"]) for arrays, _ in entries)
     if computed < len(planned):
-        share = f"patterns of {len(planned) - computed} of {plural(len(planned), 'filter')} are not computed"
+        what = "patterns" if kind == "patterns" else "negative patterns"
+        owners = owner_words(layer.is_output)
+        share = f"{what} of {len(planned) - computed} of {plural(len(planned), *owners)} are not computed"
         missing.append((share, _reasons(store, tasks)))
     if not entries:
         return None, planned
     joined = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in names}
     order = np.argsort(joined["indices"], kind="stable")
     seeds = [int(seed) for _, facts in entries for seed in facts["seeds"]]
-    facts = entries[0][1]
+    # Where memory ran out on the way the smaller batch is the one to be told.
+    facts = min((facts for _, facts in entries), key=lambda facts: facts.get("recipe", {}).get("batch", 0))
     patterns = Patterns(
         **{name: array[order] for name, array in joined.items()},
         seeds=tuple(seeds[position] for position in order),
         steps=int(facts.get("steps", 0)),
+        crop=int(facts.get("crop", 0)),
         recipe=dict(facts.get("recipe", {})),
     )
     return patterns, planned

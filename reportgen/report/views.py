@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from reportgen.render.palette import colours
 from reportgen.render.text import count, figure
 from reportgen.report.drawing import Picture
-from reportgen.report.facts import NOT_COMPUTED
+from reportgen.report.pattern_facts import NOT_COMPUTED
 from reportgen.verdict import DEAD, NOT_FINITE, OK, SKIPPED, VERDICTS, WEAK
 
 GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
 MEANINGS = {
-    OK: "the pattern excites the filter more than any of the images does",
+    OK: "the pattern excites the {owner} more than any of the images does",
     WEAK: "the pattern does not exceed what the images already reach",
-    DEAD: "the filter answers the same to everything it was shown, or nothing at all",
+    DEAD: "the {owner} answers the same to everything it was shown, or nothing at all",
     NOT_FINITE: "a figure behind the pattern is infinite or not a number",
     SKIPPED: "no pattern was asked for",
     NOT_COMPUTED: "a pattern was asked for and is not in the store",
 }
 AGAINST_START = {
-    OK: "the pattern excites the filter clearly more than the image it started from",
-    WEAK: "the pattern hardly excites the filter more than the image it started from",
+    OK: "the pattern excites the {owner} clearly more than the image it started from",
+    WEAK: "the pattern hardly excites the {owner} more than the image it started from",
 }
 
 
@@ -37,10 +37,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class Link:
-    """Where a link leads, relative to the page it stands on, and its words."""
+    """Where a link leads, relative to the page it stands on, and its words. code: they are the path of a layer."""
 
     href: str
     label: str
+    code: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,18 @@ class Site:
 
 
 def verdict_view(
-    word: str, *, images: bool, start: bool = False, number: int | None = None, proven: bool = False
+    word: str,
+    *,
+    images: bool,
+    start: bool = False,
+    number: int | None = None,
+    proven: bool = False,
+    owner: str = "filter",
 ) -> Verdict:
     """A verdict, with its count where `number` is given.
 
     images, start: what the patterns that it is said of are compared with; where both occur, both are explained.
+    owner: what they are patterns of.
     """
     meaning = MEANINGS[word]
     if word in AGAINST_START and not images:
@@ -127,7 +135,7 @@ def verdict_view(
         meaning += f"; in a layer without natural maxima, {AGAINST_START[word]}"
     if proven:
         meaning = "the filter's kernel is zero throughout, so it answers the same to every image"
-    return Verdict(word, word.replace(" ", "-"), meaning, "" if number is None else count(number))
+    return Verdict(word, word.replace(" ", "-"), meaning.format(owner=owner), "" if number is None else count(number))
 
 
 def verdict_views(counts: dict[str, int], *, images: bool, start: bool = False) -> tuple[Verdict, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from reportgen.render.text import count, plural
 
 HASH_SHOWN = 12  # hexadecimal digits that tell files apart at a glance; the whole hash stands beside it
+MODEL_OUTPUTS = "Model outputs"  # what the page of the model's own outputs is called, which is no layer's
 DANGLING = " .:;,"  # what another program's message may end in and a clause of ours may not
 
 
@@ -33,6 +34,24 @@ def not_finite(statistics: Mapping[str, Any] | None, noun: str) -> str | None:
         return None
     lost = statistics["nonfinite"]
     return f"{count(lost)} of {plural(statistics['count'], noun)} {'is' if lost == 1 else 'are'} not finite"
+
+
+def owner_words(is_output: bool) -> tuple[str, str]:
+    """What a channel is called, one and many: a filter of a layer, or a class of the model's own outputs."""
+    return ("class", "classes") if is_output else ("filter", "filters")
+
+
+def below_natural(negatives: Sequence[Mapping[str, Any]], is_output: bool) -> str | None:
+    """How many negative patterns go below what the images reach, as a sentence; None where there is nothing to compare.
+
+    negatives: entries of `patterns.negative.filters` of report.json.
+    """
+    known = [item["below_natural"] for item in negatives if item["below_natural"] is not None]
+    if not known:
+        return None
+    where = "" if is_output else " before the activation function"
+    verb = "goes" if sum(known) == 1 else "go"
+    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the images reach{where}."
 
 
 def compared_pictures(pictures: int, images: int) -> str:

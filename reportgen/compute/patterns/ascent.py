@@ -1,44 +1,63 @@
-"""The ascent itself: many filters' pictures at once, one traced step, no work per filter in Python."""
+"""The ascent itself: many filters' pictures at once, a constant number of traces, no work per filter in Python."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from math import cos, pi
+from dataclasses import dataclass, fields, replace
+from math import cos, pi, sqrt
 from typing import Any
 
 import numpy as np
 
 from reportgen.compute.figures import Meter, padded
-from reportgen.compute.patterns import colour, fourier, objectives, transforms
-from reportgen.compute.patterns.optimizer import adam
+from reportgen.compute.patterns import colour, objectives, parameterization, starts, transforms
+from reportgen.compute.patterns.optimizers import Climber
 from reportgen.compute.patterns.randomness import derived_seed
-from reportgen.compute.patterns.recipe import Recipe
+from reportgen.compute.patterns.recipe import KERAS_IO, KERAS_IO_BANDS, KERAS_IO_SIDE, Recipe
 from reportgen.errors import ModelError
 from reportgen.network.contract import EIGHT_BIT_MAXIMUM
 from reportgen.network.network import Network, Site
 from reportgen.network.precision import bfloat16, has_bfloat16
 from reportgen.network.quiet import tf
+from reportgen.network.redirected import redirected
 
-# Pixels. On VGG16 a coloured start helps in the first block (fields of 3 and 5) and only tints the picture in the fourth (60 and more).
-PLAIN_COLOUR_FIELD = 16
 # Multiplications of a picture's forward pass: below, making the pictures takes longer than the network.
 FAST_PAYS = 2e8
 AGREEMENT = 0.01  # of the largest objective: what bfloat16 may differ by in the middle of the probed filters
 PROBES = 4  # filters that the two precisions are compared on
-PROBE_CONTRAST = 30.0  # starts are too faint to tell two precisions apart: the probe sees pictures of natural contrast
+RESCUE_STEPS = (
+    16  # at most, and never more than half: how long a picture without any gradient is let through silent rectifiers
+)
+MOST, LEAST = 1.0, -1.0  # what is sought: the picture that a filter answers most to, or least
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """Finished patterns. images: uint8 (n, height, width, bands), exactly the pixels measured; figures NaN where not finite."""
+    """Finished patterns of n filters; figures are NaN where not finite.
+
+    images: uint8 (n, height, width, bands), exactly the pixels measured. activation, activation_start: float32 (n,), of the unit on the
+    finished picture and on the one that the ascent started from. pre_activation, pre_activation_start: the same before the activation
+    function. answers: float32 (n, channels), the whole layer's figures on each finished picture. likeness: float32 (n,), how alike the
+    pictures of several starts are to the layer; NaN for a single start. rescued: bool (n,), whether the gradient had to be let through
+    silent rectifiers.
+    """
 
     images: np.ndarray
     indices: np.ndarray
     activation: np.ndarray
     activation_start: np.ndarray
+    pre_activation: np.ndarray
+    pre_activation_start: np.ndarray
+    answers: np.ndarray
+    likeness: np.ndarray
+    rescued: np.ndarray
     seeds: tuple[int, ...]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a report keeps of them."""
+        names = ("images", "indices", "activation", "activation_start", "pre_activation", "pre_activation_start")
+        return {name: getattr(self, name) for name in (*names, "likeness", "rescued")}
 
 
 class Ascent:
@@ -53,155 +72,244 @@ class Ascent:
         recipe: Recipe,
         seed: int,
         precision: str = "float32",
+        mixing: np.ndarray | None = None,
     ) -> None:
-        """Trace the layer, once.
+        """Trace the layer.
 
         size: (height, width) of the pictures. batch: filters a step, from layer and settings alone. precision: of the ascent,
-        `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees; figures are always measured in the model's own.
-        Raises ModelError where no gradient reaches the input.
+        `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees; figures are always measured in the model's own. mixing:
+        float32 (bands, bands), the correlation of the bands, for a recipe that takes it from images.
+        Raises ModelError where no gradient reaches the input, UsageError for an optimizer that couples filters.
         """
         self._network, self._site, self._size, self._batch = network, site, size, batch
         self._recipe, self._seed = recipe, seed
-        self._bands = network.contract.bands
         assert site.unit is not None
-        self._rectified = site.unit.rectified
+        self._leaky = recipe.objective == "leaky" and site.unit.rectified
+        self.step_traces = 0
         self._meter = Meter(network, [site], size, batch)
         self._meter.trace()
-        self.step_traces = 0
-        self._colours = fourier.plain(colour.to_planes(colour.plain(self._bands)), *size)
-        self._colour_of = self._best_colours()
+        bands = network.contract.bands
+        self._mixing = {"imagenet": colour.imagenet(), "images": mixing}.get(recipe.decorrelation)
+        self.parameters = parameterization.make(recipe, *size, bands, self._mixing)
         self.precision = self._agreed(precision)
-        self._step = self._traced_step()
+        axes = site.view.axes
+        field = None if axes is None else max(axis.size for axis in axes)
+        self._bank = starts.bank(recipe, seed, site.path, field, self.parameters, bands, self._mixing)
+        self._ranked = None if self._bank is None else self._asked(self._bank)
+        self._climber = Climber(recipe.optimizer, (batch, *self.parameters.shape), recipe.clip_norm is None)
+        self._gradient = self._traced_gradient(rescuing=False)
+        self._rescue: Any = None
 
     @property
     def traces(self) -> int:
         """How often anything of this layer was traced."""
         return self.step_traces + self._meter.traces
 
-    def pictures(self, spectra: Any) -> Any:
-        """float32 (n, height, width, bands) in [0, 1]."""
-        return colour.to_pictures(fourier.to_planes(spectra, *self._size))
-
-    def objective(self, pictures: Any, filters: Any, precision: str) -> Any:
-        """float32 (n,): how strongly each picture, float32 in [0, 1], excites its own filter."""
-        with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
-            before = self._network.pre_activation(self._network.feed(pictures * EIGHT_BIT_MAXIMUM), self._site, filters)
-        return objectives.excitement(before, self._rectified)
-
-    def gradient(
-        self, spectra: Any, filters: Any, transform: Callable[[Any], Any], precision: str = "float32"
-    ) -> tuple[Any, Any]:
-        """(objectives (n,), their gradient by `spectra`), each picture seen through `transform`."""
-        with tf.GradientTape() as tape:
-            tape.watch(spectra)
-            values = self.objective(transform(self.pictures(spectra)), filters, precision)
-            total = tf.reduce_sum(values)
-        gradient = tape.gradient(total, spectra)
-        if gradient is None:
-            raise ModelError(
-                "no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)"
-            )
-        return values, gradient
+    def describe(self) -> dict[str, Any]:
+        """The recipe as it was carried out, as plain JSON values."""
+        mixing = None if self._mixing is None else [[float(number) for number in row] for row in self._mixing]
+        return {**self._recipe.describe(), "precision": self.precision, "mixing": mixing}
 
     @property
     def climbs(self) -> int:
         """How many times every filter is sought, each time from another start; the best is kept."""
-        return 1 if self._colour_of is None else 2
+        return self._recipe.restarts
 
-    def seek(self, filters: Sequence[int], on_step: Callable[[], None] = lambda: None) -> Patterns:
-        """The patterns of up to `batch` filters; `on_step` is called after every step, `climbs` times the recipe's steps."""
-        seeds = tuple(derived_seed(self._seed, self._site.path, number, "start") for number in filters)
-        noise = np.stack([fourier.start(seed, *self._size, self._bands) for seed in seeds])
-        numbers = np.array(filters, np.int32)
-        found = self._climb(noise, numbers, on_step)
-        if self._colour_of is not None:
-            other = self._climb(noise + self._colours[self._colour_of[numbers]], numbers, on_step)
-            found = _better(found, other)
-        return replace(found, seeds=seeds)
+    def objective(self, pictures: Any, filters: Any, precision: str, direction: Any = MOST) -> Any:
+        """float32 (n,): how strongly each picture, float32 with 0 black and 1 white, excites its own filter.
 
-    def _climb(self, starts: np.ndarray, filters: np.ndarray, on_step: Callable[[], None]) -> Patterns:
-        """One ascent of every filter from its own start, float32 (n, bands, height, width // 2 + 1, 2)."""
-        position = tf.constant(padded(starts, self._batch))
-        indices = padded(filters, self._batch)
-        start_images = self._finished(position)
-        first, second = tf.zeros_like(position), tf.zeros_like(position)
-        for number in range(1, self._recipe.steps + 1):
-            warp = transforms.draw(self._seed, number, *self._size)
-            rate = self._recipe.rate * (1 + cos(pi * (number - 1) / self._recipe.steps)) / 2
-            position, first, second = self._step(
-                position, first, second, indices, warp.sources, warp.weights, np.float32(number), np.float32(rate)
+        direction: MOST, or LEAST for how strongly it silences it. Call inside a trace.
+        """
+        activated = self._recipe.objective == "activation"
+        with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
+            fed = self._network.feed(pictures * EIGHT_BIT_MAXIMUM)
+            maps = self._network.own_channels(fed, self._site, filters, activated)[..., None]
+        excited = objectives.means(maps, self._recipe.trim, self._leaky)
+        silenced = -objectives.means(maps, self._recipe.trim, False)
+        return tf.where(direction > 0, excited, silenced)[:, 0]
+
+    def gradient(
+        self,
+        coefficients: Any,
+        filters: Any,
+        transform: Callable[[Any], Any],
+        precision: str = "float32",
+        direction: Any = MOST,
+    ) -> tuple[Any, Any]:
+        """(objectives (n,), their gradient by `coefficients`), each picture seen through `transform`. Call inside a trace."""
+        pictures = self.parameters.to_pictures(coefficients)
+        values = self.objective(transform(pictures), filters, precision, direction)
+        (slope,) = tf.gradients(values, [pictures])
+        if slope is None:
+            raise ModelError(
+                "no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)"
             )
+        slope = self._regularized(slope, pictures)
+        (gradient,) = tf.gradients(pictures, [coefficients], grad_ys=[slope])
+        return values, gradient
+
+    def _regularized(self, slope: Any, pictures: Any) -> Any:
+        """The slope less the regularizers' own, in units of its size: a weight means the same in every layer."""
+        terms = [
+            (weight, penalty)
+            for weight, penalty in (
+                (self._recipe.total_variation, objectives.total_variation),
+                (self._recipe.l2, objectives.l2),
+            )
+            if weight != 0
+        ]
+        if not terms:
+            return slope
+        against = tf.add_n([weight * tf.gradients(penalty(pictures), [pictures])[0] for weight, penalty in terms])
+        return slope - _size(slope) * against
+
+    def seek(
+        self, filters: Sequence[int], on_step: Callable[[], None] = lambda: None, direction: float = MOST
+    ) -> Patterns:
+        """The patterns of some filters; `on_step` is called after every step, for each batch `climbs` times the recipe's steps.
+
+        direction: MOST for what excites each filter, LEAST for what it answers least to.
+        """
+        starts = range(0, len(filters), self._batch)
+        return _joined([self._seek_batch(filters[at : at + self._batch], on_step, direction) for at in starts])
+
+    def _seek_batch(self, filters: Sequence[int], on_step: Callable[[], None], direction: float) -> Patterns:
+        found = [self._climb(filters, restart, on_step, direction) for restart in range(self.climbs)]
+        best = found[0]
+        for other in found[1:]:
+            best = _better(best, other, direction)
+        return replace(best, likeness=_likeness([each.answers for each in found], best.indices))
+
+    def _climb(self, filters: Sequence[int], restart: int, on_step: Callable[[], None], direction: float) -> Patterns:
+        """One ascent of every filter from its own start."""
+        numbers = np.array(filters, np.int32)
+        key = ("start",) if restart == 0 else ("start", restart)
+        seeds = tuple(derived_seed(self._seed, self._site.path, int(number), *key) for number in filters)
+        noise = np.stack([self.parameters.start(seed) for seed in seeds])
+        if self._bank is not None and self._ranked is not None:
+            ranks = self._ranked[direction]
+            noise = noise + self._bank[ranks[restart % len(ranks), numbers]]
+        indices = padded(numbers, self._batch)
+        position = self._climber.start(padded(noise, self._batch))
+        started = self._finished(position)
+        rescued = np.zeros(self._batch, bool)
+        for number in range(self._recipe.steps):
+            warp = transforms.draw(self._seed, number + 1, *self._size)
+            given = (position, indices, warp.sources, warp.weights, np.float32(direction))
+            gradient, stuck = self._gradient(*given)
+            rescuing = self._recipe.rescue and number < min(RESCUE_STEPS, self._recipe.steps // 2)
+            if rescuing and np.asarray(stuck).any():
+                gradient, woken = self._rescued(gradient, stuck, given)
+                rescued |= woken
+            position = self._climber.move(gradient, self._rate(number))
             on_step()
         images = self._finished(position)
-        count = len(filters)
-        own = (np.arange(count), filters)
+        count = len(numbers)
+        own = (np.arange(count), numbers)
+        before_start, at_start = (figures[own] for figures in self._meter.both(started)[0])
+        before, answers = self._meter.both(images)[0]
         return Patterns(
             images=images[:count],
-            indices=filters,
-            activation=_finite_or_nan(self._meter(images)[0][own]),
-            activation_start=_finite_or_nan(self._meter(start_images)[0][own]),
-            seeds=(),
+            indices=numbers,
+            activation=_finite_or_nan(answers[own]),
+            activation_start=_finite_or_nan(at_start),
+            pre_activation=_finite_or_nan(before[own]),
+            pre_activation_start=_finite_or_nan(before_start),
+            answers=_finite_or_nan(answers[:count]),
+            likeness=np.full(count, np.nan, np.float32),
+            rescued=rescued[:count],
+            seeds=seeds,
         )
 
-    def _finished(self, spectra: Any) -> np.ndarray:
-        return np.asarray(tf.cast(tf.round(self.pictures(spectra) * EIGHT_BIT_MAXIMUM), tf.uint8))
+    def _rate(self, number: int) -> float:
+        """The optimizer's rate at step `number`, from 0."""
+        rate = self._recipe.rate
+        if self._recipe.schedule == "cosine":
+            rate *= (1 + cos(pi * number / self._recipe.steps)) / 2
+        if self._recipe.keras_io_steps:
+            rate /= sqrt(KERAS_IO_SIDE * KERAS_IO_SIDE * KERAS_IO_BANDS)  # stated for a gradient of unit length there
+        return rate
 
-    def _traced_step(self) -> Any:
-        spectra = tf.TensorSpec((self._batch, *fourier.spectrum_shape(*self._size, self._bands)), tf.float32)
+    def _rescued(self, gradient: Any, stuck: Any, given: tuple[Any, ...]) -> tuple[Any, np.ndarray]:
+        """The gradient with that of the redirected rectifiers for the pictures that are `stuck`, and which of those it moves."""
+        if self._rescue is None:
+            self._rescue = self._traced_gradient(rescuing=True)
+        other, still = self._rescue(*given)
+        wanted = np.asarray(stuck)
+        shape = (self._batch,) + (1,) * len(self.parameters.shape)
+        return tf.where(wanted.reshape(shape), other, gradient), wanted & ~np.asarray(still)
+
+    def _finished(self, coefficients: Any) -> np.ndarray:
+        return np.asarray(self.parameters.finish(self.parameters.to_pictures(coefficients)))
+
+    def _traced_gradient(self, rescuing: bool) -> Any:
+        """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced now."""
         corners = (transforms.CORNERS, self._size[0] * self._size[1])
-        number = tf.TensorSpec((), tf.float32)
-        filters = tf.TensorSpec((self._batch,), tf.int32)
         signature = [
-            spectra,
-            spectra,
-            spectra,
-            filters,
+            tf.TensorSpec((self._batch, *self.parameters.shape), tf.float32),
+            tf.TensorSpec((self._batch,), tf.int32),
             tf.TensorSpec(corners, tf.int32),
             tf.TensorSpec(corners, tf.float32),
-            number,
-            number,
+            tf.TensorSpec((), tf.float32),
         ]
 
-        def step(
-            position: Any, first: Any, second: Any, filters: Any, sources: Any, weights: Any, number: Any, rate: Any
-        ) -> Any:
+        def read(position: Any, filters: Any, sources: Any, weights: Any, direction: Any) -> tuple[Any, Any]:
             self.step_traces += 1
 
             def warped(pictures: Any) -> Any:
-                return transforms.apply(pictures, sources, weights)
+                return transforms.apply(pictures, sources, weights) if self._recipe.transforms else pictures
 
-            gradient = self.gradient(position, filters, warped, self.precision)[1]
-            return adam(position, first, second, gradient, number, rate, self._recipe)
+            with redirected() if rescuing else nullcontext():
+                values, gradient = self.gradient(position, filters, warped, self.precision, direction)
+            axes = tuple(range(1, gradient.shape.rank))
+            stuck = tf.reduce_all(gradient == 0, axis=axes) & tf.math.is_finite(values)
+            return self._tamed(gradient), stuck
 
-        traced = tf.function(step, input_signature=signature, autograph=False)
+        traced = tf.function(read, input_signature=signature, autograph=False)
         traced.get_concrete_function()  # now, so that the first chunk's time is that of any other
         return traced
 
-    def _best_colours(self) -> np.ndarray | None:
-        """For every filter of the layer the number of the plain colour that excites it most; None where filters see more than a few pixels.
+    def _tamed(self, gradient: Any) -> Any:
+        """Each picture's gradient clipped at a length, or brought to unit size per value and clipped there; 0 where not finite."""
+        axes = tuple(range(1, gradient.shape.rank))
+        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=axes, keepdims=True)
+        gradient = tf.where(finite, gradient, 0.0)
+        if self._recipe.clip_norm is not None:
+            return tf.clip_by_norm(gradient, self._recipe.clip_norm, axes=axes)
+        gradient = tf.math.divide_no_nan(gradient, _size(gradient))
+        clip = self._recipe.clip
+        return gradient if clip is None else tf.clip_by_value(gradient, -clip, clip)
 
-        A filter of the first layers may want a plain colour at its limit and answer to nothing near mid-grey, so it is sought
-        from there, too. One look at a handful of colours serves all filters at once.
+    def _asked(self, bank: np.ndarray) -> dict[float, np.ndarray]:
+        """By direction int (k, channels): for every filter of the layer the numbers of the bank's starts, the best first.
+
+        One look at the whole bank serves all filters at once.
         """
-        axes = self._site.view.axes
-        if axes is None or max(axis.size for axis in axes) > PLAIN_COLOUR_FIELD:
-            return None
 
-        def answer(some: Any) -> Any:
+        def answer(some: Any) -> tuple[Any, Any]:
             self.step_traces += 1
-            fed = self._network.feed(self.pictures(some) * EIGHT_BIT_MAXIMUM)
-            ((before, _),) = self._network.units(fed, [self._site])
-            return objectives.excitements(before, self._rectified)
+            with bfloat16(self._network.layers) if self.precision == "bfloat16" else nullcontext():
+                fed = self._network.feed(self.parameters.to_pictures(some) * EIGHT_BIT_MAXIMUM)
+                (maps,) = self._network.units(fed, [self._site])
+            chosen = maps[self._recipe.objective == "activation"]
+            border = self._recipe.trim
+            return objectives.means(chosen, border, self._leaky), -objectives.means(chosen, border, False)
 
-        signature = tf.TensorSpec((1, *self._colours.shape[1:]), tf.float32)
+        signature = tf.TensorSpec((self._batch, *self.parameters.shape), tf.float32)
         ask = tf.function(answer, input_signature=[signature], autograph=False)
-        answers = [np.asarray(ask(self._colours[number : number + 1])) for number in range(len(self._colours))]
-        return np.asarray(np.nan_to_num(np.concatenate(answers), nan=-np.inf).argmax(axis=0))
+        answers = [ask(padded(bank[at : at + self._batch], self._batch)) for at in range(0, len(bank), self._batch)]
+        ranked = {}
+        for direction, part in ((MOST, 0), (LEAST, 1)):
+            found = np.concatenate([np.asarray(each[part]) for each in answers])[: len(bank)]
+            ranked[direction] = np.argsort(-np.nan_to_num(found, nan=-np.inf), axis=0, kind="stable")
+        return ranked
 
     def _agreed(self, wanted: str) -> str:
         """The precision of the ascent: what was wanted, or for `auto` bfloat16 where it pays and a probe agrees with float32."""
         if wanted != "auto":
             return wanted
+        if self._recipe.method == KERAS_IO.method:  # there to reproduce what others computed in float32
+            return "float32"
         area = self._size[0] * self._size[1] / (self._network.contract.size[0] * self._network.contract.size[1])
         pays = has_bfloat16() and self._site.costs.macs * area >= FAST_PAYS
         return "bfloat16" if pays and self._probe() else "float32"
@@ -213,16 +321,17 @@ class Ascent:
         """
         filters = np.linspace(0, self._site.channels - 1, PROBES).astype(np.int32)
         seeds = [derived_seed(self._seed, self._site.path, number, "probe") for number in range(PROBES)]
-        noise = np.stack([fourier.start(seed, *self._size, self._bands) for seed in seeds])
-        spectra = tf.constant(PROBE_CONTRAST * noise)
+        noise = tf.constant(
+            np.stack([self.parameters.start(seed) for seed in seeds]) * np.float32(starts.PROBE_CONTRAST)
+        )
 
         def both(some: Any) -> list[Any]:
             self.step_traces += 1
-            pictures = self.pictures(some)
+            pictures = self.parameters.to_pictures(some)
             return [self.objective(pictures, filters, precision) for precision in ("float32", "bfloat16")]
 
         try:
-            exact, fast = (np.asarray(values) for values in tf.function(both, autograph=False)(spectra))
+            exact, fast = (np.asarray(values) for values in tf.function(both, autograph=False)(noise))
         except Exception:  # a layer that cannot compute in bfloat16: then the model is left at its own precision
             return False
         scale = np.abs(exact[np.isfinite(exact)]).max(initial=0)
@@ -230,16 +339,49 @@ class Ascent:
         return bool(scale > 0 and np.median(difference[np.isfinite(difference)]) <= AGREEMENT * scale)
 
 
+def _size(gradient: Any) -> Any:
+    """Each picture's root mean square, shaped to divide it."""
+    axes = tuple(range(1, gradient.shape.rank))
+    return tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=axes, keepdims=True))
+
+
 def _finite_or_nan(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
 
 
-def _better(one: Patterns, other: Patterns) -> Patterns:
-    """For every filter the picture that reached more; the first where neither did."""
-    better = other.activation > one.activation
-    return replace(
-        one,
-        images=np.where(better[:, None, None, None], other.images, one.images),
-        activation=np.where(better, other.activation, one.activation),
-        activation_start=np.where(better, other.activation_start, one.activation_start),
-    )
+def _joined(parts: Sequence[Patterns]) -> Patterns:
+    """The patterns of one batch after the other."""
+    arrays = [field.name for field in fields(Patterns) if field.name != "seeds"]
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
+    return Patterns(**joined, seeds=tuple(seed for part in parts for seed in part.seeds))
+
+
+def _better(one: Patterns, other: Patterns, direction: float) -> Patterns:
+    """For every filter what reached more in the wanted direction; the first where neither did.
+
+    Upwards the unit's own activation counts; downwards the pre-activation, since a rectifier answers 0 to anything it dislikes.
+    """
+    better = other.activation > one.activation if direction > 0 else other.pre_activation < one.pre_activation
+
+    def chosen(name: str) -> np.ndarray:
+        first, second = getattr(one, name), getattr(other, name)
+        return np.asarray(np.where(better.reshape(-1, *(1,) * (first.ndim - 1)), second, first))
+
+    names = ("images", "activation", "activation_start", "pre_activation", "pre_activation_start", "answers", "rescued")
+    seeds = tuple(second if wins else first for wins, first, second in zip(better, one.seeds, other.seeds, strict=True))
+    return replace(one, **{name: chosen(name) for name in names}, seeds=seeds)
+
+
+def _likeness(answers: Sequence[np.ndarray], filters: np.ndarray) -> np.ndarray:
+    """float32 (n,): the mean cosine, over all pairs of starts, between what the layer's other filters answer to a filter's pictures.
+
+    1 where every start led to the same mixture of features; NaN for a single start or where the other filters are silent.
+    """
+    if len(answers) < 2:
+        return np.full(len(filters), np.nan, np.float32)
+    found = np.nan_to_num(np.stack(answers).astype(np.float64), nan=0)  # starts, filters, channels
+    found[:, np.arange(len(filters)), filters] = 0  # each picture excites its own filter: that says nothing
+    length = np.linalg.norm(found, axis=2, keepdims=True)
+    unit = np.divide(found, length, out=np.full_like(found, np.nan), where=length > 0)
+    pairs = [(unit[first] * unit[second]).sum(axis=1) for second in range(len(found)) for first in range(second)]
+    return np.asarray(np.mean(pairs, axis=0), np.float32)

@@ -1,10 +1,11 @@
-"""Colour decorrelation: natural pictures' red, green and blue rise and fall together, so ascent runs in directions that do not.
+"""Decorrelation of the bands: natural pictures' red, green and blue rise and fall together, so ascent runs in directions that do not.
 
-Source of the constants: the colour correlation of ImageNet as published with "Feature Visualization" (Distill 2017).
+Source: Olah, Mordvintsev & Schubert, "Feature Visualization", Distill 2017, with its published colour correlation of ImageNet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,41 +14,50 @@ from reportgen.network.quiet import tf
 
 CORRELATION_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
 RGB = 3
+SMALLEST_VARIANCE = 1e-9  # of values 0..255: below it a picture is one colour
+SLOWEST_DIRECTION = 0.05  # of the fastest; ImageNet's own third direction has 0.13
 
 
-def mixing_matrix() -> np.ndarray:
-    """float32 (3, 3), rows R, G, B: the correlation's square root over its largest column norm."""
-    return np.asarray(CORRELATION_ROOT / np.linalg.norm(CORRELATION_ROOT, axis=0).max())
+def imagenet() -> np.ndarray:
+    """float32 (3, 3), rows R, G, B: the square root of ImageNet's colour correlation over its largest column norm."""
+    return _scaled(CORRELATION_ROOT)
 
 
-def to_pictures(planes: Any) -> Any:
-    """float32 (n, height, width, bands) in [0, 1]: planes mixed into RGB where there are three, then the logistic function."""
-    if planes.shape[-1] == RGB:
-        planes = tf.tensordot(planes, tf.constant(mixing_matrix().T), 1)
-    return tf.sigmoid(planes)
+def estimated(pictures: Iterable[np.ndarray]) -> np.ndarray | None:
+    """float32 (bands, bands): the same from uint8 `pictures` (height, width, bands); None where their bands never change.
 
-
-PLAIN_LOGIT = (
-    2.0  # about 12 % and 88 % of full brightness: clearly dark, bright or coloured, with room to move either way
-)
-FEW_BANDS = 3  # up to here every corner of the cube of bands is tried
-
-
-def plain(bands: int) -> np.ndarray:
-    """float32 (k, bands): the plain colours that an ascent may start from, before the logistic function; the first is mid-grey.
-
-    All corners of the cube of bands where there are few; all dark, all bright and each band alone otherwise.
+    With the covariance U S U' of the bands over all pixels, U sqrt(S) over its largest column norm: its columns are the directions that
+    vary independently of one another, the strongest the longest.
     """
-    if bands <= FEW_BANDS:
-        corners = np.array(np.meshgrid(*[[-1, 1]] * bands, indexing="ij"), np.float32).reshape(bands, -1).T
-    else:
-        alone = 2 * np.eye(bands, dtype=np.float32) - 1
-        corners = np.concatenate([-np.ones((1, bands), np.float32), np.ones((1, bands), np.float32), alone])
-    return np.concatenate([np.zeros((1, bands), np.float32), PLAIN_LOGIT * corners])
+    count, sums, products = 0, [], []
+    for picture in pictures:
+        values = picture.reshape(-1, picture.shape[-1]).astype(np.float64)
+        count += len(values)
+        sums.append(values.sum(axis=0))
+        products.append(values.T @ values)
+    if count == 0:
+        return None
+    mean = np.sum(sums, axis=0) / count
+    directions, variances, _ = np.linalg.svd(np.sum(products, axis=0) / count - np.outer(mean, mean))
+    if variances.max() <= SMALLEST_VARIANCE:
+        return None
+    # A band that hardly varies in these images may still matter to the network: no direction is made slower than this.
+    floor = SLOWEST_DIRECTION**2 * variances.max()
+    signs = np.where(directions.sum(axis=0) < 0, -1.0, 1.0)  # a direction and its opposite are the same: pick one
+    return _scaled(directions * signs * np.sqrt(np.maximum(variances, floor)))
 
 
-def to_planes(logits: np.ndarray) -> np.ndarray:
-    """float32 (n, bands): the planes that `to_pictures` mixes into these logits."""
-    if logits.shape[-1] == RGB:
-        return np.linalg.solve(mixing_matrix(), logits.T).T.astype(np.float32)
-    return logits
+def _scaled(root: np.ndarray) -> np.ndarray:
+    return np.asarray(root / np.linalg.norm(root, axis=0).max(), np.float32)
+
+
+def mixed(planes: Any, mixing: np.ndarray | None) -> Any:
+    """Planes (n, height, width, bands) of independent directions turned into those of the bands, by `mixing` (bands, bands)."""
+    return planes if mixing is None else tf.tensordot(planes, tf.constant(mixing.T), 1)
+
+
+def unmixed(values: np.ndarray, mixing: np.ndarray | None) -> np.ndarray:
+    """float32 (n, bands): the planes that `mixed` turns into `values`."""
+    if mixing is None:
+        return values
+    return np.asarray(np.linalg.solve(mixing.astype(np.float64), values.T).T, np.float32)

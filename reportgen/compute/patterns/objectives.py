@@ -1,4 +1,4 @@
-"""What is maximised: one number a picture, from its own filter's channel alone."""
+"""What is maximised: one number a picture, from its own filter's channel alone; and what is held against the picture itself."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ from reportgen.network.quiet import tf
 LEAK = 0.1  # of a silent position's pull: enough to wake it, too little to drown those that fire
 
 
-def excitements(pre_activation: Any, rectified: bool) -> Any:
-    """float32 (n, channels): the mean of each channel before its activation, over trimmed positions of maps (n, height, width, channels).
+def means(maps: Any, border: int, leaky: bool) -> Any:
+    """float32 (n, channels): the mean of each of `maps` (n, height, width, channels) away from its border.
 
-    Where the unit is rectified, silent positions count a tenth: the plain mean drowns the few positions that could fire.
+    leaky: negative positions count a tenth; the plain mean drowns the few positions that could fire.
     """
-    values = tf.cast(trimmed(pre_activation), tf.float32)
-    if rectified:
+    values = tf.cast(trimmed(maps, border), tf.float32)
+    if leaky:
         values = tf.nn.leaky_relu(values, LEAK)
     return tf.reduce_mean(values, axis=(1, 2))
 
 
-def excitement(pre_activation: Any, rectified: bool) -> Any:
-    """float32 (n,): the same for each picture's own channel (n, height, width)."""
-    return excitements(pre_activation[..., None], rectified)[:, 0]
+def total_variation(pictures: Any) -> Any:
+    """float32 (n,): the sum of the absolute differences of neighbouring values of `pictures` (n, height, width, bands) in [0, 1].
+
+    Source: Mahendran & Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015 (here with exponent 1).
+    """
+    return tf.image.total_variation(pictures)
+
+
+def l2(pictures: Any) -> Any:
+    """float32 (n,): half the sum of squared distances from mid-grey of `pictures` (n, height, width, bands) in [0, 1]."""
+    return tf.reduce_sum(tf.square(pictures - 0.5), axis=(1, 2, 3)) / 2

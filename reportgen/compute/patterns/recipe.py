@@ -1,4 +1,4 @@
-"""How hard and how a pattern is sought: every number of the ascent, in one place, stated in the report."""
+"""How a pattern is sought: every choice and every number of the ascent, in one place, stated in the report."""
 
 from __future__ import annotations
 
@@ -6,39 +6,130 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-ALGORITHM = 1  # raised whenever the same numbers would give another picture: stored patterns are then computed again
+from reportgen.settings import Settings
+
+ALGORITHM = 2  # raised whenever the same numbers would give another picture: stored patterns are then computed again
+
+# The keras.io recipe is stated for pictures of 180 x 180 x 3: there a step of `rate` along the gradient of unit length moves a value by
+# rate / sqrt(180 * 180 * 3) on average. Elsewhere the same average is kept.
+KERAS_IO_SIDE, KERAS_IO_BANDS = 180, 3
+KERAS_IO_CROP = 25  # pixels cut off each side of a picture of that size, for display
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """steps of Adam at `rate` (falling to zero along a cosine) on gradients of unit size per picture, clipped at `clip` times that size.
+    """One way to seek a pattern.
 
-    damping: added to Adam's divisor, in units of the picture's own gradient: coefficients that hardly matter move slowly instead of
-    turning into noise.
+    method: `optvis` (optimization in a decorrelated Fourier space, the picture seen through random warps) or `keras-io`. steps: of the
+    ascent. rate: the optimizer's learning rate; under the schedule `cosine` it falls to zero along a cosine, under `constant` it stays.
+    optimizer: a Keras optimizer's name. parameterization: `fourier` or `pixel`. decorrelation: `imagenet`, `images` (estimated from
+    the user's) or `none`. limits: `logistic` keeps every value between black and white; `standardised` lets values go anywhere and
+    brings the finished picture to mean 1/2 and deviation 0.15. objective: `leaky`, `pre-activation` or `activation`. transforms:
+    whether every step sees the picture through a random affine warp. clip: where gradients are brought to unit size per value, what
+    single values are clipped at. rescue: whether a picture without any gradient is let through silent rectifiers in the first steps.
+    clip_norm: the length that a picture's raw gradient is clipped at, instead of bringing it to unit size. trim: positions of the map
+    left out at each border. total_variation, l2: weights of the regularizers, in units of the gradient's own size. restarts: starts a
+    filter, of which the best picture is kept.
     """
 
+    method: str
     steps: int
     rate: float
-    clip: float = 10.0
-    first_decay: float = 0.9
-    second_decay: float = 0.99
-    damping: float = 0.1
+    schedule: str
+    optimizer: str
+    parameterization: str
+    decorrelation: str
+    limits: str
+    objective: str
+    transforms: bool
+    clip: float | None
+    rescue: bool
+    clip_norm: float | None = None
+    trim: int = 2
+    total_variation: float = 0.0
+    l2: float = 0.0
+    restarts: int = 1
     algorithm: int = ALGORITHM
+
+    @property
+    def keras_io_steps(self) -> bool:
+        """Whether `rate` is the keras.io recipe's own: of a plain step along a gradient of unit length."""
+        return self.method == "keras-io" and self.optimizer.lower() == "sgd" and self.clip_norm is None
 
     def describe(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
         return dataclasses.asdict(self)
 
 
+OPTVIS = Recipe(
+    method="optvis",
+    steps=24,
+    rate=0.4,
+    schedule="cosine",
+    optimizer="adam",
+    parameterization="fourier",
+    decorrelation="imagenet",
+    limits="logistic",
+    objective="leaky",
+    transforms=True,
+    clip=10.0,
+    rescue=True,
+)
 # Few bold steps beat many timid ones (measured on VGG16: benchmarks/README.md).
 QUALITIES = {
-    "draft": Recipe(steps=12, rate=0.4),
-    "standard": Recipe(steps=32, rate=0.25),
-    "paper": Recipe(steps=256, rate=0.15),
+    "draft": dataclasses.replace(OPTVIS, steps=10, rate=0.8),
+    "standard": OPTVIS,
+    "paper": dataclasses.replace(OPTVIS, steps=256, rate=0.15),
 }
+# "Visualizing what convnets learn" (keras.io): grey noise, plain gradient ascent on the layer's output, standardised for display.
+KERAS_IO = Recipe(
+    method="keras-io",
+    steps=30,
+    rate=10.0,
+    schedule="constant",
+    optimizer="sgd",
+    parameterization="pixel",
+    decorrelation="none",
+    limits="standardised",
+    objective="activation",
+    transforms=False,
+    clip=None,
+    rescue=False,
+)
 
 
-def choose(quality: str, steps: int | None) -> Recipe:
-    """The recipe of a quality, with another number of steps where `--steps` names one."""
-    recipe = QUALITIES[quality]
-    return recipe if steps is None else dataclasses.replace(recipe, steps=steps)
+def choose(settings: Settings, bands: int, have_images: bool) -> Recipe:
+    """The recipe that `settings` ask for, for pictures of so many bands; each piece that is named replaces the method's own."""
+    recipe = QUALITIES[settings.quality] if settings.method == "optvis" else KERAS_IO
+    named: dict[str, Any] = {
+        "steps": settings.steps,
+        "rate": settings.learning_rate,
+        "optimizer": settings.optimizer,
+        "parameterization": settings.parameterization,
+        "objective": settings.objective,
+        "transforms": settings.transforms,
+        "clip_norm": settings.clip_norm,
+        "trim": settings.trim,
+        "total_variation": settings.regularizers.get("tv"),
+        "l2": settings.regularizers.get("l2"),
+    }
+    decorrelate = recipe.decorrelation != "none" if settings.decorrelate is None else settings.decorrelate
+    return dataclasses.replace(
+        recipe,
+        **{name: value for name, value in named.items() if value is not None},
+        decorrelation=decorrelation(bands, have_images) if decorrelate else "none",
+        restarts=settings.restarts,
+    )
+
+
+def decorrelation(bands: int, have_images: bool) -> str:
+    """Where the correlation of the bands comes from: ImageNet's constants for three, the user's images for any other number above one."""
+    if bands == KERAS_IO_BANDS:
+        return "imagenet"
+    return "images" if bands > 1 and have_images else "none"
+
+
+def display_crop(recipe: Recipe | dict[str, Any], height: int, width: int) -> int:
+    """Pixels that display leaves out at each side: the keras.io recipe's 25 of 180, in proportion; 0 for any other."""
+    method = recipe["method"] if isinstance(recipe, dict) else recipe.method
+    return KERAS_IO_CROP * min(height, width) // KERAS_IO_SIDE if method == KERAS_IO.method else 0

@@ -1,0 +1,48 @@
+"""Runs tf-keras-vis as its guide to convolution filters does: the layer made linear, its default steps, modifiers and regularizers.
+
+All filters are one batch, started from uniform noise in the full range, as its guide does for several pictures.
+"""
+
+from __future__ import annotations
+
+import time
+
+import tensorflow as tf
+from keras_vgg16 import build
+from protocol import Memory, Result, difference, eight_bit, parser, photograph, versions
+from tf_keras_vis.activation_maximization import ActivationMaximization
+from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+from tf_keras_vis.utils.scores import CategoricalScore
+
+WHITE = 255.0  # its input_range is (0, 255)
+
+
+def main() -> None:
+    """Answer one task."""
+    task = parser().parse_args()
+    tf.keras.utils.set_random_seed(0)
+    model = build(task.network, task.layer, task.size, WHITE)
+    memory = Memory()
+    started = time.perf_counter()
+    maximize = ActivationMaximization(model, model_modifier=ReplaceToLinear())
+    score = CategoricalScore(task.filters)
+    noise = tf.random.uniform((len(task.filters), task.size, task.size, 3), 0, WHITE)
+    maximize(score, seed_input=noise, steps=1)
+    start_up = time.perf_counter() - started
+    started = time.perf_counter()
+    pictures = maximize(score, seed_input=noise)
+    seconds = time.perf_counter() - started
+    Result(
+        "tf-keras-vis",
+        task.filters,
+        eight_bit(pictures, WHITE),
+        start_up,
+        seconds,
+        memory.above(),
+        versions(["tf-keras-vis", "tensorflow", "keras"]),
+        difference(task.reference, model(photograph(task.reference, WHITE)).numpy()),
+    ).write(task.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Our qualities and the keras.io recipe on one layer, run in a process of their own like the peers in `peers/`.
+
+    python benchmarks/systems.py SYSTEM --network FILE.keras --layer PATH --filters 0,1 --size 128 --output FILE.npz
+
+SYSTEM is `keras-io` or one of our qualities.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from reportgen.network.quiet import tf  # first, so that TensorFlow keeps quiet
+
+import numpy as np
+
+from peers.protocol import Memory, Result, parser, versions
+from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.recipe import QUALITIES
+from reportgen.network.load import load
+from reportgen.network.network import Network
+from reportgen.prepare import batch_for
+from reportgen.settings import Settings
+
+KERAS_IO = "keras-io"
+
+
+def keras_io(network: Network, site, size: int, filters: list[int]) -> Result:
+    """The recipe of the keras.io example "Visualizing what convnets learn", one filter at a time, in the model's own input range.
+
+    Grey noise, the mean activation without 2 border cells, 30 steps of 10 (at a range of 2) along the l2-normalised gradient, standard
+    deviation .15.
+    """
+    steps, trim, spread, contrast = 30, 2, 0.125, 0.15
+    rate = 10.0 * size / 180 / 2  # the article's 10 at 180 pixels in a range of 2, in pictures of range 1
+
+    @tf.function(autograph=False)
+    def step(picture, number):
+        with tf.GradientTape() as tape:
+            tape.watch(picture)
+            ((_, maps),) = network.units(network.feed(picture * 255.0), [site])
+            value = tf.reduce_mean(maps[:, trim:-trim, trim:-trim, number])
+        return picture + rate * tf.math.l2_normalize(tape.gradient(value, picture))
+
+    random = np.random.default_rng(0)
+    started = time.perf_counter()
+    step(tf.zeros((1, size, size, 3)), tf.constant(0))
+    start_up = time.perf_counter() - started
+    images = []
+    started = time.perf_counter()
+    for number in filters:
+        picture = tf.constant(0.5 + (random.random((1, size, size, 3), np.float32) - 0.5) * spread)
+        for _ in range(steps):
+            picture = step(picture, tf.constant(number))
+        values = picture.numpy()[0]
+        values = (values - values.mean()) / (values.std() + 1e-5) * contrast + 0.5
+        images.append(np.clip(values * 255, 0, 255).astype(np.uint8))
+    return Result("keras.io recipe", filters, np.stack(images), start_up, time.perf_counter() - started)
+
+
+def ours(network: Network, site, size: int, filters: list[int], quality: str) -> Result:
+    """One of our qualities, all filters. The only place in the benchmarks that knows our kernel."""
+    side = (size, size)
+    batch = batch_for(network, site, side, Settings())
+    started = time.perf_counter()
+    ascent = Ascent(network, site, side, batch, QUALITIES[quality], 0, "auto")
+    ascent.seek(filters[:1])  # the first run of a graph still optimizes it
+    start_up = time.perf_counter() - started
+    started = time.perf_counter()
+    images = ascent.seek(filters).images
+    seconds = time.perf_counter() - started
+    return Result(f"reportgen {quality} ({ascent.precision})", filters, images, start_up, seconds)
+
+
+def main() -> None:
+    """Answer one task."""
+    arguments = parser()
+    arguments.add_argument("system", choices=[KERAS_IO, *QUALITIES])
+    task = arguments.parse_args()
+    settings = Settings(preprocess="caffe")
+    network = Network(load(str(task.network), settings), settings)
+    site = next(site for site in network.sites if site.path == task.layer)
+    memory = Memory()
+    if task.system == KERAS_IO:
+        result = keras_io(network, site, task.size, task.filters)
+    else:
+        result = ours(network, site, task.size, task.filters, task.system)
+    replace(result, memory=memory.above(), versions=versions(["tensorflow", "keras"])).write(task.output)
+
+
+if __name__ == "__main__":
+    main()

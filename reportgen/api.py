@@ -1,0 +1,163 @@
+"""Patterns from Python: the same kernel and the same pictures as a report's, as arrays and records."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reportgen.compute.figures import Meter
+from reportgen.compute.natural import natural_figures
+from reportgen.compute.patterns import colour
+from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent, Patterns
+from reportgen.compute.patterns.recipe import choose
+from reportgen.errors import UsageError
+from reportgen.images import decode, fit, natural_crops
+from reportgen.network.load import load
+from reportgen.network.network import Network, Site
+from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
+from reportgen.prepare import batch_for
+from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings
+from reportgen.verdict import judge
+
+ImageLike = str | Path | np.ndarray
+
+
+@dataclass(frozen=True)
+class LayerPatterns:
+    """The patterns of n filters of one layer.
+
+    layer: its path. images: uint8 (n, height, width, bands), RGB or the model's own bands, exactly the pixels measured. records: one a
+    filter, in the same order, with the keys `index`, `verdict` (None for what is least liked), `activation`, `activation_start`,
+    `pre_activation`, `natural_maximum` (None without images), `likeness` (None for a single start), `rescued` and `seed`; figures that
+    are not finite are None. recipe: how they were sought, every number.
+    """
+
+    layer: str
+    images: np.ndarray
+    records: tuple[dict[str, Any], ...]
+    recipe: dict[str, Any]
+
+
+def patterns(
+    model: Any,
+    layer: str,
+    filters: str | int | Sequence[int] = DEFAULT_FILTERS,
+    *,
+    images: Sequence[ImageLike] = (),
+    on_step: Callable[[], None] = lambda: None,
+    **settings: Any,
+) -> LayerPatterns:
+    """The picture that each filter of a layer answers most to (with `negative=True` least to), sought many at once.
+
+    model: a live Keras model, or whatever `reportgen build` takes. layer: its path as `reportgen layers` prints it, or `logits` for the
+    model's classes. filters: `all`, a count, a list such as `0-15,40`, or a sequence of numbers. images: files or uint8 arrays (height,
+    width, bands), natural pictures whose figures the patterns are compared with. on_step: called after every step of the ascent.
+    settings: options of `reportgen build` by their names with underscores (`size=128, quality="draft", preprocess="caffe"`).
+
+    The same settings give the same pictures as a report. Raises ReportgenError: ModelError, UsageError or ImageError.
+    """
+    given = _settings(filters, settings)
+    network = Network(load(model, given), given)
+    site = _site(network, layer)
+    bands = network.contract.bands
+    photographs = [_pixels(item, bands) for item in images]
+    numbers = FilterChoice.parse(given.filters).of(site.channels)
+    if not numbers:
+        raise UsageError(f"{layer} has {site.channels} filters, and none of {given.filters}.")
+    axes = site.view.axes
+    size = pattern_size(network.contract, None if axes is None else tuple(axis.size for axis in axes), given)
+    recipe = choose(given, bands, bool(photographs))
+    mixing = None
+    if recipe.decorrelation == "images":
+        mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
+    batch = batch_for(network, site, size, given)
+    ascent = Ascent(network, site, size, batch, recipe, given.seed, given.precision, mixing)
+    found = ascent.seek(numbers, on_step, LEAST if given.negative else MOST)
+    natural = _natural(network, site, size, photographs)
+    return LayerPatterns(
+        layer=site.path,
+        images=found.images,
+        records=_records(found, natural, site, given.negative),
+        recipe=ascent.describe(),
+    )
+
+
+def _settings(filters: str | int | Sequence[int], settings: dict[str, Any]) -> Settings:
+    known = {field.name for field in dataclasses.fields(Settings)}
+    for name in settings:
+        if name not in known:
+            raise UsageError(f"there is no setting `{name}`; the settings are the options of `reportgen build`.")
+    if "size" in settings:
+        settings["size"] = str(settings["size"])
+    text = str(filters) if isinstance(filters, str | int) else ",".join(f"{number}-{number}" for number in filters)
+    return Settings(**{**settings, "filters": text})
+
+
+def _site(network: Network, path: str) -> Site:
+    sites = [*network.sites, *([network.output] if network.output is not None else [])]
+    for site in sites:
+        if site.path == path and site.unit is not None:
+            return site
+        if site.path == path:
+            raise UsageError(f"{path} cannot be shown: {site.reason}.")
+    raise UsageError(f"the model has no convolution layer {path}; there are {', '.join(site.path for site in sites)}.")
+
+
+def _pixels(item: ImageLike, bands: int) -> np.ndarray:
+    if not isinstance(item, np.ndarray):
+        return decode(item, bands)
+    if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != bands:
+        raise UsageError(f"an image of {item.dtype} {item.shape} was given; uint8 (height, width, {bands}) is needed.")
+    return item
+
+
+def _natural(
+    network: Network, site: Site, size: tuple[int, int], photographs: Sequence[np.ndarray]
+) -> dict[str, np.ndarray] | None:
+    if not photographs:
+        return None
+    grid = crop_grid(len(photographs))
+    crops = ((number, natural_crops(picture, size, grid)) for number, picture in enumerate(photographs))
+    ((arrays, _),) = natural_figures(Meter(network, [site], size, NATURAL_BATCH), crops, lambda number: None)
+    return arrays
+
+
+def _records(
+    found: Patterns, natural: dict[str, np.ndarray] | None, site: Site, least: bool
+) -> tuple[dict[str, Any], ...]:
+    joined, indices = found.arrays(), found.indices
+    assert site.unit is not None
+    verdicts = (
+        []
+        if least
+        else judge(
+            activation=joined["activation"],
+            activation_start=joined["activation_start"],
+            indices=indices,
+            natural_maximum=None if natural is None else natural["maximum"],
+            natural_minimum=None if natural is None else natural["minimum"],
+            rectified=site.unit.rectified,
+            proven=np.zeros(len(indices), bool),
+        )
+    )
+    figures = ("activation", "activation_start", "pre_activation", "likeness")
+    return tuple(
+        {
+            "index": int(number),
+            "verdict": None if least else verdicts[at].word,
+            **{name: _plain(joined[name][at]) for name in figures},
+            "natural_maximum": None if natural is None else _plain(natural["maximum"][number]),
+            "rescued": bool(joined["rescued"][at]),
+            "seed": found.seeds[at],
+        }
+        for at, number in enumerate(indices)
+    )
+
+
+def _plain(figure: Any) -> float | None:
+    return float(figure) if np.isfinite(figure) else None

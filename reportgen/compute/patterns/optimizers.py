@@ -1,0 +1,105 @@
+"""Any Keras optimizer that works value by value: one that couples values would let one filter's picture change another's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reportgen.errors import UsageError
+from reportgen.network.quiet import keras, tf
+
+# Keras's Adam divides by sqrt(v) + epsilon: for gradients of unit size an epsilon this large keeps coefficients that hardly matter from
+# turning into noise, and short memories suit few steps (benchmarks/README.md). Raw gradients have no known size: there it is Keras's own.
+UNIT_ADAM = {"beta_1": 0.7, "beta_2": 0.9, "epsilon": 0.1}
+PROBE_STEPS = 3
+PROBE_SCALE = 100.0  # how much larger the neighbour becomes
+
+
+def make(name: str | Any, unit_size: bool = True) -> Any:
+    """A fresh Keras optimizer from its name (`adam`, `sgd`, `rmsprop` …) or from one that serves as a model.
+
+    unit_size: whether it is fed gradients of unit size. Raises UsageError for an unknown name and for an optimizer that couples the
+    values of a tensor.
+    """
+    build = _builder(name, unit_size)
+    if _couples(build):
+        label = name if isinstance(name, str) else type(name).__name__
+        raise UsageError(
+            f"--optimizer {label} couples the values that it moves, so one filter's picture would depend on another's; "
+            "use an element-wise one such as adam, sgd, rmsprop, nadam or lion."
+        )
+    return build()
+
+
+def _builder(name: str | Any, unit_size: bool) -> Any:
+    if not isinstance(name, str):
+        kind, config = type(name), {**name.get_config(), "learning_rate": 1.0}  # `move` states the rate of each step
+        return lambda: kind.from_config(config)
+    settings = UNIT_ADAM if name.lower() == "adam" and unit_size else {}
+    known = {key.lower(): kind for key, kind in vars(keras.optimizers).items() if _is_optimizer(kind)}
+    try:
+        chosen = known[name.lower()]
+        chosen(**settings)
+    except Exception as error:
+        raise UsageError(
+            f"--optimizer {name} is no optimizer that Keras knows (adam, sgd, rmsprop, lion …)."
+        ) from error
+    return lambda: chosen(**settings)
+
+
+def _is_optimizer(kind: Any) -> bool:
+    base = keras.optimizers.Optimizer
+    return isinstance(kind, type) and issubclass(kind, base) and kind is not base
+
+
+def _couples(build: Any) -> bool:
+    """Whether the first row's path depends on where the second row stands and what it is pushed by."""
+    gradient = np.array([[1.0, -2.0, 0.5, 3.0], [0.3, 0.1, -0.7, 0.2]], np.float32)
+    paths = []
+    for scale in (1.0, PROBE_SCALE):
+        pushed = gradient * np.array([[1.0], [scale]], np.float32)
+        variable = keras.Variable(pushed)  # some optimizers compare a step with where they stand
+        optimizer = build()
+        for _ in range(PROBE_STEPS):
+            optimizer.apply([tf.constant(pushed)], [variable])
+        paths.append(np.asarray(variable)[0])
+    return not np.array_equal(*paths)
+
+
+class Climber:
+    """A batch of pictures' coefficients and the optimizer's state: `start`, then `move` along gradients.
+
+    position: float32 (batch, ...).
+    """
+
+    def __init__(self, optimizer: str | Any, shape: tuple[int, ...], unit_size: bool) -> None:
+        """For batches of `shape`. unit_size: whether gradients are brought to unit size. Raises UsageError as `make` does."""
+        self._optimizer = make(optimizer, unit_size)
+        marked = np.linspace(1, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+        self._position = keras.Variable(marked)
+        self._optimizer.build([self._position])
+        states = [(variable, np.asarray(variable)) for variable in self._optimizer.variables]
+        # Some optimizers remember where they started.
+        self._copies = [variable for variable, value in states if np.array_equal(value, marked)]
+        self._initial = [(variable, value) for variable, value in states if not np.array_equal(value, marked)]
+
+        def move(gradient: Any, rate: Any) -> Any:
+            self._optimizer.learning_rate = rate
+            self._optimizer.apply([-gradient], [self._position])  # Keras walks downhill
+            return tf.identity(self._position.value)
+
+        signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.float32)]
+        self._move = tf.function(move, input_signature=signature, autograph=False)
+
+    def start(self, position: np.ndarray) -> Any:
+        """Forget every step so far and stand at `position`."""
+        for variable, value in self._initial:
+            variable.assign(value)
+        for variable in (self._position, *self._copies):
+            variable.assign(position)
+        return tf.identity(self._position.value)
+
+    def move(self, gradient: Any, rate: float) -> Any:
+        """The next position, one step uphill along `gradient`."""
+        return self._move(gradient, np.float32(rate))

@@ -1,0 +1,20 @@
+"""The pixel parameterization: a picture as its own values. Simple, and given to fine noise: kept to reproduce older recipes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reportgen.compute.patterns.randomness import generator
+
+START_RANGE = 0.25  # of the values, centred on grey: "Visualizing what convnets learn" (keras.io)
+
+
+def start(seed: int, height: int, width: int, bands: int) -> np.ndarray:
+    """float32 (height, width, bands) in [-0.125, 0.125): the random start of one filter, from its own seed alone."""
+    noise = generator(seed).random((height, width, bands), dtype=np.float32)
+    return (noise - np.float32(0.5)) * np.float32(START_RANGE)
+
+
+def plain(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """float32 (n, height, width, bands): pictures of one colour each, from planes (n, bands)."""
+    return np.broadcast_to(planes[:, None, None, :], (len(planes), height, width, planes.shape[1])).astype(np.float32)

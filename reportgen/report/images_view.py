@@ -1,0 +1,90 @@
+"""The part of the first page that shows the user's images and what the model makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reportgen.render.text import percent, shape
+from reportgen.report.documents import Document
+from reportgen.report.drawing import ImageFile
+from reportgen.report.wording import HASH_SHOWN, sentence
+
+BAR_WIDTH = 100  # SVG units of a probability of 1
+PICTURE_PIXELS = 168  # longer side of an image, CSS pixels
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row of a model's answer; bar: 0 to BAR_WIDTH."""
+
+    label: str
+    percent: str
+    bar: float
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """One of the user's images as the model was fed it; href None where its picture is not stored."""
+
+    name: str
+    size: str
+    sha256: str
+    href: str | None
+    width: int
+    height: int
+    alt: str
+    predictions: tuple[Prediction, ...]
+    without_predictions: str | None
+
+
+def image_views(images: Sequence[Document], pictures: dict[str, ImageFile]) -> tuple[ImageView, ...]:
+    """Those of the images that are shown. images: of report.json; pictures: by slug."""
+    return tuple(_view(image, pictures.get(image["slug"])) for image in images if image["shown"])
+
+
+def images_note(images: Sequence[Document]) -> str:
+    """Which of the images feature maps are shown for."""
+    if not images:
+        return (
+            "No images were given: there are no feature maps, and a pattern is compared with the image it started from."
+        )
+    shown = sum(image["shown"] for image in images)
+    if shown == len(images):
+        whom = "this image, as the model is fed it" if shown == 1 else f"all {shown} images, as the model is fed them"
+        return f"Feature maps are shown for {whom}."
+    rest = ", ".join(image["name"] for image in images if not image["shown"])
+    return (
+        f"Feature maps are shown for {shown} of {len(images)} images; the others count for natural maxima only: {rest}."
+    )
+
+
+def _view(image: Document, picture: ImageFile | None) -> ImageView:
+    predictions: list[dict[str, Any]] | None = image["predictions"]
+    rows = tuple(
+        Prediction(
+            item["label"],
+            percent(item["probability"]),
+            round(BAR_WIDTH * min(1.0, max(0.0, item["probability"] or 0.0)), 2),
+        )
+        for item in predictions or ()
+    )
+    width, height = (1, 1) if picture is None else (picture.width, picture.height)
+    scale = PICTURE_PIXELS / max(width, height)
+    best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""
+    height_fed, width_fed = (1, 1) if picture is None else picture.fed
+    bands = None if picture is None else picture.bands
+    note = image["predictions_note"]
+    return ImageView(
+        name=image["name"],
+        size=f"{shape((image['width'], image['height']))} pixels" + ("" if bands is None else f", shown: {bands}"),
+        sha256=image["sha256"][:HASH_SHOWN],
+        href=None if picture is None else picture.path,
+        width=round(width * scale),
+        height=round(height * scale),
+        alt=f"{image['name']} as the model is fed it{'' if bands is None else f' ({bands})'}, "
+        f"{shape((width_fed, height_fed))} pixels{best}",
+        predictions=rows,
+        without_predictions=None if rows else sentence(note if note is not None else "no predictions were asked for"),
+    )

@@ -1,0 +1,101 @@
+"""The part of a layer's page that shows its feature maps, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reportgen.records import Plan
+from reportgen.render.text import percent, plural, span
+from reportgen.report.documents import Document
+from reportgen.report.drawing import ImageFile, LayerPictures, MapPictures
+from reportgen.report.views import FigureView, figure_view
+
+PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels
+
+
+@dataclass(frozen=True)
+class ImagePicture:
+    """One of the user's images, small."""
+
+    href: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class MapsView:
+    """The feature maps of one image. open: unfolded when the page opens."""
+
+    anchor: str
+    name: str
+    answer: str | None
+    picture: ImagePicture | None
+    facts: str
+    after: FigureView | None
+    before: FigureView | None
+    open: bool
+
+
+def maps_views(
+    drawn: LayerPictures,
+    facts: Sequence[Document],
+    images: Sequence[Document],
+    pictures: dict[str, ImageFile],
+    root: str,
+) -> tuple[MapsView, ...]:
+    """One view an image. facts: `feature_maps` of report.json; images: all of them there; pictures: by slug."""
+    answers = {image["slug"]: _answer(image) for image in images}
+    return tuple(
+        _view(maps, entry, answers[maps.image.slug], pictures.get(maps.image.slug), root, place == 0)
+        for place, (maps, entry) in enumerate(zip(drawn.maps, facts, strict=True))
+    )
+
+
+def maps_note(plan: Plan, drawn: LayerPictures) -> str:
+    """What the maps are of."""
+    if not plan.images:
+        return "No images were given."
+    if not drawn.maps:
+        return "No feature maps of this layer are in the store."
+    both = (
+        " Where they differ, the values before the activation function are shown too."
+        if any(m.before for m in drawn.maps)
+        else ""
+    )
+    return f"What every filter answers to {plural(len(drawn.maps), 'image')}, one tile a filter.{both}"
+
+
+def _view(
+    maps: MapPictures,
+    facts: Document,
+    answer: str | None,
+    picture: ImageFile | None,
+    root: str,
+    unfolded: bool,
+) -> MapsView:
+    small = None
+    if picture is not None:
+        scale = PICTURE_PIXELS / max(picture.width, picture.height)
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        small = ImagePicture(root + picture.path, *size)
+    words = f"activation {span(facts['minimum'], facts['maximum'])}, {percent(facts['zero_fraction'])} exactly zero"
+    if facts["nonfinite_fraction"]:
+        words += f", {percent(facts['nonfinite_fraction'])} not finite"
+    return MapsView(
+        anchor=f"maps-{maps.image.slug}",
+        name=maps.image.name,
+        answer=answer,
+        picture=small,
+        facts=words,
+        after=None if maps.after is None else figure_view(maps.after, root),
+        before=None if maps.before is None else figure_view(maps.before, root),
+        open=unfolded,
+    )
+
+
+def _answer(image: Document) -> str | None:
+    if not image["predictions"]:
+        return None
+    best = image["predictions"][0]
+    return f"{best['label']}, {percent(best['probability'])}"

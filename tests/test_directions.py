@@ -1,0 +1,175 @@
+"""What a filter answers least to, and the best of several starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reportgen.compute.patterns import ascent as ascending
+from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent, Patterns
+from reportgen.compute.patterns.randomness import derived_seed
+from reportgen.compute.patterns.recipe import KERAS_IO
+from small_models import QUICK, ascent, functional, layers, randomised, same
+
+# The other direction
+
+DEEP = [("relu", 0, "fourier"), ("linear", 1, "fourier"), ("gelu", 2, "fourier"), ("relu", 0, "pixel")]
+
+
+def deep(activation: str, seed: int) -> Any:
+    stack = [layers.Conv2D(6, 3, activation="relu"), layers.Conv2D(4, 3, activation=activation, name="conv")]
+    return randomised(functional(*stack), seed=seed)
+
+
+@pytest.mark.parametrize(("activation", "seed", "parameterization"), DEEP)
+def test_the_least_liked_picture_lowers_the_pre_activation(activation: str, seed: int, parameterization: str) -> None:
+    recipe = dataclasses.replace(QUICK, steps=8, parameterization=parameterization)
+    sought = ascent(deep(activation, seed), recipe=recipe)
+    most, least = sought.seek(range(4)), sought.seek(range(4), direction=LEAST)
+    assert (least.pre_activation < least.pre_activation_start).all()
+    assert (most.pre_activation > most.pre_activation_start).all()
+    assert (least.pre_activation < most.pre_activation).all()
+    assert most.seeds == least.seeds
+
+
+@pytest.mark.parametrize("recipe", [QUICK, dataclasses.replace(KERAS_IO, steps=4)], ids=["optvis", "keras-io"])
+def test_a_linear_filter_dislikes_exactly_what_its_negative_likes(recipe: Any) -> None:
+    def linear(sign: float) -> Any:
+        layer = layers.Conv2D(4, 3, name="conv")
+        model = randomised(functional(layer), seed=1)
+        kernel, bias = layer.get_weights()
+        layer.set_weights([sign * kernel, sign * bias])
+        return ascent(model, recipe=recipe)
+
+    least, most = linear(1).seek(range(4), direction=LEAST), linear(-1).seek(range(4))
+    assert least.images.tobytes() == most.images.tobytes()
+    np.testing.assert_array_equal(least.pre_activation, -most.pre_activation)
+
+
+def test_on_a_linear_filter_the_least_liked_picture_is_the_mirror_image_of_the_most_liked() -> None:
+    layer = layers.Conv2D(3, 3, name="conv")
+    model = randomised(functional(layer))
+    sought = ascent(model, recipe=dataclasses.replace(QUICK, steps=12, transforms=False, parameterization="pixel"))
+    most = sought.seek(range(3)).images.astype(np.float64) - 127.5
+    least = sought.seek(range(3), direction=LEAST).images.astype(np.float64) - 127.5
+    for first, second in zip(most, least, strict=True):
+        assert first.std() > 35
+        assert np.corrcoef(first.reshape(-1), second.reshape(-1))[0, 1] < -0.97
+
+
+def test_downwards_every_position_counts_fully() -> None:
+    """The leak that wakes silent positions upwards would keep a filter's loudest positions loud downwards."""
+    sought = ascent(deep("relu", 0), recipe=dataclasses.replace(QUICK, transforms=False))
+    plain = ascent(deep("relu", 0), recipe=dataclasses.replace(QUICK, transforms=False, objective="pre-activation"))
+    assert same(sought.seek([0, 1], direction=LEAST), plain.seek([0, 1], direction=LEAST))
+    assert not same(sought.seek([0, 1]), plain.seek([0, 1]))
+
+
+# Several starts
+
+STARTS = dataclasses.replace(QUICK, steps=2, restarts=3)
+NOISY = dataclasses.replace(STARTS, parameterization="pixel")  # whose first start has not been picked from a bank
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Patterns]:
+    """Every single climb from now on."""
+    climbed: list[Patterns] = []
+    original = Ascent._climb
+
+    def climb(self: Ascent, *arguments: Any) -> Patterns:
+        climbed.append(original(self, *arguments))
+        return climbed[-1]
+
+    monkeypatch.setattr(Ascent, "_climb", climb)
+    return climbed
+
+
+def mean_cosine(answers: list[np.ndarray], own: int) -> float:
+    """By definition: over all pairs, what the other filters answer."""
+    others = [np.delete(row.astype(np.float64), own) for row in answers]
+    pairs = [
+        float(others[first] @ others[second] / np.linalg.norm(others[first]) / np.linalg.norm(others[second]))
+        for first in range(len(others))
+        for second in range(first)
+    ]
+    return float(np.mean(pairs))
+
+
+@pytest.mark.parametrize("direction", [MOST, LEAST])
+def test_of_several_starts_the_picture_that_reached_most_is_kept(
+    direction: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    climbed = watched(monkeypatch)
+    filters = [5, 0, 3, 4]
+    steps: list[int] = []
+    stack = [layers.Conv2D(6, 3, activation="relu"), layers.Conv2D(6, 3, activation="relu", name="conv")]
+    found = ascent(randomised(functional(*stack), seed=3), recipe=NOISY).seek(
+        filters, lambda: steps.append(1), direction
+    )
+    assert len(climbed) == 3
+    assert len(steps) == 6
+    assert len({seed for one in climbed for seed in one.seeds}) == 12
+    reached = np.stack([one.activation if direction == MOST else -one.pre_activation for one in climbed])
+    best = reached.argmax(axis=0)
+    assert len(set(best.tolist())) > 1, "one start must not win everywhere, or the test says nothing"
+    for row, number in enumerate(best):
+        for name, array in found.arrays().items():
+            if name != "likeness":
+                np.testing.assert_array_equal(array[row], climbed[number].arrays()[name][row])
+        assert found.seeds[row] == climbed[number].seeds[row]
+        expected = mean_cosine([one.answers[row] for one in climbed], filters[row])
+        assert -1 <= expected <= 1
+        assert found.likeness[row] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_single_start_is_the_first_of_several_and_has_no_likeness(monkeypatch: pytest.MonkeyPatch) -> None:
+    climbed = watched(monkeypatch)
+    model = deep("relu", 0)
+    ascent(model, recipe=STARTS).seek([1, 2])
+    several = list(climbed)
+    found = ascent(model, recipe=dataclasses.replace(STARTS, restarts=1)).seek([1, 2])
+    assert same(several[0], found)
+    assert found.seeds == tuple(derived_seed(0, "conv", number, "start") for number in (1, 2))
+    assert np.isnan(found.likeness).all()
+    assert not (several[0].images == several[1].images).all(axis=(1, 2, 3)).any()
+
+
+def test_more_starts_never_reach_less() -> None:
+    model = deep("relu", 3)
+    few, many = (ascent(model, recipe=dataclasses.replace(NOISY, restarts=count)).seek(range(4)) for count in (2, 4))
+    assert (few.activation <= many.activation).all()
+    assert (few.activation < many.activation).any()
+
+
+def test_pictures_that_are_the_same_are_perfectly_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ascending, "derived_seed", lambda *key: derived_seed(*key[:4]))
+    found = ascent(deep("relu", 0), recipe=NOISY).seek([0, 1])
+    assert found.likeness == pytest.approx([1, 1], abs=1e-6)
+
+
+def test_likeness_is_the_mean_cosine_of_what_the_other_filters_answer() -> None:
+    """Filter 0 of three: its own answer, however large, says nothing; where the others are silent there is nothing to compare."""
+
+    def likeness(*answers: list[float]) -> float:
+        return float(ascending._likeness([np.array([row], np.float32) for row in answers], np.array([0]))[0])
+
+    assert likeness([9, 1, 2], [1, 2, 4]) == pytest.approx(1)
+    assert likeness([9, 1, 0], [9, 0, 1]) == pytest.approx(0)
+    assert likeness([9, 1, -2], [9, -1, 2]) == pytest.approx(-1)
+    assert likeness([5, 1, 0], [5, 1, 0], [5, 0, 1]) == pytest.approx(1 / 3)
+    assert np.isnan(likeness([9, 0, 0], [9, 1, 1]))
+    assert np.isnan(likeness([9, 1, 1]))
+
+
+def test_a_filter_that_is_not_finite_takes_no_other_filters_likeness() -> None:
+    layer = layers.Conv2D(4, 3, name="conv")
+    model = randomised(functional(layer))
+    kernel, bias = layer.get_weights()
+    kernel[0, 0, 0, 2] = np.nan
+    layer.set_weights([kernel, bias])
+    found = ascent(model, recipe=STARTS).seek([0, 1, 2, 3])
+    assert np.isnan(found.activation).tolist() == [False, False, True, False]
+    assert np.isfinite(found.likeness[[0, 1, 3]]).all()

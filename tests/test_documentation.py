@@ -1,0 +1,33 @@
+"""What the documentation shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def examples(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_examples_of_patterns_run_and_give_what_they_say(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    by_name, by_parts = examples("patterns.md")
+    names: dict[str, Any] = {}
+    exec(by_name, names)
+    assert names["found"].images.shape[0] == 3
+    assert names["found"].images.dtype == np.uint8
+    assert [record["index"] for record in names["found"].records] == [0, 5, 7]
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    exec(by_parts, names)
+    assert names["picture"].dtype == np.uint8
+    assert names["picture"].ndim == 3
+    assert names["picture"].std() > 10, "a picture that climbed is no longer faint"
