@@ -76,8 +76,9 @@ def patterns(
     if recipe.decorrelation == "images":
         mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
     batch = batch_for(network, site, size, given)
-    ascent = Ascent(network, site, size, batch, recipe, given.seed, given.precision, mixing)
-    found = ascent.seek(numbers, on_step, LEAST if given.negative else MOST)
+    direction = LEAST if given.negative else MOST
+    ascent = Ascent(network, site, size, batch, recipe, given.seed, given.precision, mixing, [direction])
+    found = ascent.seek(numbers, on_step, direction)
     natural = _natural(network, site, size, photographs)
     return LayerPatterns(
         layer=site.path,

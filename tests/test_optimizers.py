@@ -39,33 +39,19 @@ START = np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", [*ELEMENT_WISE, *NEWER])
-def test_every_picture_climbs_as_kerass_own_optimizer_moves_it_alone(name: str) -> None:
-    found = climb(Climber(name, SHAPE, False), START, RATES, gradients(4))
-    for row in range(SHAPE[0]):
+def test_every_picture_climbs_as_kerass_own_optimizer_moves_it_alone_whatever_was_climbed_before(name: str) -> None:
+    climber = Climber(name, SHAPE, False)
+    first = climb(climber, START, RATES, gradients(4))
+    other = climb(climber, 2 * START, RATES, [3 * gradient for gradient in gradients(4)])
+    again = climb(climber, START, RATES, gradients(4))
+    assert first.tobytes() == again.tobytes() != other.tobytes()
+    for row in (0, 2):
         alone = keras.Variable(START[row])
         optimizer = keras.optimizers.get(name)
         for rate, gradient in zip(RATES, gradients(4), strict=True):
             optimizer.learning_rate = rate
             optimizer.apply([tf.constant(-gradient[row])], [alone])
-        np.testing.assert_allclose(found[row], np.asarray(alone), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ELEMENT_WISE)
-def test_a_new_start_forgets_the_climb_before_it(name: str) -> None:
-    climber = Climber(name, SHAPE, True)
-    first = climb(climber, START, RATES, gradients(4))
-    other = climb(climber, 2 * START, RATES, [3 * gradient for gradient in gradients(4)])
-    again = climb(climber, START, RATES, gradients(4))
-    assert first.tobytes() == again.tobytes() != other.tobytes()
-
-
-@pytest.mark.parametrize("name", [name for name in ELEMENT_WISE if name != "ftrl"])  # which leaves its start behind
-def test_a_step_along_a_gradient_is_a_step_uphill(name: str) -> None:
-    climber = Climber(name, SHAPE, True)
-    gradient = gradients(1)[0]
-    moved = np.asarray(climb(climber, START, [0.1], [gradient])) - START
-    assert (moved * gradient >= 0).all()
-    assert (moved * gradient).sum(axis=(1, 2)).min() > 0
+        np.testing.assert_allclose(first[row], np.asarray(alone), rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_moves_where_there_is_no_gradient() -> None:
@@ -133,8 +119,9 @@ def test_a_given_optimizer_is_a_model_that_stays_as_it_is_and_its_rate_does_not_
 
 def test_the_named_optimizer_is_the_one_that_climbs() -> None:
     model = randomised(functional(layers.Conv2D(2, 3, name="conv")))
+    simple = dataclasses.replace(QUICK, parameterization="pixel", transforms=False, steps=2)
     pictures = {
-        name: ascent(model, batch=1, recipe=dataclasses.replace(QUICK, optimizer=name)).seek([0]).images.tobytes()
+        name: ascent(model, batch=1, recipe=dataclasses.replace(simple, optimizer=name)).seek([0]).images.tobytes()
         for name in ("adam", "lion")
     }
     assert pictures["adam"] != pictures["lion"]

@@ -221,7 +221,7 @@ def test_without_a_clip_every_gradient_has_unit_size_a_value() -> None:
 
 
 def test_total_variation_makes_pictures_smoother_and_l2_makes_them_greyer() -> None:
-    model = randomised(functional(layers.Conv2D(4, 5, activation="relu", name="conv"), shape=(24, 24, 3)), seed=3)
+    model = randomised(functional(layers.Conv2D(4, 5, activation="relu", name="conv")), seed=3)
 
     def pictures(words: str | None) -> np.ndarray:
         given = recipe.choose(Settings(quality="draft", regularize=words), 3, False)

@@ -106,10 +106,12 @@ def test_each_filter_begins_near_the_start_that_it_answers_most_to_or_least(obje
     bank = starts.bank(given, 0, "conv", 3, sought.parameters, 3, colour.imagenet())
     assert bank is not None
     maps = convolve(np.asarray(sought.parameters.to_pictures(bank)), *layer.get_weights())
-    if objective == "activation":
-        maps = np.maximum(maps, 0)
     inner = maps[:, trim : 14 - trim, trim : 14 - trim]
-    most = np.where(inner > 0, inner, 0.1 * inner) if objective == "leaky" else inner
+    most = {
+        "leaky": np.where(inner > 0, inner, 0.1 * inner),
+        "pre-activation": inner,
+        "activation": np.maximum(inner, 0),
+    }[objective]
     best = {MOST: most.mean((1, 2)).argmax(axis=0), LEAST: (-inner).mean((1, 2)).argmax(axis=0)}
     assert len(set(best[MOST])) > 2
     assert (best[MOST] != best[LEAST]).any()

@@ -177,7 +177,8 @@ class _Worker:
         settings = self.run.plan.settings
         size, seed, precision = layer.pattern_size, settings["seed"], settings["precision"]
         site = self.sites[layer.slug]
-        ascent = Ascent(self.network, site, size, batch, self.recipe, seed, precision, self.mixing())
+        directions = [MOST if kind == "patterns" else LEAST for kind in dict.fromkeys(task.kind for task in tasks)]
+        ascent = Ascent(self.network, site, size, batch, self.recipe, seed, precision, self.mixing(), directions)
         for number, task in enumerate(tasks, start=1):
             self.run.progress.doing(f"{layer.path}: patterns, part {number} of {len(tasks)}")
             started = time.perf_counter()

@@ -31,6 +31,8 @@ IMAGE_RANK = 4  # batch, height, width, channels
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
+LOGARITHMS = frozenset({"LogSoftmax"})
+UNCHANGED = frozenset({"Identity", "Cast", "Reshape", "Squeeze"})  # operations that only pass the numbers on
 OUTPUT_NAMES = ("logits", "model/logits", "model/outputs/logits")
 WHOLE_INPUT = "the whole input: these are the model's outputs"
 
@@ -296,14 +298,16 @@ def _made_by(tensor: Any) -> str:
 
 
 def _logits(output: Any) -> Any:
-    """What the model's own softmax or sigmoid was given; `output` itself where there is none. Call inside a trace."""
+    """What the model's own softmax or sigmoid was given, shaped as `output`; `output` where there is none. Call inside a trace."""
     operation = _source(output)
-    return operation.inputs[0] if operation.type in PROBABILITY_OPERATIONS else output
+    if operation.type not in PROBABILITY_OPERATIONS | LOGARITHMS:
+        return output
+    return tf.reshape(operation.inputs[0], tf.shape(output))
 
 
 def _source(tensor: Any) -> Any:
     operation = tensor.op
-    while operation.type in ("Identity", "Cast"):
+    while operation.type in UNCHANGED:
         operation = operation.inputs[0].op
     return operation
 

@@ -73,12 +73,13 @@ class Ascent:
         seed: int,
         precision: str = "float32",
         mixing: np.ndarray | None = None,
+        directions: Sequence[float] = (MOST,),
     ) -> None:
         """Trace the layer.
 
         size: (height, width) of the pictures. batch: filters a step, from layer and settings alone. precision: of the ascent,
         `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees; figures are always measured in the model's own. mixing:
-        float32 (bands, bands), the correlation of the bands, for a recipe that takes it from images.
+        float32 (bands, bands), the correlation of the bands, for a recipe that takes it from images. directions: what will be sought.
         Raises ModelError where no gradient reaches the input, UsageError for an optimizer that couples filters.
         """
         self._network, self._site, self._size, self._batch = network, site, size, batch
@@ -97,8 +98,9 @@ class Ascent:
         self._bank = starts.bank(recipe, seed, site.path, field, self.parameters, bands, self._mixing)
         self._ranked = None if self._bank is None else self._asked(self._bank)
         self._climber = Climber(recipe.optimizer, (batch, *self.parameters.shape), recipe.clip_norm is None)
-        self._gradient = self._traced_gradient(rescuing=False)
-        self._rescue: Any = None
+        self._gradients: dict[tuple[float, bool], Any] = {}
+        for direction in directions:  # now, so that the first chunk's time is that of any other
+            self._traced(direction, rescuing=False)
 
     @property
     def traces(self) -> int:
@@ -115,18 +117,17 @@ class Ascent:
         """How many times every filter is sought, each time from another start; the best is kept."""
         return self._recipe.restarts
 
-    def objective(self, pictures: Any, filters: Any, precision: str, direction: Any = MOST) -> Any:
+    def objective(self, pictures: Any, filters: Any, precision: str, direction: float = MOST) -> Any:
         """float32 (n,): how strongly each picture, float32 with 0 black and 1 white, excites its own filter.
 
-        direction: MOST, or LEAST for how strongly it silences it. Call inside a trace.
+        direction: MOST, or LEAST for how strongly it silences it: always before the activation, since a rectifier answers 0 to anything it
+        dislikes. Call inside a trace.
         """
-        activated = self._recipe.objective == "activation"
+        activated = direction > 0 and self._recipe.objective == "activation"
         with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
             fed = self._network.feed(pictures * EIGHT_BIT_MAXIMUM)
             maps = self._network.own_channels(fed, self._site, filters, activated)[..., None]
-        excited = objectives.means(maps, self._recipe.trim, self._leaky)
-        silenced = -objectives.means(maps, self._recipe.trim, False)
-        return tf.where(direction > 0, excited, silenced)[:, 0]
+        return direction * objectives.means(maps, self._recipe.trim, direction > 0 and self._leaky)[:, 0]
 
     def gradient(
         self,
@@ -134,7 +135,7 @@ class Ascent:
         filters: Any,
         transform: Callable[[Any], Any],
         precision: str = "float32",
-        direction: Any = MOST,
+        direction: float = MOST,
     ) -> tuple[Any, Any]:
         """(objectives (n,), their gradient by `coefficients`), each picture seen through `transform`. Call inside a trace."""
         pictures = self.parameters.to_pictures(coefficients)
@@ -195,11 +196,13 @@ class Ascent:
         rescued = np.zeros(self._batch, bool)
         for number in range(self._recipe.steps):
             warp = transforms.draw(self._seed, number + 1, *self._size)
-            given = (position, indices, warp.sources, warp.weights, np.float32(direction))
-            gradient, stuck = self._gradient(*given)
+            given = (position, indices, warp.sources, warp.weights)
+            gradient, stuck = self._traced(direction, rescuing=False)(*given)
             rescuing = self._recipe.rescue and number < min(RESCUE_STEPS, self._recipe.steps // 2)
             if rescuing and np.asarray(stuck).any():
-                gradient, woken = self._rescued(gradient, stuck, given)
+                other, still = self._traced(direction, rescuing=True)(*given)
+                woken = np.asarray(stuck) & ~np.asarray(still)
+                gradient = tf.where(woken.reshape(-1, *(1,) * len(self.parameters.shape)), other, gradient)
                 rescued |= woken
             position = self._climber.move(gradient, self._rate(number))
             on_step()
@@ -230,30 +233,22 @@ class Ascent:
             rate /= sqrt(KERAS_IO_SIDE * KERAS_IO_SIDE * KERAS_IO_BANDS)  # stated for a gradient of unit length there
         return rate
 
-    def _rescued(self, gradient: Any, stuck: Any, given: tuple[Any, ...]) -> tuple[Any, np.ndarray]:
-        """The gradient with that of the redirected rectifiers for the pictures that are `stuck`, and which of those it moves."""
-        if self._rescue is None:
-            self._rescue = self._traced_gradient(rescuing=True)
-        other, still = self._rescue(*given)
-        wanted = np.asarray(stuck)
-        shape = (self._batch,) + (1,) * len(self.parameters.shape)
-        return tf.where(wanted.reshape(shape), other, gradient), wanted & ~np.asarray(still)
-
     def _finished(self, coefficients: Any) -> np.ndarray:
         return np.asarray(self.parameters.finish(self.parameters.to_pictures(coefficients)))
 
-    def _traced_gradient(self, rescuing: bool) -> Any:
-        """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced now."""
+    def _traced(self, direction: float, rescuing: bool) -> Any:
+        """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced at the first call."""
+        if (direction, rescuing) in self._gradients:
+            return self._gradients[direction, rescuing]
         corners = (transforms.CORNERS, self._size[0] * self._size[1])
         signature = [
             tf.TensorSpec((self._batch, *self.parameters.shape), tf.float32),
             tf.TensorSpec((self._batch,), tf.int32),
             tf.TensorSpec(corners, tf.int32),
             tf.TensorSpec(corners, tf.float32),
-            tf.TensorSpec((), tf.float32),
         ]
 
-        def read(position: Any, filters: Any, sources: Any, weights: Any, direction: Any) -> tuple[Any, Any]:
+        def read(position: Any, filters: Any, sources: Any, weights: Any) -> tuple[Any, Any]:
             self.step_traces += 1
 
             def warped(pictures: Any) -> Any:
@@ -266,7 +261,8 @@ class Ascent:
             return self._tamed(gradient), stuck
 
         traced = tf.function(read, input_signature=signature, autograph=False)
-        traced.get_concrete_function()  # now, so that the first chunk's time is that of any other
+        traced.get_concrete_function()
+        self._gradients[direction, rescuing] = traced
         return traced
 
     def _tamed(self, gradient: Any) -> Any:
@@ -291,9 +287,9 @@ class Ascent:
             with bfloat16(self._network.layers) if self.precision == "bfloat16" else nullcontext():
                 fed = self._network.feed(self.parameters.to_pictures(some) * EIGHT_BIT_MAXIMUM)
                 (maps,) = self._network.units(fed, [self._site])
-            chosen = maps[self._recipe.objective == "activation"]
             border = self._recipe.trim
-            return objectives.means(chosen, border, self._leaky), -objectives.means(chosen, border, False)
+            excited = objectives.means(maps[self._recipe.objective == "activation"], border, self._leaky)
+            return excited, -objectives.means(maps[0], border, False)
 
         signature = tf.TensorSpec((self._batch, *self.parameters.shape), tf.float32)
         ask = tf.function(answer, input_signature=[signature], autograph=False)
@@ -340,9 +336,11 @@ class Ascent:
 
 
 def _size(gradient: Any) -> Any:
-    """Each picture's root mean square, shaped to divide it."""
+    """Each picture's root mean square, shaped to divide it; scaled first, since squares of very small numbers are 0."""
     axes = tuple(range(1, gradient.shape.rank))
-    return tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=axes, keepdims=True))
+    largest = tf.reduce_max(tf.abs(gradient), axis=axes, keepdims=True)
+    scaled = tf.math.divide_no_nan(gradient, largest)
+    return largest * tf.sqrt(tf.reduce_mean(tf.square(scaled), axis=axes, keepdims=True))
 
 
 def _finite_or_nan(values: np.ndarray) -> np.ndarray:
@@ -361,7 +359,9 @@ def _better(one: Patterns, other: Patterns, direction: float) -> Patterns:
 
     Upwards the unit's own activation counts; downwards the pre-activation, since a rectifier answers 0 to anything it dislikes.
     """
-    better = other.activation > one.activation if direction > 0 else other.pre_activation < one.pre_activation
+    name = "activation" if direction > 0 else "pre_activation"
+    kept, new = direction * getattr(one, name), direction * getattr(other, name)
+    better = (new > kept) | (np.isnan(kept) & ~np.isnan(new))
 
     def chosen(name: str) -> np.ndarray:
         first, second = getattr(one, name), getattr(other, name)
