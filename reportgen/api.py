@@ -69,8 +69,7 @@ def patterns(
     numbers = FilterChoice.parse(given.filters).of(site.channels)
     if not numbers:
         raise UsageError(f"{layer} has {site.channels} filters, and none of {given.filters}.")
-    axes = site.view.axes
-    size = pattern_size(network.contract, None if axes is None else tuple(axis.size for axis in axes), given)
+    size = pattern_size(network.contract, site.receptive_field, given)
     recipe = choose(given, bands, bool(photographs))
     mixing = None
     if recipe.decorrelation == "images":
@@ -100,13 +99,12 @@ def _settings(filters: str | int | Sequence[int], settings: dict[str, Any]) -> S
 
 
 def _site(network: Network, path: str) -> Site:
-    sites = [*network.sites, *([network.output] if network.output is not None else [])]
-    for site in sites:
-        if site.path == path and site.unit is not None:
-            return site
-        if site.path == path:
-            raise UsageError(f"{path} cannot be shown: {site.reason}.")
-    raise UsageError(f"the model has no convolution layer {path}; there are {', '.join(site.path for site in sites)}.")
+    sites = network.by_path
+    if path not in sites:
+        raise UsageError(f"the model has no convolution layer {path}; there are {', '.join(sites)}.")
+    if sites[path].unit is None:
+        raise UsageError(f"{path} cannot be shown: {sites[path].reason}.")
+    return sites[path]
 
 
 def _pixels(item: ImageLike, bands: int) -> np.ndarray:

@@ -101,7 +101,6 @@ def _record(
     reason = site.reason if site.reason is not None else left_out
     shape = _output_shape(network, site)
     total = shape[-1] if shape is not None and shape[-1] is not None else 0
-    sizes = None if site.view.axes is None else tuple(axis.size for axis in site.view.axes)
     kernel_shape = _kernel_shape(layer)
     return LayerRecord(
         path=site.path,
@@ -117,7 +116,7 @@ def _record(
         groups=getattr(layer, "groups", None),
         padding=getattr(layer, "padding", None),
         output_shape=shape,
-        receptive_field=sizes,
+        receptive_field=site.receptive_field,
         receptive_field_note=site.view.note,
         parameters=int(layer.count_params()) if layer.built else 0,
         activation="linear" if site.unit is None else site.unit.name,
@@ -127,7 +126,7 @@ def _record(
         else None,
         filters_total=total,
         filters_shown=choice.of(total) if reason is None else (),
-        pattern_size=pattern_size(contract, sizes, settings) if reason is None else None,
+        pattern_size=pattern_size(contract, site.receptive_field, settings) if reason is None else None,
         macs=site.costs.macs,
     )
 

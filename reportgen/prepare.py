@@ -116,7 +116,7 @@ def prepare(specification: str, settings: Settings) -> Job:
 
 def _batches(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, int]:
     """Patterns sought at once, by layer slug."""
-    sites = {site.path: site for site in (*network.sites, network.output) if site is not None}
+    sites = network.by_path
     batches = {}
     for layer in layers:
         assert layer.pattern_size is not None

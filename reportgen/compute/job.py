@@ -19,7 +19,7 @@ from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError
 from reportgen.images import UserImage, decode, fit, natural_crops
 from reportgen.network.load import one_line
-from reportgen.network.network import Network, Site
+from reportgen.network.network import Network
 from reportgen.network.quiet import tf
 from reportgen.plan import NATURAL_BATCH, crop_grid
 from reportgen.records import LayerRecord, Task
@@ -46,15 +46,8 @@ class _Worker:
         self.network, self.recipe, self.batches, self.run = network, recipe, batches, run
         self.user_images = {image.record.slug: image for image in images}
         self.layers = {layer.slug: layer for layer in run.plan.layers if layer.status == "rendered"}
-        self.sites: dict[str, Site] = {
-            layer.slug: next(site for site in network.sites if site.path == layer.path)
-            for layer in self.layers.values()
-            if not layer.is_output
-        }
-        for slug, layer in self.layers.items():
-            if layer.is_output:
-                assert network.output is not None
-                self.sites[slug] = network.output
+        by_path = network.by_path
+        self.sites = {layer.slug: by_path[layer.path] for layer in self.layers.values()}
         self._mixing: list[np.ndarray | None] = []
 
     @contextmanager

@@ -59,6 +59,11 @@ class Site:
     is_output: bool = False
 
     @property
+    def receptive_field(self) -> tuple[int, ...] | None:
+        """Input pixels per spatial axis; None where it cannot be stated."""
+        return None if self.view.axes is None else tuple(axis.size for axis in self.view.axes)
+
+    @property
     def channels(self) -> int:
         """Number of filters; 0 where the output is not known."""
         return 0 if self.output_shape is None else self.output_shape[-1]
@@ -143,6 +148,11 @@ class Network:
         unit = Unit(self.model, 1, "linear")
         shape = (1, 1, int(outputs[0].shape[-1]))
         return Site(path, self.model, 1, unit, path, View(None, WHOLE_INPUT, False), costs, shape, None, None, True)
+
+    @property
+    def by_path(self) -> dict[str, Site]:
+        """Every site by its path, the model's own output among them."""
+        return {site.path: site for site in (*self.sites, self.output) if site is not None}
 
     @property
     def layers(self) -> list[Any]:

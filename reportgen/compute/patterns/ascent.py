@@ -56,8 +56,10 @@ class Patterns:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a report keeps of them."""
-        names = ("images", "indices", "activation", "activation_start", "pre_activation", "pre_activation_start")
-        return {name: getattr(self, name) for name in (*names, "likeness", "rescued")}
+        return {name: getattr(self, name) for name in ARRAYS if name != "answers"}
+
+
+ARRAYS = tuple(field.name for field in fields(Patterns) if field.name != "seeds")  # one row a filter
 
 
 class Ascent:
@@ -93,8 +95,7 @@ class Ascent:
         self._mixing = {"imagenet": colour.imagenet(), "images": mixing}.get(recipe.decorrelation)
         self.parameters = parameterization.make(recipe, *size, bands, self._mixing)
         self.precision = self._agreed(precision)
-        axes = site.view.axes
-        field = None if axes is None else max(axis.size for axis in axes)
+        field = None if site.receptive_field is None else max(site.receptive_field)
         self._bank = starts.bank(recipe, seed, site.path, field, self.parameters, bands, self._mixing)
         self._ranked = None if self._bank is None else self._asked(self._bank)
         self._climber = Climber(recipe.optimizer, (batch, *self.parameters.shape), recipe.clip_norm is None)
@@ -123,11 +124,18 @@ class Ascent:
         direction: MOST, or LEAST for how strongly it silences it: always before the activation, since a rectifier answers 0 to anything it
         dislikes. Call inside a trace.
         """
-        activated = direction > 0 and self._recipe.objective == "activation"
         with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
             fed = self._network.feed(pictures * EIGHT_BIT_MAXIMUM)
-            maps = self._network.own_channels(fed, self._site, filters, activated)[..., None]
-        return direction * objectives.means(maps, self._recipe.trim, direction > 0 and self._leaky)[:, 0]
+            maps = self._network.own_channels(fed, self._site, filters, self._activated(direction))[..., None]
+        return self._means(maps, direction)[:, 0]
+
+    def _activated(self, direction: float) -> bool:
+        """Whether the objective looks behind the unit's activation function."""
+        return direction > 0 and self._recipe.objective == "activation"
+
+    def _means(self, maps: Any, direction: float) -> Any:
+        """float32 (n, channels): the objective of each of `maps` (n, height, width, channels), taken where `_activated` says."""
+        return direction * objectives.means(maps, self._recipe.trim, direction > 0 and self._leaky)
 
     def gradient(
         self,
@@ -171,8 +179,8 @@ class Ascent:
 
         direction: MOST for what excites each filter, LEAST for what it answers least to.
         """
-        starts = range(0, len(filters), self._batch)
-        return _joined([self._seek_batch(filters[at : at + self._batch], on_step, direction) for at in starts])
+        firsts = range(0, len(filters), self._batch)
+        return _joined([self._seek_batch(filters[at : at + self._batch], on_step, direction) for at in firsts])
 
     def _seek_batch(self, filters: Sequence[int], on_step: Callable[[], None], direction: float) -> Patterns:
         found = [self._climb(filters, restart, on_step, direction) for restart in range(self.climbs)]
@@ -282,20 +290,18 @@ class Ascent:
         One look at the whole bank serves all filters at once.
         """
 
-        def answer(some: Any) -> tuple[Any, Any]:
+        def answer(some: Any) -> list[Any]:
             self.step_traces += 1
             with bfloat16(self._network.layers) if self.precision == "bfloat16" else nullcontext():
                 fed = self._network.feed(self.parameters.to_pictures(some) * EIGHT_BIT_MAXIMUM)
                 (maps,) = self._network.units(fed, [self._site])
-            border = self._recipe.trim
-            excited = objectives.means(maps[self._recipe.objective == "activation"], border, self._leaky)
-            return excited, -objectives.means(maps[0], border, False)
+            return [self._means(maps[self._activated(direction)], direction) for direction in (MOST, LEAST)]
 
         signature = tf.TensorSpec((self._batch, *self.parameters.shape), tf.float32)
         ask = tf.function(answer, input_signature=[signature], autograph=False)
         answers = [ask(padded(bank[at : at + self._batch], self._batch)) for at in range(0, len(bank), self._batch)]
         ranked = {}
-        for direction, part in ((MOST, 0), (LEAST, 1)):
+        for part, direction in enumerate((MOST, LEAST)):
             found = np.concatenate([np.asarray(each[part]) for each in answers])[: len(bank)]
             ranked[direction] = np.argsort(-np.nan_to_num(found, nan=-np.inf), axis=0, kind="stable")
         return ranked
@@ -349,8 +355,7 @@ def _finite_or_nan(values: np.ndarray) -> np.ndarray:
 
 def _joined(parts: Sequence[Patterns]) -> Patterns:
     """The patterns of one batch after the other."""
-    arrays = [field.name for field in fields(Patterns) if field.name != "seeds"]
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
     return Patterns(**joined, seeds=tuple(seed for part in parts for seed in part.seeds))
 
 
@@ -367,9 +372,8 @@ def _better(one: Patterns, other: Patterns, direction: float) -> Patterns:
         first, second = getattr(one, name), getattr(other, name)
         return np.asarray(np.where(better.reshape(-1, *(1,) * (first.ndim - 1)), second, first))
 
-    names = ("images", "activation", "activation_start", "pre_activation", "pre_activation_start", "answers", "rescued")
     seeds = tuple(second if wins else first for wins, first, second in zip(better, one.seeds, other.seeds, strict=True))
-    return replace(one, **{name: chosen(name) for name in names}, seeds=seeds)
+    return replace(one, **{name: chosen(name) for name in ARRAYS}, seeds=seeds)
 
 
 def _likeness(answers: Sequence[np.ndarray], filters: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ ALGORITHM = 2  # raised whenever the same numbers would give another picture: st
 # The keras.io recipe is stated for pictures of 180 x 180 x 3: there a step of `rate` along the gradient of unit length moves a value by
 # rate / sqrt(180 * 180 * 3) on average. Elsewhere the same average is kept.
 KERAS_IO_SIDE, KERAS_IO_BANDS = 180, 3
+RGB = 3  # bands of natural pictures, whose correlation is known
 KERAS_IO_CROP = 25  # pixels cut off each side of a picture of that size, for display
 
 
@@ -124,7 +125,7 @@ def choose(settings: Settings, bands: int, have_images: bool) -> Recipe:
 
 def decorrelation(bands: int, have_images: bool) -> str:
     """Where the correlation of the bands comes from: ImageNet's constants for three, the user's images for any other number above one."""
-    if bands == KERAS_IO_BANDS:
+    if bands == RGB:
         return "imagenet"
     return "images" if bands > 1 and have_images else "none"
 
