@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from reportgen.api import LayerPatterns, patterns
+    from reportgen.api import LayerPatterns, build, patterns
+    from reportgen.story import Built
 
-__all__ = ["LayerPatterns", "__version__", "patterns"]
+__all__ = ["Built", "LayerPatterns", "__version__", "build", "patterns"]
 
 
 def __getattr__(name: str) -> Any:
-    """`reportgen.patterns` and its result's class, imported when first asked for: TensorFlow takes seconds."""
-    if name in ("patterns", "LayerPatterns"):
+    """`reportgen.build`, `reportgen.patterns` and their results' classes, imported when first asked for: TensorFlow takes seconds."""
+    if name in ("build", "patterns", "Built", "LayerPatterns"):
         from reportgen import api
 
         return getattr(api, name)

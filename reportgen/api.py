@@ -1,8 +1,9 @@
-"""Patterns from Python: the same kernel and the same pictures as a report's, as arrays and records."""
+"""Reports and patterns from Python: what the command line writes, and the same pictures as arrays and records."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,10 @@ from reportgen.network.load import load
 from reportgen.network.network import Network, Site
 from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
 from reportgen.prepare import batch_for
-from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings
+from reportgen.progress import Progress
+from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
+from reportgen.story import Built
+from reportgen.story import build as build_report
 from reportgen.verdict import judge
 
 ImageLike = str | Path | np.ndarray
@@ -41,6 +45,32 @@ class LayerPatterns:
     images: np.ndarray
     records: tuple[dict[str, Any], ...]
     recipe: dict[str, Any]
+
+
+def build(
+    model: Any,
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    output: str | os.PathLike[str] | None = None,
+    *,
+    force: bool = False,
+    progress: bool | None = False,
+    say: Callable[[str], None] = lambda sentence: None,
+    **settings: Any,
+) -> Built:
+    """Write the report of a model, as `reportgen build` does; the same settings give the same files.
+
+    model: a live Keras model, which is left as it is, or whatever `reportgen build` takes. images: files and folders, one or many.
+    output: the report's folder, `reports/<model name>` by default; one that holds something else is refused without `force`.
+    progress: a bar on stderr, None for one where stderr is a terminal. say: receives notes and warnings, one sentence each.
+    settings: options of `reportgen build` by their names with underscores (`size=128, quality="draft", imports=["my.layers"]`).
+
+    The result has `index`, the path of the first page, for which it can stand wherever a path is taken, and `problems`: one sentence
+    for each thing that failed in the report, none where all is well (the command line's exit codes 3 and 0). Raises ReportgenError
+    where there is nothing to report; nothing is written then.
+    """
+    folder = None if output is None else Path(output)
+    given = Settings(**_known({**settings, "images": images}))
+    return build_report(model, given, folder, force=force, progress=Progress(progress), say=say)
 
 
 def patterns(
@@ -88,14 +118,16 @@ def patterns(
 
 
 def _settings(filters: str | int | Sequence[int], settings: dict[str, Any]) -> Settings:
+    text = str(filters) if isinstance(filters, str | int) else ",".join(f"{number}-{number}" for number in filters)
+    return Settings(**_known({**settings, "filters": text}))
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
     known = {field.name for field in dataclasses.fields(Settings)}
     for name in settings:
         if name not in known:
             raise UsageError(f"there is no setting `{name}`; the settings are the options of `reportgen build`.")
-    if "size" in settings:
-        settings["size"] = str(settings["size"])
-    text = str(filters) if isinstance(filters, str | int) else ",".join(f"{number}-{number}" for number in filters)
-    return Settings(**{**settings, "filters": text})
+    return from_call(settings)
 
 
 def _site(network: Network, path: str) -> Site:

@@ -160,8 +160,8 @@ def build(
     """Load MODEL, compute, and write a report."""
 
     def work() -> int:
-        from reportgen.build import build as build_report
         from reportgen.progress import Progress
+        from reportgen.story import build as build_report
 
         settings, run = _resolve(given, {"output": output, "force": force, "quiet": quiet, "progress": progress})
         built = build_report(

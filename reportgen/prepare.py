@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import PIL
@@ -41,7 +42,7 @@ class Job:
         compute(self.network, self.images, self.recipe, self.batches, run)
 
 
-def walk(specification: str, settings: Settings) -> tuple[Network, tuple[LayerRecord, ...]]:
+def walk(specification: Any, settings: Settings) -> tuple[Network, tuple[LayerRecord, ...]]:
     """The model and the record of each of its layers. Raises ReportgenError."""
     network = Network(load(specification, settings), settings)
     if not network.sites:
@@ -50,7 +51,7 @@ def walk(specification: str, settings: Settings) -> tuple[Network, tuple[LayerRe
     return network, describe(network, settings, chosen)
 
 
-def prepare(specification: str, settings: Settings) -> Job:
+def prepare(specification: Any, settings: Settings) -> Job:
     """Load, walk and plan. Raises ReportgenError; nothing is written yet."""
     network, layers = walk(specification, settings)
     rendered = [layer for layer in layers if layer.status == "rendered"]

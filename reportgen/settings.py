@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -228,20 +229,33 @@ SHOWN_BANDS = 3  # red, green and blue
 ANY_LENGTH = "any"  # TOML has no null: so an axis of any length is written in `input-shape`
 
 
-def from_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a TOML table: option names with `-` or `_`. Raises UsageError for an unknown name or a wrong type."""
+def from_mapping(values: Mapping[str, Any], source: str = "the settings file") -> dict[str, Any]:
+    """Settings of a TOML table: option names with `-` or `_`. Raises UsageError for an unknown name or a wrong type in `source`."""
     names = {field.name for field in dataclasses.fields(Settings)}
     aliases = {"import": "imports"}
     result: dict[str, Any] = {}
     for key, value in values.items():
         name = aliases.get(key, key.replace("-", "_"))
         if name not in names:
-            raise UsageError(f"the settings file holds an unknown option `{key}`.")
+            raise UsageError(f"{source} holds an unknown option `{key}`.")
         try:
             result[name] = _converted(name, value)
         except TypeError as error:
-            raise UsageError(f"the settings file gives `{key}` a value of the wrong type: {value!r}.") from error
+            raise UsageError(f"{source} gives `{key}` a value of the wrong type: {value!r}.") from error
     return result
+
+
+def from_call(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a Python call: as in a TOML table, and paths, tuples, NumPy numbers and None (the default). Raises UsageError."""
+    return from_mapping({name: _as_toml(value) for name, value in values.items() if value is not None}, "the call")
+
+
+def _as_toml(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (list, tuple)):
+        return [ANY_LENGTH if item is None else _as_toml(item) for item in value]
+    return value.item() if hasattr(value, "item") and hasattr(value, "dtype") else value
 
 
 def _converted(name: str, value: Any) -> Any:

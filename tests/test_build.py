@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from reportgen.build import check_output, is_report
 from reportgen.cli import main
 from reportgen.errors import OutputError, UsageError
 from reportgen.progress import Progress
+from reportgen.story import check_output, is_report
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_models"

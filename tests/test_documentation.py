@@ -13,14 +13,26 @@ ROOT = Path(__file__).parent.parent
 
 
 def examples(name: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_example_of_the_first_page_writes_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sample_models").symlink_to(ROOT / "sample_models")
+    monkeypatch.chdir(tmp_path)
+    (example,) = examples("README.md")
+    assert 'quality="draft"' in example
+    exec(example.replace('quality="draft"', 'quality="draft", steps=2, layers="conv1"'), {})
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert capsys.readouterr().out == "report/index.html ()\n"
 
 
 def test_the_examples_of_patterns_run_and_give_what_they_say(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    by_name, by_parts = examples("patterns.md")
+    by_name, by_parts = examples("docs/patterns.md")
     names: dict[str, Any] = {}
     exec(by_name, names)
     assert names["found"].images.shape[0] == 3

@@ -102,7 +102,7 @@ def test_what_is_not_a_rooms_business_is_not_brought_in(rooms: tuple[str, ...], 
 
 
 @pytest.mark.parametrize(
-    "name", ["cli", "build", "settings", "records", "errors", "plan", "store", "__main__", "__init__"]
+    "name", ["cli", "story", "settings", "records", "errors", "plan", "store", "__main__", "__init__"]
 )
 def test_modules_that_start_at_once_bring_nothing_heavy_in(name: str) -> None:
     """What a module imports when it is imported itself; inside functions is another matter."""
@@ -141,7 +141,7 @@ except SystemExit as leaving:
         (RUN_CLI.format(arguments=["assemble", "/no/such/report"]), HEAVY),
         ("import reportgen.report.assemble", HEAVY),
         ("import reportgen.render.weights, reportgen.images, reportgen.plan, reportgen.store", HEAVY | {"jinja2"}),
-        ("import reportgen.build", HEAVY),
+        ("import reportgen.story", HEAVY),
     ],
 )
 def test_nothing_heavy_is_loaded_where_it_is_not_needed(code: str, absent: set[str]) -> None:

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.build import build, default_name
 from reportgen.errors import ModelError, UsageError
 from reportgen.network import load as loading
 from reportgen.network.quiet import keras, tf
 from reportgen.prepare import prepare
 from reportgen.progress import Progress
 from reportgen.settings import Settings
+from reportgen.story import build, default_name
 from small_models import functional, layers, pictures, randomised
 
 QUICK: dict[str, Any] = {"steps": 3, "preprocess": "unit"}

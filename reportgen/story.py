@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reportgen.errors import OutputError
 from reportgen.progress import Progress
@@ -23,14 +24,21 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Built:
-    """A finished report. problems: one sentence for each thing that failed in it; none where all is well."""
+    """A finished report. problems: one sentence for each thing that failed in it; none where all is well.
+
+    Taken for a path (`open`, `shutil.copy`, `Path`) it is its first page, `index`.
+    """
 
     index: Path
     problems: tuple[str, ...]
 
+    def __fspath__(self) -> str:
+        """The first page's path as text."""
+        return str(self.index)
+
 
 def build(
-    specification: str,
+    specification: Any,
     settings: Settings,
     output: Path | None = None,
     *,
@@ -38,7 +46,7 @@ def build(
     progress: Progress,
     say: Say,
 ) -> Built:
-    """The report of the model that `specification` names, in the folder `output`. `say` receives warnings and notes.
+    """The report of the model that `specification` names or is, in the folder `output`. `say` receives warnings and notes.
 
     Raises ReportgenError where there is nothing to report; an earlier report in the folder is then as it was.
     """
@@ -47,7 +55,8 @@ def build(
     check_output(folder, force)
     from reportgen.prepare import prepare  # brings TensorFlow in: nothing above needs it
 
-    say(f"loading {specification}")
+    if isinstance(specification, str):
+        say(f"loading {specification}")
     job = prepare(specification, settings)
     for sentence in (job.plan.contract.warning, *job.plan.notes):
         if sentence is not None:
@@ -66,10 +75,13 @@ def build(
     return Built(written.index, written.problems)
 
 
-def default_name(specification: str) -> str:
-    """The folder name for a model named on the command line."""
+def default_name(specification: Any) -> str:
+    """The folder name for a model: from what names it, or from a live model's own name."""
     from reportgen.slugs import unique_slugs
 
+    if not isinstance(specification, (str, os.PathLike)):
+        return unique_slugs([str(getattr(specification, "name", "model"))])[0]
+    specification = os.fspath(specification)
     path = Path(specification)
     tail = path.stem if path.suffix.lower() in MODEL_SUFFIXES else specification.rpartition(":")[2]
     return unique_slugs([tail])[0]
