@@ -17,8 +17,10 @@ import click
 from reportgen import __version__
 from reportgen.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError, UsageError
 from reportgen.settings import (
+    COLORMAPS,
     FITS,
     METHODS,
+    NORMALIZATIONS,
     OBJECTIVES,
     PARAMETERIZATIONS,
     PRECISIONS,
@@ -110,6 +112,11 @@ BUILD_OPTIONS = (
     click.option("-q", "--quiet", is_flag=True, default=None, help="Only errors and the path of the report."),
     click.option("--progress/--no-progress", default=None, help="Progress bar. [where stderr is a terminal]"),
 )
+DRAWING_OPTIONS = (
+    click.option("--normalize", type=click.Choice(NORMALIZATIONS), help="What a map's colours span. [per-layer]"),
+    click.option("--colormap", type=click.Choice(COLORMAPS), help="Of feature maps without signs. [viridis]"),
+    click.option("--map-range", type=Numbers("LO,HI", 2, False), help="What --normalize fixed spans. [0,1]"),
+)
 METHOD_OPTIONS = (
     click.option("--method", type=click.Choice(METHODS), help="How patterns are sought. [optvis]"),
     click.option("--parameterization", type=click.Choice(PARAMETERIZATIONS), help="Of the picture. [by method]"),
@@ -147,7 +154,7 @@ def main() -> None:
 
 @main.command(epilog=MODEL_HELP)
 @click.argument("model")
-@options(BUILD_OPTIONS, METHOD_OPTIONS, MODEL_OPTIONS)
+@options(BUILD_OPTIONS, DRAWING_OPTIONS, METHOD_OPTIONS, MODEL_OPTIONS)
 def build(
     model: str,
     verbose: bool,
@@ -202,15 +209,17 @@ def layers(model: str, as_json: bool, verbose: bool, **given: Any) -> None:
 
 @main.command()
 @click.argument("folder", metavar="DIR")
+@options(DRAWING_OPTIONS)
 @click.option("-q", "--quiet", is_flag=True, help="Only errors and the path of the report.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks.")
-def assemble(folder: str, quiet: bool, verbose: bool) -> None:
+def assemble(folder: str, quiet: bool, verbose: bool, **given: Any) -> None:
     """Make the pages of DIR again from its stored arrays."""
 
     def work() -> int:
         from reportgen.report.assemble import assemble as assemble_report
 
-        result = assemble_report(Path(folder))
+        drawing = {name: value for name, value in given.items() if value is not None}
+        result = assemble_report(Path(folder), drawing=drawing)
         return _finish(result.index, result.problems)
 
     _run(work, verbose)

@@ -221,12 +221,12 @@ class Figure:
     """A picture file and what its reader must be told.
 
     png: the file's bytes. tiles: the mosaic's layout. caption: one or two sentences that state the scale with numbers and what is shown
-    of what. alt: the text for a reader who does not see it, with figures. legend: the colour bar as (low, high, palette name), None where a
-    picture shows its own colours.
+    of what. alt: the text for a reader who does not see it, with figures. legend: the colour bar as (low, high, palette name), its ends
+    as numbers or in words; None where a picture shows its own colours.
     """
 
     png: bytes
     tiles: Tiles
     caption: str
     alt: str
-    legend: tuple[float, float, str] | None
+    legend: tuple[float | str, float | str, str] | None

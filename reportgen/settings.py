@@ -20,11 +20,41 @@ PARAMETERIZATIONS = ("fourier", "pixel")
 OBJECTIVES = ("leaky", "pre-activation", "activation")
 REGULARIZERS = ("tv", "l2")
 PREPROCESSES = ("auto", "none", "unit", "tf", "torch", "caffe")
+PER_MAP, PER_LAYER, FIXED = NORMALIZATIONS = ("per-map", "per-layer", "fixed")
+COLORMAPS = ("viridis", "magma", "inferno", "plasma", "cividis", "grey")  # matplotlib's perceptually uniform ones
 DEFAULT_FILTERS = "32"
 DEFAULT_IMAGE_SIZE = 224  # the short side that most ImageNet networks were trained at
 DEFAULT_MAX_IMAGES = 8
 LARGEST_SIDE = 4096  # pixels; a larger picture would not fit into memory in any network seen
 MEMORY_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+
+@dataclass(frozen=True)
+class MapStyle:
+    """How feature maps become colours.
+
+    normalize: "per-map" standardises each map by itself, "per-layer" gives all maps of a layer and an image one scale that
+    keeps 0 where it is, "fixed" draws every map of the report on `map_range`. colormap: of scales that are not signed.
+    """
+
+    normalize: str = PER_LAYER
+    colormap: str = COLORMAPS[0]
+    map_range: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        _one_of("--normalize", self.normalize, NORMALIZATIONS)
+        _one_of("--colormap", self.colormap, COLORMAPS)
+        low, high = self.map_range
+        if not -inf < low < high < inf:
+            raise UsageError(f"--map-range {low:g},{high:g}: two numbers are needed, the first below the second.")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> MapStyle:
+        """The style that stored settings state; the defaults where an older report states none."""
+        given = {field.name: settings[field.name] for field in dataclasses.fields(cls) if field.name in settings}
+        if "map_range" in given:
+            given["map_range"] = tuple(given["map_range"])
+        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -62,6 +92,9 @@ class Settings:
     restarts: int = 1
     outputs: str | None = None
     bands: tuple[int, int, int] | None = None
+    normalize: str = PER_LAYER
+    colormap: str = COLORMAPS[0]
+    map_range: tuple[float, float] = (0.0, 1.0)
     title: str | None = None
     weights: str | None = None
     imports: tuple[str, ...] = ()
@@ -89,6 +122,7 @@ class Settings:
             _at_least("--steps", self.steps, 1)
         if self.pattern_size is not None and not 1 <= self.pattern_size <= LARGEST_SIDE:
             raise UsageError(f"--size {self.size} is outside 1..{LARGEST_SIDE} pixels.")
+        MapStyle(self.normalize, self.colormap, self.map_range)
         _one_of("--method", self.method, METHODS)
         if self.parameterization is not None:
             _one_of("--parameterization", self.parameterization, PARAMETERIZATIONS)
@@ -216,13 +250,14 @@ class FilterChoice:
 
 TEXTS = frozenset(
     {
-        *("preprocess", "fit", "classes", "quality", "precision", "title", "weights"),
+        *("preprocess", "fit", "classes", "quality", "precision", "title", "weights", "normalize", "colormap"),
         *("method", "parameterization", "objective", "optimizer", "regularize"),
     }
 )
 TEXTS_OR_NUMBERS = frozenset({"filters", "size", "memory", "outputs"})
 SWITCHES = frozenset({"allow_unsafe", "decorrelate", "transforms", "negative"})
 FRACTIONS = frozenset({"learning_rate", "clip_norm"})
+RANGES = frozenset({"input_range", "map_range"})
 LISTS = frozenset({"images", "layers", "exclude", "imports"})
 SHAPE_AXES = 3  # height, width, bands
 SHOWN_BANDS = 3  # red, green and blue
@@ -264,7 +299,7 @@ def _converted(name: str, value: Any) -> Any:
         items = [value] if isinstance(value, str) else value
         if isinstance(items, list) and all(isinstance(item, str) for item in items):
             return tuple(items)
-    elif name == "input_range":
+    elif name in RANGES:
         if isinstance(value, list) and len(value) == 2 and all(_is_number(item, int, float) for item in value):
             return tuple(value)
     elif name == "input_shape":

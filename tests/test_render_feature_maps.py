@@ -13,6 +13,7 @@ from PIL import Image
 from reportgen.records import Figure
 from reportgen.render import palette
 from reportgen.render.feature_maps import draw
+from reportgen.settings import MapStyle
 
 NAN, INF = float("nan"), float("inf")
 RESERVED = {palette.GAP, palette.FLAT, palette.BROKEN, palette.BROKEN_LINE}
@@ -100,7 +101,7 @@ def test_maps_of_both_signs_are_drawn_symmetric_about_zero() -> None:
     maps = positive(4, 4, 3)
     maps[0, 0, 1] = -9
     maps[1, 1] = 0
-    figure = draw(maps, title="t", palette_name="magma")
+    figure = draw(maps, title="t", style=MapStyle(colormap="magma"))
     assert figure.legend == (-9.0, 9.0, palette.DIVERGING)
     assert "linear from −9.000 through 0 to 9.000, the largest magnitude." in figure.caption
     assert indices(figure, 1)[0, 0] == palette.FIRST_VALUE
@@ -115,7 +116,7 @@ def test_both_ends_of_a_clipped_signed_scale_are_named() -> None:
 
 
 def test_magma_is_used_on_request() -> None:
-    figure = draw(positive(3, 3, 2), title="t", palette_name="magma")
+    figure = draw(positive(3, 3, 2), title="t", style=MapStyle(colormap="magma"))
     assert figure.legend is not None
     assert figure.legend[2] == "magma"
     with Image.open(io.BytesIO(figure.png)) as image:
@@ -246,3 +247,37 @@ def test_the_input_is_left_as_it_was() -> None:
     before = maps.copy()
     draw(maps, title="t")
     assert np.array_equal(maps, before)
+
+
+def test_per_map_each_map_spans_two_deviations_about_its_own_mean() -> None:
+    maps = positive(9, 7, 3) * np.array([1, 1000, 1e-6], np.float32)
+    figure = draw(maps, title="t", style=MapStyle("per-map", "magma"))
+    for channel in range(3):
+        own = maps[..., channel].astype(np.float64)
+        eight_bit = np.clip((own - own.mean()) / own.std() * 64 + 128, 0, 256) / 256  # the usual recipe
+        drawn = indices(figure, channel).astype(float)
+        assert np.abs(drawn - palette.FIRST_VALUE - eight_bit * (palette.LEVELS - 1)).max() <= 0.51
+    assert figure.legend == ("mean − 2 sd", "mean + 2 sd", "magma")
+    assert "brightness cannot be compared between tiles" in figure.caption
+
+
+def test_a_fixed_scale_is_the_same_whatever_the_maps_hold_and_counts_what_lies_outside() -> None:
+    maps = np.zeros((10, 10, 1), np.float16)
+    maps[0, 0], maps[1, :], maps[2, 0] = -1, 3, 0.5
+    figure = draw(maps, title="t", style=MapStyle("fixed", map_range=(0.0, 2.0)))
+    assert figure.legend == (0.0, 2.0, "viridis")
+    assert indices(figure, 0)[2, 0] == palette.FIRST_VALUE + round(0.25 * (palette.LEVELS - 1))
+    assert {int(indices(figure, 0)[0, 0]), int(indices(figure, 0)[1, 1])} == {palette.FIRST_VALUE, 255}
+    assert (
+        "from 0 to 2, the same in every figure; the values go from −1.000 to 3.000: 1.0 % lie below" in figure.caption
+    )
+    assert "10.0 % lie above and have the top colour" in figure.caption
+
+
+@pytest.mark.parametrize("name", ["grey", "cividis"])
+def test_a_constant_map_is_no_grey_where_values_are_greys(name: str) -> None:
+    maps = positive(4, 4, 2)
+    maps[..., 1] = 2
+    figure = draw(maps, title="t", style=MapStyle(colormap=name))
+    assert flat(figure) == [1]
+    assert "drawn in plain mauve: 1" in figure.caption

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import re
 import struct
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 import report_fixture
 from page_parser import Page, parse
+from reportgen.render.text import figure
 from reportgen.report.assemble import assemble
 from reportgen.store import Store
 
@@ -641,3 +643,20 @@ def test_captions_and_facts_state_one_figure_alike(pages: dict[Path, Page], fold
     figures = re.findall(r"−?\d+\.\d+", weights)
     assert len(figures) == 2
     assert max(figures, key=len) in page.words.partition("Range")[2]
+
+
+def test_maps_on_scales_of_their_own_have_their_ranges_in_a_table_and_the_settings_say_so(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    assemble(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assemble(tmp_path, drawing={"normalize": "per-map", "colormap": "magma"})
+    page = parse(tmp_path / "layers" / "deep.html")
+    assert page.unbalanced == []
+    assert "colours (magma) are linear from 2 standard deviations below its mean" in page.words
+    maps = np.load(tmp_path / "data" / "deep" / "feature_maps.npz")
+    row = " ".join(["64", *(f"0 … {figure(float(maps[image][..., 64].max()))}" for image in ("cat", "plain"))])
+    assert row in page.words.partition("The range of each map")[2]
+    settings = json.loads((tmp_path / "report.json").read_bytes())["settings"]
+    assert (settings["normalize"], settings["colormap"]) == ("per-map", "magma")
+    assemble(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -12,7 +12,9 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-SEQUENTIAL = ("viridis", "magma")
+from reportgen.settings import COLORMAPS
+
+SEQUENTIAL = COLORMAPS
 DIVERGING = "RdBu_r"  # ColorBrewer's red to blue: told apart in every common kind of colour blindness
 
 GAP, FLAT, BROKEN, BROKEN_LINE = range(4)
@@ -20,12 +22,16 @@ FIRST_VALUE = 5
 LEVELS = 251
 MIDDLE_VALUE = FIRST_VALUE + LEVELS // 2
 
-GREYS = {  # no map has a grey of this darkness, so a reserved colour is never mistaken for a value
+GREY = "grey"
+MATPLOTLIB_NAMES = {GREY: "gray"}  # where it spells them otherwise
+MAPS_WITH_GREYS = (GREY, "cividis")
+GREYS = {  # no map in colour has a grey of this darkness, so a reserved colour is never mistaken for a value
     GAP: 165,  # seen against the white of the diverging map as well as against FLAT
     FLAT: 128,
     BROKEN: 64,
     BROKEN_LINE: 210,
 }
+TINTS = {GAP: (140, 160, 195), FLAT: (168, 104, 140), BROKEN: (96, 40, 70)}  # beside MAPS_WITH_GREYS, for the same end
 
 
 def colours(name: str, count: int) -> NDArray[np.uint8]:
@@ -42,7 +48,7 @@ def _colours(name: str, count: int) -> NDArray[np.uint8]:
         raise ValueError(f"{name} is not one of the colour maps {', '.join((*SEQUENTIAL, DIVERGING))}")
     from matplotlib import colormaps  # here, because pages that are only assembled again draw nothing
 
-    mapped = colormaps[name].resampled(count)(np.arange(count), bytes=True)
+    mapped = colormaps[MATPLOTLIB_NAMES.get(name, name)].resampled(count)(np.arange(count), bytes=True)
     return np.asarray(mapped, dtype=np.uint8)[:, :3]
 
 
@@ -52,8 +58,15 @@ def table(name: str) -> bytes:
     entries = np.full((FIRST_VALUE + LEVELS, 3), GREYS[GAP], dtype=np.uint8)
     for index, grey in GREYS.items():
         entries[index] = grey
+    for index, tint in TINTS.items() if name in MAPS_WITH_GREYS else ():
+        entries[index] = tint
     entries[FIRST_VALUE:] = _colours(name, LEVELS)
     return entries.tobytes()
+
+
+def flat_word(name: str) -> str:
+    """What the colour of a constant tile is called beside the map `name`."""
+    return "plain mauve" if name in MAPS_WITH_GREYS else "plain grey"
 
 
 def sequential_index(values: NDArray[np.floating], high: float) -> NDArray[np.uint8]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from reportgen.records import LayerRecord, Plan
 from reportgen.render.picture import Bands
@@ -16,6 +17,7 @@ from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.output import Output
 from reportgen.report.pages import render_index, render_layer, site, style
 from reportgen.report.stored import check_slugs, load_image, load_layer
+from reportgen.settings import MapStyle
 from reportgen.store import Store, json_bytes
 
 Progress = Callable[[int, int, str], None]
@@ -32,19 +34,24 @@ class AssembleResult:
     problems: tuple[str, ...]
 
 
-def assemble(folder: Path, *, progress: Progress | None = None) -> AssembleResult:
+def assemble(
+    folder: Path, *, drawing: Mapping[str, Any] | None = None, progress: Progress | None = None
+) -> AssembleResult:
     """Write every page, picture and data file of the run stored in `folder`, report.json and index.html last.
 
-    Files that an older report wrote and this one does not have are removed at the end. progress: called as (done,
-    total, what) before each layer and once at the end. Raises StoreError where no run is stored, and OutputError
+    Files that an older report wrote and this one does not have are removed at the end. drawing: settings of a `MapStyle` to use
+    and to state instead of the stored ones. progress: called as (done, total, what) before each layer and once at the
+    end. Raises StoreError where no run is stored, and OutputError
     where a file cannot be written; whatever single tasks the store lacks is named in the result and on the pages.
     """
     store = Store(folder)
     plan = store.load_plan()
+    plan = replace(plan, settings={**plan.settings, **({} if drawing is None else drawing)})
+    style = MapStyle.of(plan.settings)
     check_slugs(plan)
     output = Output(folder)
     try:
-        problems = _write(plan, store, output, progress)
+        problems = _write(plan, store, output, style, progress)
     except BaseException:
         output.remember()
         raise
@@ -52,7 +59,7 @@ def assemble(folder: Path, *, progress: Progress | None = None) -> AssembleResul
     return AssembleResult(folder / "index.html", problems)
 
 
-def _write(plan: Plan, store: Store, output: Output, progress: Progress | None) -> tuple[str, ...]:
+def _write(plan: Plan, store: Store, output: Output, map_style: MapStyle, progress: Progress | None) -> tuple[str, ...]:
     """Write every file of the report; returns its problems."""
     output.write(*style())
     images, pictures = _images(plan, store, output)
@@ -62,7 +69,7 @@ def _write(plan: Plan, store: Store, output: Output, progress: Progress | None) 
     for done, layer in enumerate(plan.layers):
         if progress is not None:
             progress(done, len(plan.layers), layer.path)
-        entry, strip = _layer(plan, store, layer, output, title, images, pictures)
+        entry, strip = _layer(plan, store, layer, output, map_style, title, images, pictures)
         facts.append(entry)
         if strip is not None:
             strips[layer.slug] = strip
@@ -92,6 +99,7 @@ def _layer(
     store: Store,
     layer: LayerRecord,
     output: Output,
+    map_style: MapStyle,
     title: str,
     images: list[Document],
     pictures: dict[str, ImageFile],
@@ -101,7 +109,7 @@ def _layer(
     facts = layer_facts(plan, stored)
     if layer.status == "skipped":
         return facts, None
-    drawn = draw_layer(stored, facts, output, _bands(plan))
+    drawn = draw_layer(stored, facts, output, map_style, _bands(plan))
     write_data(stored, output)
     view = layer_view(
         site(title, f"{page_heading(layer)} – {title}", "../", _palettes(drawn)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.render.text import figure, plural, ratio
+from reportgen.render.text import figure, plural, ratio, span
 from reportgen.report.charts import Gauge, gauge
 from reportgen.report.documents import Document
 from reportgen.report.drawing import LayerPictures, Picture
@@ -28,9 +28,10 @@ RESCUED = "No gradient reached this picture at first, so silent rectifiers were 
 
 @dataclass(frozen=True)
 class MapCut:
-    """A filter's map on one image."""
+    """A filter's map on one image. range: of its values."""
 
     name: str
+    range: str
     cut: Cut
 
 
@@ -235,13 +236,11 @@ def _kernel(drawn: LayerPictures, index: int, root: str) -> tuple[tuple[Cut, ...
 
 
 def _maps(drawn: LayerPictures, index: int, root: str) -> tuple[MapCut, ...]:
-    return tuple(
-        MapCut(
-            maps.image.name,
-            cut(
-                maps.after, root, maps.after.tiles.box(index), MAP_PIXELS, f"Map of filter {index} on {maps.image.name}"
-            ),
-        )
-        for maps in drawn.maps
-        if maps.after is not None and index < maps.after.tiles.count
-    )
+    made = []
+    for maps in drawn.maps:
+        if maps.after is not None and index < maps.after.tiles.count:
+            low, high = (float(end) for end in maps.ranges[index])
+            label = f"Map of filter {index} on {maps.image.name}"
+            piece = cut(maps.after, root, maps.after.tiles.box(index), MAP_PIXELS, label)
+            made.append(MapCut(maps.image.name, span(low, high), piece))
+    return tuple(made)

@@ -19,6 +19,7 @@ from reportgen.report.output import Output
 from reportgen.report.pattern_facts import NEGATIVE_IMAGES, NEGATIVE_INDICES, is_broken, is_unmoved
 from reportgen.report.stored import ImageMaps, Patterns, StoredLayer
 from reportgen.report.wording import below_natural, owner_words
+from reportgen.settings import MapStyle
 from reportgen.verdict import DEAD, NOT_FINITE
 
 FLOAT16_LARGEST = float(np.finfo(np.float16).max)
@@ -34,7 +35,7 @@ class Picture:
     tiles: Tiles
     caption: str
     alt: str
-    legend: tuple[float, float, str] | None
+    legend: tuple[float | str, float | str, str] | None
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,15 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class MapPictures:
-    """The mosaics of one image, after the activation function and before it; None where there is none to draw."""
+    """The mosaics of one image, after the activation function and before it; None where there is none to draw.
+
+    ranges: float32 (channels, 2), the smallest and largest value of each map after the activation function.
+    """
 
     image: ImageRecord
     after: Picture | None
     before: Picture | None
+    ranges: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,13 @@ class LayerPictures:
     bands: str | None
 
 
-def draw_layer(stored: StoredLayer, facts: Document, output: Output, bands: Bands | None = None) -> LayerPictures:
-    """Draw and write every figure of a layer; `facts` is its entry of report.json, `bands` those to show in colour."""
+def draw_layer(
+    stored: StoredLayer, facts: Document, output: Output, style: MapStyle, bands: Bands | None = None
+) -> LayerPictures:
+    """Draw and write every figure of a layer.
+
+    facts: its entry of report.json; style: of feature maps; bands: those to show in colour.
+    """
     slug = stored.layer.slug
     kernel_picture, kernel, note = None, None, None
     if stored.weights is not None:
@@ -89,7 +99,7 @@ def draw_layer(stored: StoredLayer, facts: Document, output: Output, bands: Band
             kernel = weights.kernel_layout(stored.weights, stored.layer)
         except ValueError as error:
             note = str(error)
-    maps = tuple(_draw_maps(stored, item, output) for item in stored.maps)
+    maps = tuple(_draw_maps(stored, item, output, style) for item in stored.maps)
     if stored.patterns is None:
         return LayerPictures(kernel_picture, note, kernel, maps, None, None, None, None)
 
@@ -209,26 +219,35 @@ def _shrunk(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BOX))
 
 
-def _draw_maps(stored: StoredLayer, maps: ImageMaps, output: Output) -> MapPictures:
+def _draw_maps(stored: StoredLayer, maps: ImageMaps, output: Output, style: MapStyle) -> MapPictures:
     base = f"figures/{stored.layer.slug}/feature_maps/{maps.image.slug}"
     title = f"{stored.layer.path} on {maps.image.name}"
-    after = _draw_map(output, f"{base}.png", maps.maps, title, maps.facts, "")
+    after = _draw_map(output, f"{base}.png", maps.maps, title, style, maps.facts, "")
+    ranges = map_ranges(maps.maps)
     if maps.pre is None:
-        return MapPictures(maps.image, after, None)
-    return MapPictures(
-        maps.image,
-        after,
-        _draw_map(output, f"{base}.pre.png", maps.pre, f"{title}, before the activation function", maps.facts, "pre_"),
-    )
+        return MapPictures(maps.image, after, None, ranges)
+    title = f"{title}, before the activation function"
+    before = _draw_map(output, f"{base}.pre.png", maps.pre, title, style, maps.facts, "pre_")
+    return MapPictures(maps.image, after, before, ranges)
+
+
+def map_ranges(maps: np.ndarray) -> np.ndarray:
+    """float32 (channels, 2): the smallest and largest finite value of each map of (height, width, channels), NaN without any."""
+    flat = maps.reshape(-1, maps.shape[-1]).astype(np.float32)
+    finite = np.isfinite(flat)
+    low = np.min(flat, axis=0, initial=np.inf, where=finite)
+    high = np.max(flat, axis=0, initial=-np.inf, where=finite)
+    ranges = np.stack([low, high], axis=1)
+    return np.where(np.isfinite(ranges), ranges, np.nan)
 
 
 def _draw_map(
-    output: Output, path: str, maps: np.ndarray, title: str, facts: dict[str, Any], prefix: str
+    output: Output, path: str, maps: np.ndarray, title: str, style: MapStyle, facts: dict[str, Any], prefix: str
 ) -> Picture | None:
     low, high = facts.get(f"{prefix}minimum"), facts.get(f"{prefix}maximum")
     truth = None if low is None or high is None else (float(low), float(high))
     try:
-        return _keep(output, path, feature_maps.draw(maps, title=title, true_range=truth))
+        return _keep(output, path, feature_maps.draw(maps, title=title, style=style, true_range=truth))
     except ValueError:  # not (height, width, channels): the arrays are still in the data file
         return None
 

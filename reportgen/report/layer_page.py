@@ -11,12 +11,13 @@ from reportgen.report.cards import Card, cards
 from reportgen.report.charts import Chart, bias_bars, histogram
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures
-from reportgen.report.maps_view import MapsView, maps_note, maps_views
+from reportgen.report.maps_view import MapsView, RangesView, maps_note, maps_views, ranges_view
 from reportgen.report.pattern_facts import against_images
 from reportgen.report.patterns_view import PatternsView, patterns_view
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Fact, FigureView, Link, Site, Verdict, figure_view, verdict_views
 from reportgen.report.wording import MODEL_OUTPUTS, not_finite, owner_words, sentence
+from reportgen.settings import MapStyle
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class LayerView:
     patterns: PatternsView
     maps: tuple[MapsView, ...]
     maps_note: str
+    map_ranges: RangesView | None
     cards: tuple[Card, ...]
     downloads: tuple[Link, ...]
 
@@ -90,6 +92,7 @@ def layer_view(
         patterns=patterns_view(stored, facts["patterns"], drawn, len(images), root),
         maps=maps_views(drawn, facts["feature_maps"], images, pictures, root),
         maps_note=maps_note(plan, drawn),
+        map_ranges=ranges_view(drawn, MapStyle.of(plan.settings)),
         cards=cards(stored, facts, drawn, images, root),
         downloads=tuple(
             Link(f"{root}data/{layer.slug}/{name}", name)

@@ -10,6 +10,7 @@ from reportgen.render.text import percent, plural, span
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures, MapPictures
 from reportgen.report.views import FigureView, figure_view
+from reportgen.settings import PER_MAP, MapStyle
 
 PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels
 
@@ -64,6 +65,29 @@ def maps_note(plan: Plan, drawn: LayerPictures) -> str:
         else ""
     )
     return f"What every filter answers to {plural(len(drawn.maps), 'image')}, one tile a filter.{both}"
+
+
+@dataclass(frozen=True)
+class RangesView:
+    """The range of every map of a layer: a row a filter, a cell an image."""
+
+    caption: str
+    images: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def ranges_view(drawn: LayerPictures, style: MapStyle) -> RangesView | None:
+    """The table that maps drawn each on a scale of its own need; None where they share one."""
+    if style.normalize != PER_MAP or not drawn.maps:
+        return None
+    columns = [maps.ranges.tolist() for maps in drawn.maps]
+    return RangesView(
+        "Smallest and largest value of every filter's map on each image, after the activation function.",
+        tuple(maps.image.name for maps in drawn.maps),
+        tuple(
+            (str(number), tuple(span(*ends) for ends in row)) for number, row in enumerate(zip(*columns, strict=True))
+        ),
+    )
 
 
 def _view(

@@ -159,8 +159,10 @@ def figure_view(picture: Picture, root: str) -> FigureView:
     )
 
 
-def legend(low: float, high: float, name: str) -> Legend:
-    """The colour bar of a linear scale."""
+def legend(low: float | str, high: float | str, name: str) -> Legend:
+    """The colour bar of a linear scale, its ends as numbers or in words."""
+    if isinstance(low, str) or isinstance(high, str):
+        return Legend(str(low), None, str(high), gradient_key(name))
     return Legend(figure(low), "0" if low < 0 < high else None, figure(high), gradient_key(name))
 
 
