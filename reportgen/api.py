@@ -18,10 +18,9 @@ from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent, Patterns
 from reportgen.compute.patterns.recipe import choose
 from reportgen.errors import UsageError
 from reportgen.images import decode, fit, natural_crops
-from reportgen.network.load import load
 from reportgen.network.network import Network, Site
 from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
-from reportgen.prepare import batch_for
+from reportgen.prepare import batch_for, open_network
 from reportgen.progress import Progress
 from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
 from reportgen.story import Built
@@ -92,7 +91,7 @@ def patterns(
     The same settings give the same pictures as a report. Raises ReportgenError: ModelError, UsageError or ImageError.
     """
     given = _settings(filters, settings)
-    network = Network(load(model, given), given)
+    network = open_network(model, given)
     site = _site(network, layer)
     bands = network.contract.bands
     photographs = [_pixels(item, bands) for item in images]

@@ -70,6 +70,10 @@ MODEL_OPTIONS = (
     ),
     click.option("--allow-unsafe", is_flag=True, default=None, help="Let Python code inside the model file run."),
     click.option("--input-shape", type=Numbers("H,W,C", 3, True), help="For a model that does not state its input."),
+    click.option("--input", metavar="NAME", help="Which of several inputs is looked at. [the only picture]"),
+    click.option(
+        "--hold", multiple=True, metavar="NAME=FILE", help="What another input is held at. Repeatable. [zero]"
+    ),
     click.option("--layers", multiple=True, metavar="GLOB", help="Only layers whose path matches. Repeatable. [all]"),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Not these layers. Repeatable."),
     click.option("--filters", metavar="all|N|LIST", help="How many filters, or which (0-15,40). [32]"),

@@ -109,7 +109,10 @@ def plan_tasks(
     by layer slug. feed_key: stands for the preprocessing's own code where that is the user's. negative: whether every filter is also
     asked what it answers least to.
     """
-    fed = {"range": [contract.low, contract.high], "preprocess": contract.preprocess, "code": feed_key}
+    fed: dict[str, Any] = {"range": [contract.low, contract.high], "preprocess": contract.preprocess, "code": feed_key}
+    if contract.held:
+        held = [[one.name, one.shape, one.sha256] for one in contract.held]
+        fed = {**fed, "input": contract.name, "held": held, "held_fit": contract.fit}
     shaped = {**fed, "size": list(contract.size), "fit": contract.fit, "bands": contract.bands}
     rendered = [layer for layer in layers if layer.status == "rendered"]
     mapped = [layer for layer in rendered if not layer.is_output]

@@ -15,7 +15,9 @@ from reportgen.compute.patterns import recipe as recipes
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.describe import describe, describe_output
 from reportgen.errors import ModelError, UsageError
+from reportgen.held import hold
 from reportgen.inputs import code_key, read_classes
+from reportgen.network.arguments import signature
 from reportgen.network.environment import environment
 from reportgen.network.load import import_callable, load
 from reportgen.network.network import Network, Site
@@ -42,9 +44,17 @@ class Job:
         compute(self.network, self.images, self.recipe, self.batches, run)
 
 
+def open_network(specification: Any, settings: Settings) -> Network:
+    """The model loaded and walked, its other inputs held as the settings say. Raises ReportgenError."""
+    loaded = load(specification, settings)
+    own = signature(loaded.model, [name for name in (settings.input, *settings.held) if name is not None])
+    files = {own.of(name).name: file for name, file in settings.held.items()}
+    return Network(loaded, settings, hold(own.inputs, own.looked_at(settings.input), files, settings))
+
+
 def walk(specification: Any, settings: Settings) -> tuple[Network, tuple[LayerRecord, ...]]:
     """The model and the record of each of its layers. Raises ReportgenError."""
-    network = Network(load(specification, settings), settings)
+    network = open_network(specification, settings)
     if not network.sites:
         raise ModelError(f"{network.loaded.source} has no convolution layer; there is nothing to report.")
     chosen = plan.choose_layers([site.path for site in network.sites], settings.layers, settings.exclude)

@@ -26,11 +26,62 @@ def _frozen(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class ModelInput(Record):
+    """One of a model's inputs.
+
+    shape: without the batch axis, None where dynamic; None as a whole where the model does not state it. dtype: None where it does not
+    say. alias: the input's key or position in the structure that the model is called with. fixed: the model states its shape, which
+    otherwise was merely recorded by a first call.
+    """
+
+    name: str
+    shape: tuple[int | None, ...] | None
+    dtype: str | None
+    alias: str | None
+    fixed: bool
+
+    @property
+    def described(self) -> str:
+        """Shape and type in words of a message."""
+        if self.shape is None:
+            return "of a shape that the model does not state"
+        kind = "" if self.dtype is None or self.dtype.startswith("float") else f" {self.dtype}"
+        return (
+            " × ".join("any" if axis is None else str(axis) for axis in self.shape) + kind
+            if self.shape
+            else "one number"
+        )
+
+
+@dataclass(frozen=True)
+class HeldRecord(Record):
+    """What a model's input that is not looked at is held at: zero throughout, or a file's content. `file` has no folder."""
+
+    name: str
+    shape: tuple[int | None, ...] | None
+    file: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class HeldInput:
+    """An input that is not looked at, and its value for one example.
+
+    values: None for zero; uint8 (height, width, bands) of a picture, which is fed as the user's images are; any other array as it is.
+    """
+
+    record: HeldRecord
+    values: Any
+    is_picture: bool
+
+
+@dataclass(frozen=True)
 class InputContract(Record):
     """What the model expects and how an 8-bit picture becomes that.
 
     shape: (height, width, bands), None where dynamic. size: (height, width) that the user's images are fed at.
-    low, high: what 0 and 255 of an 8-bit picture mean before `preprocess`.
+    low, high: what 0 and 255 of an 8-bit picture mean before `preprocess`. name: of the input that is looked at, None where the model
+    has no other; held: the others.
     """
 
     shape: tuple[int | None, int | None, int]
@@ -41,6 +92,14 @@ class InputContract(Record):
     preprocess: str
     reason: str
     warning: str | None
+    name: str | None = None
+    held: tuple[HeldRecord, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The contract that `to_json` wrote."""
+        held = tuple(HeldRecord.from_json(item) for item in data.get("held", ()))
+        return super().from_json({**data, "held": held})
 
     @property
     def bands(self) -> int:

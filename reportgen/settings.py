@@ -66,6 +66,8 @@ class Settings:
     preprocess: str = "auto"
     input_range: tuple[float, float] = (0.0, 255.0)
     input_shape: tuple[int | None, int | None, int] | None = None
+    input: str | None = None
+    hold: tuple[str, ...] = ()
     image_size: int = DEFAULT_IMAGE_SIZE
     fit: str = "crop"
     classes: str | None = None
@@ -113,6 +115,8 @@ class Settings:
             raise UsageError(f"--input-range {low:g},{high:g}: two numbers are needed, the first below the second.")
         if self.input_shape is not None and any(length is not None and length < 1 for length in self.input_shape):
             raise UsageError("--input-shape: every length must be at least 1.")
+        if len(self.held) < len(self.hold):
+            raise UsageError("--hold names an input twice; give each one file.")
         _at_least("--max-images", self.max_images, 1)
         _at_least("--image-size", self.image_size, 1)
         _at_least("--seed", self.seed, 0)
@@ -146,6 +150,17 @@ class Settings:
         return parse_regularizers(self.regularize)
 
     @property
+    def held(self) -> dict[str, str]:
+        """Files by the name of the input that they are held at. Raises UsageError."""
+        files = {}
+        for text in self.hold:
+            name, equals, file = text.partition("=")
+            if not (name and equals and file):
+                raise UsageError(f"--hold {text} is not of the form NAME=FILE.")
+            files[name] = file
+        return files
+
+    @property
     def pattern_size(self) -> int | None:
         """Side of a pattern in pixels, None for `auto`."""
         if self.size == "auto":
@@ -163,6 +178,7 @@ class Settings:
         """The settings as plain JSON values, files without their folders: the report holds no paths of a machine."""
         described = dataclasses.asdict(self)
         described["images"] = [_without_folder(item) for item in self.images]
+        described["hold"] = [f"{name}={_without_folder(file)}" for name, file in self.held.items()]
         for name in ("classes", "weights"):
             value = described[name]
             described[name] = None if value is None else _without_folder(value)
@@ -250,7 +266,7 @@ class FilterChoice:
 
 TEXTS = frozenset(
     {
-        *("preprocess", "fit", "classes", "quality", "precision", "title", "weights", "normalize", "colormap"),
+        *("preprocess", "fit", "classes", "quality", "precision", "title", "weights", "normalize", "colormap", "input"),
         *("method", "parameterization", "objective", "optimizer", "regularize"),
     }
 )
@@ -258,7 +274,7 @@ TEXTS_OR_NUMBERS = frozenset({"filters", "size", "memory", "outputs"})
 SWITCHES = frozenset({"allow_unsafe", "decorrelate", "transforms", "negative"})
 FRACTIONS = frozenset({"learning_rate", "clip_norm"})
 RANGES = frozenset({"input_range", "map_range"})
-LISTS = frozenset({"images", "layers", "exclude", "imports"})
+LISTS = frozenset({"images", "layers", "exclude", "imports", "hold"})
 SHAPE_AXES = 3  # height, width, bands
 SHOWN_BANDS = 3  # red, green and blue
 ANY_LENGTH = "any"  # TOML has no null: so an axis of any length is written in `input-shape`

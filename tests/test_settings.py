@@ -140,6 +140,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "preprocess": "auto",
         "input_range": (0.0, 255.0),
         "input_shape": None,
+        "input": None,
+        "hold": [],
         "image_size": 224,
         "fit": "crop",
         "classes": None,

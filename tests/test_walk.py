@@ -305,7 +305,7 @@ def test_a_failing_call_leaves_no_trace_either() -> None:
     failing.broken = True
     before = state(model)
     with pytest.raises(RuntimeError, match="no"):
-        run_until(model, one_picture(), list(model.layers), lambda call: False)
+        run_until(model, ((one_picture(),), {}), list(model.layers), lambda call: False)
     after = state(model)
     assert after == before
 

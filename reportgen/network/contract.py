@@ -8,7 +8,7 @@ from typing import Any
 from reportgen.errors import ModelError, UsageError
 from reportgen.network.load import import_callable
 from reportgen.network.quiet import keras, tf
-from reportgen.records import InputContract
+from reportgen.records import InputContract, ModelInput
 from reportgen.settings import Settings
 
 Shape = tuple[int | None, int | None, int]
@@ -25,23 +25,13 @@ COLOUR_BANDS = 3
 COLOUR_PREPROCESSES = ("torch", "caffe")
 
 
-def input_shape(model: Any, stated: Shape | None) -> Shape:
-    """(height, width, bands) of the model's one input, None where dynamic. Raises ModelError where it cannot be known.
+def input_shape(own: ModelInput, stated: Shape | None) -> Shape:
+    """(height, width, bands) of the input that is looked at, None where dynamic. Raises ModelError where it cannot be known.
 
     `stated` is `--input-shape`. A shape that was merely recorded by a first call fixes the channels, not the size.
     """
-    inputs = getattr(model, "inputs", None)
-    if inputs:
-        if len(inputs) > 1:
-            names = ", ".join(tensor.name for tensor in inputs)
-            raise ModelError(
-                f"the model has {len(inputs)} inputs ({names}); only models with one input can be reported so far."
-            )
-        return _completed(tuple(inputs[0].shape)[1:], stated, fixed=True)
-    recorded = getattr(model, "_build_shapes_dict", None) or {}
-    shapes = [shape for shape in recorded.values() if isinstance(shape, (tuple, list))]
-    if len(shapes) == 1 and all(axis is None or isinstance(axis, int) for axis in shapes[0]):
-        return _completed(tuple(shapes[0])[1:], stated, fixed=False)
+    if own.shape is not None:
+        return _completed(own.shape, stated, fixed=own.fixed)
     if stated is None:
         raise ModelError("the model does not state its input; give --input-shape H,W,C (for example 224,224,3).")
     return _completed(stated, stated, fixed=True)

@@ -43,6 +43,10 @@ class Geometry:
         """What `tensor` of the graph sees of the input."""
         return self._views.get(tensor.name, View(None, "it does not depend on the input", False))
 
+    def depends(self, tensor: Any) -> bool:
+        """Whether `tensor` of the graph depends on the input at all."""
+        return tensor.name in self._views
+
     def costs(self, operation_count: int) -> Costs:
         """Costs of the graph's first `operation_count` operations."""
         return self._costs[min(operation_count, len(self._costs) - 1)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from reportgen.errors import ModelError, UsageError
+from reportgen.network.arguments import Arguments, signature
 from reportgen.network.contract import COLOUR_BANDS, EIGHT_BIT_MAXIMUM, input_shape, make_contract, make_feed
 from reportgen.network.geometry import INPUT, Costs, Geometry
 from reportgen.network.head import can_select, finite_weights, selected
@@ -19,7 +20,7 @@ from reportgen.network.quiet import keras, tf
 from reportgen.network.tap import Call, run_until
 from reportgen.network.units import Unit, find_unit
 from reportgen.network.views import View
-from reportgen.records import InputContract
+from reportgen.records import HeldInput, HeldRecord, InputContract, ModelInput
 from reportgen.settings import Settings
 
 layers = keras.layers
@@ -30,6 +31,7 @@ CONVOLUTIONS = (
 IMAGE_RANK = 4  # batch, height, width, channels
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
+APART = "it does not depend on the input that is looked at"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
 LOGARITHMS = frozenset({"LogSoftmax"})
 UNCHANGED = frozenset({"Identity", "Cast", "Reshape", "Squeeze"})  # operations that only pass the numbers on
@@ -72,26 +74,38 @@ class Site:
 class Network:
     """The model with its input contract and its sites. The model itself is never changed."""
 
-    def __init__(self, loaded: Loaded, settings: Settings) -> None:
-        """Walk the model. Raises ModelError or UsageError where it cannot be walked or fed."""
+    def __init__(self, loaded: Loaded, settings: Settings, held: Sequence[HeldInput] = ()) -> None:
+        """Walk the model. held: what its other inputs are held at, zero where not given.
+
+        Raises ModelError or UsageError where it cannot be walked or fed.
+        """
         self.model = loaded.model
         self.loaded = loaded
         self.named = named_layers(self.model)
-        shape = input_shape(self.model, settings.input_shape)
+        own = signature(self.model, [name for name in (settings.input, *settings.held) if name is not None])
+        looked_at = own.looked_at(settings.input)
+        held = held if held else [_zero(one) for one in own.inputs if one is not looked_at]
+        shape = input_shape(looked_at, settings.input_shape)
         if any(getattr(layer, "data_format", None) == "channels_first" for _, layer in self.named.values()):
             raise ModelError("the model has channels_first layers; only channels_last models can be reported so far.")
         contract = make_contract(shape, settings, [layer for _, layer in self.named.values()])
+        self._arguments = Arguments(own, looked_at, held, lambda pictures: pictures, contract.size[0])
         if not self.model.built:
             self._build(contract)
         self.sites, self.output, self.class_count, in_order = self._walk(contract)
-        self.contract = make_contract(shape, settings, in_order)
-        self.feed = make_feed(self.contract)
+        contract = make_contract(shape, settings, in_order)
+        if held:
+            contract = replace(contract, name=looked_at.name, held=tuple(one.record for one in held))
+        self.contract = contract
+        self.feed = make_feed(contract)
+        self._arguments = Arguments(own, looked_at, held, self.feed, contract.size[0])
         self.weights_sha256 = weights_sha256(self.model)
 
     def _build(self, contract: InputContract) -> None:
         """Let a model that has never been called make its weights; where it fails, walking finds out how far it gets."""
         try:
-            self.model(tf.zeros((1, *contract.size, contract.bands)), training=False)
+            positional, named = self._arguments(tf.zeros((1, *contract.size, contract.bands)))
+            self.model(*positional, **named, training=False)
         except Exception:
             return
         self.named = named_layers(self.model)  # layers may come to be in the first call
@@ -106,7 +120,7 @@ class Network:
         def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
             entry.append(pictures)
             try:
-                outputs.extend(tf.nest.flatten(run_until(self.model, pictures, self.layers, lambda call: False, calls)))
+                outputs.extend(tf.nest.flatten(self._run(pictures, lambda call: False, calls)))
             except Exception as error:  # what was reached before is still true
                 failure.append(error)
 
@@ -134,7 +148,12 @@ class Network:
                 hidden = any(id(variable.value.handle) in used for variable in layer.weights)
                 sites.append(_unreached(path, layer, HIDDEN if hidden else why))
         class_count = _class_count(outputs)
-        order = sorted(calls, key=lambda call: call.first_operation)
+        seeing = [
+            call
+            for call in calls
+            if tf.is_tensor(call.output) and call.output.graph is graph and geometry.depends(call.output)
+        ]
+        order = sorted(seeing, key=lambda call: call.first_operation)
         first = next((index for index, call in enumerate(order) if isinstance(call.layer, CONVOLUTIONS)), len(order))
         output = self._output_site(outputs, geometry.costs(len(positions)))
         return sites, output, class_count, [call.layer for call in order[:first]]
@@ -180,6 +199,8 @@ class Network:
             return _unreached(
                 path, call.layer, f"its output has {call.output.shape.rank} dimensions; only images are drawn so far"
             )
+        if not geometry.depends(call.output):
+            return _unreached(path, call.layer, APART)
         unit = find_unit(call, calls, positions)
         end = next(other for other in calls if unit.is_end(other))
         operations = end.last_operation
@@ -198,6 +219,10 @@ class Network:
             reason=None,
         )
 
+    def _run(self, inputs: Any, is_last: Callable[[Call], bool], calls: list[Call] | None = None) -> Any:
+        """The model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
+        return run_until(self.model, self._arguments(inputs), self.layers, is_last, calls)
+
     def units(self, inputs: Any, sites: Sequence[Site]) -> list[tuple[Any, Any]]:
         """(pre-activation, activation) of each site's unit, for float32 `inputs` as the model is fed. Call inside a trace.
 
@@ -214,7 +239,7 @@ class Network:
                 missing.discard(index)
             return not missing
 
-        output = run_until(self.model, inputs, self.layers, is_last)
+        output = self._run(inputs, is_last)
         if to_the_end:
             logits = _logits(tf.nest.flatten(output)[0])[:, None, None, :]
             found.update(dict.fromkeys(to_the_end, (logits, logits)))
@@ -236,13 +261,7 @@ class Network:
                 (maps,) = self.units(inputs, [site])
             return tf.cast(tf.gather(maps[activated], filters, axis=3, batch_dims=1), tf.float32)
         calls: list[Call] = []
-        run_until(
-            self.model,
-            inputs,
-            self.layers,
-            lambda call: call.layer is site.layer and call.occurrence == site.occurrence,
-            calls,
-        )
+        self._run(inputs, lambda call: call.layer is site.layer and call.occurrence == site.occurrence, calls)
         return selected(site.layer, unit.normalisations, calls[-1].input, filters)
 
     @cached_property
@@ -281,10 +300,17 @@ class Network:
     @property
     def _predictor(self) -> Callable[[Any], Any]:
         if not hasattr(self, "_traced_predictor"):
-            self._traced_predictor = tf.function(
-                lambda pictures: self.model(self.feed(tf.cast(pictures, tf.float32)), training=False), autograph=False
-            )
+
+            def answer(pictures: Any) -> Any:
+                positional, named = self._arguments(self.feed(tf.cast(pictures, tf.float32)))
+                return self.model(*positional, **named, training=False)
+
+            self._traced_predictor = tf.function(answer, autograph=False)
         return self._traced_predictor  # type: ignore[no-any-return]
+
+
+def _zero(one: ModelInput) -> HeldInput:
+    return HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
 
 
 def _unreached(path: str, layer: Any, reason: str) -> Site:

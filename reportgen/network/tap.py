@@ -121,10 +121,17 @@ def _operation_count() -> int:
     return int(tf.compat.v1.get_default_graph().version)  # grows by one an operation, and costs nothing to ask
 
 
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]  # of a call: by position, and by name
+
+
 def run_until(
-    model: Any, inputs: Any, layers: Collection[Any], is_last: Callable[[Call], bool], calls: list[Call] | None = None
+    model: Any,
+    arguments: Arguments,
+    layers: Collection[Any],
+    is_last: Callable[[Call], bool],
+    calls: list[Call] | None = None,
 ) -> Any:
-    """Call `model` on `inputs` in inference mode and return its output, or None once `is_last` says so of a call of `layers`.
+    """Call `model` in inference mode and return its output, or None once `is_last` says so of a call of `layers`.
 
     `calls`, where given, receives every call as it finishes, also where the model fails later on.
     """
@@ -137,7 +144,8 @@ def run_until(
 
     with watch(layers, on_call), _in_python(model):
         try:
-            return model(inputs, training=False)
+            positional, named = arguments
+            return model(*positional, **named, training=False)
         except _Reached:
             return None
 

@@ -189,13 +189,23 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
             NONE if classes is None else count(len(classes)),
             note="no class names known" if classes is None else None,
         ),
-        Fact("Input", shape(contract["shape"]), note=f"images are fed at {size}"),
+        Fact("Input", _looked_at(contract), note=f"images are fed at {size}"),
+        *(Fact(f"Input {one['name']}", _held_at(one)) for one in contract["held"]),
         Fact(
             "Preprocessing",
             contract["preprocess"],
             note=f"black is {low}, white is {high} before it; {contract['reason']}",
         ),
     )
+
+
+def _looked_at(contract: Document) -> str:
+    lengths = shape(contract["shape"])
+    return lengths if contract["name"] is None else f"{lengths} ({contract['name']}, the one looked at)"
+
+
+def _held_at(one: Document) -> str:
+    return "held at zero throughout" if one["file"] is None else f"held at what {one['file']} holds"
 
 
 def _row(layer: Document, strip: Picture | None) -> LayerRow:

@@ -1,0 +1,107 @@
+"""What the inputs that are not looked at are held at: zero, or the content of a file that `--hold NAME=FILE` names."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reportgen.decoding import ARRAY_SUFFIX, decode
+from reportgen.errors import ImageError, UsageError
+from reportgen.images import SUFFIXES, fit
+from reportgen.records import HeldInput, HeldRecord, ModelInput
+from reportgen.settings import Settings
+
+TABLE_SUFFIX = ".csv"
+PICTURE_AXES = 3  # height, width, bands
+
+
+def hold(
+    inputs: Sequence[ModelInput], looked_at: ModelInput, files: Mapping[str, str], settings: Settings
+) -> tuple[HeldInput, ...]:
+    """What every input but `looked_at` is held at. files: by name of the input. Raises UsageError, one sentence."""
+    if looked_at.name in files:
+        raise UsageError(
+            f"--hold {looked_at.name}: this is the input that is looked at; its images are named with --images."
+        )
+    return tuple(_held(one, files.get(one.name), settings) for one in inputs if one is not looked_at)
+
+
+def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
+    if file is None:
+        return HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
+    path = Path(file)
+    option = f"--hold {one.name}={path.name}"
+    if not path.is_file():
+        raise UsageError(f"{option}: there is no such file.")
+    suffix = path.suffix.lower()
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if suffix == ARRAY_SUFFIX:
+            values = _shaped(np.load(path, allow_pickle=False), one, option)
+        elif suffix == TABLE_SUFFIX:
+            values = _shaped(_table(path), one, option)
+        elif suffix in SUFFIXES:
+            values = _picture(path, one, option, settings)
+        else:
+            raise UsageError(f"{option}: the file is no .npy, .csv or image.")
+    except (OSError, ValueError, ImageError) as error:
+        why = str(error) if isinstance(error, ImageError) else "it cannot be read; save it again"
+        raise UsageError(f"{option}: {why.rstrip('.')}.") from error
+    record = HeldRecord(one.name, tuple(values.shape), path.name, digest)
+    return HeldInput(record, values, suffix not in (ARRAY_SUFFIX, TABLE_SUFFIX))
+
+
+def _picture(path: Path, one: ModelInput, option: str, settings: Settings) -> np.ndarray:
+    """uint8 (height, width, bands), brought to the input's size as the user's images are."""
+    bands = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
+    if one.shape is None or bands is None:
+        raise UsageError(f"{option}: the input is no picture ({one.described}); give its numbers as .npy or .csv.")
+    height, width = one.shape[:2]
+    lengths = [length for length in (height, width) if length is not None]
+    other = lengths[0] if lengths else settings.image_size
+    size = (height if height is not None else other, width if width is not None else other)
+    return fit(decode(path, bands), size, settings.fit)
+
+
+def _table(path: Path) -> np.ndarray:
+    """The numbers of a CSV file, row by row; a first row that is no numbers is a header."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if any(field.strip() for field in row)]
+    try:
+        return np.array([[float(field) for field in row] for row in rows])
+    except ValueError:
+        return np.array([[float(field) for field in row] for row in rows[1:]])
+
+
+def _shaped(values: np.ndarray, one: ModelInput, option: str) -> np.ndarray:
+    """`values` as one example of the input: without an axis for the batch, a single row or column as a vector."""
+    if values.dtype.kind not in "biuf" or values.size == 0:
+        raise UsageError(
+            f"{option}: the file holds {values.dtype} of shape {values.shape}, no numbers that a model takes."
+        )
+    if not np.isfinite(values).all():
+        raise UsageError(f"{option}: the file holds numbers that are not finite.")
+    if one.shape is None:
+        return values
+    candidates: list[np.ndarray] = [values]
+    if values.ndim and values.shape[0] == 1:
+        candidates.append(values[0])
+    if values.ndim == 2 and 1 in values.shape:
+        candidates.append(values.reshape(-1))
+    if values.size == 1:
+        candidates.append(values.reshape((1,) * len(one.shape)))
+    for candidate in candidates:
+        if _fits(candidate.shape, one.shape):
+            return candidate
+    raise UsageError(f"{option}: the file holds numbers of shape {values.shape}, the input takes {one.described}.")
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[Any, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        axis is None or axis == length for axis, length in zip(wanted, shape, strict=True)
+    )

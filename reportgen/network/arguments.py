@@ -1,0 +1,203 @@
+"""How a model is called: the one input that is looked at, among others that are held at constant values."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reportgen.errors import ModelError, UsageError
+from reportgen.network.quiet import keras, tf
+from reportgen.records import HeldInput, ModelInput
+
+Arrange = Callable[[Mapping[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+PICTURE_AXES, OTHER_AXES = 3, (2, 4)  # height, width, bands; steps, bands and depth, height, width, bands
+OWN_PARAMETERS = frozenset({"self", "training", "mask"})  # of a `call` that are no inputs
+RECORDED = "_build_shapes_dict"  # where Keras keeps the shapes of a subclassed model's first call, also in its file
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs of a model in order. arrange: from a value for each name to the (args, kwargs) that the model is called with."""
+
+    inputs: tuple[ModelInput, ...]
+    arrange: Arrange
+
+    def of(self, name: str) -> ModelInput:
+        """The input with this name, which is also found by the key or position that it has in the model's own structure."""
+        for one in self.inputs:
+            if name in (one.name, one.alias):
+                return one
+        raise UsageError(f"the model has no input `{name}`; its inputs are {_listed(self.inputs)}.")
+
+    def looked_at(self, name: str | None) -> ModelInput:
+        """The input that the report is about: `name` (`--input`), else the only one, the only picture, or the only signal or volume."""
+        if name is not None:
+            return self.of(name)
+        if len(self.inputs) == 1:
+            return self.inputs[0]
+        for axes in ((PICTURE_AXES,), OTHER_AXES):
+            alike = [one for one in self.inputs if one.shape is not None and len(one.shape) in axes]
+            if len(alike) == 1:
+                return alike[0]
+            if alike:
+                break
+        raise UsageError(
+            f"the model has {len(self.inputs)} inputs; say with --input which is looked at: {_listed(self.inputs)}."
+        )
+
+
+def _listed(inputs: Sequence[ModelInput]) -> str:
+    return ", ".join(f"{one.name} ({one.described})" for one in inputs)
+
+
+def signature(model: Any, stated: Sequence[str] = ()) -> Signature:
+    """The inputs of `model`: those it states, else those that its first call recorded, else those that its `call` names.
+
+    stated: names of inputs that the user speaks of, for a model that says nothing: they become the keys of one dict.
+    """
+    tensors = getattr(model, "inputs", None)
+    if tensors:
+        return _stated(model, tensors)
+    shapes = getattr(model, RECORDED, None) or {}
+    parameters = _parameters(model)
+    if len(shapes) > 1 or len(parameters) > 1:
+        # Keras records the shape of the first argument alone, or all of them by name.
+        named = {name.removesuffix("_shape"): shape for name, shape in shapes.items()}
+        if len(named) == 1:
+            named = {parameters[0]: next(iter(named.values()))}
+        inputs = tuple(ModelInput(name, _lengths(named.get(name)), None, None, False) for name in parameters)
+        return Signature(inputs, lambda values: ((), {name: values[name] for name in parameters}))
+    recorded = next(iter(shapes.values()), None)
+    if recorded is not None and _lengths(recorded) is None:
+        return _recorded(recorded)
+    if recorded is None and stated:
+        keys = tuple(dict.fromkeys(stated))
+        return Signature(
+            tuple(ModelInput(name, None, None, None, False) for name in keys),
+            lambda values: (({name: values[name] for name in keys},), {}),
+        )
+    only = ModelInput(parameters[0] if parameters else "inputs", _lengths(recorded), None, None, False)
+    return Signature((only,), lambda values: ((values[only.name],), {}))
+
+
+def _stated(model: Any, tensors: Sequence[Any]) -> Signature:
+    """Of a Functional or Sequential model, whose inputs may be nested lists and dicts."""
+    names = [_layer_name(tensor) for tensor in tensors]
+    structure = model.input if len(tensors) > 1 else tensors[0]
+    paths = {
+        id(tensor): "/".join(str(key) for key in path) or None
+        for path, tensor in keras.tree.flatten_with_path(structure)
+    }
+    inputs = tuple(
+        ModelInput(name, _lengths(tensor.shape), str(tensor.dtype), paths[id(tensor)], True)
+        for name, tensor in zip(names, tensors, strict=True)
+    )
+    by_tensor = {id(tensor): name for tensor, name in zip(tensors, names, strict=True)}
+
+    def arrange(values: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (keras.tree.map_structure(lambda tensor: values[by_tensor[id(tensor)]], structure),), {}
+
+    return Signature(inputs, arrange)
+
+
+def _layer_name(tensor: Any) -> str:
+    """The name of the input's layer, which the model's file keeps; the tensor's own would change with every load."""
+    history = getattr(tensor, "_keras_history", None)
+    return str(tensor.name if history is None else history.operation.name)
+
+
+def _recorded(shapes: Any) -> Signature:
+    """Of a subclassed model that was called with a list or dict of inputs."""
+    names: list[str] = []
+    inputs: list[ModelInput] = []
+
+    def visit(shape: Any, path: str) -> Any:
+        lengths = _lengths(shape)
+        if lengths is None:
+            pairs = shape.items() if isinstance(shape, Mapping) else enumerate(shape)
+            kept = {key: visit(item, f"{path}/{key}" if path else str(key)) for key, item in pairs}
+            return kept if isinstance(shape, Mapping) else list(kept.values())
+        names.append(path)
+        inputs.append(ModelInput(path, lengths, None, None, False))
+        return path
+
+    structure = visit(shapes, "")
+
+    def filled(node: Any, values: Mapping[str, Any]) -> Any:
+        if isinstance(node, str):
+            return values[node]
+        if isinstance(node, dict):
+            return {key: filled(item, values) for key, item in node.items()}
+        return [filled(item, values) for item in node]
+
+    return Signature(tuple(inputs), lambda values: ((filled(structure, values),), {}))
+
+
+def _lengths(shape: Any) -> tuple[int | None, ...] | None:
+    """A shape without its batch axis; None where `shape` is none, but several or nothing at all."""
+    if not isinstance(shape, (tuple, list)) or not shape:
+        return None
+    if not all(axis is None or isinstance(axis, int) for axis in shape):
+        return None
+    return tuple(shape[1:])
+
+
+def _parameters(model: Any) -> list[str]:
+    """Names of what a subclassed model's `call` must be given."""
+    function = getattr(type(model).call, "python_function", type(model).call)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in OWN_PARAMETERS and parameter.kind in kinds and parameter.default is inspect.Parameter.empty
+    ]
+
+
+class Arguments:
+    """What a model is called with: a batch for the input that is looked at, and the others' constants, repeated for the batch."""
+
+    def __init__(
+        self, own: Signature, looked_at: ModelInput, held: Sequence[HeldInput], feed: Callable[[Any], Any], side: int
+    ) -> None:
+        """held: one an input that is not looked at. feed: from a picture to what the model takes. side: of dynamic heights and widths.
+
+        Raises ModelError where an input has no shape to make zeros of.
+        """
+        self._own, self._name = own, looked_at.name
+        self._constants: dict[str, Any] = {}
+        for one in held:
+            with tf.init_scope():
+                self._constants[one.record.name] = _constant(own.of(one.record.name), one, feed, side)
+
+    def __call__(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """(args, kwargs) of a call of the model on `fed`, (n, *size, bands) as the model takes it."""
+        values = {self._name: fed}
+        count = fed.shape[0] if fed.shape[0] is not None else tf.shape(fed)[0]
+        for name, constant in self._constants.items():
+            values[name] = tf.repeat(constant, count, axis=0)
+            if fed.shape[0] is not None:
+                values[name] = tf.ensure_shape(values[name], (fed.shape[0], *constant.shape[1:]))
+        return self._own.arrange(values)
+
+
+def _constant(one: ModelInput, held: HeldInput, feed: Callable[[Any], Any], side: int) -> Any:
+    """The value of a held input as a batch of one."""
+    if held.values is None:
+        if one.shape is None:
+            raise ModelError(
+                f"the model does not state the shape of its input {one.name}; give --hold {one.name}=FILE."
+            )
+        spatial = (
+            len(one.shape) == PICTURE_AXES
+        )  # a dynamic picture has the size of the others, any other axis one entry
+        lengths = [axis if axis is not None else side if spatial else 1 for axis in one.shape]
+        return tf.zeros((1, *lengths), one.dtype if one.dtype is not None else tf.float32)
+    values = np.asarray(held.values)
+    if held.is_picture:
+        return tf.cast(feed(tf.constant(values[None], tf.float32)), one.dtype if one.dtype is not None else tf.float32)
+    kind = one.dtype if one.dtype is not None else "float32" if values.dtype.kind == "f" else "int32"
+    return tf.cast(tf.constant(values[None]), kind)
