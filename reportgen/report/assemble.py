@@ -15,7 +15,7 @@ from reportgen.report.facts import document, image_facts, layer_facts
 from reportgen.report.index_page import index_view
 from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.output import Output
-from reportgen.report.pages import render_index, render_layer, site, style
+from reportgen.report.pages import render_index, render_layer, script, site, style
 from reportgen.report.stored import check_slugs, load_image, load_layer
 from reportgen.settings import MapStyle
 from reportgen.store import Store, json_bytes
@@ -62,6 +62,7 @@ def assemble(
 def _write(plan: Plan, store: Store, output: Output, map_style: MapStyle, progress: Progress | None) -> tuple[str, ...]:
     """Write every file of the report; returns its problems."""
     output.write(*style())
+    output.write(*script())
     images, pictures = _images(plan, store, output)
     title = str(plan.settings.get("title") or plan.model.name)
     facts: list[Document] = []

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from reportgen.render.text import figure, plural, ratio, span
 from reportgen.report.charts import Gauge, gauge
-from reportgen.report.documents import Document
+from reportgen.report.documents import Document, plain
 from reportgen.report.drawing import LayerPictures, Picture
 from reportgen.report.pattern_facts import NOT_COMPUTED, against_images, is_broken, is_unmoved
 from reportgen.report.stored import StoredLayer
-from reportgen.report.views import Cut, Fact, Verdict, cut, verdict_view
+from reportgen.report.views import Cut, Fact, Keys, Verdict, cut, known_keys, verdict_view
 from reportgen.report.wording import owner_words
 from reportgen.verdict import OK, SKIPPED
 
@@ -50,6 +50,7 @@ class Card:
     """One filter. label: the class it stands for. headline: how far the pattern went.
 
     meaning: of a verdict that asks for an explanation. notes: what must be known of how the pattern was found.
+    keys: what scripts find, filter and order it by, as (name, value).
     """
 
     anchor: str
@@ -66,6 +67,7 @@ class Card:
     kernel: tuple[Cut, ...]
     kernel_note: str | None
     maps: tuple[MapCut, ...]
+    keys: Keys
 
 
 def cards(
@@ -103,6 +105,7 @@ def cards(
                 kernel=kernel,
                 kernel_note=note,
                 maps=_maps(drawn, index, root),
+                keys=_keys(index, stored.label(index), verdict, item),
             )
         )
     return tuple(made)
@@ -111,6 +114,30 @@ def cards(
 def anchor(index: int) -> str:
     """The stable anchor of a filter on its layer's page: `f017`."""
     return f"f{index:0{ANCHOR_DIGITS}d}"
+
+
+def orders(patterns: Document | None) -> tuple[tuple[str, str], ...]:
+    """How a layer's cards can be ordered, as (key and direction, words). patterns: of its entry of report.json."""
+    found = [("index up", "by number")]
+    if patterns is not None:
+        found += [("activation down", "largest activation first"), ("activation up", "smallest activation first")]
+    if against_images(patterns):
+        found += [
+            ("times down", "furthest above the natural maximum"),
+            ("times up", "least above the natural maximum"),
+        ]
+    return tuple(found)
+
+
+def _keys(index: int, label: str | None, verdict: Verdict, item: Document | None) -> Keys:
+    reached, natural = (None, None) if item is None else (item["activation"], item["natural_maximum"])
+    return known_keys(
+        words=str(index) if label is None else f"{index} {label}",
+        verdict=verdict.key,
+        index=index,
+        activation=reached,
+        times=None if reached is None or natural is None or natural <= 0 else plain(reached / natural),
+    )
 
 
 def _verdict(item: Document | None, planned: bool, natural: bool, owner: str) -> Verdict:

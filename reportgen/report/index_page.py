@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from math import prod
 
 from reportgen.render.text import NAMED, NONE, count, plural, shape, stated
 from reportgen.report import recipe_words
@@ -11,9 +12,19 @@ from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, Picture
 from reportgen.report.images_view import ImageView, image_views, images_note
 from reportgen.report.pattern_facts import NOT_COMPUTED, against_images
-from reportgen.report.views import Fact, Link, Site, Verdict, verdict_view, verdict_views
+from reportgen.report.views import (
+    Fact,
+    Keys,
+    Link,
+    Site,
+    Verdict,
+    known_keys,
+    verdict_key,
+    verdict_view,
+    verdict_views,
+)
 from reportgen.report.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
-from reportgen.verdict import VERDICTS
+from reportgen.verdict import OK, SKIPPED, VERDICTS
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
@@ -30,7 +41,7 @@ class Thumbnails:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One row of the layer table."""
+    """One row of the layer table. keys: what scripts find, filter and order it by, as (name, value)."""
 
     path: str
     href: str
@@ -43,6 +54,7 @@ class LayerRow:
     verdicts: tuple[Verdict, ...]
     failed: str | None
     strip: Thumbnails | None
+    keys: Keys
 
 
 @dataclass(frozen=True)
@@ -222,7 +234,28 @@ def _row(layer: Document, strip: Picture | None) -> LayerRow:
         verdicts=_verdicts(layer),
         failed=_failed(layer),
         strip=None if strip is None else _thumbnails(strip),
+        keys=_keys(layer),
     )
+
+
+def _keys(layer: Document) -> Keys:
+    """Shapes by their size, verdicts by how many are not `ok`; an axis of any length counts once."""
+    doubtful = sum(number for word, number in layer["verdicts"].items() if word not in (OK, SKIPPED))
+    return known_keys(
+        words=f"{layer['path']} {layer['class']}",
+        verdict=" ".join(verdict_key(word) for word, number in layer["verdicts"].items() if number),
+        path=layer["path"],
+        kernel=_size(layer["kernel_shape"]),
+        output=_size(layer["output_shape"]),
+        field=_size(layer["receptive_field"]),
+        parameters=layer["parameters"],
+        filters=len(layer["filters_shown"]),
+        doubtful=doubtful,
+    )
+
+
+def _size(axes: list[int | None] | None) -> int | None:
+    return None if axes is None else prod(axis for axis in axes if axis is not None)
 
 
 def _outputs(layer: Document, strip: Picture | None) -> OutputsView:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reportgen.records import LayerRecord, Plan
 from reportgen.render.text import NONE, count, figure, percent, plural, shape, span
-from reportgen.report.cards import Card, cards
+from reportgen.report.cards import Card, cards, orders
 from reportgen.report.charts import Chart, bias_bars, histogram
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures
@@ -24,7 +24,7 @@ from reportgen.settings import MapStyle
 class LayerView:
     """Everything on a layer's page. is_output: of the model's outputs, which have neither weights nor maps.
 
-    heading: a layer's path, or what the outputs are called. owners: filters, or classes.
+    heading: a layer's path, or what the outputs are called. owners: filters, or classes. orders: of the cards, for scripts.
     """
 
     site: Site
@@ -49,6 +49,7 @@ class LayerView:
     maps_note: str
     map_ranges: RangesView | None
     cards: tuple[Card, ...]
+    orders: tuple[tuple[str, str], ...]
     downloads: tuple[Link, ...]
 
 
@@ -94,6 +95,7 @@ def layer_view(
         maps_note=maps_note(plan, drawn),
         map_ranges=ranges_view(drawn, MapStyle.of(plan.settings)),
         cards=cards(stored, facts, drawn, images, root),
+        orders=orders(facts["patterns"]),
         downloads=tuple(
             Link(f"{root}data/{layer.slug}/{name}", name)
             for name, there in (

@@ -14,7 +14,7 @@ from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
 from reportgen.report.views import Site, gradients
 
-STYLE_HASH = 8  # hexadecimal digits in a style sheet's name: a browser never shows new pages in an old style
+ASSET_HASH = 8  # hexadecimal digits in an asset's name: a browser never shows new pages in an old style
 
 
 def templates_folder() -> Path:
@@ -42,8 +42,19 @@ def environment() -> jinja2.Environment:
 @functools.lru_cache
 def style() -> tuple[str, bytes]:
     """The style sheet as (path relative to the report, bytes)."""
-    data = (templates_folder() / "assets" / "style.css").read_bytes()
-    return f"assets/style-{hashlib.sha256(data).hexdigest()[:STYLE_HASH]}.css", data
+    return _asset("style.css")
+
+
+@functools.lru_cache
+def script() -> tuple[str, bytes]:
+    """The script as (path relative to the report, bytes); every page is whole without it."""
+    return _asset("report.js")
+
+
+def _asset(name: str) -> tuple[str, bytes]:
+    data = (templates_folder() / "assets" / name).read_bytes()
+    stem, suffix = name.rsplit(".", 1)
+    return f"assets/{stem}-{hashlib.sha256(data).hexdigest()[:ASSET_HASH]}.{suffix}", data
 
 
 def site(report_title: str, page_title: str, root: str, palettes: set[str]) -> Site:
@@ -51,7 +62,7 @@ def site(report_title: str, page_title: str, root: str, palettes: set[str]) -> S
 
     root: from the page to the report's folder; palettes: colour maps that its colour bars need.
     """
-    return Site(root, report_title, page_title, root + style()[0], __version__, gradients(palettes))
+    return Site(root, report_title, page_title, root + style()[0], root + script()[0], __version__, gradients(palettes))
 
 
 def render_index(view: IndexView) -> bytes:

@@ -25,6 +25,9 @@ AGAINST_START = {
 }
 
 
+Keys = tuple[tuple[str, str], ...]  # what scripts order and find an item by: names and values of data attributes
+
+
 @dataclass(frozen=True)
 class Fact:
     """One row of a list of facts. code: set in a fixed-width face. note: smaller, below the value."""
@@ -110,6 +113,7 @@ class Site:
     title: str
     page_title: str
     style: str
+    script: str
     version: str
     gradients: tuple[Gradient, ...]
 
@@ -135,7 +139,17 @@ def verdict_view(
         meaning += f"; in a layer without natural maxima, {AGAINST_START[word]}"
     if proven:
         meaning = "the filter's kernel is zero throughout, so it answers the same to every image"
-    return Verdict(word, word.replace(" ", "-"), meaning.format(owner=owner), "" if number is None else count(number))
+    return Verdict(word, verdict_key(word), meaning.format(owner=owner), "" if number is None else count(number))
+
+
+def verdict_key(word: str) -> str:
+    """A verdict as a name of signs, classes and data attributes."""
+    return word.replace(" ", "-")
+
+
+def known_keys(**values: str | float | None) -> Keys:
+    """Data attributes of what is known, in the order given."""
+    return tuple((name, str(value)) for name, value in values.items() if value is not None)
 
 
 def verdict_views(counts: dict[str, int], *, images: bool, start: bool = False) -> tuple[Verdict, ...]:

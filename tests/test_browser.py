@@ -1,0 +1,260 @@
+"""The pages in a real browser: what they load, what can be done with them, and who can use them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+import report_fixture
+from browser import SCREENS, chromium, opened
+from reportgen.report.assemble import assemble
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("index", "colour", "deep", "point", "logits")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    report_fixture.make(folder, negative=True, outputs=True)
+    assemble(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+def page_of(folder: Path, name: str) -> Path:
+    return folder / "index.html" if name == "index" else folder / "layers" / f"{name}.html"
+
+
+def shown(page: Page, selector: str) -> list[str]:
+    """Anchors or paths of the items in a list that are not filtered out, in order."""
+    return page.locator(selector).evaluate_all("all => all.filter(x => !x.hidden).map(x => x.id || x.dataset.path)")
+
+
+def no_wider_than_its_window(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_loads_without_a_message_and_without_the_network(
+    browser: Browser, folder: Path, name: str, scripts: bool
+) -> None:
+    with opened(browser, page_of(folder, name), java_script_enabled=scripts) as (page, seen):
+        page.mouse.wheel(0, 20_000)  # what loads late
+        assert seen.messages == []
+        assert seen.requests
+        assert seen.from_network == []
+        assert page.locator(".controls").first.is_visible() is scripts
+
+
+def violations(page: Page, context: str | None = None, **options: Any) -> dict[str, list[str]]:
+    """What axe-core finds wrong: the elements by rule."""
+    found = Axe().run(page, context, options).response["violations"]
+    return {item["id"]: [node["html"] for node in item["nodes"]] for item in found}
+
+
+@pytest.mark.parametrize("name", ["index", "deep", "logits"])
+def test_nothing_stands_in_the_way_of_people_who_use_a_page_otherwise(
+    browser: Browser, folder: Path, name: str
+) -> None:
+    with opened(browser, page_of(folder, name)) as (page, _):
+        page.locator("details").evaluate_all("all => all.forEach(x => x.open = true)")
+        assert violations(page, runOnly=RULES) == {}
+        if name == "logits":
+            page.locator(".card .enlarge").first.click()
+            assert violations(page, "dialog", runOnly=RULES) == {}
+
+
+@pytest.mark.parametrize("name", ["index", "deep"])
+def test_text_has_contrast_in_the_dark_too(browser: Browser, folder: Path, name: str) -> None:
+    with opened(browser, page_of(folder, name), color_scheme="dark") as (page, _):
+        page.locator("details").evaluate_all("all => all.forEach(x => x.open = true)")
+        assert violations(page, runOnly=["color-contrast"]) == {}
+
+
+@pytest.mark.parametrize("width", [320, 360, 1280, 3840])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_never_wider_than_its_window(browser: Browser, folder: Path, name: str, width: int) -> None:
+    with opened(browser, page_of(folder, name), viewport={"width": width, "height": 800}) as (page, _):
+        assert no_wider_than_its_window(page)
+        page.locator("details").evaluate_all("all => all.forEach(x => x.open = true)")
+        assert no_wider_than_its_window(page)
+        if width in (360, 1280):
+            SCREENS.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=SCREENS / f"{name}-{width}.png", full_page=True)
+
+
+@pytest.mark.parametrize("size", ["A4", "Letter"])
+@pytest.mark.parametrize("name", ["index", "deep"])
+def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folder: Path, name: str, size: str) -> None:
+    with opened(browser, page_of(folder, name), color_scheme="dark", reduced_motion="reduce") as (page, _):
+        printed = page.pdf(format=size, margin=dict.fromkeys(("top", "right", "bottom", "left"), "12mm"))
+        page.emulate_media(media="print", color_scheme="dark")
+        page.set_viewport_size({"width": {"A4": 703, "Letter": 725}[size], "height": 900})  # paper less its margins
+        assert no_wider_than_its_window(page)
+        assert not page.locator(".controls, .enlarge, .skip").first.is_visible()
+    with warnings.catch_warnings():
+        document = pypdfium2.PdfDocument(printed)
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    words = ""
+    for number in range(len(document)):
+        sheet = document[number]
+        picture = sheet.render(scale=1).to_pil().convert("L")
+        picture.save(SCREENS / f"{name}-{size}-{number + 1}.png")
+        assert picture.getpixel((2, 2)) == 255
+        words += sheet.get_textpage().get_text_range()
+    assert ("Settings and versions" if name == "index" else "Filter 65") in words
+    document.close()
+
+
+def test_a_header_orders_the_layers_up_down_and_back_by_keyboard(browser: Browser, folder: Path) -> None:
+    with opened(browser, folder / "index.html") as (page, _):
+        rows, head = "#layer-rows > tr", page.locator("th[data-order=kernel]")
+        own = shown(page, rows)
+        assert head.get_attribute("aria-sort") == "none"
+        head.locator("button").focus()
+        page.keyboard.press("Enter")
+        assert shown(page, rows) == [own[0], "point", "deep"]  # 162, 280 and 3780 weights
+        assert head.get_attribute("aria-sort") == "ascending"
+        page.keyboard.press("Space")
+        assert shown(page, rows) == ["deep", "point", own[0]]
+        assert head.get_attribute("aria-sort") == "descending"
+        page.keyboard.press("Enter")
+        assert shown(page, rows) == own
+        assert page.evaluate("document.activeElement.closest('th').dataset.order") == "kernel"
+
+
+def test_what_is_unknown_comes_last_in_either_direction(browser: Browser, folder: Path) -> None:
+    with opened(browser, folder / "index.html") as (page, _):
+        button = page.locator("th[data-order=field] button")
+        for _ in range(2):
+            button.click()
+            assert shown(page, "#layer-rows > tr")[-1] == "point"
+
+
+def test_layers_are_found_by_words_and_by_verdict_with_a_live_count(browser: Browser, folder: Path) -> None:
+    with opened(browser, folder / "index.html") as (page, _):
+        rows, controls = "#layer-rows > tr", page.locator(".controls")
+        count = controls.locator("output")
+        assert count.text_content() == "3 of 3 shown"
+        assert count.get_attribute("aria-live") == "polite"
+        controls.get_by_label("Path or class").fill("CONV2D deep")
+        assert shown(page, rows) == ["deep"]
+        assert count.text_content() == "1 of 3 shown"
+        controls.get_by_label("Path or class").fill("nowhere")
+        assert shown(page, rows) == []
+        controls.get_by_role("button", name="Show all").click()
+        assert len(shown(page, rows)) == 3
+        controls.get_by_label("Verdict").select_option("not-computed")
+        assert shown(page, rows) == ["deep"]
+
+
+def test_cards_are_filtered_by_verdict_and_ordered_by_activation(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "point")) as (page, _):
+        cards, controls = "#cards > li", page.locator(".controls")
+        assert shown(page, cards) == ["f000", "f001", "f002", "f003"]
+        controls.get_by_label("Order").select_option("activation up")
+        assert shown(page, cards) == ["f001", "f002", "f000", "f003"]  # 0, 1.5, 3 and not a number
+        controls.get_by_label("Order").select_option("activation down")
+        assert shown(page, cards) == ["f000", "f002", "f001", "f003"]
+        controls.get_by_label("Verdict").select_option("weak")
+        assert shown(page, cards) == ["f002"]
+        page.evaluate("location.hash = '#f000'")
+        page.locator("#f000").wait_for(state="visible")
+        assert len(shown(page, cards)) == 4, "a link to what is filtered out shows it"
+
+
+def test_arrow_keys_lead_from_card_to_card_but_not_while_typing(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "deep"), fragment="#f005") as (page, _):
+        page.keyboard.press("ArrowRight")  # the first on screen
+        start = page.evaluate("document.activeElement.closest('.card').id")
+        assert page.url.endswith(f"#{start}")
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.closest('.card').id") == f"f{int(start[1:]) + 5:03d}"
+        assert page.locator(".card:target").get_attribute("id") == f"f{int(start[1:]) + 5:03d}"
+        page.keyboard.press("ArrowLeft")
+        assert page.url.endswith(f"#{start}")
+        field = page.locator(".controls input")
+        field.fill("15")
+        field.press("ArrowLeft")
+        assert page.evaluate("document.activeElement.tagName") == "INPUT"
+        assert page.url.endswith(f"#{start}")
+
+
+def test_links_within_a_card_pass_over_what_is_filtered_out(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "point")) as (page, _):
+        page.locator(".controls input").fill("1")
+        page.locator(".controls input").fill("")
+        page.locator(".controls select").first.select_option("ok")
+        assert shown(page, "#cards > li") == ["f000"]
+        page.locator("#f000").get_by_label("Next").click()
+        assert not page.url.endswith("#f001")
+
+
+def test_without_scripts_cards_are_linked_to_their_neighbours(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "deep"), java_script_enabled=False) as (page, _):
+        page.locator("#f005").get_by_label("Next").click()
+        assert page.url.endswith("#f010")
+
+
+def test_a_picture_is_enlarged_by_keyboard_in_whole_steps_and_never_blurred(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "deep")) as (page, _):
+        link = page.locator("#patterns ~ .plate > a").first
+        link.focus()
+        page.keyboard.press("Enter")
+        picture = page.locator(".zoom-stage > img")
+        natural, before = picture.evaluate("x => x.naturalWidth"), picture.bounding_box()["width"]
+        page.keyboard.press("+")
+        after = picture.bounding_box()["width"]
+        assert after > before
+        assert after % natural == 0
+        assert picture.evaluate("x => getComputedStyle(x).imageRendering") == "pixelated"
+        assert "7 patterns" in page.locator("#zoom-title").text_content()
+        page.keyboard.press("Escape")
+        assert not page.locator("#zoom").is_visible()
+        assert link.evaluate("x => x === document.activeElement"), "the focus returns to where it was"
+
+
+def test_all_pictures_of_a_card_are_reached_from_one_button(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "deep"), has_touch=True) as (page, _):
+        page.locator("#f005").get_by_role("button", name="Enlarge the pictures of Filter 5").tap()
+        titles = [page.locator("#zoom-title").text_content()]
+        while page.locator("#zoom [data-zoom=next]").is_enabled():
+            page.locator("#zoom [data-zoom=next]").tap()
+            titles.append(page.locator("#zoom-title").text_content())
+        assert titles[0] == "Pattern of filter 5"
+        assert titles[1] == "Negative pattern of filter 5"
+        assert titles[-1] == "Map of filter 5 on plain.png"
+        page.keyboard.press("PageUp")
+        assert page.locator("#zoom-title").text_content() == titles[-2]
+        page.locator("#zoom").get_by_role("button", name="Close").tap()
+        assert not page.locator("#zoom").is_visible()
+
+
+def test_without_scripts_a_picture_leads_to_its_file(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "deep"), java_script_enabled=False) as (page, _):
+        page.locator("#patterns ~ .plate > a").first.click()
+        page.wait_for_url("**/figures/deep/patterns.png")
+
+
+def test_a_page_remembers_nothing(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "point")) as (page, _):
+        page.locator(".controls select").first.select_option("ok")
+        assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+        page.reload()
+        assert len(shown(page, "#cards > li")) == 4
