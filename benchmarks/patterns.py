@@ -134,7 +134,7 @@ def held_out(meter: Meter, images: np.ndarray, filters: list[int]) -> np.ndarray
     height, width = images.shape[1:3]
     total = np.zeros(len(images))
     for number in range(HELD_OUT):
-        warp = transforms.draw(HELD_OUT_SEED, number, height, width, HELD_OUT_STRENGTH)
+        warp = transforms.draw(HELD_OUT_SEED, number, (height, width), HELD_OUT_STRENGTH)
         warped = transforms.apply(tf.constant(images, tf.float32), warp.sources, warp.weights)
         pictures = np.asarray(tf.cast(tf.round(warped), tf.uint8))
         total += meter(pictures)[0][np.arange(len(filters)), filters]

@@ -147,7 +147,7 @@ def _pixels(item: ImageLike, bands: int) -> np.ndarray:
 
 
 def _natural(
-    network: Network, site: Site, size: tuple[int, int], photographs: Sequence[np.ndarray]
+    network: Network, site: Site, size: tuple[int, ...], photographs: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray] | None:
     if not photographs:
         return None

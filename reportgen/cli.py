@@ -25,6 +25,7 @@ from reportgen.settings import (
     PARAMETERIZATIONS,
     PRECISIONS,
     QUALITIES,
+    SHAPE_AXES,
     Settings,
     from_mapping,
 )
@@ -37,16 +38,16 @@ MODEL_HELP = "MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.modul
 class Numbers(click.ParamType):  # type: ignore[type-arg]
     """Comma-separated numbers, `any` or `none` for an axis that may have any length."""
 
-    def __init__(self, name: str, count: int, whole: bool, least: int = 1) -> None:
-        self.name, self._count, self._whole, self._least = name, count, whole, least
+    def __init__(self, name: str, counts: tuple[int, ...], whole: bool, least: int = 1) -> None:
+        self.name, self._counts, self._whole, self._least = name, counts, whole, least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple of `count` numbers."""
+        """A tuple of as many numbers as one of `counts`."""
         if isinstance(value, tuple):
             return value
         parts = [part.strip().lower() for part in str(value).split(",")]
         try:
-            if len(parts) != self._count:
+            if len(parts) not in self._counts:
                 raise ValueError
             numbers = tuple(self._number(part) for part in parts)
         except ValueError:
@@ -69,7 +70,9 @@ MODEL_OPTIONS = (
         "--import", "imports", multiple=True, metavar="MODULE", help="Import this first, for custom layers. Repeatable."
     ),
     click.option("--allow-unsafe", is_flag=True, default=None, help="Let Python code inside the model file run."),
-    click.option("--input-shape", type=Numbers("H,W,C", 3, True), help="For a model that does not state its input."),
+    click.option(
+        "--input-shape", type=Numbers("H,W,C", SHAPE_AXES, True), help="For a model that does not state its input."
+    ),
     click.option("--input", metavar="NAME", help="Which of several inputs is looked at. [the only picture]"),
     click.option(
         "--hold", multiple=True, metavar="NAME=FILE", help="What another input is held at. Repeatable. [zero]"
@@ -93,7 +96,7 @@ BUILD_OPTIONS = (
     click.option("-o", "--output", metavar="DIR", help="Folder of the report. [reports/<model name>]"),
     click.option("-f", "--force", is_flag=True, default=None, help="Write into a folder that is not ours."),
     click.option(
-        "--input-range", type=Numbers("LO,HI", 2, False), help="What black and white mean to the model. [0,255]"
+        "--input-range", type=Numbers("LO,HI", (2,), False), help="What black and white mean to the model. [0,255]"
     ),
     click.option("--fit", type=click.Choice(FITS), help="How images are brought to the input's shape. [crop]"),
     click.option("--classes", metavar="FILE", help="Class names, one a line or a JSON list."),
@@ -109,7 +112,7 @@ BUILD_OPTIONS = (
     ),
     click.option(
         "--bands",
-        type=Numbers("R,G,B", 3, True, least=0),
+        type=Numbers("R,G,B", (3,), True, least=0),
         help="Bands shown as red, green, blue, from 0. [each in grey]",
     ),
     click.option("--title", help="Title of the report. [the model's name]"),
@@ -119,7 +122,7 @@ BUILD_OPTIONS = (
 DRAWING_OPTIONS = (
     click.option("--normalize", type=click.Choice(NORMALIZATIONS), help="What a map's colours span. [per-layer]"),
     click.option("--colormap", type=click.Choice(COLORMAPS), help="Of feature maps without signs. [viridis]"),
-    click.option("--map-range", type=Numbers("LO,HI", 2, False), help="What --normalize fixed spans. [0,1]"),
+    click.option("--map-range", type=Numbers("LO,HI", (2,), False), help="What --normalize fixed spans. [0,1]"),
 )
 METHOD_OPTIONS = (
     click.option("--method", type=click.Choice(METHODS), help="How patterns are sought. [optvis]"),

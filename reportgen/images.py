@@ -7,21 +7,26 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from reportgen import signals
 from reportgen.decoding import ARRAY_SUFFIX, decode, printable_name
 from reportgen.errors import ImageError
-from reportgen.records import ImageRecord
+from reportgen.records import PICTURE_RANK, ImageRecord
 from reportgen.slugs import unique_slugs
 
-__all__ = ["SUFFIXES", "Collection", "UserImage", "collect", "decode", "fit", "natural_crops"]
+__all__ = ["SUFFIXES", "Collection", "UserImage", "collect", "decode", "fit", "natural_crops", "read"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ARRAY_SUFFIX)
 NATURAL_LIMIT = 64  # images that natural maxima are measured on
 ENLARGED_LIMIT = 64_000_000  # pixels of an image enlarged as a whole; only very long strips come to more
+
+
+Values = NDArray[Any]  # uint8 of pictures, float32 of signals and volumes
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,17 @@ class Collection:
 
 
 def collect(
-    paths: Sequence[str | Path], bands: int, shown_limit: int, natural_limit: int = NATURAL_LIMIT
+    paths: Sequence[str | Path],
+    bands: int,
+    shown_limit: int,
+    natural_limit: int = NATURAL_LIMIT,
+    rank: int = PICTURE_RANK,
 ) -> Collection:
     """The images that `paths` name, at most `natural_limit`, the first `shown_limit` of them with `shown` set.
 
     paths: files and folders in the user's order; a folder stands for the image files directly in it, sorted by name,
     hidden ones left out. A file that is named twice counts once. Every image is decoded here once, one at a time, and
-    not kept; files of a folder beyond `natural_limit` are only counted.
+    not kept; files of a folder beyond `natural_limit` are only counted. rank: spatial axes that the model takes, see `read`.
 
     Raises ImageError where a file named directly is bad, used or not, and where a folder cannot be read or has no
     images; a bad file found in a folder is left out.
@@ -66,7 +75,7 @@ def collect(
             continue
         if named_directly or room:
             try:
-                record = _inspect(path, bands, len(images) < shown_limit)
+                record = _inspect(path, bands, rank, len(images) < shown_limit)
             except ImageError as error:
                 if named_directly:
                     raise
@@ -111,14 +120,20 @@ def _candidates(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
         yield from ((item, False) for item in found)
 
 
-def _inspect(path: Path, bands: int, shown: bool) -> ImageRecord:
-    height, width, _ = decode(path, bands).shape
+def read(path: str | Path, bands: int, rank: int) -> Values:
+    """A picture as uint8 (height, width, bands), or a signal or volume as float32 (*lengths, bands). Raises ImageError."""
+    return decode(path, bands) if rank == PICTURE_RANK else signals.read(path, bands, rank)
+
+
+def _inspect(path: Path, bands: int, rank: int, shown: bool) -> ImageRecord:
+    lengths = read(path, bands, rank).shape[:-1]
+    height, width = lengths[-2:] if rank > 1 else (1, lengths[0])
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ImageError(f"{printable_name(path)} cannot be read; check its permissions.") from error
-    return ImageRecord(printable_name(path), "", digest, width, height, shown)
+    return ImageRecord(printable_name(path), "", digest, width, height, shown, lengths)
 
 
 def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
@@ -129,21 +144,23 @@ def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
     return ()
 
 
-def fit(pixels: NDArray[np.uint8], size: tuple[int, int], how: str) -> NDArray[np.uint8]:
-    """The image in another size, by Pillow's bicubic filter, every band by itself.
+def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:
+    """The image in another size, by Pillow's bicubic filter, every band by itself; signals and volumes as `signals.fit`.
 
     pixels: uint8 (height, width, bands); returned: uint8 (size[0], size[1], bands). how: "crop" scales so that the
     image covers `size` and keeps the centre; "pad" scales so that it fits within and centres it on black; "stretch"
     ignores the aspect ratio. Raises ValueError for any other word.
     """
+    if len(size) != PICTURE_RANK:
+        return signals.fit(pixels, size, how)
     height, width = size
     rows, columns = pixels.shape[:2]
     if how == "stretch":
-        return _resize(pixels, size)
+        return _resize(pixels, (height, width))
     if how == "crop":
         scale = max(height / rows, width / columns)
         top, left = max(0.0, (rows - height / scale) / 2), max(0.0, (columns - width / scale) / 2)
-        return _resize(pixels, size, (left, top, columns - left, rows - top))
+        return _resize(pixels, (height, width), (left, top, columns - left, rows - top))
     if how == "pad":
         scale = min(height / rows, width / columns)
         inner = max(1, min(height, round(rows * scale))), max(1, min(width, round(columns * scale)))
@@ -154,21 +171,23 @@ def fit(pixels: NDArray[np.uint8], size: tuple[int, int], how: str) -> NDArray[n
     raise ValueError(f"fit is crop, pad or stretch, not {how}")
 
 
-def natural_crops(pixels: NDArray[np.uint8], size: tuple[int, int], grid: int) -> NDArray[np.uint8]:
-    """What natural maxima are measured on: uint8 (1 + grid * grid, size[0], size[1], bands).
+def natural_crops(pixels: Values, size: tuple[int, ...], grid: int) -> Values:
+    """What natural maxima are measured on: uint8 (1 + grid * grid, size[0], size[1], bands); see `signals.natural_windows` for others.
 
     First `pixels`, uint8 (height, width, bands), stretched to `size`; then its crops at original resolution, row by
     row, their corners at `linspace(0, height - size[0], grid)` truncated, likewise in x. An image smaller than `size`
     is first enlarged (bicubic, same aspect ratio, rounded) until both sides are at least the size; where that would
     be more than ENLARGED_LIMIT pixels each crop is enlarged by itself, which may differ in rounding.
     """
+    if len(size) != PICTURE_RANK:
+        return signals.natural_windows(pixels, size, grid)
     height, width = size
     rows, columns = pixels.shape[:2]
     scale = max(height / rows, width / columns, 1.0)
     full = max(height, round(rows * scale)), max(width, round(columns * scale))
     whole_at_once = full[0] * full[1] <= ENLARGED_LIMIT or scale == 1
     source = _resize(pixels, full) if scale > 1 and whole_at_once else pixels
-    crops = [_resize(pixels, size)]
+    crops = [_resize(pixels, (height, width))]
     for top in np.linspace(0, full[0] - height, grid).astype(int):
         for left in np.linspace(0, full[1] - width, grid).astype(int):
             if whole_at_once:
@@ -176,7 +195,7 @@ def natural_crops(pixels: NDArray[np.uint8], size: tuple[int, int], grid: int) -
             else:
                 y, x = rows / full[0], columns / full[1]
                 box = (left * x, top * y, min((left + width) * x, columns), min((top + height) * y, rows))
-                crops.append(_resize(pixels, size, box))
+                crops.append(_resize(pixels, (height, width), box))
     return np.stack(crops)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from math import prod
 from typing import Any
 
 from reportgen.errors import UsageError
@@ -58,15 +59,14 @@ def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[st
     )
 
 
-def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None, settings: Settings) -> tuple[int, int]:
-    """(height, width) of a layer's patterns: the input's own where fixed, else `--size`, else twice the receptive field within limits.
+def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None, settings: Settings) -> tuple[int, ...]:
+    """A layer's patterns' length on each axis: the input's own where fixed, else `--size`, else twice the receptive field within limits.
 
     Raises UsageError where `--size` contradicts a fixed input.
     """
     wanted = settings.pattern_size
     sides = []
-    for axis in range(2):
-        own = contract.shape[axis]
+    for axis, own in enumerate(contract.shape[:-1]):
         if own is not None:
             if wanted is not None and wanted != own:
                 raise UsageError(
@@ -78,7 +78,7 @@ def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None,
         else:
             reach = AUTO_LARGEST if receptive_field is None else 2 * receptive_field[axis]
             sides.append(max(AUTO_SMALLEST, min(AUTO_LARGEST, -(-reach // AUTO_STEP) * AUTO_STEP)))
-    return sides[0], sides[1]
+    return tuple(sides)
 
 
 def batch_size(tensor_bytes: int, memory_bytes: int, filters: int) -> int:
@@ -117,7 +117,7 @@ def plan_tasks(
     rendered = [layer for layer in layers if layer.status == "rendered"]
     mapped = [layer for layer in rendered if not layer.is_output]
     shown = [image for image in images if image.shown]
-    pixels = contract.size[0] * contract.size[1]
+    pixels = prod(contract.size)
     tasks = []
     whole = max((layer.macs for layer in rendered), default=1)
     for image in shown:
@@ -145,7 +145,7 @@ def plan_tasks(
     patterns = []
     for layer in rendered:
         assert layer.pattern_size is not None
-        forward = layer.macs * layer.pattern_size[0] * layer.pattern_size[1] / pixels
+        forward = layer.macs * prod(layer.pattern_size) / pixels
         common = {**identity, **fed, "layer": layer.path, "size": list(layer.pattern_size)}
         if images:
             key = task_key("natural", {**common, "images": [image.sha256 for image in images]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,9 @@ def prepare(specification: Any, settings: Settings) -> Job:
         raise ModelError(f"{network.loaded.source} has no layer that can be shown ({reasons}).")
     notes = list(plan.check_filters(settings, layers))
     classes = read_classes(settings.classes, network.class_count)
-    collection = images.collect(settings.images, network.contract.bands, settings.max_images)
+    collection = images.collect(
+        settings.images, network.contract.bands, settings.max_images, rank=network.contract.rank
+    )
     notes.extend(collection.notes)
     if not collection.images:
         why = "None of the images could be used" if collection.left_out else "No images were given"
@@ -135,10 +138,10 @@ def _batches(network: Network, layers: list[LayerRecord], settings: Settings) ->
     return batches
 
 
-def batch_for(network: Network, site: Site, size: tuple[int, int], settings: Settings) -> int:
+def batch_for(network: Network, site: Site, size: tuple[int, ...], settings: Settings) -> int:
     """Patterns of a site sought at once at `size`: from the layer and the settings alone."""
-    pixels = network.contract.size[0] * network.contract.size[1]
-    return plan.batch_size(site.costs.tensor_bytes * size[0] * size[1] // pixels, settings.memory_bytes, site.channels)
+    tensor_bytes = site.costs.tensor_bytes * prod(size) // prod(network.contract.size)
+    return plan.batch_size(tensor_bytes, settings.memory_bytes, site.channels)
 
 
 def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRecord:

@@ -25,6 +25,9 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
+PICTURE_RANK = 2  # height and width
+
+
 @dataclass(frozen=True)
 class ModelInput(Record):
     """One of a model's inputs.
@@ -77,15 +80,16 @@ class HeldInput:
 
 @dataclass(frozen=True)
 class InputContract(Record):
-    """What the model expects and how an 8-bit picture becomes that.
+    """What the model expects and how a picture, a signal or a volume becomes that.
 
-    shape: (height, width, bands), None where dynamic. size: (height, width) that the user's images are fed at.
-    low, high: what 0 and 255 of an 8-bit picture mean before `preprocess`. name: of the input that is looked at, None where the model
-    has no other; held: the others.
+    shape: (height, width, bands) of pictures, (steps, bands) of signals, (depth, height, width, bands) of volumes, None where dynamic.
+    size: the same without bands, that the user's images are fed at. low, high: what 0 and 255 of an 8-bit picture mean before
+    `preprocess`; signals and volumes are float32 numbers fed as they are, and there low and high are the range of their patterns. name: of
+    the input that is looked at, None where the model has no other; held: the others.
     """
 
-    shape: tuple[int | None, int | None, int]
-    size: tuple[int, int]
+    shape: tuple[int | None, ...]
+    size: tuple[int, ...]
     fit: str
     low: float
     high: float
@@ -104,7 +108,24 @@ class InputContract(Record):
     @property
     def bands(self) -> int:
         """Number of input channels."""
-        return self.shape[2]
+        bands = self.shape[-1]
+        assert bands is not None
+        return bands
+
+    @property
+    def rank(self) -> int:
+        """Number of spatial axes: 1 of signals, 2 of pictures, 3 of volumes."""
+        return len(self.size)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the user's images are 8-bit pictures; signals and volumes are float32 numbers."""
+        return self.rank == PICTURE_RANK
+
+    @property
+    def dtype(self) -> str:
+        """Of the user's images and of finished patterns, as NumPy and TensorFlow call it."""
+        return "uint8" if self.is_picture else "float32"
 
 
 @dataclass(frozen=True)
@@ -124,7 +145,8 @@ class ModelRecord(Record):
 class ImageRecord(Record):
     """One of the user's images. `name`: file name without folder; width and height after EXIF orientation, pixels.
 
-    `shown`: its feature maps are in the report; otherwise it only counts for natural maxima.
+    `shown`: its feature maps are in the report; otherwise it only counts for natural maxima. `lengths`: one a spatial axis; a signal
+    is `width` steps long and of height 1.
     """
 
     name: str
@@ -133,6 +155,7 @@ class ImageRecord(Record):
     width: int
     height: int
     shown: bool
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,8 +166,9 @@ class LayerRecord(Record):
     by the input; None where it cannot be stated, with the reason in `receptive_field_note`. `unit`: path of the layer where the filter's
     channel has passed its own activation. `rectified`: that activation answers exactly 0 to every negative number.
     `kernel_bands`: "RGB" or "BGR" where the kernel looks at the colour input itself, else None. `macs`: multiplications
-    of the forward pass up to here at the images' size, for cost estimates. `pattern_size`: (height, width) of patterns. `labels`: only of
-    the model's own outputs, which have patterns but neither weights nor feature maps: the names of the classes in `filters_shown`.
+    of the forward pass up to here at the images' size, for cost estimates. `pattern_size`: of patterns, on each spatial axis of the
+    input. `labels`: only of the model's own outputs, which have patterns but neither weights nor feature maps: the names of the classes
+    in `filters_shown`.
     """
 
     path: str
@@ -168,7 +192,7 @@ class LayerRecord(Record):
     kernel_bands: str | None
     filters_total: int
     filters_shown: tuple[int, ...]
-    pattern_size: tuple[int, int] | None
+    pattern_size: tuple[int, ...] | None
     macs: int
     labels: tuple[str, ...] | None = None
 

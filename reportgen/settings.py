@@ -65,7 +65,7 @@ class Settings:
     max_images: int = DEFAULT_MAX_IMAGES
     preprocess: str = "auto"
     input_range: tuple[float, float] = (0.0, 255.0)
-    input_shape: tuple[int | None, int | None, int] | None = None
+    input_shape: tuple[int | None, ...] | None = None
     input: str | None = None
     hold: tuple[str, ...] = ()
     image_size: int = DEFAULT_IMAGE_SIZE
@@ -113,6 +113,8 @@ class Settings:
         low, high = self.input_range
         if not -inf < low < high < inf:
             raise UsageError(f"--input-range {low:g},{high:g}: two numbers are needed, the first below the second.")
+        if self.input_shape is not None and len(self.input_shape) not in SHAPE_AXES:
+            raise UsageError("--input-shape takes H,W,C of pictures, STEPS,C of signals or D,H,W,C of volumes.")
         if self.input_shape is not None and any(length is not None and length < 1 for length in self.input_shape):
             raise UsageError("--input-shape: every length must be at least 1.")
         if len(self.held) < len(self.hold):
@@ -275,7 +277,7 @@ SWITCHES = frozenset({"allow_unsafe", "decorrelate", "transforms", "negative"})
 FRACTIONS = frozenset({"learning_rate", "clip_norm"})
 RANGES = frozenset({"input_range", "map_range"})
 LISTS = frozenset({"images", "layers", "exclude", "imports", "hold"})
-SHAPE_AXES = 3  # height, width, bands
+SHAPE_AXES = (2, 3, 4)  # of signals, pictures and volumes, bands among them
 SHOWN_BANDS = 3  # red, green and blue
 ANY_LENGTH = "any"  # TOML has no null: so an axis of any length is written in `input-shape`
 
@@ -321,7 +323,7 @@ def _converted(name: str, value: Any) -> Any:
     elif name == "input_shape":
         if (
             isinstance(value, list)
-            and len(value) == SHAPE_AXES
+            and len(value) in SHAPE_AXES
             and all(item == ANY_LENGTH or _is_number(item, int) for item in value)
         ):
             return tuple(None if item == ANY_LENGTH else item for item in value)

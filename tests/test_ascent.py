@@ -47,7 +47,7 @@ def shown_picture(space: str, coefficients: np.ndarray) -> np.ndarray:
         return (coefficients + 1) / 2
     planes = coefficients
     if space == "fourier":
-        scaled = (coefficients[..., 0] + 1j * coefficients[..., 1]) * fourier.frequency_scale(8, 9).astype(np.float64)
+        scaled = (coefficients[..., 0] + 1j * coefficients[..., 1]) * fourier.frequency_scale((8, 9)).astype(np.float64)
         planes = np.fft.irfft2(scaled, (8, 9)).transpose(0, 2, 3, 1) / 4
     return np.asarray(1 / (1 + np.exp(-planes @ colour.imagenet().T.astype(np.float64))))
 
@@ -94,7 +94,7 @@ def test_the_gradient_goes_through_the_transform() -> None:
     model, first, second = smooth_model("linear")
     sought = ascent(model, batch=1)
     spectra = tf.constant(
-        np.random.default_rng(0).normal(0, 0.05, (1, *fourier.spectrum_shape(8, 9, 3))).astype(np.float32)
+        np.random.default_rng(0).normal(0, 0.05, (1, *fourier.spectrum_shape((8, 9), 3))).astype(np.float32)
     )
     read = tf.function(lambda given, scale: sought.gradient(given, [0], lambda shown: shown * scale), autograph=False)
     value, gradient = read(spectra, 0.0)

@@ -12,7 +12,7 @@ import pytest
 from reportgen.errors import ModelError, UsageError
 from reportgen.network import contract as contracts
 from reportgen.network.arguments import signature
-from reportgen.network.contract import make_contract, make_feed
+from reportgen.network.contract import as_shown, make_contract, make_feed
 from reportgen.network.quiet import keras, tf
 from reportgen.settings import Settings
 from small_models import functional, layers, network, pictures
@@ -192,8 +192,44 @@ def test_an_input_shape_that_contradicts_the_model_is_refused() -> None:
         input_shape(model, (20, 24, 4))
 
 
-@pytest.mark.parametrize("shape", [(16,), (16, 3), (4, 16, 16, 3)])
+@pytest.mark.parametrize("shape", [(16,), (2, 4, 16, 16, 3)])
 def test_inputs_that_are_no_images_are_refused_with_their_shape(shape: tuple[int, ...]) -> None:
     entry = keras.Input(shape)
     with pytest.raises(ModelError, match=",".join(map(str, shape))):
         network(keras.Model(entry, layers.ReLU()(entry)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "stated", "size"),
+    [
+        ((None, 3), (None, 3), (224,)),
+        ((40, 1), (40, 1), (40,)),
+        ((None, 16, 12, 1), (None, 16, 12, 1), (12, 16, 12)),
+        ((8, None, 12, 2), (8, None, 12, 2), (8, 12, 12)),
+    ],
+)
+def test_signals_and_volumes_have_one_length_an_axis(
+    shape: tuple[int, ...], stated: tuple[int, ...], size: tuple[int, ...]
+) -> None:
+    entry = keras.Input(shape)
+    model = keras.Model(entry, layers.Dense(2)(entry))
+    found = make_contract(input_shape(model, None), Settings(), model.layers)
+    assert (found.shape, found.size, found.bands, found.rank) == (stated, size, shape[-1], len(size))
+    assert (found.preprocess, found.warning, found.dtype) == ("none", None, "float32")
+
+
+def test_signals_are_fed_as_they_are_and_their_patterns_span_the_stated_range() -> None:
+    entry = keras.Input((5, 2))
+    model = keras.Model(entry, layers.Dense(2)(entry))
+    stated = make_contract(input_shape(model, None), Settings(input_range=(-3.0, 5.0)), [])
+    values = np.array([-4.0, 0.0, 300.0], np.float32)
+    np.testing.assert_array_equal(make_feed(stated)(values), values)
+    np.testing.assert_allclose(as_shown(stated, np.array([0, 0.5, 1])), [-3, 1, 5])
+    pictures_contract = contract(functional(conv()), input_range=(-3.0, 5.0))
+    np.testing.assert_allclose(as_shown(pictures_contract, np.array([0, 0.5, 1])), [0, 127.5, 255])
+
+
+def test_a_stated_shape_of_another_number_of_axes_is_one_sentence() -> None:
+    entry = keras.Input((None, 2))
+    with pytest.raises(UsageError, match="has 3 axes, the model's input has 2"):
+        input_shape(keras.Model(entry, layers.Dense(2)(entry)), (4, 4, 2))

@@ -54,23 +54,23 @@ STANDARD_NORMAL_OF_SEED_1 = np.random.Generator(np.random.Philox(key=1)).standar
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 9), (12, 5), (1, 6)])
 def test_planes_are_the_inverse_transform_of_the_scaled_spectrum(height: int, width: int) -> None:
     spectra = (
-        np.random.default_rng(0).standard_normal((2, *fourier.spectrum_shape(height, width, 3))).astype(np.float32)
+        np.random.default_rng(0).standard_normal((2, *fourier.spectrum_shape((height, width), 3))).astype(np.float32)
     )
-    found = np.asarray(fourier.to_planes(tf.constant(spectra), height, width))
-    scaled = (spectra[..., 0] + 1j * spectra[..., 1]) * fourier.frequency_scale(height, width)
+    found = np.asarray(fourier.to_planes(tf.constant(spectra), (height, width)))
+    scaled = (spectra[..., 0] + 1j * spectra[..., 1]) * fourier.frequency_scale((height, width))
     expected = np.fft.irfft2(scaled.astype(np.complex128), (height, width)).transpose(0, 2, 3, 1) / 4
     assert found.shape == (2, height, width, 3)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_each_frequency_moves_at_the_pace_of_natural_images() -> None:
-    scale = fourier.frequency_scale(16, 16)
+    scale = fourier.frequency_scale((16, 16))
     assert scale.shape == (16, 9)
     assert scale[0, 1] == scale[1, 0] == pytest.approx(16 * 16)
     assert scale[0, 0] == pytest.approx(fourier.MEAN_GAIN * 16 * 16)
     assert scale[0, 4] == pytest.approx(16 / (4 / 16))
     assert scale[3, 4] == scale[-3, 4] == pytest.approx(16 / (5 / 16))
-    assert (fourier.frequency_scale(9, 16)[1:] < np.sqrt(9 * 16) * 16 + 1).all()
+    assert (fourier.frequency_scale((9, 16))[1:] < np.sqrt(9 * 16) * 16 + 1).all()
 
 
 def mixing_of(bands: int) -> np.ndarray | None:
@@ -89,7 +89,7 @@ BANDS = [1, 2, 3, 4, 12]
 def test_the_spectrum_of_a_plain_colour_is_that_colour_everywhere(bands: int) -> None:
     wanted = np.random.default_rng(0).uniform(0.1, 0.9, (4, bands)).astype(np.float32)
     mixing = mixing_of(bands)
-    made = parameterization.make(recipe.OPTVIS, 7, 10, bands, mixing)
+    made = parameterization.make(recipe.OPTVIS, (7, 10), bands, mixing)
     coefficients = made.plain(colour.unmixed(np.log(wanted / (1 - wanted)), mixing))
     assert coefficients.shape == (4, *made.shape) == (4, bands, 7, 6, 2)
     found = np.asarray(made.to_pictures(tf.constant(coefficients)))
@@ -98,31 +98,31 @@ def test_the_spectrum_of_a_plain_colour_is_that_colour_everywhere(bands: int) ->
 
 def test_the_pixels_of_a_plain_colour_are_that_colour_everywhere() -> None:
     planes = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    np.testing.assert_array_equal(pixels.plain(planes, 2, 5), np.tile(planes[:, None, None], (1, 2, 5, 1)))
+    np.testing.assert_array_equal(pixels.plain(planes, (2, 5)), np.tile(planes[:, None, None], (1, 2, 5, 1)))
 
 
 def test_a_start_is_faint_smooth_and_its_seeds_own() -> None:
-    start = fourier.start(5, 32, 32, 3)
+    start = fourier.start(5, (32, 32), 3)
     assert start.shape == (3, 32, 17, 2)
     assert start.dtype == np.float32
     assert start.std() == pytest.approx(0.01, rel=0.05)
-    assert start.tobytes() == fourier.start(5, 32, 32, 3).tobytes()
-    assert start.tobytes() != fourier.start(6, 32, 32, 3).tobytes()
-    made = parameterization.make(recipe.OPTVIS, 32, 32, 3, colour.imagenet())
+    assert start.tobytes() == fourier.start(5, (32, 32), 3).tobytes()
+    assert start.tobytes() != fourier.start(6, (32, 32), 3).tobytes()
+    made = parameterization.make(recipe.OPTVIS, (32, 32), 3, colour.imagenet())
     assert made.start(5).tobytes() == start.tobytes()
     pictures = np.asarray(made.to_pictures(start[None]))
     assert 0.35 < pictures.min() < pictures.max() < 0.65
 
 
 def test_a_pixel_start_is_even_noise_around_grey_and_its_seeds_own() -> None:
-    start = pixels.start(5, 40, 50, 3)
+    start = pixels.start(5, (40, 50), 3)
     assert start.shape == (40, 50, 3)
     assert start.dtype == np.float32
     assert -0.125 <= start.min() < -0.124
     assert 0.124 < start.max() < 0.125
     assert np.histogram(start, 5)[0] == pytest.approx(np.full(5, 1200), rel=0.1)
-    assert start.tobytes() == pixels.start(5, 40, 50, 3).tobytes()
-    assert start.tobytes() != pixels.start(6, 40, 50, 3).tobytes()
+    assert start.tobytes() == pixels.start(5, (40, 50), 3).tobytes()
+    assert start.tobytes() != pixels.start(6, (40, 50), 3).tobytes()
 
 
 # Finished pictures
@@ -192,10 +192,10 @@ def test_limits_are_the_logistic_function_or_none(bands: int) -> None:
     pixel = dataclasses.replace(recipe.OPTVIS, parameterization="pixel")
     planes = np.random.default_rng(0).standard_normal((2, 3, 4, bands)).astype(np.float32)
     mixed = planes if mixing is None else planes @ mixing.T
-    found = parameterization.make(pixel, 3, 4, bands, mixing).to_pictures(planes)
+    found = parameterization.make(pixel, (3, 4), bands, mixing).to_pictures(planes)
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-mixed)), rtol=1e-4)
     free = dataclasses.replace(pixel, limits="standardised")
-    found = parameterization.make(free, 3, 4, bands, mixing).to_pictures(3 * planes)
+    found = parameterization.make(free, (3, 4), bands, mixing).to_pictures(3 * planes)
     np.testing.assert_allclose(found, (3 * mixed + 1) / 2, rtol=1e-4, atol=1e-4)
 
 
@@ -301,14 +301,14 @@ def test_a_warp_samples_between_pixels_and_mirrors_beyond_the_border(
     numbers: tuple[float, ...], size: tuple[int, int]
 ) -> None:
     pictures = np.random.default_rng(0).uniform(size=(3, *size, 2)).astype(np.float32)
-    warp = transforms.affine(*size, *numbers)
+    warp = transforms.affine(size, numbers[:2], *numbers[2:])
     found = np.asarray(transforms.apply(tf.constant(pictures), warp.sources, warp.weights))
     np.testing.assert_allclose(found, slow_warp(pictures, *numbers), atol=1e-5)
 
 
 def test_no_warp_is_exactly_the_identity() -> None:
     pictures = np.random.default_rng(0).uniform(size=(2, 7, 8, 3)).astype(np.float32)
-    warp = transforms.affine(7, 8, 0, 0, 1, 0)
+    warp = transforms.affine((7, 8), (0, 0), 1, 0)
     np.testing.assert_array_equal(transforms.apply(tf.constant(pictures), warp.sources, warp.weights), pictures)
 
 
@@ -317,7 +317,7 @@ def test_the_gradient_of_a_warp_is_its_transpose() -> None:
     random = np.random.default_rng(0)
     given = tf.constant(random.uniform(size=(2, 9, 12, 3)).astype(np.float32))
     target = random.uniform(size=(2, 9, 12, 3)).astype(np.float32)
-    warp = transforms.draw(0, 3, 9, 12)
+    warp = transforms.draw(0, 3, (9, 12))
     with tf.GradientTape() as tape:
         tape.watch(given)
         product = tf.reduce_sum(transforms.apply(given, warp.sources, warp.weights) * target)
@@ -332,7 +332,7 @@ def test_the_gradient_of_a_warp_is_its_transpose() -> None:
 
 def test_weights_of_a_warp_sum_to_one_and_sources_are_pixels() -> None:
     for step in range(20):
-        warp = transforms.draw(1, step, 10, 14)
+        warp = transforms.draw(1, step, (10, 14))
         assert warp.sources.dtype == np.int32
         assert warp.weights.dtype == np.float32
         assert 0 <= warp.sources.min() <= warp.sources.max() < 140
@@ -341,13 +341,13 @@ def test_weights_of_a_warp_sum_to_one_and_sources_are_pixels() -> None:
 
 
 def test_a_drawn_warp_depends_on_seed_and_step_alone() -> None:
-    first = transforms.draw(3, 4, 8, 8)
+    first = transforms.draw(3, 4, (8, 8))
     generator(9).standard_normal(1000)
-    transforms.draw(5, 6, 20, 20)
-    again = transforms.draw(3, 4, 8, 8)
+    transforms.draw(5, 6, (20, 20))
+    again = transforms.draw(3, 4, (8, 8))
     assert first.sources.tobytes() == again.sources.tobytes()
     assert first.weights.tobytes() == again.weights.tobytes()
-    others = [transforms.draw(3, 5, 8, 8), transforms.draw(4, 4, 8, 8)]
+    others = [transforms.draw(3, 5, (8, 8)), transforms.draw(4, 4, (8, 8))]
     assert all(other.weights.tobytes() != first.weights.tobytes() for other in others)
 
 
@@ -358,7 +358,7 @@ def test_drawn_warps_stay_within_their_limits_and_come_near_them(strength: float
     grid = np.stack(np.meshgrid(np.arange(65.0), np.arange(65.0), indexing="ij"), -1).reshape(-1, 2)
     shifts, scales, angles = [], [], []
     for step in range(60):
-        warp = transforms.draw(0, step, height, width, strength)
+        warp = transforms.draw(0, step, (height, width), strength)
         position = (grid[warp.sources] * warp.weights[..., None]).sum(0).reshape(65, 65, 2)
         across = (position[32, 36] - position[32, 28]) / 8
         scales.append(1 / np.linalg.norm(across) - 1)
@@ -510,7 +510,11 @@ def test_the_correlation_of_bands_is_imagenets_for_three_and_the_images_own_for_
     [(180, 180, 25), (360, 360, 50), (90, 90, 12), (180, 400, 25), (64, 32, 4), (7, 7, 0)],
 )
 def test_the_keras_io_border_is_left_out_of_display_in_proportion(height: int, width: int, expected: int) -> None:
-    assert recipe.display_crop(recipe.KERAS_IO, height, width) == expected == int(25 / 180 * min(height, width) + 1e-9)
-    assert recipe.display_crop(recipe.KERAS_IO.describe(), height, width) == expected
+    assert (
+        recipe.display_crop(recipe.KERAS_IO, (height, width)) == expected == int(25 / 180 * min(height, width) + 1e-9)
+    )
+    assert recipe.display_crop(recipe.KERAS_IO.describe(), (height, width)) == expected
     for other in recipe.QUALITIES.values():
-        assert recipe.display_crop(other, height, width) == recipe.display_crop(other.describe(), height, width) == 0
+        assert (
+            recipe.display_crop(other, (height, width)) == recipe.display_crop(other.describe(), (height, width)) == 0
+        )

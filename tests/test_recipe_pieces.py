@@ -52,7 +52,7 @@ def warp_of(step: int, used: bool) -> np.ndarray:
     pixels = HEIGHT * WIDTH
     if not used:
         return np.eye(pixels)
-    warp = transforms.draw(0, step + 1, HEIGHT, WIDTH)
+    warp = transforms.draw(0, step + 1, (HEIGHT, WIDTH))
     matrix = np.zeros((pixels, pixels))
     for corner in range(4):
         np.add.at(matrix, (np.arange(pixels), warp.sources[corner]), warp.weights[corner])

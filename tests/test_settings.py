@@ -303,7 +303,7 @@ def test_an_unknown_name_in_a_settings_file_is_refused() -> None:
         {"input-range": "0,1"},
         {"map-range": [0]},
         {"normalize": 1},
-        {"input-shape": [32, 32]},
+        {"input-shape": [32]},
         {"input-shape": ["32", 32, 3]},
         {"input-shape": [0, 32, 3]},
         {"max-images": 2.0},

@@ -20,7 +20,7 @@ def made(
 ) -> tuple[np.ndarray | None, parameterization.Parameterization]:
     """The bank of a layer with this receptive field, and what its pictures are made of."""
     mixing = colour.imagenet() if bands == 3 else None
-    parameters = parameterization.make(given, 10, 12, bands, mixing)
+    parameters = parameterization.make(given, (10, 12), bands, mixing)
     return starts.bank(given, seed, path, field, parameters, bands, mixing), parameters
 
 

@@ -28,13 +28,13 @@ class MapReader:
             units = network.units(network.feed(tf.cast(picture, tf.float32)), sites)
             return [(tf.cast(before, tf.float32), tf.cast(after, tf.float32)) for before, after in units]
 
-        signature = tf.TensorSpec((1, *network.contract.size, network.contract.bands), tf.uint8)
+        signature = tf.TensorSpec((1, *network.contract.size, network.contract.bands), network.contract.dtype)
         self._read = tf.function(read, input_signature=[signature], autograph=False)
 
     def __call__(self, picture: np.ndarray) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
-        """(arrays, facts) per layer for a uint8 `picture` (height, width, bands).
+        """(arrays, facts) per layer for a `picture` (*size, bands), uint8 or float32 as the contract says.
 
-        arrays: `maps` float16 (h, w, channels), the values divided by 2 ** `exponent`; `pre`, the same before the activation where that
+        arrays: `maps` float16 (..., channels), the values divided by 2 ** `exponent`; `pre`, the same before the activation where that
         changes anything, with `pre_exponent`.
         facts: the exponents, 0 unless float16 could not hold the values; `minimum`, `maximum`, `zero_fraction`, `nonfinite_fraction` of
         the float32 maps; `pre_minimum`, `pre_maximum`.

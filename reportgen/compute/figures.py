@@ -19,28 +19,28 @@ def trim(length: int, border: int = BORDER) -> int:
 
 
 def trimmed(maps: Any, border: int = BORDER) -> Any:
-    """`maps` (n, height, width, channels) without their border; raises ValueError where their size is not known."""
-    height, width = maps.shape[1], maps.shape[2]
-    if height is None or width is None:
+    """`maps` (n, ..., channels) without their border on every axis between; raises ValueError where their size is not known."""
+    lengths = maps.shape[1:-1]
+    if None in tuple(lengths):
         raise ValueError("maps must have a known size to be trimmed")
-    rows, columns = trim(height, border), trim(width, border)
-    return maps[:, rows : height - rows, columns : width - columns, :]
+    inner = (slice(trim(length, border), length - trim(length, border)) for length in lengths)
+    return maps[(slice(None), *inner)]
 
 
 def figures(maps: Any) -> Any:
-    """float32 (n, channels): the mean of `maps` (n, height, width, channels) over trimmed positions; n must be static.
+    """float32 (n, channels): the mean of `maps` (n, ..., channels) over trimmed positions; n must be static.
 
     Picture by picture: a mean over the whole batch adds up in an order that depends on a picture's place in it.
     """
     pictures = tf.unstack(tf.cast(trimmed(maps), tf.float32))
-    return tf.stack([tf.reduce_mean(picture, axis=(0, 1)) for picture in pictures])
+    return tf.stack([tf.reduce_mean(picture, axis=tuple(range(picture.shape.rank - 1))) for picture in pictures])
 
 
 class Meter:
-    """Measures units on finished 8-bit pictures with the untouched model, always in batches of one shape."""
+    """Measures units on finished pictures, signals or volumes with the untouched model, always in batches of one shape."""
 
-    def __init__(self, network: Network, sites: Sequence[Site], size: tuple[int, int], batch: int) -> None:
-        """`sites` are measured together in one pass; `size` is (height, width) of the pictures."""
+    def __init__(self, network: Network, sites: Sequence[Site], size: tuple[int, ...], batch: int) -> None:
+        """`sites` are measured together in one pass; `size` is of the pictures, without bands."""
         self._batch = batch
         self.traces = 0
 
@@ -49,7 +49,7 @@ class Meter:
             units = network.units(network.feed(tf.cast(pictures, tf.float32)), sites)
             return [(figures(before), figures(activation)) for before, activation in units]
 
-        signature = tf.TensorSpec((batch, *size, network.contract.bands), tf.uint8)
+        signature = tf.TensorSpec((batch, *size, network.contract.bands), network.contract.dtype)
         self._measure = tf.function(measure, input_signature=[signature], autograph=False)
 
     def trace(self) -> None:
@@ -57,7 +57,7 @@ class Meter:
         self._measure.get_concrete_function()
 
     def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """float32 (n, channels) per site, for uint8 `pictures` (n, height, width, bands)."""
+        """float32 (n, channels) per site, for `pictures` (n, *size, bands), uint8 or float32 as the contract says."""
         return [activation for _, activation in self.both(pictures)]
 
     def both(self, pictures: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -17,7 +17,7 @@ from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent
 from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError
-from reportgen.images import UserImage, decode, fit, natural_crops
+from reportgen.images import UserImage, fit, natural_crops, read
 from reportgen.network.load import one_line
 from reportgen.network.network import Network
 from reportgen.network.quiet import tf
@@ -64,7 +64,11 @@ class _Worker:
 
     def _picture(self, slug: str) -> np.ndarray:
         contract = self.network.contract
-        return fit(decode(self.user_images[slug].path, contract.bands), contract.size, contract.fit)
+        return fit(self._read(self.user_images[slug]), contract.size, contract.fit)
+
+    def _read(self, image: UserImage) -> np.ndarray:
+        contract = self.network.contract
+        return read(image.path, contract.bands, contract.rank)
 
     def images(self) -> None:
         for task in self.run.todo("image"):
@@ -123,7 +127,7 @@ class _Worker:
 
     def natural(self) -> None:
         """All missing layers that share a pattern size in one pass over the images' crops."""
-        by_size: dict[tuple[int, int], list[Task]] = {}
+        by_size: dict[tuple[int, ...], list[Task]] = {}
         for task in self.run.todo("natural"):
             size = self.layers[task.layer].pattern_size
             assert size is not None
@@ -132,7 +136,7 @@ class _Worker:
             with self._failing(tasks):
                 self._natural(size, tasks)
 
-    def _natural(self, size: tuple[int, int], tasks: list[Task]) -> None:
+    def _natural(self, size: tuple[int, ...], tasks: list[Task]) -> None:
         slugs = [task.layer for task in tasks]
         images = list(self.user_images.values())
         meter = Meter(self.network, [self.sites[slug] for slug in slugs], size, NATURAL_BATCH)
@@ -142,7 +146,7 @@ class _Worker:
         def crops() -> Iterator[tuple[int, np.ndarray]]:
             for number, image in enumerate(images):
                 self.run.progress.doing(f"{image.record.name}: natural maxima")
-                yield number, natural_crops(decode(image.path, self.network.contract.bands), size, grid)
+                yield number, natural_crops(self._read(image), size, grid)
 
         results = natural_figures(meter, crops(), lambda number: self.run.progress.advance(whole / len(images)))
         self._count_traces(slugs, meter.traces)
@@ -183,7 +187,7 @@ class _Worker:
                 "seeds": list(found.seeds),
                 # Where memory ran out, the batch is smaller than planned: then other runs may give other bytes.
                 "recipe": {**ascent.describe(), "batch": batch, "planned_batch": self.batches[layer.slug]},
-                "crop": display_crop(self.recipe, *size),
+                "crop": display_crop(self.recipe, size),
             }
             self.run.done(task, found.arrays(), facts, time.perf_counter() - started)
         self.run.traced(layer.slug, ascent.traces)

@@ -15,7 +15,7 @@ def natural_figures(
 ) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
     """(arrays, facts) per layer of `meter`.
 
-    crops: (image number, uint8 (k, height, width, bands)) image by image. arrays: `maximum`, `minimum` float32 (channels,), NaN where a
+    crops: (image number, pictures (k, *size, bands)) image by image. arrays: `maximum`, `minimum` float32 (channels,), NaN where a
     figure is not finite; `pre_minimum`, the lowest before the activation function; `best_image` int32 (channels,): the image that reached
     the maximum. facts: `crops`, how many were measured.
     """

@@ -8,12 +8,13 @@ from typing import Any
 from reportgen.errors import ModelError, UsageError
 from reportgen.network.load import import_callable
 from reportgen.network.quiet import keras, tf
-from reportgen.records import InputContract, ModelInput
-from reportgen.settings import Settings
+from reportgen.records import PICTURE_RANK, InputContract, ModelInput
+from reportgen.settings import SHAPE_AXES, Settings
 
-Shape = tuple[int | None, int | None, int]
+Shape = tuple[int | None, ...]  # spatial lengths, None where dynamic, then the number of bands
 EIGHT_BIT_MAXIMUM = 255.0
 EIGHT_BIT_RANGE = (0.0, EIGHT_BIT_MAXIMUM)
+SIGNAL_RANGE = (-1.0, 1.0)  # of the patterns of signals and volumes, where neither the user nor a file says otherwise
 CAFFE_MEAN_BGR = (
     103.939,
     116.779,
@@ -26,7 +27,9 @@ COLOUR_PREPROCESSES = ("torch", "caffe")
 
 
 def input_shape(own: ModelInput, stated: Shape | None) -> Shape:
-    """(height, width, bands) of the input that is looked at, None where dynamic. Raises ModelError where it cannot be known.
+    """(height, width, bands) of the input that is looked at, or (steps, bands) or (depth, height, width, bands); None where dynamic.
+
+    Raises ModelError where it cannot be known.
 
     `stated` is `--input-shape`. A shape that was merely recorded by a first call fixes the channels, not the size.
     """
@@ -38,23 +41,29 @@ def input_shape(own: ModelInput, stated: Shape | None) -> Shape:
 
 
 def _completed(shape: tuple[int | None, ...], stated: Shape | None, fixed: bool) -> Shape:
-    if len(shape) != COLOUR_BANDS:
+    if len(shape) not in SHAPE_AXES:
         raise ModelError(
-            f"the model's input has the shape {_show(shape)}; only images (height, width, bands) can be reported so far."
+            f"the model's input has the shape {_show(shape)}; only pictures (height, width, bands), signals (steps, bands) and "
+            "volumes (depth, height, width, bands) can be reported."
         )
-    height, width, bands = shape if fixed else (None, None, shape[2])
+    *lengths, bands = shape if fixed else (*[None] * (len(shape) - 1), shape[-1])
     if stated is not None:
-        if bands is not None and stated[2] != bands:
-            raise UsageError(f"--input-shape names {stated[2]} bands, the model's input has {bands}.")
-        for own, given in zip((height, width), stated[:2], strict=True):
+        if len(stated) != len(shape):
+            raise UsageError(
+                f"--input-shape {_show(stated)} has {len(stated)} axes, the model's input has {len(shape)}."
+            )
+        if bands is not None and stated[-1] != bands:
+            raise UsageError(f"--input-shape names {stated[-1]} bands, the model's input has {bands}.")
+        for own, given in zip(lengths, stated[:-1], strict=True):
             if own is not None and given is not None and own != given:
                 raise UsageError(f"--input-shape {_show(stated)} contradicts the model's own input {_show(shape)}.")
-        height = height if height is not None else stated[0]
-        width = width if width is not None else stated[1]
-        bands = stated[2]
+        lengths = [own if own is not None else given for own, given in zip(lengths, stated[:-1], strict=True)]
+        bands = stated[-1]
     if bands is None:
-        raise ModelError("the model does not state how many bands its input has; give --input-shape H,W,C.")
-    return height, width, bands
+        raise ModelError(
+            "the model does not state how many bands its input has; give --input-shape, for example 224,224,3."
+        )
+    return (*lengths, bands)
 
 
 def _show(shape: tuple[int | None, ...]) -> str:
@@ -63,28 +72,26 @@ def _show(shape: tuple[int | None, ...]) -> str:
 
 def make_contract(shape: Shape, settings: Settings, layers: list[Any]) -> InputContract:
     """The contract for a model whose `layers` run in this order. Raises UsageError where a choice does not fit the bands."""
-    preprocess, reason, warning = _chosen_preprocess(settings, layers)
-    if preprocess in COLOUR_PREPROCESSES and shape[2] != COLOUR_BANDS:
-        raise UsageError(f"--preprocess {preprocess} is made for 3 bands, the model's input has {shape[2]}.")
-    height, width, _ = shape
-    size = (_first(height, width, settings.image_size), _first(width, height, settings.image_size))
-    low, high = settings.input_range
+    is_picture = len(shape) - 1 == PICTURE_RANK
+    preprocess, reason, warning = _chosen_preprocess(settings, layers, is_picture)
+    if preprocess in COLOUR_PREPROCESSES and shape[-1] != COLOUR_BANDS:
+        raise UsageError(f"--preprocess {preprocess} is made for 3 bands, the model's input has {shape[-1]}.")
+    fixed = [length for length in shape[:-1] if length is not None]
+    default = fixed[-1] if fixed else settings.image_size  # a dynamic side beside a fixed one makes a square
+    size = tuple(length if length is not None else default for length in shape[:-1])
+    unstated = not is_picture and tuple(settings.input_range) == EIGHT_BIT_RANGE
+    low, high = SIGNAL_RANGE if unstated else settings.input_range
     return InputContract(shape, size, settings.fit, low, high, preprocess, reason, warning)
 
 
-def _first(own: int | None, other: int | None, default: int) -> int:
-    """A fixed side wins; a dynamic one beside a fixed one makes a square."""
-    if own is not None:
-        return own
-    return other if other is not None else default
-
-
-def _chosen_preprocess(settings: Settings, layers: list[Any]) -> tuple[str, str, str | None]:
+def _chosen_preprocess(settings: Settings, layers: list[Any], is_picture: bool) -> tuple[str, str, str | None]:
     if settings.preprocess != "auto":
         return settings.preprocess, "chosen by --preprocess", None
     for layer in layers:
         if isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)):
             return "none", f"the model itself contains a {type(layer).__name__} layer (`{layer.name}`)", None
+    if not is_picture:
+        return "none", "signals and volumes are fed as the numbers in their files", None
     if tuple(settings.input_range) != EIGHT_BIT_RANGE:
         return "none", "--input-range states what the model is fed", None
     return (
@@ -96,8 +103,13 @@ def _chosen_preprocess(settings: Settings, layers: list[Any]) -> tuple[str, str,
 
 
 def make_feed(contract: InputContract) -> Callable[[Any], Any]:
-    """A function from float32 pictures (n, height, width, bands) in [0, 255] to what the model is fed, differentiable in TensorFlow."""
+    """A function from float32 pictures (n, *size, bands) to what the model is fed, differentiable in TensorFlow.
+
+    Pictures lie in [0, 255]; signals and volumes are numbers of any size.
+    """
     prepare = _preprocessor(contract.preprocess)
+    if not contract.is_picture:
+        return prepare
     scale = (contract.high - contract.low) / EIGHT_BIT_MAXIMUM
 
     def feed(pictures: Any) -> Any:
@@ -106,6 +118,13 @@ def make_feed(contract: InputContract) -> Callable[[Any], Any]:
         return prepare(pictures)
 
     return feed
+
+
+def as_shown(contract: InputContract, pictures: Any) -> Any:
+    """float32 `pictures` between 0 and 1 as what `make_feed` takes: 0..255, or from `low` to `high` of signals and volumes."""
+    if contract.is_picture:
+        return pictures * EIGHT_BIT_MAXIMUM
+    return pictures * (contract.high - contract.low) + contract.low
 
 
 def _preprocessor(name: str) -> Callable[[Any], Any]:

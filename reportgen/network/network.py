@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.errors import ModelError, UsageError
 from reportgen.network.arguments import Arguments, signature
-from reportgen.network.contract import COLOUR_BANDS, EIGHT_BIT_MAXIMUM, input_shape, make_contract, make_feed
+from reportgen.network.contract import COLOUR_BANDS, as_shown, input_shape, make_contract, make_feed
 from reportgen.network.geometry import INPUT, Costs, Geometry
 from reportgen.network.head import can_select, finite_weights, selected
 from reportgen.network.load import Loaded, one_line, weights_sha256
@@ -278,7 +278,7 @@ class Network:
     def check_feed(self) -> bool:
         """Whether the preprocessing is differentiable. Raises UsageError where it does not turn pictures into what the model takes."""
         shape = (1, *self.contract.size, self.contract.bands)
-        pictures = tf.fill(shape, EIGHT_BIT_MAXIMUM / 2)
+        pictures = as_shown(self.contract, tf.fill(shape, 0.5))
         try:
             with tf.GradientTape() as tape:
                 tape.watch(pictures)
@@ -291,7 +291,7 @@ class Network:
         return gradient is not None
 
     def predict(self, pictures: np.ndarray) -> np.ndarray | None:
-        """Class probabilities (n, classes) of uint8 `pictures` (n, height, width, bands); None where the model gives none."""
+        """Class probabilities (n, classes) of `pictures` (n, *size, bands); None where the model gives none."""
         if self.class_count is None:
             return None
         (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures)))

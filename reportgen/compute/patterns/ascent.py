@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
-from math import cos, pi, sqrt
+from math import cos, pi, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from reportgen.compute.patterns.optimizers import Climber
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO, KERAS_IO_BANDS, KERAS_IO_SIDE, Recipe
 from reportgen.errors import ModelError
-from reportgen.network.contract import EIGHT_BIT_MAXIMUM
+from reportgen.network.contract import as_shown
 from reportgen.network.network import Network, Site
 from reportgen.network.precision import bfloat16, has_bfloat16
 from reportgen.network.quiet import tf
@@ -36,11 +36,11 @@ MOST, LEAST = 1.0, -1.0  # what is sought: the picture that a filter answers mos
 class Patterns:
     """Finished patterns of n filters; figures are NaN where not finite.
 
-    images: uint8 (n, height, width, bands), exactly the pixels measured. activation, activation_start: float32 (n,), of the unit on the
-    finished picture and on the one that the ascent started from. pre_activation, pre_activation_start: the same before the activation
-    function. answers: float32 (n, channels), the whole layer's figures on each finished picture. likeness: float32 (n,), how alike the
-    pictures of several starts are to the layer; NaN for a single start. rescued: bool (n,), whether the gradient had to be let through
-    silent rectifiers.
+    images: exactly the pixels measured: uint8 (n, height, width, bands), or float32 (n, *size, bands) of signals and volumes.
+    activation, activation_start: float32 (n,), of the unit on the finished picture and on the one that the ascent started from.
+    pre_activation, pre_activation_start: the same before the activation function. answers: float32 (n, channels), the whole layer's
+    figures on each finished picture. likeness: float32 (n,), how alike the pictures of several starts are to the layer; NaN for a single
+    start. rescued: bool (n,), whether the gradient had to be let through silent rectifiers.
     """
 
     images: np.ndarray
@@ -69,7 +69,7 @@ class Ascent:
         self,
         network: Network,
         site: Site,
-        size: tuple[int, int],
+        size: tuple[int, ...],
         batch: int,
         recipe: Recipe,
         seed: int,
@@ -79,7 +79,7 @@ class Ascent:
     ) -> None:
         """Trace the layer.
 
-        size: (height, width) of the pictures. batch: filters a step, from layer and settings alone. precision: of the ascent,
+        size: of the pictures, without bands. batch: filters a step, from layer and settings alone. precision: of the ascent,
         `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees; figures are always measured in the model's own. mixing:
         float32 (bands, bands), the correlation of the bands, for a recipe that takes it from images. directions: what will be sought.
         Raises ModelError where no gradient reaches the input, UsageError for an optimizer that couples filters.
@@ -93,7 +93,7 @@ class Ascent:
         self._meter.trace()
         bands = network.contract.bands
         self._mixing = {"imagenet": colour.imagenet(), "images": mixing}.get(recipe.decorrelation)
-        self.parameters = parameterization.make(recipe, *size, bands, self._mixing)
+        self.parameters = parameterization.make(recipe, size, bands, self._mixing, network.contract.is_picture)
         self.precision = self._agreed(precision)
         field = None if site.receptive_field is None else max(site.receptive_field)
         self._bank = starts.bank(recipe, seed, site.path, field, self.parameters, bands, self._mixing)
@@ -125,7 +125,7 @@ class Ascent:
         dislikes. Call inside a trace.
         """
         with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
-            fed = self._network.feed(pictures * EIGHT_BIT_MAXIMUM)
+            fed = self._network.feed(as_shown(self._network.contract, pictures))
             maps = self._network.own_channels(fed, self._site, filters, self._activated(direction))[..., None]
         return self._means(maps, direction)[:, 0]
 
@@ -203,7 +203,7 @@ class Ascent:
         started = self._finished(position)
         rescued = np.zeros(self._batch, bool)
         for number in range(self._recipe.steps):
-            warp = transforms.draw(self._seed, number + 1, *self._size)
+            warp = transforms.draw(self._seed, number + 1, self._size)
             given = (position, indices, warp.sources, warp.weights)
             gradient, stuck = self._traced(direction, rescuing=False)(*given)
             rescuing = self._recipe.rescue and number < min(RESCUE_STEPS, self._recipe.steps // 2)
@@ -242,13 +242,15 @@ class Ascent:
         return rate
 
     def _finished(self, coefficients: Any) -> np.ndarray:
-        return np.asarray(self.parameters.finish(self.parameters.to_pictures(coefficients)))
+        """What `coefficients` stand for as it is measured and shown."""
+        finished, contract = self.parameters.finish(self.parameters.to_pictures(coefficients)), self._network.contract
+        return np.asarray(finished if contract.is_picture else as_shown(contract, finished))
 
     def _traced(self, direction: float, rescuing: bool) -> Any:
         """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced at the first call."""
         if (direction, rescuing) in self._gradients:
             return self._gradients[direction, rescuing]
-        corners = (transforms.CORNERS, self._size[0] * self._size[1])
+        corners = (2 ** len(self._size), prod(self._size))
         signature = [
             tf.TensorSpec((self._batch, *self.parameters.shape), tf.float32),
             tf.TensorSpec((self._batch,), tf.int32),
@@ -293,7 +295,7 @@ class Ascent:
         def answer(some: Any) -> list[Any]:
             self.step_traces += 1
             with bfloat16(self._network.layers) if self.precision == "bfloat16" else nullcontext():
-                fed = self._network.feed(self.parameters.to_pictures(some) * EIGHT_BIT_MAXIMUM)
+                fed = self._network.feed(as_shown(self._network.contract, self.parameters.to_pictures(some)))
                 (maps,) = self._network.units(fed, [self._site])
             return [self._means(maps[self._activated(direction)], direction) for direction in (MOST, LEAST)]
 
@@ -312,7 +314,7 @@ class Ascent:
             return wanted
         if self._recipe.method == KERAS_IO.method:  # there to reproduce what others computed in float32
             return "float32"
-        area = self._size[0] * self._size[1] / (self._network.contract.size[0] * self._network.contract.size[1])
+        area = prod(self._size) / prod(self._network.contract.size)
         pays = has_bfloat16() and self._site.costs.macs * area >= FAST_PAYS
         return "bfloat16" if pays and self._probe() else "float32"
 

@@ -5,6 +5,8 @@ Source: Olah, Mordvintsev & Schubert, "Feature Visualization", Distill 2017 (pre
 
 from __future__ import annotations
 
+from functools import reduce
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,39 +19,43 @@ MEAN_GAIN = 4.0  # measured on VGG16's block1_conv1, 16 steps: 5 of 16 filters i
 MAGIC = 4.0  # the reference implementation's constant: keeps the logistic function in its middle range at the start
 
 
-def spectrum_shape(height: int, width: int, bands: int) -> tuple[int, int, int, int]:
-    """(bands, height, width // 2 + 1, 2): real and imaginary part of the half spectrum of a real picture."""
-    return (bands, height, width // 2 + 1, 2)
+def spectrum_shape(size: tuple[int, ...], bands: int) -> tuple[int, ...]:
+    """(bands, height, width // 2 + 1, 2) of a size (height, width): real and imaginary part of the half spectrum of a real picture.
+
+    So for signals and volumes too: the last axis is halved.
+    """
+    return (bands, *size[:-1], size[-1] // 2 + 1, 2)
 
 
-def frequency_scale(height: int, width: int) -> np.ndarray:
+def frequency_scale(size: tuple[int, ...]) -> np.ndarray:
     """float32 (height, width // 2 + 1): sqrt(h w) / max(f, 1 / max(h, w)), f in cycles a pixel: natural images' 1/f amplitude.
 
     The mean (f = 0) moves MEAN_GAIN times as fast: filters of the first layers want a plain colour at its limit, which is a long way.
     """
-    vertical = np.fft.fftfreq(height)[:, None]
-    horizontal = np.fft.rfftfreq(width)[None, :]
-    frequency = np.sqrt(vertical**2 + horizontal**2)
-    scale = np.sqrt(height * width) / np.maximum(frequency, 1 / max(height, width))
-    scale[0, 0] *= MEAN_GAIN
+    axes = [*(np.fft.fftfreq(length) for length in size[:-1]), np.fft.rfftfreq(size[-1])]
+    frequency = np.sqrt(reduce(np.add.outer, [axis**2 for axis in axes]))
+    scale = np.sqrt(prod(size)) / np.maximum(frequency, 1 / max(size))
+    scale[(0,) * len(size)] *= MEAN_GAIN
     return np.asarray(scale, np.float32)
 
 
-def start(seed: int, height: int, width: int, bands: int) -> np.ndarray:
+def start(seed: int, size: tuple[int, ...], bands: int) -> np.ndarray:
     """float32 spectrum_shape: the random start of one filter, from its own seed alone."""
-    noise = generator(seed).standard_normal(spectrum_shape(height, width, bands), dtype=np.float32)
+    noise = generator(seed).standard_normal(spectrum_shape(size, bands), dtype=np.float32)
     return noise * np.float32(START_DEVIATION)
 
 
-def to_planes(spectra: Any, height: int, width: int) -> Any:
-    """float32 (n, height, width, bands) without limits, from float32 spectra (n, bands, height, width // 2 + 1, 2)."""
-    scaled = spectra * frequency_scale(height, width)[None, None, :, :, None]
-    planes = tf.signal.irfft2d(tf.complex(scaled[..., 0], scaled[..., 1]), [height, width])
-    return tf.transpose(planes, (0, 2, 3, 1)) / MAGIC
+def to_planes(spectra: Any, size: tuple[int, ...]) -> Any:
+    """float32 (n, *size, bands) without limits, from float32 spectra (n, *spectrum_shape)."""
+    scaled = spectra * frequency_scale(size)[None, None, ..., None]
+    inverse = {1: tf.signal.irfft, 2: tf.signal.irfft2d, 3: tf.signal.irfft3d}[len(size)]
+    planes = inverse(tf.complex(scaled[..., 0], scaled[..., 1]), list(size))
+    return tf.transpose(planes, (0, *range(2, len(size) + 2), 1)) / MAGIC
 
 
-def plain(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """float32 (n, bands, height, width // 2 + 1, 2): spectra of pictures of one colour each, from planes (n, bands)."""
-    spectra = np.zeros((len(planes), *spectrum_shape(height, width, planes.shape[1])), np.float32)
-    spectra[:, :, 0, 0, 0] = planes * (MAGIC * height * width / frequency_scale(height, width)[0, 0])
+def plain(planes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """float32 (n, *spectrum_shape): spectra of pictures of one colour each, from planes (n, bands)."""
+    spectra = np.zeros((len(planes), *spectrum_shape(size, planes.shape[1])), np.float32)
+    constant = spectra.reshape(*planes.shape, -1, 2)[:, :, 0, 0]  # a view: the coefficient of frequency 0
+    constant[...] = planes * (MAGIC * prod(size) / frequency_scale(size).flat[0])
     return spectra

@@ -11,24 +11,30 @@ LEAK = 0.1  # of a silent position's pull: enough to wake it, too little to drow
 
 
 def means(maps: Any, border: int, leaky: bool) -> Any:
-    """float32 (n, channels): the mean of each of `maps` (n, height, width, channels) away from its border.
+    """float32 (n, channels): the mean of each of `maps` (n, ..., channels) away from its border.
 
     leaky: negative positions count a tenth; the plain mean drowns the few positions that could fire.
     """
     values = tf.cast(trimmed(maps, border), tf.float32)
     if leaky:
         values = tf.nn.leaky_relu(values, LEAK)
-    return tf.reduce_mean(values, axis=(1, 2))
+    return tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank - 1)))
 
 
 def total_variation(pictures: Any) -> Any:
-    """float32 (n,): the sum of the absolute differences of neighbouring values of `pictures` (n, height, width, bands) in [0, 1].
+    """float32 (n,): the sum of the absolute differences of neighbouring values of `pictures` (n, *size, bands) in [0, 1].
 
     Source: Mahendran & Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015 (here with exponent 1).
     """
-    return tf.image.total_variation(pictures)
+    every = tuple(range(1, pictures.shape.rank))
+    sums = []
+    for axis in every[:-1]:
+        ends = (slice(None),) * axis
+        steps = pictures[(*ends, slice(1, None))] - pictures[(*ends, slice(None, -1))]
+        sums.append(tf.reduce_sum(tf.abs(steps), axis=every))
+    return tf.add_n(sums)
 
 
 def l2(pictures: Any) -> Any:
-    """float32 (n,): half the sum of squared distances from mid-grey of `pictures` (n, height, width, bands) in [0, 1]."""
-    return tf.reduce_sum(tf.square(pictures - 0.5), axis=(1, 2, 3)) / 2
+    """float32 (n,): half the sum of squared distances from mid-grey of `pictures` (n, *size, bands) in [0, 1]."""
+    return tf.reduce_sum(tf.square(pictures - 0.5), axis=tuple(range(1, pictures.shape.rank))) / 2

@@ -23,8 +23,8 @@ class Parameterization:
     """How a picture is represented while it is sought.
 
     shape: of one picture's coefficients. start: seed -> float32 shape. plain: planes (n, bands) -> float32 (n, *shape), one
-    colour each. to_pictures: float32 (n, *shape) -> float32 (n, height, width, bands), 0 black and 1 white. finish: those pictures ->
-    uint8 of the same shape, as they are measured and shown.
+    colour each. to_pictures: float32 (n, *shape) -> float32 (n, *size, bands), 0 black and 1 white. finish: those pictures -> uint8 of the
+    same shape, as they are measured and shown; of signals and volumes float32, still between 0 and 1.
     """
 
     shape: tuple[int, ...]
@@ -34,8 +34,10 @@ class Parameterization:
     finish: Callable[[Any], Any]
 
 
-def make(recipe: Recipe, height: int, width: int, bands: int, mixing: np.ndarray | None) -> Parameterization:
-    """The parameterization of `recipe` for pictures of this size.
+def make(
+    recipe: Recipe, size: tuple[int, ...], bands: int, mixing: np.ndarray | None, eight_bit: bool = True
+) -> Parameterization:
+    """The parameterization of `recipe` for pictures of this size, finished in 8 bits or as numbers.
 
     mixing: float32 (bands, bands) from `colour`, None where the bands are taken as independent.
     """
@@ -44,17 +46,23 @@ def make(recipe: Recipe, height: int, width: int, bands: int, mixing: np.ndarray
     module: ModuleType = fourier if in_fourier_space else pixels
 
     def to_pictures(coefficients: Any) -> Any:
-        planes = fourier.to_planes(coefficients, height, width) if in_fourier_space else coefficients
+        planes = fourier.to_planes(coefficients, size) if in_fourier_space else coefficients
         planes = colour.mixed(planes, mixing)
         return tf.sigmoid(planes) if limited else (planes + 1.0) / 2.0
 
     return Parameterization(
-        shape=fourier.spectrum_shape(height, width, bands) if in_fourier_space else (height, width, bands),
-        start=lambda seed: module.start(seed, height, width, bands),
-        plain=lambda planes: module.plain(planes, height, width),
+        shape=fourier.spectrum_shape(size, bands) if in_fourier_space else (*size, bands),
+        start=lambda seed: module.start(seed, size, bands),
+        plain=lambda planes: module.plain(planes, size),
         to_pictures=to_pictures,
-        finish=rounded if limited else standardised,
+        finish=_finish(limited, eight_bit),
     )
+
+
+def _finish(limited: bool, eight_bit: bool) -> Callable[[Any], Any]:
+    if limited:
+        return rounded if eight_bit else tf.identity
+    return standardised if eight_bit else _standard
 
 
 def rounded(pictures: Any) -> Any:
@@ -67,9 +75,13 @@ def standardised(pictures: Any) -> Any:
 
     Each picture by itself, as `deprocess_image` of keras.io's example does; it also cuts off the border, which here only display does.
     """
-    axes = (1, 2, 3)
+    return tf.cast(_standard(pictures) * EIGHT_BIT_MAXIMUM, tf.uint8)  # not rounded: as the recipe does
+
+
+def _standard(pictures: Any) -> Any:
+    """float32, the same between 0 and 1."""
+    axes = tuple(range(1, pictures.shape.rank))
     values = 2.0 * pictures - 1.0
     spread = tf.math.reduce_std(values, axis=axes, keepdims=True)
     centred = (values - tf.reduce_mean(values, axis=axes, keepdims=True)) / (spread + STANDARD_EPSILON)
-    scaled = tf.clip_by_value(centred * STANDARD_DEVIATION + 0.5, 0.0, 1.0)
-    return tf.cast(scaled * EIGHT_BIT_MAXIMUM, tf.uint8)  # not rounded: as the recipe does
+    return tf.clip_by_value(centred * STANDARD_DEVIATION + 0.5, 0.0, 1.0)

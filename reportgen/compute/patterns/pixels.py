@@ -9,12 +9,14 @@ from reportgen.compute.patterns.randomness import generator
 START_RANGE = 0.25  # of the values, centred on grey: "Visualizing what convnets learn" (keras.io)
 
 
-def start(seed: int, height: int, width: int, bands: int) -> np.ndarray:
-    """float32 (height, width, bands) in [-0.125, 0.125): the random start of one filter, from its own seed alone."""
-    noise = generator(seed).random((height, width, bands), dtype=np.float32)
+def start(seed: int, size: tuple[int, ...], bands: int) -> np.ndarray:
+    """float32 (*size, bands) in [-0.125, 0.125): the random start of one filter, from its own seed alone."""
+    noise = generator(seed).random((*size, bands), dtype=np.float32)
     return (noise - np.float32(0.5)) * np.float32(START_RANGE)
 
 
-def plain(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """float32 (n, height, width, bands): pictures of one colour each, from planes (n, bands)."""
-    return np.broadcast_to(planes[:, None, None, :], (len(planes), height, width, planes.shape[1])).astype(np.float32)
+def plain(planes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """float32 (n, *size, bands): pictures of one colour each, from planes (n, bands)."""
+    count, bands = planes.shape
+    spread = planes.reshape(count, *(1,) * len(size), bands)
+    return np.broadcast_to(spread, (count, *size, bands)).astype(np.float32)

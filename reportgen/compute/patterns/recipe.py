@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from reportgen.records import PICTURE_RANK
 from reportgen.settings import Settings
 
 ALGORITHM = 2  # raised whenever the same numbers would give another picture: stored patterns are then computed again
@@ -130,7 +131,8 @@ def decorrelation(bands: int, have_images: bool) -> str:
     return "images" if bands > 1 and have_images else "none"
 
 
-def display_crop(recipe: Recipe | dict[str, Any], height: int, width: int) -> int:
-    """Pixels that display leaves out at each side: the keras.io recipe's 25 of 180, in proportion; 0 for any other."""
+def display_crop(recipe: Recipe | dict[str, Any], size: tuple[int, ...]) -> int:
+    """Pixels that display leaves out at each side: the keras.io recipe's 25 of 180, in proportion; 0 for any other, and off pictures."""
     method = recipe["method"] if isinstance(recipe, dict) else recipe.method
-    return KERAS_IO_CROP * min(height, width) // KERAS_IO_SIDE if method == KERAS_IO.method else 0
+    cropped = method == KERAS_IO.method and len(size) == PICTURE_RANK
+    return KERAS_IO_CROP * min(size) // KERAS_IO_SIDE if cropped else 0

@@ -1,12 +1,15 @@
 """One random affine warp a step (jitter, scale, rotation): what only works pixel-exact does not survive it.
 
-Sampling is bilinear and a sparse matrix, so its gradient is exact; outside the picture the picture is mirrored.
+Signals are not rotated, volumes only in the plane of height and width. Sampling is linear along every axis and a sparse matrix, so its
+gradient is exact; outside the picture the picture is mirrored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
+from itertools import product
+from math import cos, pi, prod, sin
 from typing import Any
 
 import numpy as np
@@ -18,13 +21,12 @@ from reportgen.network.quiet import tf
 # warps of twice this size as well or better, and come out more active (benchmarks/README.md).
 JITTER = 1 / 32  # of the shorter side, to each side: 4 pixels at 128
 SCALE = 0.05  # up to 5 % larger or smaller
-CORNERS = 4  # source pixels of a bilinear sample
 ROTATION = 5 * pi / 180  # to each side
 
 
 @dataclass(frozen=True)
 class Warp:
-    """Where each output pixel looks: four source pixels and their weights.
+    """Where each output pixel looks: its source pixels and their weights, 4 in pictures, 2 in signals, 8 in volumes.
 
     sources: int32 (4, height * width), row-major pixel numbers. weights: float32 (4, height * width), summing to 1 per pixel.
     """
@@ -33,29 +35,33 @@ class Warp:
     weights: np.ndarray
 
 
-def draw(seed: int, step: int, height: int, width: int, strength: float = 1.0) -> Warp:
+def draw(seed: int, step: int, size: tuple[int, ...], strength: float = 1.0) -> Warp:
     """The warp of one step, from (seed, step) alone; `strength` times the usual limits."""
     random = generator(derived_seed(seed, "warp", step))
-    shift_y, shift_x = strength * random.uniform(-1, 1, 2) * JITTER * min(height, width)
+    shifts = strength * random.uniform(-1, 1, len(size)) * JITTER * min(size)
     scale, angle = strength * random.uniform(-1, 1, 2) * (SCALE, ROTATION)
-    return affine(height, width, shift_y, shift_x, 1 + scale, angle)
+    return affine(size, shifts, 1 + scale, angle)
 
 
-def affine(height: int, width: int, shift_y: float, shift_x: float, scale: float, angle: float) -> Warp:
-    """The warp that enlarges by `scale`, turns by `angle` (radians) about the centre and moves by the shifts (pixels)."""
-    middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
-    y, x = np.meshgrid(np.arange(height) - middle_y - shift_y, np.arange(width) - middle_x - shift_x, indexing="ij")
-    source_y = (cos(angle) * y + sin(angle) * x) / scale + middle_y
-    source_x = (-sin(angle) * y + cos(angle) * x) / scale + middle_x
-    top, left = np.floor(source_y), np.floor(source_x)
-    down, right = source_y - top, source_x - left
+def affine(size: tuple[int, ...], shifts: Sequence[float] | np.ndarray, scale: float, angle: float) -> Warp:
+    """The warp that enlarges by `scale`, turns by `angle` (radians) about the centre and moves by the shifts (pixels), one an axis."""
+    middles = [(length - 1) / 2 for length in size]
+    along = (np.arange(length) - middle - shift for length, middle, shift in zip(size, middles, shifts, strict=True))
+    places = list(np.meshgrid(*along, indexing="ij"))
+    if len(size) > 1:
+        y, x = places[-2:]
+        places[-2:] = [cos(angle) * y + sin(angle) * x, -sin(angle) * y + cos(angle) * x]
+    places = [place / scale + middle for place, middle in zip(places, middles, strict=True)]
+    firsts = [np.floor(place) for place in places]
     sources, weights = [], []
-    for step_y, weight_y in ((0, 1 - down), (1, down)):
-        for step_x, weight_x in ((0, 1 - right), (1, right)):
-            row = _mirrored(top + step_y, height)
-            column = _mirrored(left + step_x, width)
-            sources.append((row * width + column).reshape(-1))
-            weights.append((weight_y * weight_x).reshape(-1))
+    for corner in product((0, 1), repeat=len(size)):
+        source, weight = np.zeros(size, np.int64), np.ones(size)
+        for length, place, first, step in zip(size, places, firsts, corner, strict=True):
+            share = place - first
+            source = source * length + _mirrored(first + step, length)
+            weight = weight * (share if step else 1 - share)
+        sources.append(source.reshape(-1))
+        weights.append(weight.reshape(-1))
     return Warp(np.array(sources, np.int32), np.array(weights, np.float32))
 
 
@@ -69,14 +75,14 @@ def _mirrored(position: np.ndarray, length: int) -> np.ndarray:
 
 
 def apply(pictures: Any, sources: Any, weights: Any) -> Any:
-    """`pictures` (n, height, width, bands) seen through a Warp's `sources` and `weights`, the same for all of them."""
-    count, height, width, bands = pictures.shape
-    pixels = height * width
-    rows = tf.reshape(tf.transpose(pictures, (1, 2, 0, 3)), (pixels, count * bands))
-    targets = tf.repeat(tf.range(pixels, dtype=tf.int64), CORNERS)
+    """`pictures` (n, *size, bands) seen through a Warp's `sources` and `weights`, the same for all of them."""
+    count, *size, bands = pictures.shape
+    pixels, axes = prod(size), range(1, len(size) + 1)
+    rows = tf.reshape(tf.transpose(pictures, (*axes, 0, len(size) + 1)), (pixels, count * bands))
+    targets = tf.repeat(tf.range(pixels, dtype=tf.int64), 2 ** len(size))
     columns = tf.reshape(tf.transpose(tf.cast(sources, tf.int64)), (-1,))
     matrix = tf.SparseTensor(
         tf.stack([targets, columns], 1), tf.reshape(tf.transpose(weights), (-1,)), (pixels, pixels)
     )
     warped = tf.sparse.sparse_dense_matmul(matrix, rows)  # its gradient is the transposed matrix: exact
-    return tf.transpose(tf.reshape(warped, (height, width, count, bands)), (2, 0, 1, 3))
+    return tf.transpose(tf.reshape(warped, (*size, count, bands)), (len(size), *range(len(size)), len(size) + 1))

@@ -1,0 +1,100 @@
+"""Signals and volumes: numbers along one or three axes, read from `.npy`, brought to a size, and their natural windows."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reportgen.decoding import ARRAY_SUFFIX, printable_name
+from reportgen.errors import ImageError
+
+VALUE_LIMIT = 200_000_000  # numbers: as many as the pixels of the largest picture that is read
+VOLUME_GRID = 2  # windows a side of a volume: 8 in all, each as dear as many pictures
+AXES = {1: "(steps, {bands})", 3: "(depth, height, width, {bands})"}
+
+
+def read(path: str | Path, bands: int, rank: int) -> NDArray[np.float32]:
+    """The numbers of a `.npy` file as they are: float32 (*lengths, bands), with `rank` lengths.
+
+    A file without an axis of bands is taken as one band. Raises ImageError, one sentence with the file's name and what to do.
+    """
+    path = Path(path)
+    name, wanted = printable_name(path), AXES[rank].format(bands=bands)
+    if path.suffix.lower() != ARRAY_SUFFIX:
+        raise ImageError(f"{name} is no NumPy array, but the model takes numbers of shape {wanted}; save it as .npy.")
+    try:
+        values: NDArray[Any] = np.lib.format.open_memmap(
+            path, mode="r"
+        )  # never unpickles, and reads nothing before the shape is checked
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist; check its name and folder.") from error
+    except PermissionError as error:
+        raise ImageError(f"{name} cannot be read; check its permissions.") from error
+    except Exception as error:  # damaged files make readers raise anything
+        raise ImageError(f"{name} is damaged or no NumPy array; save it again.") from error
+    if values.ndim == rank and bands == 1:
+        values = np.expand_dims(values, -1)
+    if values.dtype.kind not in "fiu" or values.ndim != rank + 1 or values.shape[-1] != bands or values.size == 0:
+        raise ImageError(
+            f"{name} holds {values.dtype} of shape {values.shape}; the model takes numbers of shape {wanted}."
+        )
+    if values.size > VALUE_LIMIT:
+        raise ImageError(f"{name} holds {values.size} numbers, more than the limit of {VALUE_LIMIT}; make it shorter.")
+    numbers = np.array(values, np.float32)
+    if not np.isfinite(numbers).all():
+        raise ImageError(f"{name} holds numbers that are not finite; replace them before it is shown to the model.")
+    return numbers
+
+
+def fit(values: NDArray[np.float32], size: tuple[int, ...], how: str) -> NDArray[np.float32]:
+    """float32 (*size, bands). "crop" and "pad" keep the sampling: the middle, with zeros around what is too short; "stretch" resamples."""
+    if how == "stretch":
+        return resampled(values, size)
+    if how not in ("crop", "pad"):
+        raise ValueError(f"fit is crop, pad or stretch, not {how}")
+    for axis, wanted in enumerate(size):
+        length = values.shape[axis]
+        before = abs(length - wanted) // 2
+        if length >= wanted:
+            values = values.take(range(before, before + wanted), axis=axis)
+        else:
+            widths = [(0, 0)] * values.ndim
+            widths[axis] = (before, wanted - length - before)
+            values = np.pad(values, widths)
+    return values
+
+
+def resampled(values: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """float32 (*size, bands): linear interpolation axis by axis, the first and last position kept."""
+    for axis, wanted in enumerate(size):
+        length = values.shape[axis]
+        if wanted == length:
+            continue
+        places = np.linspace(0, length - 1, wanted)
+        below = np.minimum(places.astype(int), max(length - 2, 0))
+        above = np.minimum(below + 1, length - 1)
+        share = np.asarray(places - below, np.float32).reshape(-1, *(1,) * (values.ndim - 1 - axis))
+        values = values.take(below, axis=axis) * (1 - share) + values.take(above, axis=axis) * share
+    return np.asarray(values, np.float32)
+
+
+def natural_windows(values: NDArray[np.float32], size: tuple[int, ...], grid: int) -> NDArray[np.float32]:
+    """What natural maxima are measured on: float32 (n, *size, bands), the whole resampled to `size`, then windows of that size.
+
+    A signal has grid * grid windows, evenly spaced from its first to its last; a volume VOLUME_GRID a side. What is smaller than
+    `size` is first resampled to fit.
+    """
+    rank = len(size)
+    each = grid * grid if rank == 1 else VOLUME_GRID
+    lengths = tuple(max(own, wanted) for own, wanted in zip(values.shape[:-1], size, strict=True))
+    source = resampled(values, lengths)
+    starts = (np.linspace(0, own - wanted, each).astype(int) for own, wanted in zip(lengths, size, strict=True))
+    windows = [
+        source[tuple(slice(first, first + wanted) for first, wanted in zip(corner, size, strict=True))]
+        for corner in product(*starts)
+    ]
+    return np.stack([resampled(values, size), *windows])
