@@ -115,6 +115,7 @@ BUILD_OPTIONS = (
         type=Numbers("R,G,B", (3,), True, least=0),
         help="Bands shown as red, green, blue, from 0. [each in grey]",
     ),
+    click.option("--initial", metavar="FILE", help="Weights before training, to show how far each filter moved."),
     click.option("--title", help="Title of the report. [the model's name]"),
     click.option("-q", "--quiet", is_flag=True, default=None, help="Only errors and the path of the report."),
     click.option("--progress/--no-progress", default=None, help="Progress bar. [where stderr is a terminal]"),

@@ -102,12 +102,13 @@ def plan_tasks(
     classes: Sequence[str] | None,
     feed_key: str,
     negative: bool = False,
+    initial: Mapping[str, str] | None = None,
 ) -> tuple[Task, ...]:
     """All tasks of a report, in the order in which they are done.
 
     identity: what every key starts from (weights hash, versions). recipe: the ascent's numbers. batches: patterns sought at once,
     by layer slug. feed_key: stands for the preprocessing's own code where that is the user's. negative: whether every filter is also
-    asked what it answers least to.
+    asked what it answers least to. initial: what stands for the weights that training started from, by layer path.
     """
     fed: dict[str, Any] = {"range": [contract.low, contract.high], "preprocess": contract.preprocess, "code": feed_key}
     if contract.held:
@@ -129,6 +130,9 @@ def plan_tasks(
         tasks.append(
             Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)
         )
+        if initial:
+            key = task_key("initial", {"layer": layer.path, "weights": initial[layer.path]})
+            tasks.append(Task("initial", key, layer.slug, "", (), 0.0))
     for image in shown:
         for layer in mapped:
             facts = {**identity, **shaped, "layer": layer.path, "image": image.sha256}

@@ -20,6 +20,7 @@ from reportgen.held import hold
 from reportgen.inputs import code_key, read_classes
 from reportgen.network.arguments import signature
 from reportgen.network.environment import environment
+from reportgen.network.initial import digest, initial_kernels
 from reportgen.network.load import import_callable, load
 from reportgen.network.network import Network, Site
 from reportgen.network.precision import has_bfloat16
@@ -39,10 +40,11 @@ class Job:
     images: tuple[images.UserImage, ...]
     recipe: recipes.Recipe
     batches: dict[str, int]
+    initial: dict[str, dict[str, np.ndarray]]
 
     def compute(self, run: Run) -> None:
         """Do every task of the plan that is not stored yet."""
-        compute(self.network, self.images, self.recipe, self.batches, run)
+        compute(self.network, self.images, self.recipe, self.batches, self.initial, run)
 
 
 def open_network(specification: Any, settings: Settings) -> Network:
@@ -97,6 +99,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         "algorithm": ALGORITHM,
         **{name: stated[name] for name in ("tensorflow", "keras", "numpy", "pillow", "device")},
     }
+    initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
     tasks = plan.plan_tasks(
         layers if differentiable else [replace(layer, filters_shown=()) for layer in layers],
         image_records,
@@ -108,6 +111,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         classes,
         _preprocess_code(settings.preprocess),
         settings.negative,
+        {path: digest(arrays) for path, arrays in initial.items()},
     )
     made = Plan(
         model=_model_record(network, classes),
@@ -125,7 +129,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         tasks=tasks,
         notes=tuple(notes),
     )
-    return Job(made, network, collection.images, recipe, batches)
+    return Job(made, network, collection.images, recipe, batches, initial)
 
 
 def _batches(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, int]:

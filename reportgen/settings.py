@@ -99,6 +99,7 @@ class Settings:
     map_range: tuple[float, float] = (0.0, 1.0)
     title: str | None = None
     weights: str | None = None
+    initial: str | None = None
     imports: tuple[str, ...] = ()
     allow_unsafe: bool = False
 
@@ -181,7 +182,7 @@ class Settings:
         described = dataclasses.asdict(self)
         described["images"] = [_without_folder(item) for item in self.images]
         described["hold"] = [f"{name}={_without_folder(file)}" for name, file in self.held.items()]
-        for name in ("classes", "weights"):
+        for name in ("classes", "weights", "initial"):
             value = described[name]
             described[name] = None if value is None else _without_folder(value)
         return described
@@ -268,7 +269,8 @@ class FilterChoice:
 
 TEXTS = frozenset(
     {
-        *("preprocess", "fit", "classes", "quality", "precision", "title", "weights", "normalize", "colormap", "input"),
+        *("preprocess", "fit", "classes", "quality", "precision", "title", "weights", "initial", "input"),
+        *("normalize", "colormap"),
         *("method", "parameterization", "objective", "optimizer", "regularize"),
     }
 )

@@ -424,3 +424,12 @@ def test_a_kernel_that_is_not_a_number_proves_nothing() -> None:
     kernel[..., 0] = np.nan
     assert kernels_zero({"kernel": kernel}, of("Conv2D", 4)).tolist() == [False, True, True, True]
     assert kernels_zero(None, of("Conv2D", 4)).tolist() == [False] * 4
+
+
+def test_what_a_rectifier_silences_is_counted_exactly_and_nothing_else_is(report: dict, tmp_path: Path) -> None:
+    by_slug = {layer["slug"]: layer for layer in report["layers"]}
+    assert by_slug["point"]["feature_maps"][0]["silenced_fraction"] is None
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    pre = store.load("fm-deep-cat")[0]["pre"].astype(np.float64)
+    assert by_slug["deep"]["feature_maps"][0]["silenced_fraction"] == pytest.approx((pre < 0).mean())

@@ -173,6 +173,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "map_range": (0.0, 1.0),
         "title": None,
         "weights": None,
+        "initial": None,
         "imports": (),
         "allow_unsafe": False,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,11 +28,19 @@ from reportgen.run import Run
 MOST_PREDICTIONS = 5
 
 
-def compute(network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], run: Run) -> None:
-    """Do every task of `run.plan` that is missing."""
+def compute(
+    network: Network,
+    images: Sequence[UserImage],
+    recipe: Recipe,
+    batches: dict[str, int],
+    initial: Mapping[str, dict[str, np.ndarray]],
+    run: Run,
+) -> None:
+    """Do every task of `run.plan` that is missing. initial: the weights that training started from, by layer path."""
     worker = _Worker(network, images, recipe, batches, run)
     worker.images()
     worker.weights()
+    worker.initial(initial)
     worker.feature_maps()
     worker.natural()
     for layer in worker.layers.values():
@@ -98,6 +106,11 @@ class _Worker:
             with self._failing([task]):
                 self.run.done(task, weights(self.sites[task.layer]), {}, 0.0)
                 self.run.progress.advance(task.cost)
+
+    def initial(self, kernels: Mapping[str, dict[str, np.ndarray]]) -> None:
+        for task in self.run.todo("initial"):
+            with self._failing([task]):
+                self.run.done(task, kernels[self.layers[task.layer].path], {}, 0.0)
 
     def feature_maps(self) -> None:
         """All missing layers of an image in one pass; one trace serves all images that miss the same layers."""

@@ -44,12 +44,16 @@ def kernel_layout(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Kerne
     return _arrange(arrays, layer)[2]
 
 
-def draw(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Figure:
+def draw(
+    arrays: Mapping[str, np.ndarray], layer: LayerRecord, beside: Mapping[str, np.ndarray] | None = None
+) -> Figure:
     """The kernel of `layer`.
 
     arrays: as the store keeps them: `kernel` in Keras order, (height, width, in, out) for Conv2D, (height, width,
     out, in) for Conv2DTranspose, (height, width, in, multiplier) for DepthwiseConv2D; or `depthwise_kernel`, of which
     the picture is made.
+
+    beside: the arrays of a kernel of the same shapes that is drawn on the same scale in a picture of its own.
 
     Every weight v is drawn on a linear scale from -m to m, m the largest magnitude of a finite value drawn. Tiles
     with a value that is not finite are hatched; filters of nothing but zeros are drawn as zero and named. Raises
@@ -61,6 +65,9 @@ def draw(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Figure:
     broken = np.flatnonzero(~sound).tolist()
     values = np.where(finite, tiles, 0)
     limit = float(np.abs(values).max())
+    if beside is not None:
+        other = _arrange(beside, layer)[0]
+        limit = max(limit, float(np.abs(other).max(initial=0, where=np.isfinite(other))))
     per_owner = max(layout.tiles_per_filter, 1)
     zero_owners = np.flatnonzero(zero).tolist()
     broken_owners = np.flatnonzero(~sound.reshape(-1, per_owner).all(axis=1)).tolist()
@@ -68,7 +75,7 @@ def draw(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Figure:
     colour = layout.kind == "colour"
     data = _colour_picture(values, limit, layout, broken) if colour else _mapped_picture(values, limit, layout, broken)
     owner = "depthwise channel" if layout.kind == "depthwise" else "filter"
-    facts = [_scale_sentence(limit, colour)]
+    facts = [_scale_sentence(limit, colour, beside is not None)]
     if zero_owners:
         facts.append(f"{_owners(zero_owners, owner)} nothing but zeros: {named(zero_owners)}.")
     if broken_owners:
@@ -153,19 +160,20 @@ def _colour_picture(values: NDArray[np.floating], limit: float, layout: KernelLa
     return png.encode(picture)
 
 
-def _scale_sentence(limit: float, colour: bool) -> str:
+def _scale_sentence(limit: float, colour: bool, shared: bool) -> str:
+    """shared: another picture has the same scale."""
     if limit == 0:
         return "Every finite weight drawn is 0."
     bottom, top = figure(-limit), figure(limit)
     if colour:
-        return (
-            f"Red, green and blue are each linear from {bottom} (none) through 0 (mid grey) to {top} (full), "
-            "the largest magnitude in the layer."
-        )
-    return (
-        f"Colours ({palette.DIVERGING}) are linear from {bottom} (blue) through 0 (white) to {top} (red), "
-        "the largest magnitude drawn."
-    )
+        largest = "the largest magnitude in the layer"
+        scale = f"Red, green and blue are each linear from {bottom} (none) through 0 (mid grey) to {top} (full)"
+    else:
+        largest = "the largest magnitude drawn"
+        scale = f"Colours ({palette.DIVERGING}) are linear from {bottom} (blue) through 0 (white) to {top} (red)"
+    if shared:
+        largest = "the largest magnitude before or after training, on one scale with the picture beside it"
+    return f"{scale}, {largest}."
 
 
 def _owners(owners: list[int], noun: str) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reportgen.records import LayerRecord, Plan
+from reportgen.records import Plan
 from reportgen.render.picture import Bands
+from reportgen.report import overview
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
 from reportgen.report.facts import document, image_facts, layer_facts
@@ -16,7 +17,7 @@ from reportgen.report.index_page import index_view
 from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.output import Output
 from reportgen.report.pages import render_index, render_layer, script, site, style
-from reportgen.report.stored import check_slugs, load_image, load_layer
+from reportgen.report.stored import StoredLayer, check_slugs, load_image, load_layer
 from reportgen.settings import MapStyle
 from reportgen.store import Store, json_bytes
 
@@ -67,18 +68,24 @@ def _write(plan: Plan, store: Store, output: Output, map_style: MapStyle, progre
     title = str(plan.settings.get("title") or plan.model.name)
     facts: list[Document] = []
     strips: dict[str, Picture] = {}
+    columns: list[overview.Column] = []
+    in_overview = overview.selected(plan)
     for done, layer in enumerate(plan.layers):
         if progress is not None:
             progress(done, len(plan.layers), layer.path)
-        entry, strip = _layer(plan, store, layer, output, map_style, title, images, pictures)
+        stored = load_layer(plan, store, layer)
+        entry, strip = _layer(plan, stored, output, map_style, title, images, pictures)
         facts.append(entry)
         if strip is not None:
             strips[layer.slug] = strip
+        if layer.slug in in_overview and (column := overview.draw(stored, map_style, output)) is not None:
+            columns.append(column)
     if progress is not None:
         progress(len(plan.layers), len(plan.layers), "index.html")
 
-    report = document(plan, images, facts)
-    page = render_index(index_view(site(title, title, "", set()), report, pictures, strips))
+    report = document(plan, images, facts, overview.facts(plan, columns))
+    figure = overview.overview_view(report["overview"], columns, images, pictures, map_style)
+    page = render_index(index_view(site(title, title, "", set()), report, pictures, strips, figure))
     output.write("report.json", json_bytes(report))
     output.write("index.html", page)
     return tuple(report["problems"])
@@ -97,8 +104,7 @@ def _images(plan: Plan, store: Store, output: Output) -> tuple[list[Document], d
 
 def _layer(
     plan: Plan,
-    store: Store,
-    layer: LayerRecord,
+    stored: StoredLayer,
     output: Output,
     map_style: MapStyle,
     title: str,
@@ -106,7 +112,7 @@ def _layer(
     pictures: dict[str, ImageFile],
 ) -> tuple[Document, Picture | None]:
     """Write everything of one layer; returns its entry of report.json and its thumbnails."""
-    stored = load_layer(plan, store, layer)
+    layer = stored.layer
     facts = layer_facts(plan, stored)
     if layer.status == "skipped":
         return facts, None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reportgen.render.text import figure, plural, ratio, span
+from reportgen.report import movement
 from reportgen.report.charts import Gauge, gauge
 from reportgen.report.documents import Document, plain
 from reportgen.report.drawing import LayerPictures, Picture
@@ -100,7 +101,7 @@ def cards(
                 gauge=None
                 if item is None
                 else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
-                facts=() if item is None else _facts(item, names),
+                facts=(() if item is None else _facts(item, names)) + movement.card_fact(facts["initial"], index),
                 negative=_negative(stored, patterns["negative"], drawn, index, owner, restarts, root),
                 kernel=kernel,
                 kernel_note=note,

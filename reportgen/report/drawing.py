@@ -68,13 +68,14 @@ class MapPictures:
 
 @dataclass(frozen=True)
 class LayerPictures:
-    """Every picture of one layer.
+    """Every picture of one layer. initial: the kernel before training, on the scale of `weights`.
 
     weights_note: why the kernel is not drawn. kernel: which of its tiles belong to a filter. bands: how the bands of a
     pattern are drawn, as a clause, where not in their own grey or colours.
     """
 
     weights: Picture | None
+    initial: Picture | None
     weights_note: str | None
     kernel: KernelLayout | None
     maps: tuple[MapPictures, ...]
@@ -92,16 +93,21 @@ def draw_layer(
     facts: its entry of report.json; style: of feature maps; bands: those to show in colour.
     """
     slug = stored.layer.slug
-    kernel_picture, kernel, note = None, None, None
+    kernel_picture, initial, kernel, note = None, None, None, None
     if stored.weights is not None:
         try:
-            kernel_picture = _keep(output, f"figures/{slug}/weights.png", weights.draw(stored.weights, stored.layer))
+            drawn = weights.draw(stored.weights, stored.layer, stored.initial)
+            kernel_picture = _keep(output, f"figures/{slug}/weights.png", drawn)
+            if stored.initial is not None:
+                before = weights.draw(stored.initial, stored.layer, stored.weights)
+                before = replace(before, alt=f"Before training: {before.alt}")
+                initial = _keep(output, f"figures/{slug}/initial_weights.png", before)
             kernel = weights.kernel_layout(stored.weights, stored.layer)
         except ValueError as error:
             note = str(error)
     maps = tuple(_draw_maps(stored, item, output, style) for item in stored.maps)
     if stored.patterns is None:
-        return LayerPictures(kernel_picture, note, kernel, maps, None, None, None, None)
+        return LayerPictures(kernel_picture, initial, note, kernel, maps, None, None, None, None)
 
     words = [item["verdict"] for item in facts["patterns"]["filters"]]
     dead = frozenset(position for position, word in enumerate(words) if word == DEAD)
@@ -123,6 +129,7 @@ def draw_layer(
         negatives = _keep(output, f"figures/{slug}/negatives.png", drawn)
     return LayerPictures(
         kernel_picture,
+        initial,
         note,
         kernel,
         maps,
@@ -158,6 +165,8 @@ def write_data(stored: StoredLayer, output: Output) -> None:
     folder = f"data/{stored.layer.slug}"
     if stored.weights is not None:
         output.write(f"{folder}/weights.npz", pack(stored.weights))
+    if stored.initial is not None:
+        output.write(f"{folder}/initial_weights.npz", pack(stored.initial))
     if stored.patterns is not None:
         arrays = {"images": stored.patterns.images, "indices": _numbers(stored.patterns)}
         if stored.negatives is not None:

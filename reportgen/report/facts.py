@@ -13,6 +13,7 @@ import numpy as np
 from reportgen.records import ImageRecord, LayerRecord, Plan
 from reportgen.render.text import named, plural
 from reportgen.report.documents import Document, as_list, plain
+from reportgen.report.movement import movement_facts
 from reportgen.report.pattern_facts import is_broken, pattern_facts, verdict_counts
 from reportgen.report.stored import ImageMaps, StoredImage, StoredLayer
 from reportgen.report.wording import clause, owner_words, stopped
@@ -23,7 +24,7 @@ HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on 
 NO_PROBABILITIES = "the model's output is no list of class probabilities"  # a fact of the model, not a problem
 
 
-def document(plan: Plan, images: list[Document], layers: list[Document]) -> Document:
+def document(plan: Plan, images: list[Document], layers: list[Document], overview: Document | None) -> Document:
     """The whole document from its parts."""
     return {
         "schema": SCHEMA,
@@ -35,6 +36,7 @@ def document(plan: Plan, images: list[Document], layers: list[Document]) -> Docu
         "images": images,
         "images_left_out": [dict(item) for item in plan.images_left_out],
         "layers": layers,
+        "overview": overview,
         "notes": list(plan.notes),
         "problems": list(problems(plan, images, layers)),
     }
@@ -99,6 +101,7 @@ def layer_facts(plan: Plan, stored: StoredLayer) -> Document:
         "reason": "; ".join(missing) if missing else layer.reason,
         "weights": weight_facts(stored),
         "bias": bias_facts(stored),
+        "initial": movement_facts(stored),
         "verdicts": verdict_counts(stored, patterns),
         "patterns": patterns,
         "feature_maps": [map_facts(layer, maps) for maps in stored.maps],
@@ -153,7 +156,18 @@ def map_facts(layer: LayerRecord, maps: ImageMaps) -> Document:
         "array": f"data/{layer.slug}/feature_maps.npz",
         "key": maps.image.slug,
         **{name: plain(maps.facts.get(name)) for name in figures},
+        "silenced_fraction": silenced_fraction(layer, maps),
     }
+
+
+def silenced_fraction(layer: LayerRecord, maps: ImageMaps) -> float | None:
+    """Which part of the values a rectifier sets from below 0 to 0; None where there is no rectifier.
+
+    A negative number too small for the store is a negative zero there, and still counts.
+    """
+    if maps.pre is None or not layer.rectified:
+        return None
+    return plain(np.mean(np.signbit(maps.pre) & (maps.maps == 0)))
 
 
 def problems(plan: Plan, images: Iterable[Document], layers: Iterable[Document]) -> tuple[str, ...]:

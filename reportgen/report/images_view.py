@@ -60,16 +60,21 @@ def images_note(images: Sequence[Document]) -> str:
     )
 
 
-def _view(image: Document, picture: ImageFile | None) -> ImageView:
-    predictions: list[dict[str, Any]] | None = image["predictions"]
-    rows = tuple(
+def predictions(image: Document) -> tuple[Prediction, ...]:
+    """The model's answer to an image, an entry of `images` in report.json, best first; none where there is none."""
+    found: list[dict[str, Any]] | None = image["predictions"]
+    return tuple(
         Prediction(
             item["label"],
             percent(item["probability"]),
             round(BAR_WIDTH * min(1.0, max(0.0, item["probability"] or 0.0)), 2),
         )
-        for item in predictions or ()
+        for item in found or ()
     )
+
+
+def _view(image: Document, picture: ImageFile | None) -> ImageView:
+    rows = predictions(image)
     width, height = (1, 1) if picture is None else (picture.width, picture.height)
     scale = PICTURE_PIXELS / max(width, height)
     best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""

@@ -11,6 +11,7 @@ from reportgen.report import recipe_words
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, Picture
 from reportgen.report.images_view import ImageView, image_views, images_note
+from reportgen.report.overview import OverviewView
 from reportgen.report.pattern_facts import NOT_COMPUTED, against_images
 from reportgen.report.views import (
     Fact,
@@ -95,6 +96,7 @@ class IndexView:
     verdicts: tuple[Verdict, ...]
     images: tuple[ImageView, ...]
     images_note: str
+    overview: OverviewView | None
     layers: tuple[LayerRow, ...]
     outputs: tuple[OutputsView, ...]
     left_out: tuple[LeftOut, ...]
@@ -114,10 +116,11 @@ def index_view(
     report: Document,
     pictures: dict[str, ImageFile],
     strips: dict[str, Picture],
+    overview: OverviewView | None,
 ) -> IndexView:
     """The view of report.json's document.
 
-    pictures: by image slug; strips: thumbnails by layer slug.
+    pictures: by image slug; strips: thumbnails by layer slug; overview: the figure, None where there is none.
     """
     shown_at_all = [layer for layer in report["layers"] if layer["status"] != "skipped"]
     covered = [layer for layer in shown_at_all if layer["labels"] is None]
@@ -154,6 +157,7 @@ def index_view(
         verdicts=verdict_views(totals, images=natural, start=start),
         images=image_views(report["images"], pictures),
         images_note=images_note(report["images"]),
+        overview=overview,
         layers=tuple(_row(layer, strips.get(layer["slug"])) for layer in covered),
         outputs=tuple(_outputs(layer, strips.get(layer["slug"])) for layer in outputs),
         left_out=tuple(

@@ -12,12 +12,21 @@ from reportgen.report.charts import Chart, bias_bars, histogram
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures
 from reportgen.report.maps_view import MapsView, RangesView, maps_note, maps_views, ranges_view
+from reportgen.report.movement import summary
 from reportgen.report.pattern_facts import against_images
 from reportgen.report.patterns_view import PatternsView, patterns_view
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Fact, FigureView, Link, Site, Verdict, figure_view, verdict_views
 from reportgen.report.wording import MODEL_OUTPUTS, not_finite, owner_words, sentence
 from reportgen.settings import MapStyle
+
+
+@dataclass(frozen=True)
+class InitialView:
+    """The weights before training, beside the trained ones."""
+
+    facts: tuple[Fact, ...]
+    figure: FigureView | None
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class LayerView:
     weight_note: str | None
     histogram: Chart | None
     weights: FigureView | None
+    initial: InitialView | None
     bias_facts: tuple[Fact, ...]
     bias: Chart | None
     patterns: PatternsView
@@ -88,6 +98,7 @@ def layer_view(
         weight_note=_weight_note(stored, drawn),
         histogram=None if facts["weights"] is None else _histogram(facts["weights"]),
         weights=None if drawn.weights is None else figure_view(drawn.weights, root),
+        initial=_initial(facts["initial"], drawn, root),
         bias_facts=_statistics(facts["bias"], "bias"),
         bias=None if bias is None else bias_bars(bias),
         patterns=patterns_view(stored, facts["patterns"], drawn, len(images), root),
@@ -100,12 +111,19 @@ def layer_view(
             Link(f"{root}data/{layer.slug}/{name}", name)
             for name, there in (
                 ("weights.npz", stored.weights is not None),
+                ("initial_weights.npz", stored.initial is not None),
                 ("patterns.npz", stored.patterns is not None),
                 ("feature_maps.npz", bool(stored.maps)),
             )
             if there
         ),
     )
+
+
+def _initial(movement: Document | None, drawn: LayerPictures, root: str) -> InitialView | None:
+    if movement is None:
+        return None
+    return InitialView(summary(movement), None if drawn.initial is None else figure_view(drawn.initial, root))
 
 
 def page_heading(layer: LayerRecord) -> str:

@@ -60,7 +60,7 @@ def maps_note(plan: Plan, drawn: LayerPictures) -> str:
     if not drawn.maps:
         return "No feature maps of this layer are in the store."
     both = (
-        " Where they differ, the values before the activation function are shown too."
+        " On the left the values before the activation function, on the right those after it, each on its own stated scale."
         if any(m.before for m in drawn.maps)
         else ""
     )
@@ -104,6 +104,8 @@ def _view(
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         small = ImagePicture(root + picture.path, *size)
     words = f"activation {span(facts['minimum'], facts['maximum'])}, {percent(facts['zero_fraction'])} exactly zero"
+    if facts["silenced_fraction"] is not None:
+        words += f"; the rectifier silences {percent(facts['silenced_fraction'])} of the values"
     if facts["nonfinite_fraction"]:
         words += f", {percent(facts['nonfinite_fraction'])} not finite"
     return MapsView(

@@ -88,12 +88,13 @@ class StoredImage:
 class StoredLayer:
     """Everything of one layer that is there. missing: what the plan asks for and the store lacks, each as a clause.
 
-    negatives: the pictures that filters answer least to, only beside patterns. planned_filters, planned_negatives: what was
-    asked for.
+    initial: the weights before training, where they were given. negatives: the pictures that filters answer least to, only
+    beside patterns. planned_filters, planned_negatives: what was asked for.
     """
 
     layer: LayerRecord
     weights: dict[str, np.ndarray] | None
+    initial: dict[str, np.ndarray] | None
     maps: tuple[ImageMaps, ...]
     natural: Natural | None
     patterns: Patterns | None
@@ -139,12 +140,8 @@ def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
     """Read whatever the store holds of `layer`; a damaged task counts as missing."""
     missing: list[Missing] = []
 
-    weights = None
-    for task in plan.layer_tasks(layer.slug, "weights"):
-        entry = _entry(store, task, ())
-        weights = entry[0] if entry is not None and any(name.endswith("kernel") for name in entry[0]) else None
-        if weights is None:
-            missing.append(("the weights are not computed", _reasons(store, [task])))
+    weights = _load_weights(plan, store, layer, "weights", "the weights are not computed", missing)
+    initial = _load_weights(plan, store, layer, "initial", "the initial weights are not stored", missing)
 
     maps = _load_maps(plan, store, layer, missing)
     natural = _load_natural(plan, store, layer, missing)
@@ -154,8 +151,20 @@ def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
         missing.append(("negative patterns are not shown without the patterns", ()))
         negatives = None
     return StoredLayer(
-        layer, weights, maps, natural, patterns, negatives, planned, planned_negatives, reasoned(missing)
+        layer, weights, initial, maps, natural, patterns, negatives, planned, planned_negatives, reasoned(missing)
     )
+
+
+def _load_weights(
+    plan: Plan, store: Store, layer: LayerRecord, kind: str, lost: str, missing: list[Missing]
+) -> dict[str, np.ndarray] | None:
+    weights = None
+    for task in plan.layer_tasks(layer.slug, kind):
+        entry = _entry(store, task, ())
+        weights = entry[0] if entry is not None and any(name.endswith("kernel") for name in entry[0]) else None
+        if weights is None:
+            missing.append((lost, _reasons(store, [task])))
+    return weights
 
 
 def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[Missing]) -> tuple[ImageMaps, ...]:

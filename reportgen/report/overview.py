@@ -1,0 +1,212 @@
+"""The overview figure: images as rows, layers as columns, a few maps each, and what the model makes of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reportgen.records import LayerRecord, Plan, Tiles
+from reportgen.render import overview as drawing
+from reportgen.render.scale import Fixed, Scale, Shared
+from reportgen.render.text import figure, listed, plural, shape, span
+from reportgen.report.documents import Document, plain
+from reportgen.report.drawing import ImageFile
+from reportgen.report.images_view import Prediction, predictions
+from reportgen.report.output import Output
+from reportgen.report.stored import StoredLayer
+from reportgen.settings import MapStyle
+
+MOST_LAYERS = 16  # columns: VGG16 whole; beyond that nobody follows a row from end to end
+MOST_IMAGES = 8  # rows: what fits on a screen and on a sheet
+MOST_PREDICTIONS = 3
+CELL_PIXELS, PICTURE_PIXELS = 84, 84  # longer side of a cell and of an image, CSS pixels
+EVEN = "evenly spaced from the first to the last"
+RULE = (
+    "those whose maps reach highest, by the largest value two or more positions from the border and its mean over these "
+    "images, in the order of their numbers"
+)
+
+
+@dataclass(frozen=True)
+class CellPicture:
+    """A cell's file at `path`, its layout and its text."""
+
+    path: str
+    tiles: Tiles
+    alt: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One layer of the figure. size: of its maps. cells: by image slug."""
+
+    layer: LayerRecord
+    filters: tuple[int, ...]
+    size: tuple[int, int]
+    scale: Scale | None
+    cells: dict[str, CellPicture]
+
+
+@dataclass(frozen=True)
+class ColumnView:
+    """The head of a column. name: the end of the layer's path, which is its whole name in small models."""
+
+    href: str
+    path: str
+    name: str
+    size: str
+    filters: str
+    scale: str
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A small picture in the figure."""
+
+    href: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class RowView:
+    """One image: its picture, a cell a column (None where it is not computed), the model's first answers."""
+
+    name: str
+    picture: CellView | None
+    cells: tuple[CellView | None, ...]
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True)
+class OverviewView:
+    """The whole figure."""
+
+    note: str
+    columns: tuple[ColumnView, ...]
+    rows: tuple[RowView, ...]
+    with_predictions: bool
+
+
+def selected(plan: Plan) -> tuple[str, ...]:
+    """Slugs of the layers that get a column: all with feature maps, or MOST_LAYERS evenly spaced ones."""
+    mapped = [layer.slug for layer in plan.layers if layer.status != "skipped" and not layer.is_output]
+    if len(mapped) <= MOST_LAYERS:
+        return tuple(mapped)
+    return tuple(mapped[round(place * (len(mapped) - 1) / (MOST_LAYERS - 1))] for place in range(MOST_LAYERS))
+
+
+def draw(stored: StoredLayer, style: MapStyle, output: Output) -> Column | None:
+    """Draw and write a layer's column; None where it has no maps that lie in a plane."""
+    maps = stored.maps[:MOST_IMAGES]
+    if not maps:
+        return None
+    try:
+        column = drawing.draw_column([item.maps for item in maps], style)
+    except ValueError:
+        return None
+    cells = {}
+    for item, cell in zip(maps, column.cells, strict=True):
+        path = f"figures/{stored.layer.slug}/overview/{item.image.slug}.png"
+        output.write(path, cell.png)
+        numbers = listed([str(number) for number in column.filters])
+        reached = listed([figure(peak) for peak in cell.peaks])
+        verb = "filter" if len(column.filters) == 1 else "filters"
+        alt = f"{stored.layer.path} on {item.image.name}: {verb} {numbers}, reaching {reached}"
+        cells[item.image.slug] = CellPicture(path, cell.tiles, alt)
+    return Column(stored.layer, column.filters, column.size, column.scale, cells)
+
+
+def facts(plan: Plan, columns: Sequence[Column]) -> Document | None:
+    """`overview` of report.json; None where there is no figure."""
+    if not columns:
+        return None
+    return {
+        "layers_total": sum(layer.status != "skipped" and not layer.is_output for layer in plan.layers),
+        "filters_rule": RULE,
+        "layers": [
+            {
+                "slug": column.layer.slug,
+                "filters": list(column.filters),
+                "scale": [plain(end) for end in ends] if (ends := _ends(column.scale)) is not None else None,
+            }
+            for column in columns
+        ],
+    }
+
+
+def overview_view(
+    overview: Document | None,
+    columns: Sequence[Column],
+    images: Sequence[Document],
+    pictures: dict[str, ImageFile],
+    style: MapStyle,
+) -> OverviewView | None:
+    """The figure as a view; None where there is none. overview, images: of report.json; pictures: by image slug."""
+    if overview is None:
+        return None
+    shown = [image for image in images if any(image["slug"] in column.cells for column in columns)]
+    rows = tuple(
+        RowView(
+            image["name"],
+            _picture(pictures.get(image["slug"])),
+            tuple(_cell(column.cells.get(image["slug"])) for column in columns),
+            predictions(image)[:MOST_PREDICTIONS],
+        )
+        for image in shown
+    )
+    return OverviewView(
+        note=_note(overview, len(columns), len(shown), sum(image["shown"] for image in images), style),
+        columns=tuple(
+            ColumnView(
+                href=f"layers/{column.layer.slug}.html#maps",
+                path=column.layer.path,
+                name=column.layer.path.rpartition("/")[2],
+                size=shape(column.size),
+                filters=", ".join(str(number) for number in column.filters),
+                scale=_scale_words(column.scale),
+            )
+            for column in columns
+        ),
+        rows=rows,
+        with_predictions=any(row.predictions for row in rows),
+    )
+
+
+def _note(overview: Document, columns: int, shown: int, images: int, style: MapStyle) -> str:
+    total = overview["layers_total"]
+    which = "Every layer" if columns == total else f"{columns} of {plural(total, 'layer')}, {EVEN},"
+    few = "" if shown == images else f" The first {shown} of {images} images."
+    return (
+        f"{which} from left to right; the same filters in every row: {RULE}. A column has one linear scale, stated in its head "
+        f"({style.colormap}, or red and blue about zero where there are negative values). Large maps are shrunk by averaging.{few}"
+    )
+
+
+def _ends(scale: Scale | None) -> tuple[float, float] | None:
+    if isinstance(scale, Shared):
+        return (-scale.top if scale.diverging else 0.0), scale.top
+    return (scale.low, scale.high) if isinstance(scale, Fixed) else None
+
+
+def _scale_words(scale: Scale | None) -> str:
+    ends = _ends(scale)
+    if ends is not None:
+        return "all 0" if ends == (0, 0) else span(*ends)
+    return "constant" if scale is None else "each map by itself"
+
+
+def _cell(cell: CellPicture | None) -> CellView | None:
+    if cell is None:
+        return None
+    scale = CELL_PIXELS / max(cell.tiles.width, cell.tiles.height)
+    return CellView(cell.path, round(cell.tiles.width * scale), round(cell.tiles.height * scale), cell.alt)
+
+
+def _picture(picture: ImageFile | None) -> CellView | None:
+    if picture is None:
+        return None
+    scale = PICTURE_PIXELS / max(picture.width, picture.height)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return CellView(picture.path, *size, "")  # its name stands below it

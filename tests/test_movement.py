@@ -1,0 +1,99 @@
+"""How far training moved each filter, against plain arithmetic on the stored arrays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import report_fixture
+from page_parser import parse
+from reportgen.records import Task
+from reportgen.report.assemble import assemble
+from reportgen.report.movement import filter_rows
+from reportgen.store import Store
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "shape"),
+    [("Conv2D", (3, 2, 4, 5)), ("Conv1D", (3, 4, 5)), ("Conv3D", (2, 2, 2, 4, 5)), ("Conv2DTranspose", (3, 2, 5, 4))],
+)
+def test_a_filters_row_is_its_own_slice_of_the_kernel(layer_class: str, shape: tuple[int, ...]) -> None:
+    kernel = np.random.default_rng(1).normal(size=shape)
+    rows = filter_rows({"kernel": kernel}, report_fixture.layer("l", layer_class=layer_class, filters_total=5))
+    for index in range(5):
+        own = kernel[..., index, :] if layer_class.endswith("Transpose") else kernel[..., index]
+        assert sorted(rows[index]) == sorted(own.ravel())
+
+
+def test_a_depthwise_filter_is_a_channel_and_a_multiple_of_it() -> None:
+    kernel = np.random.default_rng(1).normal(size=(3, 3, 4, 2))
+    rows = filter_rows(
+        {"depthwise_kernel": kernel, "kernel": kernel}, report_fixture.layer("l", layer_class="DepthwiseConv2D")
+    )
+    np.testing.assert_array_equal(rows[2 * 3 + 1], kernel[:, :, 3, 1].ravel())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report whose initial weights are the trained ones, some of them changed in a known way."""
+    folder = tmp_path_factory.mktemp("report")
+    plan = report_fixture.make(folder)
+    store, tasks = Store(folder), []
+    for layer in plan.layers:
+        if layer.status == "rendered":
+            arrays = {name: array.copy() for name, array in store.load(f"ww-{layer.slug}")[0].items()}
+            arrays["kernel"][..., 0] *= 2  # halved by training: moved by half its length, along itself
+            arrays["kernel"][..., 2] *= -1  # turned round
+            arrays["kernel"][..., 3] = 0  # came from nothing
+            store.save(f"in-{layer.slug}", arrays, {})
+            tasks.append(Task("initial", f"in-{layer.slug}", layer.slug, "", (), 0.0))
+    report_fixture.replan(folder, plan, tasks=(*plan.tasks, *tasks))
+    assemble(folder)
+    return folder
+
+
+def test_distance_and_cosine_are_those_of_plain_arithmetic(folder: Path) -> None:
+    layer = json.loads((folder / "report.json").read_bytes())["layers"][0]
+    filters = layer["initial"]["filters"]
+    assert filters[0]["distance"] == pytest.approx(0.5, rel=1e-6)
+    assert filters[0]["cosine"] == pytest.approx(1, rel=1e-6)
+    assert (filters[2]["distance"], filters[2]["cosine"]) == (pytest.approx(2), pytest.approx(-1))
+    assert (filters[3]["distance"], filters[3]["cosine"]) == (None, None)
+    assert (filters[1]["distance"], filters[1]["cosine"]) == (None, None)  # nothing but zeros before and after
+    assert (filters[4]["distance"], filters[4]["cosine"]) == (0, pytest.approx(1))
+    trained = np.load(folder / "data" / "colour" / "weights.npz")["kernel"].astype(np.float64)
+    initial = np.load(folder / layer["initial"]["array"])["kernel"].astype(np.float64)
+    assert layer["initial"]["distance"] == pytest.approx(np.linalg.norm(trained - initial) / np.linalg.norm(initial))
+    assert layer["initial"]["distance_median"] == pytest.approx(0.25)
+    assert (layer["initial"]["distance_minimum"], layer["initial"]["distance_maximum"]) == (0, pytest.approx(2))
+
+
+def test_both_kernels_are_drawn_on_one_scale(folder: Path) -> None:
+    folder = folder / "figures" / "colour"
+    trained, initial = (
+        np.asarray(Image.open(folder / name)).astype(float) for name in ("weights.png", "initial_weights.png")
+    )
+    tile = np.s_[2:34, 2:34]  # filter 0, that training halved
+    far = np.abs(initial[tile] - 127.5) > 20
+    assert far.any()
+    np.testing.assert_allclose((trained[tile] - 127.5)[far] * 2, (initial[tile] - 127.5)[far], atol=2)
+
+
+def test_page_and_cards_state_how_far_filters_moved(folder: Path) -> None:
+    page = parse(folder / "layers" / "colour.html")
+    assert page.unbalanced == []
+    assert "Moved furthest 2, 0, 4, 5" in page.words
+    assert "Moved by training 0.5000 × cosine 1.000" in page.words
+    assert "the largest magnitude before or after training, on one scale with the picture beside it" in page.words
+    assert "../data/colour/initial_weights.npz" in page.attributes("href")
+
+
+def test_without_initial_weights_nothing_is_said_of_them(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    assemble(tmp_path)
+    assert json.loads((tmp_path / "report.json").read_bytes())["layers"][0]["initial"] is None
+    assert "training" not in parse(tmp_path / "layers" / "colour.html").words

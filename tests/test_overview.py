@@ -1,0 +1,104 @@
+"""The overview figure: which layers, which filters, on which scale; each cell shows its own image's maps."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import report_fixture
+from page_parser import parse
+from reportgen.render import palette
+from reportgen.render.overview import draw_column, strongest
+from reportgen.report import overview
+from reportgen.report.assemble import assemble
+from reportgen.settings import MapStyle
+
+
+def indices(png: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
+
+
+def test_the_filters_are_those_that_reach_highest_away_from_the_border_over_all_images() -> None:
+    first, second = np.zeros((7, 7, 6), np.float32), np.zeros((7, 7, 6), np.float32)
+    first[3, 3] = [1, 5, 0, 4, 3, 0]
+    second[2, 4] = [9, 5, 0, 4, 3, 0]
+    first[0, 0, 2] = 100  # at the border: padding, not an answer
+    first[3, 2, 5], second[3, 2, 5] = np.nan, np.inf
+    assert strongest([first, second]) == (0, 1, 3, 4)
+
+
+def test_of_equal_filters_the_lower_numbers_are_taken() -> None:
+    assert strongest([np.ones((3, 3, 9), np.float16)]) == (0, 1, 2, 3)
+
+
+def test_all_cells_of_a_column_share_one_scale() -> None:
+    maps = np.zeros((4, 5, 1), np.float32)
+    maps[..., 0] = np.linspace(0, 1, 20).reshape(4, 5)
+    column = draw_column([maps, maps * 10], MapStyle())
+    assert column.scale is not None
+    assert column.scale.legend == (0.0, 10.0, "viridis")
+    top = [indices(cell.png).max() for cell in column.cells]
+    assert top == [palette.FIRST_VALUE + (palette.LEVELS - 1) // 10, 255]
+    assert [cell.peaks for cell in column.cells] == [(1.0,), (10.0,)]
+
+
+def test_large_maps_are_averaged_and_not_thinned_out() -> None:
+    maps = np.zeros((160, 160, 1), np.float32)
+    maps[::2, :80:2], maps[::2, 80::2] = 4, 8  # means of two by two values: 1 on the left, 2 on the right
+    column = draw_column([maps], MapStyle())
+    assert column.scale is not None
+    assert column.scale.legend == (0.0, 2.0, "viridis")
+    inside = indices(column.cells[0].png)[4:-4, 4:-4]
+    assert set(np.unique(inside)) == {palette.FIRST_VALUE + (palette.LEVELS - 1) // 2, 255}
+
+
+def test_constant_maps_are_flat_and_broken_ones_hatched() -> None:
+    maps = np.ones((6, 6, 3), np.float32)
+    maps[..., 0] = np.arange(36).reshape(6, 6)
+    maps[1, 1, 2] = np.nan
+    drawn = set(np.unique(indices(draw_column([maps], MapStyle()).cells[0].png)).tolist())
+    assert {palette.FLAT, palette.BROKEN, palette.BROKEN_LINE, 255} <= drawn
+
+
+def test_many_layers_are_thinned_evenly_from_the_first_to_the_last(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    layers = tuple(report_fixture.layer(f"l{number}") for number in range(100))
+    chosen = overview.selected(dataclasses.replace(plan, layers=layers))
+    numbers = [int(slug[1:]) for slug in chosen]
+    assert (len(numbers), numbers[0], numbers[-1]) == (16, 0, 99)
+    assert set(np.diff(numbers)) <= {6, 7}
+
+
+def test_the_first_page_shows_every_image_and_layer_and_states_the_scales(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    assemble(tmp_path)
+    report = json.loads((tmp_path / "report.json").read_bytes())["overview"]
+    assert [layer["slug"] for layer in report["layers"]] == ["colour", "deep", "point"]
+    page = parse(tmp_path / "index.html")
+    cells = [item for item in page.all("img") if "/overview/" in item.attributes["src"]]
+    assert len(cells) == 2 * 3
+    for cell in cells:
+        with Image.open(tmp_path / cell.attributes["src"]) as file:
+            shown = int(cell.attributes["width"]) / int(cell.attributes["height"])
+            assert abs(shown - file.width / file.height) < 0.05
+    maps = np.load(tmp_path / "data" / "deep" / "feature_maps.npz")
+    deep = report["layers"][1]
+    peaks = [np.max(maps[image][2:-2, 2:-2], axis=(0, 1)).astype(float) for image in ("cat", "plain")]
+    best = np.argsort(-(peaks[0] + peaks[1]), kind="stable")[:4]
+    assert deep["filters"] == sorted(best.tolist())
+    words = f"Scale 0 … {deep['scale'][1]:.4g}"
+    assert words[: len(words) - 1] in page.words
+    assert f"the same filters in every row: {overview.RULE}" in page.words
+
+
+def test_without_images_there_is_no_overview(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, images=False)
+    assemble(tmp_path)
+    assert json.loads((tmp_path / "report.json").read_bytes())["overview"] is None
+    assert "overview" not in parse(tmp_path / "index.html").attributes("id")
