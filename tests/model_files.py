@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from reportgen.errors import ModelError, ReportgenError
@@ -52,3 +55,18 @@ def with_config(path: Path, content: bytes) -> None:
     without_config(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("config.json", content)
+
+
+def with_architecture(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A saved .keras or .h5 file whose architecture was changed in place."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            architecture = json.loads(archive.read("config.json"))
+        change(architecture)
+        with_config(path, json.dumps(architecture).encode())
+    else:
+        with h5py.File(path, "r+") as file:
+            architecture = json.loads(file.attrs["model_config"])
+            change(architecture)
+            file.attrs["model_config"] = json.dumps(architecture)
+    return path

@@ -14,8 +14,10 @@ import pytest
 
 from model_files import H5_WARNING, save, sentence, small, with_config, without_config
 from reportgen.errors import ModelError, ReportgenError, UsageError
-from reportgen.network.load import load, one_line, weights_sha256
+from reportgen.network.hashes import weights_sha256
+from reportgen.network.load import load
 from reportgen.network.quiet import keras
+from reportgen.network.sentences import one_line
 from reportgen.settings import Settings
 from small_models import functional, layers, randomised
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 
 from model_files import H5_WARNING, save, sentence, small, with_config
@@ -78,8 +81,10 @@ def test_code_in_a_file_of_weights_does_not_run(tmp_path: Path) -> None:
     weights = save(lambda_model(marker), tmp_path / "weights.keras")
     model = save(small(), tmp_path / "small.keras")
     marker.unlink(missing_ok=True)
-    sentence(model, weights=str(weights))
+    loaded = load(str(model), Settings(weights=str(weights))).model
     assert not marker.exists()
+    with zipfile.ZipFile(weights) as archive, h5py.File(BytesIO(archive.read("model.weights.h5"))) as file:
+        np.testing.assert_array_equal(loaded.get_weights()[0], file["layers/conv2d/vars/0"])
 
 
 def test_a_function_from_any_module_is_not_called_by_a_config(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError
 from reportgen.images import UserImage, fit, natural_crops, read
-from reportgen.network.load import one_line
 from reportgen.network.network import Network
 from reportgen.network.quiet import tf
+from reportgen.network.sentences import one_line
 from reportgen.plan import NATURAL_BATCH, crop_grid
 from reportgen.records import LayerRecord, Task
 from reportgen.run import Run

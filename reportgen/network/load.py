@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import os
 import re
 import sys
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reportgen.errors import ModelError, UsageError
+from reportgen.network.files import load_file, load_weights
 from reportgen.network.quiet import keras
+from reportgen.network.sentences import one_line
 from reportgen.settings import Settings
-
-FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
-ELSEWHERE = {
-    ".pb": "a SavedModel", ".tflite": "a TFLite model", ".onnx": "an ONNX model", ".pt": "a PyTorch file", ".pth": "a PyTorch file",
-    ".safetensors": "a file of weights without a network", ".json": "an architecture without weights",
-}  # fmt: skip
-CODE_CLASSES = frozenset({"Lambda", "__lambda__"})
-HASH_BLOCK = 1 << 20
-TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
-PREAMBLES = (
-    "Exception encountered when calling",
-    "Graph execution error",
-)  # what Keras and TensorFlow say before the fact
-LONGEST_LINE = 200  # characters; two lines of a terminal
 
 
 @dataclass(frozen=True)
@@ -44,8 +29,7 @@ class Loaded:
 
 def load(specification: Any, settings: Settings) -> Loaded:
     """The model that `specification` names or is, with weights of `settings.weights` over it. Raises ModelError or UsageError."""
-    for module in settings.imports:
-        _import(module, "--import")
+    modules = [_import(module, "--import") for module in settings.imports]
     if isinstance(specification, os.PathLike):
         specification = os.fspath(specification)
     if not isinstance(specification, str):
@@ -55,9 +39,11 @@ def load(specification: Any, settings: Settings) -> Loaded:
     elif _is_callable_name(specification):
         loaded = _from_callable(specification)
     else:
-        loaded = _from_file(Path(specification), settings)
+        path = Path(specification)
+        found = load_file(path, settings, modules)
+        loaded = Loaded(found.model, path.stem, path.name, found.sha256)
     if settings.weights is not None:
-        _load_weights(loaded.model, Path(settings.weights))
+        load_weights(loaded.model, Path(settings.weights))
     return loaded
 
 
@@ -116,156 +102,3 @@ def _from_applications(name: str, settings: Settings) -> Loaded:
             "give the weights file with --weights."
         ) from error
     return Loaded(model, name, f"keras:{name}", None)
-
-
-def _from_file(path: Path, settings: Settings) -> Loaded:
-    if path.is_dir():
-        raise ModelError(
-            f"{path.name} is a folder; save the model with `model.save('{path.name}.keras')` and name that file."
-        )
-    if not path.exists():
-        raise ModelError(
-            f"there is no file {path}; MODEL is a .keras, .h5 or .hdf5 file, keras:NAME or package.module:callable."
-        )
-    suffix = path.suffix.lower()
-    if path.name.lower().endswith(".weights.h5"):
-        raise ModelError(
-            f"{path.name} holds weights without a network; name the network as MODEL and this file with --weights."
-        )
-    if suffix in ELSEWHERE:
-        raise ModelError(
-            f"{path.name} is {ELSEWHERE[suffix]}; save the Keras model with `model.save('model.keras')` and name that file."
-        )
-    if suffix not in FILE_SUFFIXES:
-        raise ModelError(
-            f"{path.name} does not end in {', '.join(FILE_SUFFIXES)}; save the model with `model.save('model.keras')`."
-        )
-    try:
-        digest = file_sha256(path)
-    except OSError as error:
-        raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from error
-    if suffix == ".keras" and not zipfile.is_zipfile(path):
-        raise ModelError(
-            f"{path.name} cannot be read as a Keras model (it is not a ZIP archive, as .keras files are: damaged, or renamed); "
-            "save it again with `model.save('model.keras')`."
-        )
-    if not settings.allow_unsafe:
-        _refuse_code(path)
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=not settings.allow_unsafe)
-    except Exception as error:
-        raise ModelError(_why_unreadable(path, error)) from error
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"{path.name} holds a {type(model).__name__}, not a Keras model.")
-    return Loaded(model, path.stem, path.name, digest)
-
-
-def _why_unreadable(path: Path, error: Exception) -> str:
-    text = str(error)
-    missing = re.search(r"Could not locate (?:class|function) '([^']+)'", text) or re.search(
-        r"Unknown layer: '?([\w>]+)", text
-    )
-    if missing is not None:
-        return f"{path.name} needs `{missing[1]}`, which is not part of Keras; name the module that defines it with --import."
-    why = one_line(text.replace(str(path), path.name))
-    return f"{path.name} cannot be read as a Keras model ({why}); save it again with `model.save('model.keras')`."
-
-
-def _refuse_code(path: Path) -> None:
-    """Raise ModelError where the architecture inside the file would bring Python code to life."""
-    try:
-        config = _architecture(path)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError):
-        return  # not readable as what it says it is: the loader's own sentence is the better one
-    code = _first_code(config)
-    if code is not None:
-        raise ModelError(
-            f"{path.name} contains Python code ({code}) that would run on loading; add --allow-unsafe if you trust where it comes from."
-        )
-
-
-def _architecture(path: Path) -> Any:
-    # By name, as Keras does: one file can be HDF5 from the front and ZIP from behind.
-    if path.suffix.lower() == ".keras":
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("config.json"))
-    import h5py  # a dependency of Keras
-
-    with h5py.File(path, "r") as file:
-        return json.loads(file.attrs["model_config"])
-
-
-def _first_code(node: Any) -> str | None:
-    if isinstance(node, dict):
-        if node.get("class_name") in CODE_CLASSES:
-            inner = node.get("config")
-            name = inner.get("name") if isinstance(inner, dict) else None
-            return f"Lambda layer `{name}`" if name else "a Lambda layer"
-        node = list(node.values())
-    if isinstance(node, list):
-        for item in node:
-            found = _first_code(item)
-            if found is not None:
-                return found
-    return None
-
-
-def _load_weights(model: Any, path: Path) -> None:
-    if not path.is_file():
-        raise ModelError(f"--weights {path}: there is no such file.")
-    try:
-        if path.suffix == ".keras":
-            other = keras.saving.load_model(path, compile=False)
-            model.set_weights(other.get_weights())
-        else:
-            model.load_weights(path)
-    except Exception as error:
-        raise ModelError(f"--weights {path.name} does not fit the network: {one_line(error)}") from error
-
-
-def one_line(error: BaseException | str) -> str:
-    """What an error's text says, in one line of at most 200 characters.
-
-    Keras prints in bold, puts a line before and whole configs behind.
-    """
-    lines = [line.strip() for line in TERMINAL_CODES.sub("", str(error)).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith(PREAMBLES):
-        del lines[0]
-    text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def weights_sha256(model: Any) -> str:
-    """SHA-256 of the model's architecture and weights: the same for the same model saved twice, whatever its file's bytes.
-
-    Weights enter by position, shape, dtype and bytes: names of subclassed models' variables change with every load. Random generators'
-    states are not weights: they change with every load, too.
-    """
-    digest = hashlib.sha256()
-    try:
-        config = model.get_config()
-        text = json.dumps(config, sort_keys=True, default=_plain)
-    except Exception:  # a subclassed model need not describe itself; its weights still tell it apart
-        text = type(model).__name__
-    digest.update(text.encode())
-    for variable in model.weights:
-        value = keras.ops.convert_to_numpy(variable)
-        digest.update(f"{value.shape}{value.dtype}".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    try:
-        return keras.saving.serialize_keras_object(value)
-    except Exception:
-        return type(value).__name__

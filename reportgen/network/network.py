@@ -13,10 +13,12 @@ from reportgen.errors import ModelError, UsageError
 from reportgen.network.arguments import Arguments, signature
 from reportgen.network.contract import COLOUR_BANDS, as_shown, input_shape, make_contract, make_feed
 from reportgen.network.geometry import INPUT, Costs, Geometry
+from reportgen.network.hashes import weights_sha256
 from reportgen.network.head import can_select, finite_weights, selected
-from reportgen.network.load import Loaded, one_line, weights_sha256
+from reportgen.network.load import Loaded
 from reportgen.network.names import named_layers
 from reportgen.network.quiet import keras, tf
+from reportgen.network.sentences import one_line
 from reportgen.network.tap import Call, run_until
 from reportgen.network.units import Unit, find_unit
 from reportgen.network.views import View

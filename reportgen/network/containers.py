@@ -1,0 +1,150 @@
+"""The ZIP and HDF5 files that models come in, looked through before anything in them is loaded: sizes, links, the architecture's text."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import h5py  # a dependency of Keras
+
+from reportgen.errors import ModelError
+from reportgen.network.sentences import readable_size, shown_name
+
+ARCHITECTURE, WEIGHTS = "config.json", "model.weights.h5"  # members of a .keras archive
+UNPACKED_FLOOR = 256 << 20  # bytes that a file may always unpack to: no machine that runs TensorFlow lacks them
+UNPACKED_RATIO = (
+    50  # above the floor, unpacked bytes per byte of the file: weights compress little, bombs a thousandfold
+)
+ARCHITECTURE_LIMIT = 64 << 20  # bytes of JSON; the largest network of keras.applications has 2 MiB
+READING = (OSError, KeyError, ValueError, TypeError, RuntimeError, EOFError, NotImplementedError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a model file holds. architecture: its parsed JSON, None where there is none. elements: numbers in all its arrays."""
+
+    architecture: Any
+    elements: int
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file is to be read as ZIP. By name, as Keras does: one file can be HDF5 from the front and ZIP from behind."""
+    return path.suffix.lower() == ".keras"
+
+
+def look_through(path: Path) -> Contents:
+    """What a .keras or HDF5 file holds. Raises ModelError where it is not safe to unpack, and one of READING where it is damaged."""
+    if is_archive(path):
+        return _look_through_archive(path)
+    with h5py.File(path, "r") as file:
+        elements = _measure(file, path.name, path.stat().st_size)
+        text = file.attrs.get("model_config")
+        return Contents(None if text is None else parse(text, path.name), elements)
+
+
+def _look_through_archive(path: Path) -> Contents:
+    with zipfile.ZipFile(path) as archive:
+        _check_members(archive, path)
+        if archive.getinfo(ARCHITECTURE).file_size > ARCHITECTURE_LIMIT:
+            raise _too_long(path.name)
+        architecture = parse(archive.read(ARCHITECTURE), path.name)
+        elements = 0
+        if WEIGHTS in archive.namelist():
+            data = archive.read(WEIGHTS)
+            with h5py.File(BytesIO(data), "r") as file:
+                elements = _measure(file, path.name, len(data))
+    return Contents(architecture, elements)
+
+
+def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raises ModelError where the archive unpacks to far more than it is, or beside the folder that it is unpacked into."""
+    _check_size(sum(member.file_size for member in archive.infolist()), path.stat().st_size, path.name)
+    for member in archive.infolist():
+        parts = member.filename.replace("\\", "/").split("/")
+        if ".." in parts or member.filename.startswith(("/", "\\")) or ":" in parts[0]:
+            raise ModelError(
+                f"{path.name} holds a file that would be unpacked outside its folder ({shown_name(member.filename)}); it is not loaded."
+            )
+
+
+def _check_size(unpacked: int, size: int, name: str) -> None:
+    if unpacked > max(UNPACKED_FLOOR, UNPACKED_RATIO * size):
+        raise ModelError(
+            f"{name} would unpack from {readable_size(size)} to {readable_size(unpacked)}, as no saved model does; it is not loaded."
+        )
+
+
+def _too_long(name: str) -> ModelError:
+    return ModelError(
+        f"{name} describes its network in more than {readable_size(ARCHITECTURE_LIMIT)}; it is not loaded."
+    )
+
+
+def parse(text: str | bytes, name: str) -> Any:
+    """The JSON of an architecture. Raises ModelError or ValueError."""
+    if len(text) > ARCHITECTURE_LIMIT:
+        raise _too_long(name)
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ModelError(f"{name} describes its network in levels too deep to read; it is not loaded.") from error
+
+
+def _measure(file: h5py.File, name: str, size: int) -> int:
+    """Numbers in all arrays of an HDF5 file of `size` bytes. Raises ModelError where arrays lie elsewhere or are no real ones."""
+    elements, unpacked = 0, 0
+    for dataset in _datasets(file, name):
+        if dataset.external or dataset.is_virtual:
+            raise ModelError(f"{name} takes weights from another file ({shown_name(dataset.name)}); it is not loaded.")
+        count = math.prod(dataset.shape or ())
+        elements += count
+        unpacked += count * dataset.dtype.itemsize
+    _check_size(unpacked, size, name)
+    return elements
+
+
+def _datasets(file: h5py.File, name: str) -> Iterator[Any]:
+    """Every dataset that a hard link leads to, once. Raises ModelError for a link into another file."""
+    waiting: list[Any] = [file]
+    seen: set[int] = set()
+    while waiting:
+        group = waiting.pop()
+        for key in group:
+            link = group.get(key, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                raise ModelError(f"{name} takes weights from another file ({shown_name(key)}); it is not loaded.")
+            if not isinstance(link, h5py.HardLink):
+                continue  # a soft link leads to what a hard link of the same file names
+            item = group[key]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                waiting.append(item)
+            elif isinstance(item, h5py.Dataset):
+                yield item
+
+
+def rewrite_archive(source: Path, target: Path, architecture: Any) -> None:
+    """A copy of a .keras archive with another architecture."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        new.writestr(ARCHITECTURE, json.dumps(architecture))
+        for member in old.infolist():
+            if member.filename != ARCHITECTURE and not member.is_dir():
+                with old.open(member) as reader, new.open(member.filename, "w", force_zip64=True) as writer:
+                    _copy(reader, writer)
+
+
+COPY_BLOCK = 1 << 20
+
+
+def _copy(reader: IO[bytes], writer: IO[bytes]) -> None:
+    while block := reader.read(COPY_BLOCK):
+        writer.write(block)

@@ -1,0 +1,209 @@
+"""A model from a file: recognised, looked through, checked for code, mended where an older Keras wrote it, and only then loaded."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import h5py  # a dependency of Keras
+
+from reportgen.errors import ModelError
+from reportgen.network import legacy, legacy_files, safety
+from reportgen.network.allocation import bounded
+from reportgen.network.containers import READING, WEIGHTS, Contents, look_through, rewrite_archive
+from reportgen.network.custom import own_objects
+from reportgen.network.hashes import file_sha256
+from reportgen.network.quiet import keras
+from reportgen.network.sentences import one_line, shown_name
+from reportgen.network.strangers import refuse_folder, refuse_stranger
+from reportgen.settings import Settings
+
+FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
+HDF5_SIGNATURE, ZIP_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+TODAY = 3  # the major version of Keras that needs no mending
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model in memory and the SHA-256 of the file that it came from."""
+
+    model: Any
+    sha256: str
+
+
+def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> ModelFile:
+    """The model that a file holds. modules: what `--import` named. Raises ModelError, one sentence, before any code of the file runs."""
+    if path.is_dir():
+        refuse_folder(path)
+    if not path.exists():
+        raise ModelError(
+            f"there is no file {path}; MODEL is a .keras, .h5 or .hdf5 file, keras:NAME or package.module:callable."
+        )
+    refuse_stranger(path, FILE_SUFFIXES)
+    try:
+        digest = file_sha256(path)
+        suffix = suffix_by_content(path)
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from error
+    with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
+        readable = path
+        if path.suffix != suffix:
+            readable = Path(folder) / f"{path.stem}{suffix}"
+            readable.symlink_to(path.resolve())
+        try:
+            contents = look_through(readable)
+            readable, own = _for_keras(readable, path.name, Path(folder), contents, settings, modules)
+        except READING as error:
+            raise ModelError(_unreadable(path.name, one_line(error))) from error
+        stored = contents.elements + _stored_in_weights(settings.weights)
+        try:
+            with bounded(stored, path.name):
+                model = keras.saving.load_model(
+                    readable, custom_objects=own, compile=False, safe_mode=not settings.allow_unsafe
+                )
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(_why_unreadable(path.name, str(error) or type(error).__name__, readable)) from error
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"{path.name} holds a {type(model).__name__}, not a Keras model.")
+    return ModelFile(model, digest)
+
+
+def suffix_by_content(path: Path) -> str:
+    """`.keras` or `.h5`, by the file's first bytes: before Keras 2.12 a `.keras` file was HDF5. Raises ModelError for anything else."""
+    with path.open("rb") as file:
+        start = file.read(len(HDF5_SIGNATURE))
+    if start == HDF5_SIGNATURE:
+        return path.suffix if path.suffix in FILE_SUFFIXES[1:] else ".h5"
+    if start.startswith(ZIP_SIGNATURE):
+        return ".keras"
+    what = "ZIP archive, as .keras files are" if path.suffix.lower() == ".keras" else "HDF5 file"
+    raise ModelError(_unreadable(path.name, f"it is no {what}: damaged, or renamed"))
+
+
+def _for_keras(
+    path: Path, name: str, folder: Path, contents: Contents, settings: Settings, modules: Iterable[ModuleType]
+) -> tuple[Path, dict[str, Any]]:
+    """(the file that Keras is given, the user's objects that it may ask for): `path` itself, or a mended copy in `folder`."""
+    architecture = contents.architecture
+    if architecture is None:
+        raise _without_network(path, name)
+    if not isinstance(architecture, dict) or not isinstance(architecture.get("config"), (dict, list)):
+        raise ModelError(_unreadable(name, "its architecture is no JSON object with a config"))
+    own = own_objects(modules)
+    wanted = safety.functions_named(architecture, name)
+    own = {key: item for key, item in own.items() if isinstance(item, type) or key in wanted}
+    copy = folder / f"mended{path.suffix}"
+    if path.suffix == ".keras":
+        trained = safety.drop_training(architecture, name)
+        safety.check(architecture, name, own, settings.allow_unsafe)
+        if trained:
+            rewrite_archive(path, copy, architecture)
+            return copy, own
+        return path, own
+    with h5py.File(path, "r") as file:
+        version = legacy_files.major_version(file)
+    mended = legacy.mend(architecture, version, name) if version < TODAY else architecture
+    safety.check(mended, name, own, settings.allow_unsafe)
+    mended = _with_input(mended, name, settings)
+    if mended == architecture and legacy_files.backend_of(path) not in legacy_files.FLIPPING_BACKENDS:
+        return path, own
+    legacy_files.rewrite(path, copy, mended, legacy_files.layer_kinds(architecture), version)
+    return copy, own
+
+
+def _with_input(architecture: Any, name: str, settings: Settings) -> Any:
+    """A Sequential model of HDF5 without an input shape has no weights before it is built: it is given `--input-shape`."""
+    config = architecture["config"]
+    if architecture.get("class_name") != "Sequential" or not isinstance(config, dict) or not config.get("layers"):
+        return architecture
+    layers = config["layers"]
+    first = layers[0].get("config", {})
+    stated = any(key in first for key in ("batch_input_shape", "batch_shape", "input_shape"))
+    if stated or config.get("build_input_shape") or layers[0].get("class_name") in legacy.MODELS:
+        return architecture
+    if settings.input_shape is None:
+        raise ModelError(f"{name} does not state its input; give --input-shape H,W,C (for example 224,224,3).")
+    entry = {"batch_shape": [None, *settings.input_shape], "dtype": "float32", "name": "input_layer"}
+    return {**architecture, "config": {**config, "layers": [{"class_name": "InputLayer", "config": entry}, *layers]}}
+
+
+def _without_network(path: Path, name: str) -> ModelError:
+    with h5py.File(path, "r") as file:
+        if "layer_names" in file.attrs or {"layers", "_layer_checkpoint_dependencies", "vars"} & set(file):
+            return ModelError(
+                f"{name} holds weights without a network; name the network as MODEL and this file with --weights."
+            )
+    return ModelError(
+        f"{name} holds no Keras model; save the model with `model.save('model.keras')` and name that file."
+    )
+
+
+def _stored_in_weights(weights: str | None) -> int:
+    """Numbers in a file of weights, 0 where it cannot be read, which loading it will say."""
+    if weights is None:
+        return 0
+    try:
+        return look_through(Path(weights)).elements
+    except (ModelError, *READING):
+        return 0
+
+
+def _unreadable(name: str, why: str) -> str:
+    return f"{name} cannot be read as a Keras model ({why}); save it again with `model.save('model.keras')`."
+
+
+UNKNOWN = (
+    r"Could not locate (?:class|function) '([^']+)'",
+    r"Unknown layer: '?([\w>]+)",
+    r"Could not interpret (?:\w+ )+identifier: (\w+)$",
+)
+
+
+def _why_unreadable(name: str, text: str, readable: Path) -> str:
+    for pattern in UNKNOWN:
+        missing = re.search(pattern, text, re.MULTILINE)
+        if missing is not None:
+            return f"{name} needs `{shown_name(missing[1])}`, which {safety.PYTHON_LIMIT}."
+    return _unreadable(name, one_line(text.replace(str(readable), name)))
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Load the weights of a file over `model`; of a .keras file nothing but its arrays is read. Raises ModelError."""
+    if not path.is_file():
+        raise ModelError(f"--weights {path}: there is no such file.")
+    if path.suffix.lower() not in FILE_SUFFIXES:
+        raise ModelError(
+            f"--weights {path.name} does not end in .weights.h5, .h5 or .keras; "
+            "save them with `model.save_weights('model.weights.h5')`."
+        )
+    try:
+        suffix = suffix_by_content(path)
+        with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
+            readable = Path(folder) / f"named{suffix}"
+            readable.symlink_to(path.resolve())
+            look_through(readable)
+            if suffix == ".keras":
+                with zipfile.ZipFile(readable) as archive:
+                    archive.extract(WEIGHTS, folder)
+                readable = Path(folder) / WEIGHTS
+            elif _is_of_keras_3(readable):
+                readable = readable.rename(readable.with_name("named.weights.h5"))
+            model.load_weights(readable)
+    except ModelError as error:
+        raise ModelError(f"--weights {error}") from error
+    except Exception as error:
+        raise ModelError(f"--weights {path.name} does not fit the network: {one_line(error)}") from error
+
+
+def _is_of_keras_3(path: Path) -> bool:
+    """Whether an HDF5 file of weights has today's layout, whatever its name."""
+    with h5py.File(path, "r") as file:
+        return "layer_names" not in file.attrs and "model_weights" not in file

@@ -1,0 +1,285 @@
+"""Architectures written by Keras 1 and 2, mended into what Keras 3 reads, where the mend is exact; else a sentence.
+
+What a report does not need (initializers, regularizers, constraints: they act on training alone) is left out, so it need not import.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from reportgen.errors import ModelError
+from reportgen.network.quiet import keras, tf
+from reportgen.network.sentences import shown_name
+
+Config = dict[str, Any]
+MODELS = ("Functional", "Model", "Sequential")
+RENAMED = {
+    "Convolution1D": "Conv1D", "Convolution2D": "Conv2D", "Convolution3D": "Conv3D",
+    "AtrousConvolution1D": "Conv1D", "AtrousConvolution2D": "Conv2D", "AtrousConv2D": "Conv2D",
+    "SeparableConvolution2D": "SeparableConv2D", "Deconvolution2D": "Conv2DTranspose", "Convolution2DTranspose": "Conv2DTranspose",
+    "BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
+    "FusedBatchNormalization": "BatchNormalization", "SyncBatchNormalization": "BatchNormalization",
+    "Model": "Functional",
+}  # fmt: skip
+MERGES = {
+    "sum": "Add",
+    "mul": "Multiply",
+    "concat": "Concatenate",
+    "ave": "Average",
+    "max": "Maximum",
+    "dot": None,
+    "cos": None,
+}
+ARGUMENTS = {  # Keras 1's names, where one word took another's place
+    "nb_filter": "filters", "bias": "use_bias", "subsample": "strides", "subsample_length": "strides", "stride": "strides",
+    "filter_length": "kernel_size", "pool_length": "pool_size", "border_mode": "padding", "atrous_rate": "dilation_rate",
+    "length": "size", "sigma": "stddev", "input_dtype": "dtype", "dim_ordering": "data_format", "target_dim": "target_shape",
+}  # fmt: skip
+DATA_FORMATS = {"tf": "channels_last", "th": "channels_first"}
+TRAINING_KEYS = re.compile(
+    r".*(_initializer|_regularizer|_constraint|_init)|init|W_\w+|b_\w+|bias_axes_init|weights|create_input"
+)
+DROPPED: dict[str, dict[str, tuple[Any, ...]]] = {  # arguments that Keras 3 no longer takes, with the values that say what it does
+    "DepthwiseConv2D": {"groups": (1, None), "filters": (None,)},
+    "DepthwiseConv1D": {"groups": (1, None), "filters": (None,)},
+    "SeparableConv1D": {"groups": (1, None)},
+    "SeparableConv2D": {"groups": (1, None)},
+    "Conv1DTranspose": {"groups": (1, None)},
+    "Conv2DTranspose": {"groups": (1, None)},
+    "Conv3DTranspose": {"groups": (1, None)},
+    "BatchNormalization": {
+        "renorm": (False, None), "virtual_batch_size": (None,), "adjustment": (None,), "mode": (0, None), "fused": (True, False, None),
+    },
+    "LSTM": {"time_major": (False,), "implementation": (0, 1, 2)},
+    "GRU": {"time_major": (False,), "implementation": (0, 1, 2)},
+    "SimpleRNN": {"time_major": (False,), "implementation": (0, 1, 2)},
+    "RNN": {"time_major": (False,)},
+    "ConvLSTM2D": {"implementation": (0, 1, 2)},
+    "Dense": {"input_dim": (None,), "input_length": (None,)},
+    "Activation": {"input_dim": (None,)},
+}  # fmt: skip
+RENORM = ("renorm_clipping", "renorm_momentum")  # only together with renorm
+
+
+def hard_sigmoid(inputs: Any) -> Any:
+    """Keras 1 and 2's: 0 below -2.5, 1 above 2.5, x / 5 + 1/2 between. Keras 3's is another, from -3 to 3."""
+    return tf.clip_by_value(inputs * 0.2 + 0.5, 0.0, 1.0)
+
+
+keras.saving.register_keras_serializable("reportgen", "hard_sigmoid")(hard_sigmoid)
+ACTIVATIONS = {"hard_sigmoid": "reportgen>hard_sigmoid", "softmax_v2": "softmax"}
+
+
+def mend(architecture: Any, version: int, file: str) -> Any:
+    """The architecture for Keras 3. `version`: the major one of the Keras that wrote it.
+
+    `architecture` is not changed. Raises ModelError where something cannot be mended exactly.
+    """
+    mender = _Mender(version, file)
+    try:
+        return mender.layer(architecture)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise ModelError(
+            f"{file} cannot be read as a Keras model (its architecture is damaged: {type(error).__name__}); save it again."
+        ) from error
+
+
+class _Mender:
+    def __init__(self, version: int, file: str) -> None:
+        self.version, self.file = version, file
+
+    def layer(self, node: Config) -> Config:
+        """One layer or model, `node` as the file has it: {"class_name", "config"} and, inside a Functional model, its connections."""
+        old_kind, config = str(node["class_name"]), node["config"]
+        kind = RENAMED.get(old_kind, old_kind)
+        if kind == "Merge":
+            kind, config = self._merge(config)
+        mended = {**node, "class_name": kind}
+        if kind == "Sequential":
+            mended["config"] = self._sequential(config)
+        elif kind == "Functional":
+            mended["config"] = self._functional(config)
+        else:
+            mended["config"] = self._arguments(kind, dict(config), old_kind)
+        return mended
+
+    def _sequential(self, config: Any) -> Config:
+        if isinstance(config, list):  # before Keras 2.2.3
+            config = {"name": "sequential", "layers": config}
+        layers = [self.layer(layer) for layer in config["layers"]]
+        shape = None
+        for layer in layers:
+            stated = layer["config"].pop("batch_input_shape", None) if layer["class_name"] not in MODELS else None
+            shape = shape if shape is not None else stated
+        if layers and layers[0]["class_name"] != "InputLayer" and shape is not None:
+            first = layers[0]["config"]
+            dtype = first.get("dtype", "float32")
+            entry = {"batch_shape": shape, "dtype": dtype, "name": f"{first.get('name', 'layer')}_input"}
+            layers.insert(0, {"class_name": "InputLayer", "config": entry})
+        kept = {key: value for key, value in config.items() if key in ("name", "trainable", "build_input_shape")}
+        kept["name"] = self._name(kept.get("name", "sequential"))
+        return {**kept, "layers": _unique(layers)}
+
+    def _functional(self, config: Config) -> Config:
+        names = _new_names([layer["name"] for layer in config["layers"]], self._name)
+        layers = []
+        for old in config["layers"]:
+            layer = self.layer(old)
+            layer["name"] = names[old["name"]]
+            layer["config"]["name"] = names[old["name"]]
+            layer["config"].pop("batch_input_shape", None)
+            layer["inbound_nodes"] = _renamed(old["inbound_nodes"], names)
+            layers.append(layer)
+        return {
+            "name": self._name(config.get("name", "model")),
+            "trainable": config.get("trainable", True),
+            "layers": layers,
+            "input_layers": _renamed(config["input_layers"], names),
+            "output_layers": _renamed(config["output_layers"], names),
+        }
+
+    def _name(self, name: Any) -> str:
+        """Keras 3 takes no `/` in a layer's name."""
+        return str(name).replace("/", "_")
+
+    def _merge(self, config: Config) -> tuple[str, Config]:
+        """Keras 1's Merge layer between tensors, by its mode."""
+        mode = config.get("mode")
+        kind = MERGES.get(mode) if isinstance(mode, str) and config.get("mode_type", "raw") == "raw" else None
+        if kind is None or config.get("layers"):
+            raise self._cannot(f"merges layers by `{shown_name(mode)}`")
+        axis = {"axis": config.get("concat_axis", -1)} if kind == "Concatenate" else {}
+        return kind, {"name": config["name"], **axis}
+
+    def _arguments(self, kind: str, config: Config, old_kind: str) -> Config:
+        config = {key: value for key, value in config.items() if TRAINING_KEYS.fullmatch(key) is None}
+        if self.version == 1:
+            self._first_names(kind, config)
+        if kind == "InputLayer":
+            if "batch_input_shape" in config:
+                config["batch_shape"] = config.pop("batch_input_shape")
+            config.pop("type_spec", None)
+            return {
+                key: value
+                for key, value in config.items()
+                if key in ("batch_shape", "dtype", "sparse", "ragged", "name")
+            }
+        if config.get("data_format") == "channels_first":
+            raise self._cannot("keeps its channels first (`channels_first`, Theano's order)")
+        if kind in ("Conv2DTranspose", "Conv1DTranspose") and self.version == 1:
+            config.pop("output_shape", None)  # follows from the other arguments
+        if "name" in config:
+            config["name"] = self._name(config["name"])
+        self._drop(kind, config)
+        self._values(kind, config)
+        if old_kind == "SyncBatchNormalization":
+            config["synchronized"] = True
+        if kind in ("TimeDistributed", "Bidirectional") and isinstance(config.get("layer"), dict):
+            config["layer"] = self.layer(config["layer"])
+        return config
+
+    def _first_names(self, kind: str, config: Config) -> None:
+        """Keras 1's argument names."""
+        sides = [key for key in ("nb_row", "nb_col", "kernel_dim1", "kernel_dim2", "kernel_dim3") if key in config]
+        if sides:
+            config["kernel_size"] = [config.pop(key) for key in sides]
+        for old, new in ARGUMENTS.items():
+            if old in config:
+                config[new] = config.pop(old)
+        if "output_dim" in config:
+            config["output_dim" if kind == "Embedding" else "units"] = config.pop("output_dim")
+        if "p" in config:
+            config["rate"] = config.pop("p")
+        if "data_format" in config:
+            config["data_format"] = DATA_FORMATS.get(config["data_format"], config["data_format"])
+        if config.get("padding") == "full":
+            raise self._cannot("pads a convolution to `full`")
+        if kind == "Conv1D" and isinstance(config.get("kernel_size"), int):
+            config["kernel_size"] = [config["kernel_size"]]
+        for key in ("input_dim", "input_length"):
+            if kind != "Embedding":
+                config.pop(key, None)
+
+    def _drop(self, kind: str, config: Config) -> None:
+        for key, harmless in DROPPED.get(kind, {}).items():
+            if key in config:
+                value = config.pop(key)
+                if value not in harmless:
+                    raise self._cannot(f"has a {kind} with {key} = {shown_name(value)}")
+        if kind == "BatchNormalization":
+            for key in RENORM:
+                config.pop(key, None)
+
+    def _values(self, kind: str, config: Config) -> None:
+        dtype = config.get("dtype")
+        if isinstance(dtype, dict):  # a policy of tf.keras, a loss scale beside its name
+            config["dtype"] = dtype.get("config", {}).get("name", "float32")
+        axis = config.get("axis")
+        if isinstance(axis, list) and len(axis) == 1 and kind == "BatchNormalization":
+            config["axis"] = axis[0]
+        if kind == "LeakyReLU" and "alpha" in config:
+            alpha = config.pop("alpha")
+            config["negative_slope"] = alpha["value"] if isinstance(alpha, dict) else alpha
+        if kind == "GRU":
+            config.setdefault("reset_after", False)  # before Keras 2.1 there was no other
+        for key, value in config.items():
+            if key.endswith("activation"):
+                config[key] = self._activation(value)
+
+    def _activation(self, value: Any) -> Any:
+        if (
+            isinstance(value, dict)
+            and value.get("class_name") not in (None, "function")
+            and isinstance(value.get("config"), dict)
+        ):
+            return self.layer(value)
+        return ACTIVATIONS.get(value, value) if isinstance(value, str) else value
+
+    def _cannot(self, what: str) -> ModelError:
+        return ModelError(
+            f"{self.file} {what}, which Keras 3 cannot do exactly; load it in the Keras that wrote it (version {self.version}), "
+            "change that, and save it again."
+        )
+
+
+def _new_names(names: list[str], clean: Callable[[Any], str]) -> dict[str, str]:
+    """Clean names, unique among themselves, by the old ones; what is clean already stays as it is."""
+    taken = {name for name in names if clean(name) == name}
+    new: dict[str, str] = {}
+    for name in names:
+        wanted, number = clean(name), 1
+        if wanted != name:
+            while wanted in taken:
+                number += 1
+                wanted = f"{clean(name)}_{number}"
+            taken.add(wanted)
+        new[name] = wanted
+    return new
+
+
+def _renamed(connections: Any, names: dict[str, str]) -> Any:
+    """Connections with layers' new names: each is a list that begins with a layer's name and two whole numbers."""
+    if isinstance(connections, dict):
+        return {key: _renamed(value, names) for key, value in connections.items()}
+    if not isinstance(connections, list):
+        return connections
+    if len(connections) >= 3 and isinstance(connections[0], str) and isinstance(connections[1], int):
+        return [names.get(connections[0], connections[0]), *(_renamed(item, names) for item in connections[1:])]
+    return [_renamed(item, names) for item in connections]
+
+
+def _unique(layers: list[Config]) -> list[Config]:
+    """Layers of a Sequential model, none named like another."""
+    taken: set[str] = set()
+    for layer in layers:
+        name = layer["config"].get("name") if isinstance(layer["config"], dict) else None
+        if name is not None:
+            number, wanted = 1, name
+            while wanted in taken:
+                number += 1
+                wanted = f"{name}_{number}"
+            layer["config"]["name"] = wanted
+            taken.add(wanted)
+    return layers
