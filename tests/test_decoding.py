@@ -240,10 +240,29 @@ def test_arrays_with_other_bands_are_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((2, 2)), np.zeros(4, np.uint8), np.zeros((1, 2, 2, 3), np.uint8), np.zeros((0, 2), np.uint8),
+    [np.zeros((2, 2), complex), np.zeros((2, 2), bool), np.zeros(4, np.uint8), np.zeros((1, 2, 2, 3), np.uint8), np.zeros((0, 2), np.uint8),
      np.zeros((2, 2), np.int8), np.zeros((2, 2), np.uint32)],
 )  # fmt: skip
 def test_arrays_of_another_kind_are_an_error(tmp_path: Path, array: NDArray[np.generic]) -> None:
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(ImageError, match=r"^a\.npy "):
         decode(tmp_path / "a.npy", 3)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_floating_point_arrays_go_from_the_stated_black_to_the_stated_white(tmp_path: Path, kind: str) -> None:
+    numbers = np.random.default_rng(3).uniform(-1, 3, (4, 6, 2)).astype(kind)
+    numbers[0, 0] = -1, 3
+    np.save(tmp_path / "a.npy", numbers)
+    expected = np.round((numbers.astype(float) + 1) / 4 * 255)
+    assert np.abs(decode(tmp_path / "a.npy", 2, (-1.0, 3.0)) - expected).max() <= (kind == "float16")
+    assert decode(tmp_path / "a.npy", 2, (-1.0, 3.0))[0, 0].tolist() == [0, 255]
+    with pytest.raises(
+        ImageError, match=r"^a\.npy has floating-point pixels outside 0\.\.1, from -1 to 3; .*--input-range"
+    ):
+        decode(tmp_path / "a.npy", 2)
+
+
+def test_sixteen_bit_arrays_have_their_white_whatever_floats_mean(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", SIXTEEN)
+    assert np.array_equal(decode(tmp_path / "a.npy", 1, (0.0, 9.0))[..., 0], np.round(SIXTEEN / 257))

@@ -28,7 +28,8 @@ SUITE = {  # room -> rooms of ours that it may import, besides itself and the fa
     "verdict": set(),
     "slugs": set(),
     "progress": set(),
-    "decoding": set(),
+    "decoding": {"tiff"},
+    "tiff": set(),
     "arrays": set(),
 }
 SHARED = {"errors", "records", "settings", "slugs"}
