@@ -44,7 +44,7 @@ check: $(VENV)/.installed-dev ## format, lint, types
 	$(BIN)/mypy
 
 tests: $(VENV)/.installed-dev ## the fast tests
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 slow: $(VENV)/.installed-dev ## real networks, real photographs, a fresh installation
 	$(BIN)/pytest -m slow
