@@ -79,6 +79,7 @@ MODEL_OPTIONS = (
     ),
     click.option("--layers", multiple=True, metavar="GLOB", help="Only layers whose path matches. Repeatable. [all]"),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Not these layers. Repeatable."),
+    click.option("--pooling", is_flag=True, default=None, help="Also pooling layers, before and after them."),
     click.option("--filters", metavar="all|N|LIST", help="How many filters, or which (0-15,40). [32]"),
     click.option(
         "--preprocess", metavar="NAME", help="auto, none, unit, tf, torch, caffe or package.module:callable. [auto]"

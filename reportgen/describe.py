@@ -9,7 +9,7 @@ from reportgen.errors import UsageError
 from reportgen.network.network import Network, Site, kernels
 from reportgen.network.quiet import keras
 from reportgen.plan import pattern_size
-from reportgen.records import LayerRecord
+from reportgen.records import CONVOLUTION, POOLING, LayerRecord
 from reportgen.settings import FilterChoice, Settings
 from reportgen.slugs import unique_slugs
 
@@ -101,7 +101,8 @@ def _record(
     reason = site.reason if site.reason is not None else left_out
     shape = _output_shape(network, site)
     total = shape[-1] if shape is not None and shape[-1] is not None else 0
-    kernel_shape = _kernel_shape(layer)
+    kernel_shape = None if site.is_pooling else _kernel_shape(layer)
+    shown = reason is None and not site.is_pooling
     return LayerRecord(
         path=site.path,
         name=layer.name,
@@ -125,9 +126,11 @@ def _record(
         if kernel_shape is not None and kernel_shape[_input_axis(layer)] == RGB
         else None,
         filters_total=total,
-        filters_shown=choice.of(total) if reason is None else (),
-        pattern_size=pattern_size(contract, site.receptive_field, settings) if reason is None else None,
+        filters_shown=choice.of(total) if shown else (),
+        pattern_size=pattern_size(contract, site.receptive_field, settings) if shown else None,
         macs=site.costs.macs,
+        kind=POOLING if site.is_pooling else CONVOLUTION,
+        window=_numbers(layer, "pool_size") if site.is_pooling else None,
     )
 
 

@@ -30,7 +30,7 @@ def by(lengths: Sequence[int | None] | None) -> str:
 
 
 def _row(layer: LayerRecord) -> tuple[str, ...]:
-    shown = len(layer.filters_shown)
+    shown = layer.filters_total if layer.is_pooling else len(layer.filters_shown)
     unit = layer.activation if layer.unit == layer.path else f"{layer.activation} at {layer.unit}"
     return (
         layer.path,

@@ -43,7 +43,7 @@ def choose_layers(paths: Sequence[str], include: Sequence[str], exclude: Sequenc
 def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[str, ...]:
     """Notes on filter numbers that some layers lack. Raises UsageError where no layer has any of them."""
     numbers = FilterChoice.parse(settings.filters).numbers
-    rendered = [layer for layer in layers if layer.status == "rendered"]
+    rendered = [layer for layer in layers if layer.status == "rendered" and not layer.is_pooling]
     if numbers is None or not rendered:
         return ()
     most = max(layer.filters_total for layer in rendered)
@@ -125,7 +125,7 @@ def plan_tasks(
         facts = {**identity, **shaped, "image": image.sha256, "classes": None if classes is None else list(classes)}
         tasks.append(Task("image", task_key("image", facts), "", image.slug, (), whole))
     for layer in rendered:
-        if layer.is_output:
+        if layer.is_output or layer.is_pooling:
             continue
         tasks.append(
             Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)
@@ -148,7 +148,8 @@ def plan_tasks(
             )
     patterns = []
     for layer in rendered:
-        assert layer.pattern_size is not None
+        if layer.pattern_size is None:
+            continue
         forward = layer.macs * prod(layer.pattern_size) / pixels
         common = {**identity, **fed, "layer": layer.path, "size": list(layer.pattern_size)}
         if images:

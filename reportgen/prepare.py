@@ -90,7 +90,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
     if settings.optimizer is not None:
         check_optimizer(settings.optimizer)
     recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
-    batches = _batches(network, rendered, settings)
+    batches = _batches(network, [layer for layer in rendered if layer.pattern_size is not None], settings)
     image_records = tuple(image.record for image in collection.images)
     stated = {**environment(), "numpy": np.__version__, "pillow": PIL.__version__, "reportgen": reportgen.__version__}
     identity = {

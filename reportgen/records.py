@@ -158,6 +158,9 @@ class ImageRecord(Record):
     lengths: tuple[int, ...] = ()
 
 
+CONVOLUTION, POOLING = LAYER_KINDS = ("convolution", "pooling")
+
+
 @dataclass(frozen=True)
 class LayerRecord(Record):
     """What is known of one call of a layer before anything is computed.
@@ -168,7 +171,7 @@ class LayerRecord(Record):
     `kernel_bands`: "RGB" or "BGR" where the kernel looks at the colour input itself, else None. `macs`: multiplications
     of the forward pass up to here at the images' size, for cost estimates. `pattern_size`: of patterns, on each spatial axis of the
     input. `labels`: only of the model's own outputs, which have patterns but neither weights nor feature maps: the names of the classes
-    in `filters_shown`.
+    in `filters_shown`. `kind`: one of LAYER_KINDS. `window`: what a pooling layer pools over.
     """
 
     path: str
@@ -195,6 +198,13 @@ class LayerRecord(Record):
     pattern_size: tuple[int, ...] | None
     macs: int
     labels: tuple[str, ...] | None = None
+    kind: str = CONVOLUTION
+    window: tuple[int, ...] | None = None
+
+    @property
+    def is_pooling(self) -> bool:
+        """Whether this layer pools: it has feature maps before and after it, but no kernel, no filters and no patterns."""
+        return self.kind == POOLING
 
     @property
     def is_output(self) -> bool:

@@ -73,6 +73,7 @@ class Settings:
     classes: str | None = None
     layers: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    pooling: bool = False
     filters: str = DEFAULT_FILTERS
     quality: str = "standard"
     size: str = "auto"
@@ -275,7 +276,7 @@ TEXTS = frozenset(
     }
 )
 TEXTS_OR_NUMBERS = frozenset({"filters", "size", "memory", "outputs"})
-SWITCHES = frozenset({"allow_unsafe", "decorrelate", "transforms", "negative"})
+SWITCHES = frozenset({"allow_unsafe", "decorrelate", "transforms", "negative", "pooling"})
 FRACTIONS = frozenset({"learning_rate", "clip_norm"})
 RANGES = frozenset({"input_range", "map_range"})
 LISTS = frozenset({"images", "layers", "exclude", "imports", "hold"})

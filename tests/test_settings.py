@@ -147,6 +147,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "classes": None,
         "layers": (),
         "exclude": (),
+        "pooling": False,
         "filters": "32",
         "quality": "standard",
         "size": "auto",

@@ -21,7 +21,7 @@ class MapReader:
 
     def __init__(self, network: Network, sites: Sequence[Site]) -> None:
         self.traces = 0
-        self._differ = [site.unit is not None and site.unit.name != "linear" for site in sites]
+        self._differ = [site.is_pooling or (site.unit is not None and site.unit.name != "linear") for site in sites]
 
         def read(picture: Any) -> list[tuple[Any, Any]]:
             self.traces += 1
@@ -35,7 +35,7 @@ class MapReader:
         """(arrays, facts) per layer for a `picture` (*size, bands), uint8 or float32 as the contract says.
 
         arrays: `maps` float16 (..., channels), the values divided by 2 ** `exponent`; `pre`, the same before the activation where that
-        changes anything, with `pre_exponent`.
+        changes anything, or before pooling, with `pre_exponent`.
         facts: the exponents, 0 unless float16 could not hold the values; `minimum`, `maximum`, `zero_fraction`, `nonfinite_fraction` of
         the float32 maps; `pre_minimum`, `pre_maximum`.
         """

@@ -44,7 +44,8 @@ def compute(
     worker.feature_maps()
     worker.natural()
     for layer in worker.layers.values():
-        worker.patterns(layer)
+        if not layer.is_pooling:
+            worker.patterns(layer)
 
 
 class _Worker:

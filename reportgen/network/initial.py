@@ -34,7 +34,7 @@ def initial_kernels(network: Network, specification: Any, settings: Settings) ->
     layers = dict(named_layers(other).values())
     found = {}
     for site in network.sites:
-        if site.unit is None:
+        if site.unit is None or site.is_pooling:
             continue
         path = network.path_of(site.layer, 1)
         own = kernels(site.layer)

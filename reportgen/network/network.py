@@ -30,6 +30,12 @@ CONVOLUTIONS = (
     layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.SeparableConv1D,
     layers.SeparableConv2D, layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose,
 )  # fmt: skip
+POOLINGS = (
+    layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D,
+    layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
+    layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D,
+    layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
+)  # fmt: skip
 IMAGE_RANK = 4  # batch, height, width, channels
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
@@ -63,6 +69,11 @@ class Site:
     is_output: bool = False
 
     @property
+    def is_pooling(self) -> bool:
+        """Whether the layer pools."""
+        return isinstance(self.layer, POOLINGS)
+
+    @property
     def receptive_field(self) -> tuple[int, ...] | None:
         """Input pixels per spatial axis; None where it cannot be stated."""
         return None if self.view.axes is None else tuple(axis.size for axis in self.view.axes)
@@ -84,6 +95,7 @@ class Network:
         self.model = loaded.model
         self.loaded = loaded
         self.named = named_layers(self.model)
+        self._covered = (*CONVOLUTIONS, *POOLINGS) if settings.pooling else CONVOLUTIONS
         own = signature(self.model, [name for name in (settings.input, *settings.held) if name is not None])
         looked_at = own.looked_at(settings.input)
         held = held if held else [_zero(one) for one in own.inputs if one is not looked_at]
@@ -140,13 +152,13 @@ class Network:
         sites = [
             self._site(call, calls, geometry, positions, graph, contract)
             for call in calls
-            if isinstance(call.layer, CONVOLUTIONS)
+            if isinstance(call.layer, self._covered)
         ]
         reached = {id(site.layer) for site in sites}
         used = {id(outside) for outside, _ in graph.captures}
         why = f"the model stopped before it ({one_line(failure[0])})" if failure else "the model never calls it"
         for path, layer in self.named.values():
-            if isinstance(layer, CONVOLUTIONS) and id(layer) not in reached:
+            if isinstance(layer, self._covered) and id(layer) not in reached:
                 hidden = any(id(variable.value.handle) in used for variable in layer.weights)
                 sites.append(_unreached(path, layer, HIDDEN if hidden else why))
         class_count = _class_count(outputs)
@@ -203,10 +215,11 @@ class Network:
             )
         if not geometry.depends(call.output):
             return _unreached(path, call.layer, APART)
-        unit = find_unit(call, calls, positions)
+        pools = isinstance(call.layer, POOLINGS)
+        unit = Unit(call.layer, call.occurrence, "linear", pooling=True) if pools else find_unit(call, calls, positions)
         end = next(other for other in calls if unit.is_end(other))
         operations = end.last_operation
-        colour = contract.bands == COLOUR_BANDS and geometry.view(call.input).colour
+        colour = not pools and contract.bands == COLOUR_BANDS and geometry.view(call.input).colour
         bands = ("BGR" if contract.preprocess == "caffe" else "RGB") if colour else None
         return Site(
             path=path,

@@ -32,7 +32,7 @@ class Unit:
     layer, occurrence: the call that ends the chain. inner: the activation is that layer's own (its `activation` argument).
     activating: the layer is itself an activation layer, so its input is the pre-activation. function: an activation function applied to
     the layer's output outside any layer. name: of the activation, `linear` where there is none. normalisations: the layers between the
-    convolution and the activation, in order.
+    convolution and the activation, in order. pooling: the layer pools, so "before" is what it is given.
     """
 
     layer: Any
@@ -42,6 +42,7 @@ class Unit:
     activating: bool = False
     function: Callable[[Any], Any] | None = None
     normalisations: tuple[Any, ...] = ()
+    pooling: bool = False
 
     def is_end(self, call: Call) -> bool:
         """Whether `call` is the one that ends the chain."""
@@ -51,7 +52,7 @@ class Unit:
         """(pre-activation, activation) of the unit, from the call that ends its chain; the same tensor where there is no activation."""
         if self.inner and call.pre_activation is not None:
             return call.pre_activation, call.output
-        if self.activating:
+        if self.activating or self.pooling:
             return call.input, call.output
         if self.function is not None:
             return call.output, self.function(call.output)

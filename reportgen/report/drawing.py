@@ -235,7 +235,7 @@ def _draw_maps(stored: StoredLayer, maps: ImageMaps, output: Output, style: MapS
     ranges = map_ranges(maps.maps)
     if maps.pre is None:
         return MapPictures(maps.image, after, None, ranges)
-    title = f"{title}, before the activation function"
+    title = f"{title}, before {'pooling' if stored.layer.is_pooling else 'the activation function'}"
     before = _draw_map(output, f"{base}.pre.png", maps.pre, title, style, maps.facts, "pre_")
     return MapPictures(maps.image, after, before, ranges)
 

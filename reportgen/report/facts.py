@@ -86,6 +86,8 @@ def layer_record(layer: LayerRecord) -> Document:
         "filters_total": layer.filters_total,
         "filters_shown": list(layer.filters_shown),
         "labels": as_list(layer.labels),
+        "kind": layer.kind,
+        "window": as_list(layer.window),
     }
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import prod
 
+from reportgen.records import CONVOLUTION
 from reportgen.render.text import NAMED, NONE, count, plural, shape, stated
 from reportgen.report import recipe_words
 from reportgen.report.documents import Document
@@ -123,7 +124,8 @@ def index_view(
     pictures: by image slug; strips: thumbnails by layer slug; overview: the figure, None where there is none.
     """
     shown_at_all = [layer for layer in report["layers"] if layer["status"] != "skipped"]
-    covered = [layer for layer in shown_at_all if layer["labels"] is None]
+    rows = [layer for layer in shown_at_all if layer["labels"] is None]
+    covered = [layer for layer in rows if layer["kind"] == CONVOLUTION]
     outputs = [layer for layer in shown_at_all if layer["labels"] is not None]
     left_out = [layer for layer in report["layers"] if layer["status"] == "skipped"]
     with_images = bool(report["images"])
@@ -150,7 +152,7 @@ def index_view(
             if (lost := not_finite(layer["weights"], "kernel weight")) is not None
         ),
         counts=(
-            Fact("Layers", count(len(covered)), note=f"{count(len(left_out))} left out" if left_out else None),
+            Fact("Layers", count(len(covered)), note=_beside(len(rows) - len(covered), len(left_out))),
             Fact("Filters shown", count(shown), note=f"of {count(total)}"),
             Fact("Images", count(len(report["images"])), note=None if with_images else "none were given"),
         ),
@@ -158,7 +160,7 @@ def index_view(
         images=image_views(report["images"], pictures),
         images_note=images_note(report["images"]),
         overview=overview,
-        layers=tuple(_row(layer, strips.get(layer["slug"])) for layer in covered),
+        layers=tuple(_row(layer, strips.get(layer["slug"])) for layer in rows),
         outputs=tuple(_outputs(layer, strips.get(layer["slug"])) for layer in outputs),
         left_out=tuple(
             LeftOut(
@@ -178,6 +180,15 @@ def index_view(
         environment=flattened(report["environment"]),
         downloads=(Link("report.json", "report.json"),),
     )
+
+
+def _beside(pooling: int, left_out: int) -> str | None:
+    """What there is besides the layers that are counted."""
+    parts = [
+        *([f"and {count(pooling)} that pool"] if pooling else []),
+        *([f"{count(left_out)} left out"] if left_out else []),
+    ]
+    return ", ".join(parts) if parts else None
 
 
 def _lede(filters: int, layers: int) -> str:
@@ -225,16 +236,20 @@ def _held_at(one: Document) -> str:
 
 
 def _row(layer: Document, strip: Picture | None) -> LayerRow:
-    field = layer["receptive_field"]
+    field, convolves = layer["receptive_field"], layer["kind"] == CONVOLUTION
     return LayerRow(
         path=layer["path"],
         href=f"layers/{layer['slug']}.html",
         class_name=layer["class"],
-        kernel=shape(layer["kernel_shape"]),
+        kernel=shape(layer["kernel_shape"])
+        if convolves
+        else f"pools {shape(layer['window'])}"
+        if layer["window"]
+        else "pools all",
         output=shape(layer["output_shape"]),
         receptive_field=shape(field),
         parameters=count(layer["parameters"]),
-        filters=f"{count(len(layer['filters_shown']))} of {count(layer['filters_total'])}",
+        filters=f"{count(len(layer['filters_shown']))} of {count(layer['filters_total'])}" if convolves else NONE,
         verdicts=_verdicts(layer),
         failed=_failed(layer),
         strip=None if strip is None else _thumbnails(strip),

@@ -11,7 +11,7 @@ from reportgen.report.cards import Card, cards, orders
 from reportgen.report.charts import Chart, bias_bars, histogram
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures
-from reportgen.report.maps_view import MapsView, RangesView, maps_note, maps_views, ranges_view
+from reportgen.report.maps_view import ACTIVATION, POOLED, MapsView, RangesView, maps_note, maps_views, ranges_view
 from reportgen.report.movement import summary
 from reportgen.report.pattern_facts import against_images
 from reportgen.report.patterns_view import PatternsView, patterns_view
@@ -33,12 +33,15 @@ class InitialView:
 class LayerView:
     """Everything on a layer's page. is_output: of the model's outputs, which have neither weights nor maps.
 
+    with_weights, with_filters: whether the layer has a kernel, and filters of its own with patterns; one that pools has neither.
     heading: a layer's path, or what the outputs are called. owners: filters, or classes. orders: of the cards, for scripts.
     """
 
     site: Site
     heading: str
     is_output: bool
+    with_weights: bool
+    with_filters: bool
     owners: str
     lede: str
     previous: Link | None
@@ -84,6 +87,8 @@ def layer_view(
         site=site,
         heading=page_heading(layer),
         is_output=layer.is_output,
+        with_weights=not layer.is_output and not layer.is_pooling,
+        with_filters=not layer.is_pooling,
         owners=owner_words(layer.is_output)[1],
         lede=_lede(plan, layer, covered),
         previous=_neighbour(covered, position - 1),
@@ -92,7 +97,7 @@ def layer_view(
         if facts["status"] == "failed"
         else None,
         verdicts=verdict_views(facts["verdicts"], images=against_images(facts["patterns"]) is True),
-        facts=output_facts(layer) if layer.is_output else layer_facts(layer),
+        facts=_facts(layer),
         weight_facts=_statistics(facts["weights"], "weight"),
         weight_warning=_weight_warning(facts["weights"]),
         weight_note=_weight_note(stored, drawn),
@@ -102,8 +107,10 @@ def layer_view(
         bias_facts=_statistics(facts["bias"], "bias"),
         bias=None if bias is None else bias_bars(bias),
         patterns=patterns_view(stored, facts["patterns"], drawn, len(images), root),
-        maps=maps_views(drawn, facts["feature_maps"], images, pictures, root),
-        maps_note=maps_note(plan, drawn),
+        maps=maps_views(
+            drawn, facts["feature_maps"], images, pictures, root, POOLED if layer.is_pooling else ACTIVATION
+        ),
+        maps_note=maps_note(plan, drawn, layer.is_pooling),
         map_ranges=ranges_view(drawn, MapStyle.of(plan.settings)),
         cards=cards(stored, facts, drawn, images, root),
         orders=orders(facts["patterns"]),
@@ -138,6 +145,29 @@ def output_facts(layer: LayerRecord) -> tuple[Fact, ...]:
         Fact("Output", shape(layer.output_shape), note="one position, a channel a class"),
         Fact("Receptive field", _receptive_field(layer), note=layer.receptive_field_note),
         Fact("Classes shown", f"{count(len(layer.filters_shown))} of {count(layer.filters_total)}"),
+    )
+
+
+def _facts(layer: LayerRecord) -> tuple[Fact, ...]:
+    if layer.is_output:
+        return output_facts(layer)
+    return pooling_facts(layer) if layer.is_pooling else layer_facts(layer)
+
+
+def pooling_facts(layer: LayerRecord) -> tuple[Fact, ...]:
+    """What is known of a layer that pools: it has no kernel and no filters of its own."""
+    return (
+        Fact("Class", layer.layer_class, code=True),
+        Fact("Window", shape(layer.window), note="the whole map" if layer.window is None else None),
+        Fact("Strides", shape(layer.strides)),
+        Fact("Padding", NONE if layer.padding is None else layer.padding),
+        Fact("Output", shape(layer.output_shape)),
+        Fact("Receptive field", _receptive_field(layer), note=layer.receptive_field_note),
+        Fact(
+            "Channels",
+            count(layer.filters_total),
+            note="each is pooled by itself: there is no kernel to show and no pattern to seek",
+        ),
     )
 
 
@@ -179,7 +209,9 @@ def _lede(plan: Plan, layer: LayerRecord, covered: list[LayerRecord]) -> str:
             "The model's classes, each by its logit: its number before softmax or sigmoid, where the model ends in one. "
             f"{_chosen(plan, layer)}"
         )
-    layers = [item for item in covered if not item.is_output]
+    if layer.is_pooling:
+        return f"{layer.layer_class}. Every channel by itself, before and after pooling."
+    layers = [item for item in covered if not item.is_output and not item.is_pooling]
     return f"{layer.layer_class}, layer {layers.index(layer) + 1} of {len(layers)}. {_chosen(plan, layer)}"
 
 

@@ -12,6 +12,7 @@ from reportgen.report.drawing import ImageFile, LayerPictures, MapPictures
 from reportgen.report.views import FigureView, figure_view
 from reportgen.settings import PER_MAP, MapStyle
 
+ACTIVATION, POOLED = "the activation function", "pooling"
 PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels
 
 
@@ -26,7 +27,7 @@ class ImagePicture:
 
 @dataclass(frozen=True)
 class MapsView:
-    """The feature maps of one image. open: unfolded when the page opens."""
+    """The feature maps of one image. step: what lies between before and after. open: unfolded when the page opens."""
 
     anchor: str
     name: str
@@ -35,6 +36,7 @@ class MapsView:
     facts: str
     after: FigureView | None
     before: FigureView | None
+    step: str
     open: bool
 
 
@@ -44,21 +46,30 @@ def maps_views(
     images: Sequence[Document],
     pictures: dict[str, ImageFile],
     root: str,
+    step: str = ACTIVATION,
 ) -> tuple[MapsView, ...]:
-    """One view an image. facts: `feature_maps` of report.json; images: all of them there; pictures: by slug."""
+    """One view an image.
+
+    facts: `feature_maps` of report.json; images: all of them there; pictures: by slug; step: what lies between before and after.
+    """
     answers = {image["slug"]: _answer(image) for image in images}
     return tuple(
-        _view(maps, entry, answers[maps.image.slug], pictures.get(maps.image.slug), root, place == 0)
+        _view(maps, entry, answers[maps.image.slug], pictures.get(maps.image.slug), root, step, place == 0)
         for place, (maps, entry) in enumerate(zip(drawn.maps, facts, strict=True))
     )
 
 
-def maps_note(plan: Plan, drawn: LayerPictures) -> str:
+def maps_note(plan: Plan, drawn: LayerPictures, pooling: bool = False) -> str:
     """What the maps are of."""
     if not plan.images:
         return "No images were given."
     if not drawn.maps:
         return "No feature maps of this layer are in the store."
+    if drawn.maps[0].before is not None and pooling:
+        return (
+            f"What every channel is on {plural(len(drawn.maps), 'image')}, one tile a channel. On the left what the layer is "
+            "given, on the right what it passes on, each on its own stated scale."
+        )
     both = (
         " On the left the values before the activation function, on the right those after it, each on its own stated scale."
         if any(m.before for m in drawn.maps)
@@ -96,6 +107,7 @@ def _view(
     answer: str | None,
     picture: ImageFile | None,
     root: str,
+    step: str,
     unfolded: bool,
 ) -> MapsView:
     small = None
@@ -116,6 +128,7 @@ def _view(
         facts=words,
         after=None if maps.after is None else figure_view(maps.after, root),
         before=None if maps.before is None else figure_view(maps.before, root),
+        step=step,
         open=unfolded,
     )
 
