@@ -17,11 +17,12 @@ from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent, Patterns
 from reportgen.compute.patterns.recipe import choose
 from reportgen.errors import UsageError
-from reportgen.images import decode, fit, natural_crops
+from reportgen.images import fit, natural_crops, read
 from reportgen.network.network import Network, Site
 from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
 from reportgen.prepare import batch_for, open_network
 from reportgen.progress import Progress
+from reportgen.records import InputContract
 from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
 from reportgen.story import Built
 from reportgen.story import build as build_report
@@ -94,7 +95,7 @@ def patterns(
     network = open_network(model, given)
     site = _site(network, layer)
     bands = network.contract.bands
-    photographs = [_pixels(item, bands) for item in images]
+    photographs = [_pixels(item, network.contract) for item in images]
     numbers = FilterChoice.parse(given.filters).of(site.channels)
     if not numbers:
         raise UsageError(f"{layer} has {site.channels} filters, and none of {given.filters}.")
@@ -138,9 +139,10 @@ def _site(network: Network, path: str) -> Site:
     return sites[path]
 
 
-def _pixels(item: ImageLike, bands: int) -> np.ndarray:
+def _pixels(item: ImageLike, contract: InputContract) -> np.ndarray:
+    bands = contract.bands
     if not isinstance(item, np.ndarray):
-        return decode(item, bands)
+        return read(item, bands, contract.rank, contract.floats)
     if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != bands:
         raise UsageError(f"an image of {item.dtype} {item.shape} was given; uint8 (height, width, {bands}) is needed.")
     return item

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.decoding import ARRAY_SUFFIX, decode
+from reportgen.decoding import ARRAY_SUFFIX, UNIT, decode
 from reportgen.errors import ImageError, UsageError
 from reportgen.images import SUFFIXES, fit
 from reportgen.records import HeldInput, HeldRecord, ModelInput
@@ -65,7 +65,7 @@ def _picture(path: Path, one: ModelInput, option: str, settings: Settings) -> np
     lengths = [length for length in (height, width) if length is not None]
     other = lengths[0] if lengths else settings.image_size
     size = (height if height is not None else other, width if width is not None else other)
-    return fit(decode(path, bands), size, settings.fit)
+    return fit(decode(path, bands, UNIT if settings.input_range is None else settings.input_range), size, settings.fit)
 
 
 def _table(path: Path) -> np.ndarray:

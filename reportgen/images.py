@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reportgen import signals
-from reportgen.decoding import ARRAY_SUFFIX, decode, printable_name
+from reportgen.decoding import ARRAY_SUFFIX, UNIT, decode, printable_name
 from reportgen.errors import ImageError
 from reportgen.records import PICTURE_RANK, ImageRecord
 from reportgen.slugs import unique_slugs
@@ -55,12 +55,14 @@ def collect(
     shown_limit: int,
     natural_limit: int = NATURAL_LIMIT,
     rank: int = PICTURE_RANK,
+    floats: tuple[float, float] = UNIT,
 ) -> Collection:
     """The images that `paths` name, at most `natural_limit`, the first `shown_limit` of them with `shown` set.
 
     paths: files and folders in the user's order; a folder stands for the image files directly in it, sorted by name,
     hidden ones left out. A file that is named twice counts once. Every image is decoded here once, one at a time, and
-    not kept; files of a folder beyond `natural_limit` are only counted. rank: spatial axes that the model takes, see `read`.
+    not kept; files of a folder beyond `natural_limit` are only counted. rank: spatial axes that the model takes;
+    floats: see `decode`.
 
     Raises ImageError where a file named directly is bad, used or not, and where a folder cannot be read or has no
     images; a bad file found in a folder is left out.
@@ -75,7 +77,7 @@ def collect(
             continue
         if named_directly or room:
             try:
-                record = _inspect(path, bands, rank, len(images) < shown_limit)
+                record = _inspect(path, bands, rank, floats, len(images) < shown_limit)
             except ImageError as error:
                 if named_directly:
                     raise
@@ -120,13 +122,16 @@ def _candidates(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
         yield from ((item, False) for item in found)
 
 
-def read(path: str | Path, bands: int, rank: int) -> Values:
-    """A picture as uint8 (height, width, bands), or a signal or volume as float32 (*lengths, bands). Raises ImageError."""
-    return decode(path, bands) if rank == PICTURE_RANK else signals.read(path, bands, rank)
+def read(path: str | Path, bands: int, rank: int, floats: tuple[float, float] = UNIT) -> Values:
+    """A picture as uint8 (height, width, bands), or a signal or volume as float32 (*lengths, bands). Raises ImageError.
+
+    floats: black and white of pictures of floating-point numbers, see `decode`.
+    """
+    return decode(path, bands, floats) if rank == PICTURE_RANK else signals.read(path, bands, rank)
 
 
-def _inspect(path: Path, bands: int, rank: int, shown: bool) -> ImageRecord:
-    lengths = read(path, bands, rank).shape[:-1]
+def _inspect(path: Path, bands: int, rank: int, floats: tuple[float, float], shown: bool) -> ImageRecord:
+    lengths = read(path, bands, rank, floats).shape[:-1]
     height, width = lengths[-2:] if rank > 1 else (1, lengths[0])
     try:
         with path.open("rb") as file:

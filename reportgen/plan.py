@@ -111,6 +111,7 @@ def plan_tasks(
     asked what it answers least to. initial: what stands for the weights that training started from, by layer path.
     """
     fed: dict[str, Any] = {"range": [contract.low, contract.high], "preprocess": contract.preprocess, "code": feed_key}
+    fed["floats"] = list(contract.floats)
     if contract.held:
         held = [[one.name, one.shape, one.sha256] for one in contract.held]
         fed = {**fed, "input": contract.name, "held": held, "held_fit": contract.fit}

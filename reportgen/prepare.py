@@ -74,7 +74,11 @@ def prepare(specification: Any, settings: Settings) -> Job:
     notes = list(plan.check_filters(settings, layers))
     classes = read_classes(settings.classes, network.class_count)
     collection = images.collect(
-        settings.images, network.contract.bands, settings.max_images, rank=network.contract.rank
+        settings.images,
+        network.contract.bands,
+        settings.max_images,
+        rank=network.contract.rank,
+        floats=network.contract.floats,
     )
     notes.extend(collection.notes)
     if not collection.images:
@@ -120,6 +124,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
             **settings.describe(),
             "steps": recipe.steps,
             "preprocess": network.contract.preprocess,
+            "input_range": (network.contract.low, network.contract.high),
             "recipe": recipe.describe(),
         },
         environment=stated,

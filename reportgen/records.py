@@ -86,6 +86,7 @@ class InputContract(Record):
     size: the same without bands, that the user's images are fed at. low, high: what 0 and 255 of an 8-bit picture mean before
     `preprocess`; signals and volumes are float32 numbers fed as they are, and there low and high are the range of their patterns. name: of
     the input that is looked at, None where the model has no other; held: the others.
+    floats: what is black and white in pictures of floating-point numbers.
     """
 
     shape: tuple[int | None, ...]
@@ -98,6 +99,7 @@ class InputContract(Record):
     warning: str | None
     name: str | None = None
     held: tuple[HeldRecord, ...] = ()
+    floats: tuple[float, float] = (0.0, 1.0)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:

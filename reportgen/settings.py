@@ -25,6 +25,7 @@ COLORMAPS = ("viridis", "magma", "inferno", "plasma", "cividis", "grey")  # matp
 DEFAULT_FILTERS = "32"
 DEFAULT_IMAGE_SIZE = 224  # the short side that most ImageNet networks were trained at
 DEFAULT_MAX_IMAGES = 8
+EIGHT_BIT_RANGE = (0.0, 255.0)
 LARGEST_SIDE = 4096  # pixels; a larger picture would not fit into memory in any network seen
 MEMORY_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
@@ -64,7 +65,7 @@ class Settings:
     images: tuple[str, ...] = ()
     max_images: int = DEFAULT_MAX_IMAGES
     preprocess: str = "auto"
-    input_range: tuple[float, float] = (0.0, 255.0)
+    input_range: tuple[float, float] | None = None
     input_shape: tuple[int | None, ...] | None = None
     input: str | None = None
     hold: tuple[str, ...] = ()
@@ -112,7 +113,7 @@ class Settings:
             raise UsageError(
                 f"--preprocess {self.preprocess} is none of {', '.join(PREPROCESSES)} and not of the form package.module:callable."
             )
-        low, high = self.input_range
+        low, high = self.input_range if self.input_range is not None else EIGHT_BIT_RANGE
         if not -inf < low < high < inf:
             raise UsageError(f"--input-range {low:g},{high:g}: two numbers are needed, the first below the second.")
         if self.input_shape is not None and len(self.input_shape) not in SHAPE_AXES:
@@ -181,6 +182,7 @@ class Settings:
     def describe(self) -> dict[str, Any]:
         """The settings as plain JSON values, files without their folders: the report holds no paths of a machine."""
         described = dataclasses.asdict(self)
+        described["input_range"] = EIGHT_BIT_RANGE if self.input_range is None else self.input_range
         described["images"] = [_without_folder(item) for item in self.images]
         described["hold"] = [f"{name}={_without_folder(file)}" for name, file in self.held.items()]
         for name in ("classes", "weights", "initial"):

@@ -13,6 +13,7 @@ from reportgen.errors import ModelError, UsageError
 from reportgen.network import contract as contracts
 from reportgen.network.arguments import signature
 from reportgen.network.contract import as_shown, make_contract, make_feed
+from reportgen.network.network import UNSCALED
 from reportgen.network.quiet import keras, tf
 from reportgen.settings import Settings
 from small_models import functional, layers, network, pictures
@@ -165,7 +166,7 @@ def test_a_fixed_size_wins_and_a_dynamic_one_is_chosen(
     own: Any, settings: dict[str, Any], shape: tuple[int | None, ...], size: tuple[int, int]
 ) -> None:
     model = functional(layers.ReLU(), shape=own)
-    found = make_contract(input_shape(model, settings.get("input_shape")), Settings(**settings), [])
+    found = make_contract(input_shape(model, settings.get("input_shape")), Settings(**settings), UNSCALED)
     assert (found.shape, found.size, found.bands) == (shape, size, shape[2])
 
 
@@ -213,7 +214,7 @@ def test_signals_and_volumes_have_one_length_an_axis(
 ) -> None:
     entry = keras.Input(shape)
     model = keras.Model(entry, layers.Dense(2)(entry))
-    found = make_contract(input_shape(model, None), Settings(), model.layers)
+    found = make_contract(input_shape(model, None), Settings(), UNSCALED)
     assert (found.shape, found.size, found.bands, found.rank) == (stated, size, shape[-1], len(size))
     assert (found.preprocess, found.warning, found.dtype) == ("none", None, "float32")
 
@@ -221,7 +222,7 @@ def test_signals_and_volumes_have_one_length_an_axis(
 def test_signals_are_fed_as_they_are_and_their_patterns_span_the_stated_range() -> None:
     entry = keras.Input((5, 2))
     model = keras.Model(entry, layers.Dense(2)(entry))
-    stated = make_contract(input_shape(model, None), Settings(input_range=(-3.0, 5.0)), [])
+    stated = make_contract(input_shape(model, None), Settings(input_range=(-3.0, 5.0)), UNSCALED)
     values = np.array([-4.0, 0.0, 300.0], np.float32)
     np.testing.assert_array_equal(make_feed(stated)(values), values)
     np.testing.assert_allclose(as_shown(stated, np.array([0, 0.5, 1])), [-3, 1, 5])

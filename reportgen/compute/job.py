@@ -77,7 +77,7 @@ class _Worker:
 
     def _read(self, image: UserImage) -> np.ndarray:
         contract = self.network.contract
-        return read(image.path, contract.bands, contract.rank)
+        return read(image.path, contract.bands, contract.rank, contract.floats)
 
     def images(self) -> None:
         for task in self.run.todo("image"):

@@ -6,24 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from reportgen.errors import ModelError, UsageError
-from reportgen.network.load import import_callable
-from reportgen.network.quiet import keras, tf
+from reportgen.network.scaling import (
+    COLOUR_BANDS,
+    COLOUR_PREPROCESSES,
+    EIGHT_BIT_MAXIMUM,
+    Scaling,
+    preprocessor,
+)
 from reportgen.records import PICTURE_RANK, InputContract, ModelInput
-from reportgen.settings import SHAPE_AXES, Settings
+from reportgen.settings import EIGHT_BIT_RANGE, SHAPE_AXES, Settings
 
 Shape = tuple[int | None, ...]  # spatial lengths, None where dynamic, then the number of bands
-EIGHT_BIT_MAXIMUM = 255.0
-EIGHT_BIT_RANGE = (0.0, EIGHT_BIT_MAXIMUM)
+UNIT_RANGE = (0.0, 1.0)  # of floating-point pixels unless stated
 SIGNAL_RANGE = (-1.0, 1.0)  # of the patterns of signals and volumes, where neither the user nor a file says otherwise
-CAFFE_MEAN_BGR = (
-    103.939,
-    116.779,
-    123.68,
-)  # keras.applications.imagenet_utils: the ImageNet mean, as VGG and ResNet were trained
-TORCH_MEAN_RGB = (0.485, 0.456, 0.406)
-TORCH_STD_RGB = (0.229, 0.224, 0.225)
-COLOUR_BANDS = 3
-COLOUR_PREPROCESSES = ("torch", "caffe")
 
 
 def input_shape(own: ModelInput, stated: Shape | None) -> Shape:
@@ -70,35 +65,19 @@ def _show(shape: tuple[int | None, ...]) -> str:
     return ",".join("any" if axis is None else str(axis) for axis in shape)
 
 
-def make_contract(shape: Shape, settings: Settings, layers: list[Any]) -> InputContract:
-    """The contract for a model whose `layers` run in this order. Raises UsageError where a choice does not fit the bands."""
+def make_contract(shape: Shape, settings: Settings, scaling: Scaling) -> InputContract:
+    """The contract of an input. Raises UsageError where a choice does not fit the bands."""
     is_picture = len(shape) - 1 == PICTURE_RANK
-    preprocess, reason, warning = _chosen_preprocess(settings, layers, is_picture)
-    if preprocess in COLOUR_PREPROCESSES and shape[-1] != COLOUR_BANDS:
-        raise UsageError(f"--preprocess {preprocess} is made for 3 bands, the model's input has {shape[-1]}.")
+    if scaling.preprocess in COLOUR_PREPROCESSES and shape[-1] != COLOUR_BANDS:
+        raise UsageError(f"--preprocess {scaling.preprocess} is made for 3 bands, the model's input has {shape[-1]}.")
     fixed = [length for length in shape[:-1] if length is not None]
     default = fixed[-1] if fixed else settings.image_size  # a dynamic side beside a fixed one makes a square
     size = tuple(length if length is not None else default for length in shape[:-1])
-    unstated = not is_picture and tuple(settings.input_range) == EIGHT_BIT_RANGE
-    low, high = SIGNAL_RANGE if unstated else settings.input_range
-    return InputContract(shape, size, settings.fit, low, high, preprocess, reason, warning)
-
-
-def _chosen_preprocess(settings: Settings, layers: list[Any], is_picture: bool) -> tuple[str, str, str | None]:
-    if settings.preprocess != "auto":
-        return settings.preprocess, "chosen by --preprocess", None
-    for layer in layers:
-        if isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)):
-            return "none", f"the model itself contains a {type(layer).__name__} layer (`{layer.name}`)", None
-    if not is_picture:
-        return "none", "signals and volumes are fed as the numbers in their files", None
-    if tuple(settings.input_range) != EIGHT_BIT_RANGE:
-        return "none", "--input-range states what the model is fed", None
-    return (
-        "unit",
-        "the default where nothing in the model says otherwise",
-        "It is not known how this model's inputs were scaled: the pictures were divided by 255 (0..1). If it was trained otherwise, "
-        "every figure here is wrong; say how with --preprocess.",
+    stated = settings.input_range
+    low, high = stated if stated is not None else EIGHT_BIT_RANGE if is_picture else SIGNAL_RANGE
+    floats = stated if stated is not None else UNIT_RANGE
+    return InputContract(
+        shape, size, settings.fit, low, high, scaling.preprocess, scaling.reason, scaling.warning, floats=floats
     )
 
 
@@ -107,7 +86,7 @@ def make_feed(contract: InputContract) -> Callable[[Any], Any]:
 
     Pictures lie in [0, 255]; signals and volumes are numbers of any size.
     """
-    prepare = _preprocessor(contract.preprocess)
+    prepare = preprocessor(contract.preprocess)
     if not contract.is_picture:
         return prepare
     scale = (contract.high - contract.low) / EIGHT_BIT_MAXIMUM
@@ -125,20 +104,3 @@ def as_shown(contract: InputContract, pictures: Any) -> Any:
     if contract.is_picture:
         return pictures * EIGHT_BIT_MAXIMUM
     return pictures * (contract.high - contract.low) + contract.low
-
-
-def _preprocessor(name: str) -> Callable[[Any], Any]:
-    if name == "none":
-        return lambda pictures: pictures
-    if name == "unit":
-        return lambda pictures: pictures / EIGHT_BIT_MAXIMUM
-    if name == "tf":
-        return lambda pictures: pictures / (EIGHT_BIT_MAXIMUM / 2) - 1.0
-    if name == "torch":
-        return lambda pictures: (
-            (pictures / EIGHT_BIT_MAXIMUM - tf.constant(TORCH_MEAN_RGB)) / tf.constant(TORCH_STD_RGB)
-        )
-    if name == "caffe":
-        return lambda pictures: pictures[..., ::-1] - tf.constant(CAFFE_MEAN_BGR)
-    own = import_callable(name, "--preprocess")
-    return lambda pictures: tf.ensure_shape(own(pictures), pictures.shape)

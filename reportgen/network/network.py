@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from reportgen.errors import ModelError, UsageError
+from reportgen.network import scaling
 from reportgen.network.arguments import Arguments, signature
-from reportgen.network.contract import COLOUR_BANDS, as_shown, input_shape, make_contract, make_feed
+from reportgen.network.contract import as_shown, input_shape, make_contract, make_feed
 from reportgen.network.geometry import INPUT, Costs, Geometry
 from reportgen.network.hashes import weights_sha256
 from reportgen.network.head import can_select, finite_weights, selected
 from reportgen.network.load import Loaded
 from reportgen.network.names import named_layers
 from reportgen.network.quiet import keras, tf
+from reportgen.network.scaling import COLOUR_BANDS, EIGHT_BIT_MAXIMUM, Scaling
 from reportgen.network.sentences import one_line
 from reportgen.network.tap import Call, run_until
 from reportgen.network.units import Unit, find_unit
@@ -39,6 +41,7 @@ POOLINGS = (
 IMAGE_RANK = 4  # batch, height, width, channels
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
+UNSCALED = Scaling("none", "not known before the model is walked", None)
 APART = "it does not depend on the input that is looked at"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
 LOGARITHMS = frozenset({"LogSoftmax"})
@@ -102,12 +105,19 @@ class Network:
         shape = input_shape(looked_at, settings.input_shape)
         if any(getattr(layer, "data_format", None) == "channels_first" for _, layer in self.named.values()):
             raise ModelError("the model has channels_first layers; only channels_last models can be reported so far.")
-        contract = make_contract(shape, settings, [layer for _, layer in self.named.values()])
+        stated = scaling.chosen(settings)
+        contract = make_contract(shape, settings, UNSCALED if stated is None else stated)
         self._arguments = Arguments(own, looked_at, held, lambda pictures: pictures, contract.size[0])
         if not self.model.built:
             self._build(contract)
-        self.sites, self.output, self.class_count, in_order = self._walk(contract)
-        contract = make_contract(shape, settings, in_order)
+        self.sites, self.output, self.class_count, before, first = self._walk(contract)
+        if stated is None:
+            names = [self.model.name, *(path for path, _ in self.named.values())]
+            entrance = scaling.Entrance(before, None if first is None else self._entered(contract, first))
+            stated = scaling.found(shape, loaded.source, names, entrance)
+        contract = make_contract(shape, settings, stated)
+        if contract.preprocess == "caffe":
+            self.sites = [replace(site, kernel_bands=site.kernel_bands and "BGR") for site in self.sites]
         if held:
             contract = replace(contract, name=looked_at.name, held=tuple(one.record for one in held))
         self.contract = contract
@@ -124,7 +134,23 @@ class Network:
             return
         self.named = named_layers(self.model)  # layers may come to be in the first call
 
-    def _walk(self, contract: InputContract) -> tuple[list[Site], Site | None, int | None, list[Any]]:
+    def _entered(self, contract: InputContract, first: Call) -> np.ndarray | None:
+        """Float (3, channels): what pictures of nothing but 0, 1 and 255 have become in the middle where the call `first` takes them in."""
+        shape = (1, *contract.size, contract.bands)
+        pictures = tf.concat([tf.fill(shape, value) for value in (0.0, 1.0, EIGHT_BIT_MAXIMUM)], axis=0)
+        calls: list[Call] = []
+
+        def read(fed: Any) -> Any:
+            self._run(fed, lambda call: call.layer is first.layer and call.occurrence == first.occurrence, calls)
+            return calls[-1].input
+
+        try:
+            seen = np.asarray(tf.function(read, autograph=False)(pictures), np.float32)
+        except Exception:  # what cannot be asked stays unknown
+            return None
+        return seen[(slice(None), *(length // 2 for length in seen.shape[1:-1]))]
+
+    def _walk(self, contract: InputContract) -> tuple[list[Site], Site | None, int | None, list[Any], Call | None]:
         """Trace the model once at the images' size and read everything off the graph."""
         calls: list[Call] = []
         outputs: list[Any] = []
@@ -170,7 +196,8 @@ class Network:
         order = sorted(seeing, key=lambda call: call.first_operation)
         first = next((index for index, call in enumerate(order) if isinstance(call.layer, CONVOLUTIONS)), len(order))
         output = self._output_site(outputs, geometry.costs(len(positions)))
-        return sites, output, class_count, [call.layer for call in order[:first]]
+        entrance = order[first] if first < len(order) else None
+        return sites, output, class_count, [call.layer for call in order[:first]], entrance
 
     def _output_site(self, outputs: list[Any], costs: Costs) -> Site | None:
         """The model's classes as a site; None where it does not answer one number a class."""
@@ -220,7 +247,6 @@ class Network:
         end = next(other for other in calls if unit.is_end(other))
         operations = end.last_operation
         colour = not pools and contract.bands == COLOUR_BANDS and geometry.view(call.input).colour
-        bands = ("BGR" if contract.preprocess == "caffe" else "RGB") if colour else None
         return Site(
             path=path,
             layer=call.layer,
@@ -230,7 +256,7 @@ class Network:
             view=geometry.view(end.output),
             costs=geometry.costs(operations),
             output_shape=tuple(end.output.shape[1:]),
-            kernel_bands=bands,
+            kernel_bands="RGB" if colour else None,
             reason=None,
         )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import prod
 
-from reportgen.records import CONVOLUTION
+from reportgen.records import CONVOLUTION, PICTURE_RANK
 from reportgen.render.text import NAMED, NONE, count, plural, shape, stated
 from reportgen.report import recipe_words
 from reportgen.report.documents import Document
@@ -221,9 +221,17 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
         Fact(
             "Preprocessing",
             contract["preprocess"],
-            note=f"black is {low}, white is {high} before it; {contract['reason']}",
+            note=f"black is {low}, white is {high} before it{_floats(contract)}; {contract['reason']}",
         ),
     )
+
+
+def _floats(contract: Document) -> str:
+    """What is said of files of floating-point pixels; nothing of signals and volumes, whose numbers are fed as they are."""
+    if len(contract["size"]) != PICTURE_RANK:
+        return ""
+    low, high = contract["floats"]
+    return f" (in files of floating-point pixels black is {stated(low)}, white {stated(high)})"
 
 
 def _looked_at(contract: Document) -> str:
