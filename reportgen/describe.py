@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reportgen.errors import UsageError
-from reportgen.network.network import Network, Site, kernels
-from reportgen.network.quiet import keras
+from reportgen.network.kernels import kernel_kind, kernels
+from reportgen.network.network import Network, Site
 from reportgen.plan import pattern_size
 from reportgen.records import CONVOLUTION, POOLING, LayerRecord
 from reportgen.settings import FilterChoice, Settings
@@ -65,6 +65,7 @@ def describe_output(
         pattern_size=pattern_size(network.contract, None, settings),
         macs=site.costs.macs,
         labels=tuple(names[number] for number in chosen),
+        kernel_kind=None,
     )
 
 
@@ -99,7 +100,7 @@ def _record(
 ) -> LayerRecord:
     layer, contract = site.layer, network.contract
     reason = site.reason if site.reason is not None else left_out
-    shape = _output_shape(network, site)
+    shape = _output_shape(site)
     total = shape[-1] if shape is not None and shape[-1] is not None else 0
     kernel_shape = None if site.is_pooling else _kernel_shape(layer)
     shown = reason is None and not site.is_pooling
@@ -114,8 +115,8 @@ def _record(
         kernel_shape=kernel_shape,
         strides=_numbers(layer, "strides"),
         dilation=_numbers(layer, "dilation_rate"),
-        groups=getattr(layer, "groups", None),
-        padding=getattr(layer, "padding", None),
+        groups=getattr(layer, "groups", None) if kernel_shape is not None else None,
+        padding=getattr(layer, "padding", None) if kernel_shape is not None or site.is_pooling else None,
         output_shape=shape,
         receptive_field=site.receptive_field,
         receptive_field_note=site.view.note,
@@ -131,31 +132,31 @@ def _record(
         macs=site.costs.macs,
         kind=POOLING if site.is_pooling else CONVOLUTION,
         window=_numbers(layer, "pool_size") if site.is_pooling else None,
+        kernel_kind=kernel_kind(layer),
+        times=site.times,
     )
 
 
 def _input_axis(layer: Any) -> int:
     """Where a kernel counts the layer's inputs: transposed convolutions keep them last."""
-    return -1 if isinstance(layer, keras.layers.Conv2DTranspose) else -2
+    return -1 if kernel_kind(layer) == "transposed" else -2
 
 
-def _output_shape(network: Network, site: Site) -> tuple[int | None, ...] | None:
+def _output_shape(site: Site) -> tuple[int | None, ...] | None:
     """The unit's shape; sizes that follow from a dynamic input are dynamic themselves."""
     if site.output_shape is None:
         return None
-    height, width = (
-        None if own is None else length
-        for own, length in zip(network.contract.shape[:2], site.output_shape[:2], strict=True)
-    )
-    return height, width, site.output_shape[2]
+    return tuple(None if varies else length for varies, length in zip(site.varies, site.output_shape, strict=True))
 
 
 def _kernel_shape(layer: Any) -> tuple[int, ...] | None:
-    return tuple(next(iter(kernels(layer).values())).shape) if layer.built else None
+    if not layer.built or kernel_kind(layer) is None:
+        return None
+    return tuple(next(iter(kernels(layer).values())).shape)
 
 
 def _numbers(layer: Any, name: str) -> tuple[int, ...] | None:
     value = getattr(layer, name, None)
     if value is None:
         return None
-    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,) * getattr(layer, "rank", 1)

@@ -126,7 +126,7 @@ def plan_tasks(
         facts = {**identity, **shaped, "image": image.sha256, "classes": None if classes is None else list(classes)}
         tasks.append(Task("image", task_key("image", facts), "", image.slug, (), whole))
     for layer in rendered:
-        if layer.is_output or layer.is_pooling:
+        if layer.is_output or layer.kernel_shape is None:
             continue
         tasks.append(
             Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)

@@ -173,7 +173,9 @@ class LayerRecord(Record):
     `kernel_bands`: "RGB" or "BGR" where the kernel looks at the colour input itself, else None. `macs`: multiplications
     of the forward pass up to here at the images' size, for cost estimates. `pattern_size`: of patterns, on each spatial axis of the
     input. `labels`: only of the model's own outputs, which have patterns but neither weights nor feature maps: the names of the classes
-    in `filters_shown`. `kind`: one of LAYER_KINDS. `window`: what a pooling layer pools over.
+    in `filters_shown`. `kind`: one of LAYER_KINDS. `window`: what a pooling layer pools over. `kernel_kind`: how the kernel is to be read:
+    "plain" (..., in, out), "transposed" (..., out, in), "depthwise" (..., in, multiplier), "separable" (a depthwise and a pointwise one),
+    None where there is none. `times`: how many of the first axes of its maps are time inside a TimeDistributed.
     """
 
     path: str
@@ -202,6 +204,8 @@ class LayerRecord(Record):
     labels: tuple[str, ...] | None = None
     kind: str = CONVOLUTION
     window: tuple[int, ...] | None = None
+    kernel_kind: str | None = "plain"
+    times: int = 0
 
     @property
     def is_pooling(self) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 
@@ -19,33 +22,83 @@ def convolve(
     images: np.ndarray,
     kernel: np.ndarray,
     bias: np.ndarray | float = 0.0,
-    strides: tuple[int, int] = (1, 1),
-    dilation: tuple[int, int] = (1, 1),
+    strides: Sequence[int] = (),
+    dilation: Sequence[int] = (),
     how: str = "valid",
     groups: int = 1,
 ) -> np.ndarray:
-    """float64 (n, height, width, filters) for images (n, h, w, bands) and a kernel (rows, columns, bands / groups, filters)."""
-    rows, columns, _, filters = kernel.shape
-    top, bottom, height = padding(images.shape[1], rows, strides[0], dilation[0], how)
-    left, right, width = padding(images.shape[2], columns, strides[1], dilation[1], how)
-    framed = np.pad(images.astype(np.float64), ((0, 0), (top, bottom), (left, right), (0, 0)))
+    """float64 (n, *outputs, filters) for images (n, *lengths, bands) and a kernel (*taps, bands / groups, filters), of any rank."""
+    *taps, _, filters = kernel.shape
+    strides, dilation = strides or [1] * len(taps), dilation or [1] * len(taps)
+    pads = [
+        padding(length, count, stride, spread, how)
+        for length, count, stride, spread in zip(images.shape[1:-1], taps, strides, dilation, strict=True)
+    ]
+    framed = np.pad(images.astype(np.float64), ((0, 0), *((before, after) for before, after, _ in pads), (0, 0)))
     parts = []
-    own, given = filters // groups, images.shape[3] // groups
+    own, given = filters // groups, images.shape[-1] // groups
+    axes = range(len(taps) + 1)
     for group in range(groups):
         weights = kernel[..., group * own : (group + 1) * own].astype(np.float64)
-        answers = np.zeros((len(images), height, width, own))
-        for y in range(height):
-            for x in range(width):
-                y0, x0 = y * strides[0], x * strides[1]
-                window = framed[
-                    :,
-                    y0 : y0 + (rows - 1) * dilation[0] + 1 : dilation[0],
-                    x0 : x0 + (columns - 1) * dilation[1] + 1 : dilation[1],
-                    group * given : (group + 1) * given,
-                ]
-                answers[:, y, x] = np.tensordot(window, weights, axes=([1, 2, 3], [0, 1, 2]))
+        answers = np.zeros((len(images), *(length for *_, length in pads), own))
+        for position in np.ndindex(answers.shape[1:-1]):
+            window = tuple(
+                slice(place * stride, place * stride + (count - 1) * spread + 1, spread)
+                for place, stride, count, spread in zip(position, strides, taps, dilation, strict=True)
+            )
+            seen = framed[(slice(None), *window, slice(group * given, (group + 1) * given))]
+            answers[(slice(None), *position)] = np.tensordot(
+                seen, weights, axes=([axis + 1 for axis in axes], list(axes))
+            )
         parts.append(answers)
     return np.concatenate(parts, axis=-1) + bias
+
+
+def depthwise(images: np.ndarray, kernel: np.ndarray, bias: np.ndarray | float = 0.0, **named: Any) -> np.ndarray:
+    """The same for a depthwise kernel (*taps, bands, multiplier): each band by itself."""
+    *taps, bands, multiplier = kernel.shape
+    return convolve(images, kernel.reshape(*taps, 1, bands * multiplier), bias, groups=bands, **named)
+
+
+def transposed(
+    images: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray | float = 0.0,
+    strides: Sequence[int] = (),
+    how: str = "valid",
+) -> np.ndarray:
+    """Every input position spreads its value over the output through a kernel (*taps, filters, bands)."""
+    *taps, filters, _ = kernel.shape
+    strides = strides or [1] * len(taps)
+    lengths = images.shape[1:-1]
+    full = [(length - 1) * stride + count for length, stride, count in zip(lengths, strides, taps, strict=True)]
+    answers = np.zeros((len(images), *full, filters))
+    for position in np.ndindex(lengths):
+        window = tuple(
+            slice(place * stride, place * stride + count)
+            for place, stride, count in zip(position, strides, taps, strict=True)
+        )
+        answers[(slice(None), *window)] += np.tensordot(
+            images[(slice(None), *position)].astype(np.float64), kernel.astype(np.float64), axes=([-1], [-1])
+        )
+    if how == "same":
+        wanted = [length * stride for length, stride in zip(lengths, strides, strict=True)]
+        starts = [
+            padding(whole, count, stride, 1, "same")[0]
+            for whole, count, stride in zip(wanted, taps, strides, strict=True)
+        ]
+        answers = np.pad(
+            answers,
+            (
+                (0, 0),
+                *((0, max(start + length - own, 0)) for start, length, own in zip(starts, wanted, full, strict=True)),
+                (0, 0),
+            ),
+        )
+        answers = answers[
+            (slice(None), *(slice(start, start + length) for start, length in zip(starts, wanted, strict=True)))
+        ]
+    return answers + bias
 
 
 def normalise(maps: np.ndarray, layer: object) -> np.ndarray:

@@ -126,6 +126,17 @@ NETWORKS: dict[str, Callable[[], Any]] = {
     "sum of branches": lambda: branches(layers.Add()),
     "concatenated branches": lambda: branches(layers.Concatenate()),
     "residual": residual,
+    "axes in another order": stack(conv((3, 1)), lambda: layers.Permute((2, 1, 3)), conv((2, 5))),
+    "depthwise, strided and dilated": stack(
+        conv(3), lambda: layers.DepthwiseConv2D(3, strides=2, dilation_rate=2, padding="same"), conv(3)
+    ),
+    "separable, strided and dilated": stack(
+        conv(3), lambda: layers.SeparableConv2D(2, 3, strides=2, dilation_rate=(2, 3), padding="valid")
+    ),
+    "transposed, dilated": stack(conv(3), lambda: layers.Conv2DTranspose(2, 3, dilation_rate=2)),
+    "a row at a time": stack(
+        conv(3), lambda: layers.TimeDistributed(layers.Conv1D(2, 3, dilation_rate=2, padding="same")), conv(3)
+    ),
     "layer normalisation": stack(conv(3), lambda: layers.LayerNormalization(), conv(3)),
 }
 
@@ -215,7 +226,6 @@ def test_a_pooling_over_everything_that_is_spread_again_is_not_taken_for_a_windo
     "make",
     [
         lambda: layers.Reshape((8, 32, 3)),
-        lambda: layers.Permute((2, 1, 3)),
         lambda: layers.GroupNormalization(1),
         lambda: layers.Resizing(24, 24),
         lambda: layers.Lambda(lambda tensor: tensor[:, ::-1]),

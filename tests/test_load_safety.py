@@ -277,7 +277,10 @@ def peak_memory() -> int:
 
 def test_an_archive_that_unpacks_to_far_more_than_it_is_is_not_unpacked(saved: dict[str, Path], tmp_path: Path) -> None:
     path = copy(saved, ".keras", tmp_path)
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as file, file.open("assets/zeros", "w") as member:
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        file.open("assets/zeros", "w") as member,
+    ):
         for _ in range(320):
             member.write(bytes(1 << 20))
     before = peak_memory()

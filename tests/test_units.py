@@ -164,3 +164,41 @@ def test_each_call_of_a_shared_layer_has_its_own_maps() -> None:
     expected = model(one_picture())
     np.testing.assert_allclose(maps[0][1], np.asarray(expected[0]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(maps[1][1], np.asarray(expected[1]), rtol=1e-5, atol=1e-6)
+
+
+COMPOSED: dict[str, Callable[[Any], Any]] = {
+    "gelu": lambda tensor: tf.nn.gelu(tensor),
+    "gelu_tanh": lambda tensor: tf.nn.gelu(tensor, approximate=True),
+    "silu": lambda tensor: keras.ops.silu(tensor),
+    "mish": lambda tensor: tensor * tf.tanh(tf.math.softplus(tensor)),
+    "hard_silu": lambda tensor: keras.ops.hard_silu(tensor),
+    "leaky_relu": lambda tensor: tf.nn.leaky_relu(tensor, 0.3),
+    "softsign": lambda tensor: tf.nn.softsign(tensor),
+}
+
+
+class Functions(keras.Model):
+    """One convolution for each function, which is called on its output outside any layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = {name: conv(2) for name in COMPOSED}
+        self.scaled = conv(2)
+
+    def call(self, inputs: Any) -> Any:
+        answers = [function(self.convs[name](inputs)) for name, function in COMPOSED.items()]
+        return tf.concat([*answers, 3 * self.scaled(inputs)], -1)
+
+
+def test_functions_made_of_several_operations_are_told_by_what_they_answer() -> None:
+    model = randomised(built(Functions()), low=-2, high=2)
+    walked = network(model, input_shape=SHAPE)
+    found = {item.path.removeprefix("convs/"): item for item in walked.sites if item.unit is not None}
+    assert {path: item.unit.name for path, item in found.items() if item.unit is not None} == {
+        **{name: name for name in COMPOSED},
+        "scaled": "linear",
+    }
+    expected = np.asarray(model(one_picture()))
+    for number, (before, after) in enumerate(unit_maps(walked)[:-1]):
+        np.testing.assert_allclose(after, expected[..., 2 * number : 2 * number + 2], rtol=1e-4, atol=1e-5)
+        assert not np.array_equal(before, after)

@@ -241,15 +241,34 @@ def test_a_model_that_does_not_run_at_all_is_one_sentence() -> None:
         network(Broken(), input_shape=SHAPE)
 
 
-def test_maps_that_are_no_images_are_skipped_with_their_rank() -> None:
-    model = functional(conv(name="image"), layers.Reshape((256, 4)), layers.Conv1D(3, 3, name="line"))
-    assert list(reasons(model)) == ["line"]
-    assert "3 dimensions" in reasons(model)["line"]
+def test_maps_with_more_axes_than_are_drawn_are_skipped_with_their_shape() -> None:
+    deep = layers.TimeDistributed(layers.Conv3D(2, 1), name="deep")
+    model = functional(conv(name="image"), layers.Reshape((4, 4, 4, 4, 4)), deep)
+    assert list(reasons(model)) == ["deep/layer"]
+    assert "4 × 4 × 4 × 2 has 4 axes" in reasons(model)["deep/layer"]
 
 
-def test_channels_first_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ModelError, match="channels_first"):
-        network(functional(layers.Conv2D(2, 3, data_format="channels_first", padding="same")))
+def test_a_layer_that_convolves_inside_a_recurrence_says_so_and_can_be_named() -> None:
+    model = functional(layers.ConvLSTM2D(2, 3, name="steps"), shape=(3, 8, 8, 1))
+    assert "recurrence" in reasons(model)["steps"]
+    assert site(network(model, layers=("steps",)), "steps").output_shape == (6, 6, 2)
+
+
+def test_any_layer_may_be_named_by_its_exact_path_and_no_other_appears() -> None:
+    entry = keras.Input(SHAPE)
+    added = layers.Add(name="sum")([conv(3, name="one")(entry), entry])
+    model = keras.Model(entry, layers.ReLU(name="rectified")(added))
+    assert paths(model) == ["one"]
+    assert paths(model, layers=("*",)) == ["one"]
+    walked = network(model, layers=("one", "sum", "rectified"))
+    assert [(item.path, item.unit_path, item.unit.name) for item in walked.sites if item.unit is not None] == [
+        ("one", "one", "linear"),
+        ("sum", "sum", "linear"),
+        ("rectified", "rectified", "relu"),
+    ]
+    (_, after), _, (before, rectified) = unit_maps(walked)
+    np.testing.assert_allclose(before, after + one_picture(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(rectified, np.maximum(before, 0))
 
 
 def test_no_layer_is_run_twice_and_nothing_behind_the_last_wanted_one_runs() -> None:

@@ -18,21 +18,25 @@ def trim(length: int, border: int = BORDER) -> int:
     return min(border, (length - 1) // 2)
 
 
-def trimmed(maps: Any, border: int = BORDER) -> Any:
-    """`maps` (n, ..., channels) without their border on every axis between; raises ValueError where their size is not known."""
+def trimmed(maps: Any, border: int = BORDER, times: int = 0) -> Any:
+    """`maps` (n, ..., channels) without their border on every axis between but the first `times`, which are time.
+
+    Raises ValueError where their size is not known.
+    """
     lengths = maps.shape[1:-1]
     if None in tuple(lengths):
         raise ValueError("maps must have a known size to be trimmed")
-    inner = (slice(trim(length, border), length - trim(length, border)) for length in lengths)
+    cuts = [0 if axis < times else trim(length, border) for axis, length in enumerate(lengths)]
+    inner = (slice(cut, length - cut) for cut, length in zip(cuts, lengths, strict=True))
     return maps[(slice(None), *inner)]
 
 
-def figures(maps: Any) -> Any:
-    """float32 (n, channels): the mean of `maps` (n, ..., channels) over trimmed positions; n must be static.
+def figures(maps: Any, times: int = 0) -> Any:
+    """float32 (n, channels): the mean of `maps` (n, ..., channels) over trimmed positions; n must be static. times: see `trimmed`.
 
     Picture by picture: a mean over the whole batch adds up in an order that depends on a picture's place in it.
     """
-    pictures = tf.unstack(tf.cast(trimmed(maps), tf.float32))
+    pictures = tf.unstack(tf.cast(trimmed(maps, times=times), tf.float32))
     return tf.stack([tf.reduce_mean(picture, axis=tuple(range(picture.shape.rank - 1))) for picture in pictures])
 
 
@@ -47,7 +51,10 @@ class Meter:
         def measure(pictures: Any) -> list[tuple[Any, Any]]:
             self.traces += 1
             units = network.units(network.feed(tf.cast(pictures, tf.float32)), sites)
-            return [(figures(before), figures(activation)) for before, activation in units]
+            return [
+                (figures(before, site.times), figures(activation, site.times))
+                for site, (before, activation) in zip(sites, units, strict=True)
+            ]
 
         signature = tf.TensorSpec((batch, *size, network.contract.bands), network.contract.dtype)
         self._measure = tf.function(measure, input_signature=[signature], autograph=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from reportgen.network.network import Site, kernels
+from reportgen.network.kernels import kernels
+from reportgen.network.network import Site
 
 
 def weights(site: Site) -> dict[str, np.ndarray]:

@@ -21,15 +21,16 @@ UNIT_RANGE = (0.0, 1.0)  # of floating-point pixels unless stated
 SIGNAL_RANGE = (-1.0, 1.0)  # of the patterns of signals and volumes, where neither the user nor a file says otherwise
 
 
-def input_shape(own: ModelInput, stated: Shape | None) -> Shape:
+def input_shape(own: ModelInput, stated: Shape | None, bands_first: bool = False) -> Shape:
     """(height, width, bands) of the input that is looked at, or (steps, bands) or (depth, height, width, bands); None where dynamic.
 
-    Raises ModelError where it cannot be known.
+    Raises ModelError where it cannot be known. bands_first: the model itself takes (bands, height, width).
 
     `stated` is `--input-shape`. A shape that was merely recorded by a first call fixes the channels, not the size.
     """
     if own.shape is not None:
-        return _completed(own.shape, stated, fixed=own.fixed)
+        shape = (*own.shape[1:], own.shape[0]) if bands_first and own.shape else own.shape
+        return _completed(shape, stated, fixed=own.fixed)
     if stated is None:
         raise ModelError("the model does not state its input; give --input-shape H,W,C (for example 224,224,3).")
     return _completed(stated, stated, fixed=True)

@@ -8,10 +8,8 @@ from math import prod
 from typing import Any
 
 from reportgen.network.quiet import tf
-from reportgen.network.reach import Reach
-from reportgen.network.views import SPATIAL, View, after
+from reportgen.network.views import CONVOLVING, TRANSPOSING, View, after, repeated
 
-INPUT = View((Reach(), Reach()), None, True)
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 FLOAT_BYTES = 4
 
@@ -25,10 +23,10 @@ class Costs:
 
 
 class Geometry:
-    """The views and costs of one traced graph of a model with one four-dimensional, channels-last input."""
+    """The views and costs of one traced graph of a model."""
 
     def __init__(self, graph: Any, views: Mapping[str, View]) -> None:
-        """`views`: what the graph's own inputs see, by tensor name; the model's input sees itself, `INPUT`."""
+        """`views`: what the graph's own inputs see, by tensor name; the model's input sees itself, `whole_input`."""
         self._views = dict(views)
         self._costs: list[Costs] = [Costs(0, 0)]
         for operation in graph.get_operations():
@@ -58,7 +56,16 @@ class Geometry:
         if not seen:
             return
         repetition = _repetition(operation)
-        view = after(operation, seen) if repetition is None else _repeated(self.view(repetition.source), repetition)
+        source = None if repetition is None else self.view(repetition.source)
+        if (
+            repetition is not None
+            and source is not None
+            and source.axes is not None
+            and repetition.axis in source.places
+        ):
+            view = repeated(source, repetition.axis, repetition.factor)
+        else:
+            view = after(operation, seen)
         for output in operation.outputs:
             self._views[output.name] = view
 
@@ -88,19 +95,19 @@ def _body(operation: Any) -> Any | None:
 
 
 def _macs(operation: Any) -> int:
-    if operation.type in ("Conv2D", "DepthwiseConv2dNative"):
+    if operation.type in CONVOLVING:
         taps = operation.inputs[1].shape.as_list()
-        per_output = prod(taps[:3]) if operation.type == "Conv2D" else prod(taps[:2])
+        per_output = prod(taps[:-2]) if operation.type == "DepthwiseConv2dNative" else prod(taps[:-1])
         return int(per_output * (operation.outputs[0].shape.num_elements() or 0))
-    if operation.type == "Conv2DBackpropInput":
+    if operation.type in TRANSPOSING:
         taps = operation.inputs[1].shape.as_list()
-        return int(prod(taps[:3]) * (operation.inputs[2].shape.num_elements() or 0))
+        return int(prod(taps[:-1]) * (operation.inputs[2].shape.num_elements() or 0))
     return 0
 
 
 @dataclass(frozen=True)
 class _Repetition:
-    """Every row (axis 0) or column (axis 1) of `source` stands `factor` times in a row."""
+    """Every position of `source` along `axis` stands `factor` times in a row."""
 
     source: Any
     axis: int
@@ -108,11 +115,11 @@ class _Repetition:
 
 
 def _repetition(operation: Any) -> _Repetition | None:
-    """Whether `operation` ends what `tf.repeat` is made of: an axis added behind height or width, tiled, and folded into it."""
+    """Whether `operation` ends what `tf.repeat` is made of: an axis added behind another, tiled, and folded into it."""
     tile = operation.inputs[0].op if operation.type == "Reshape" else operation
     expand = tile.inputs[0].op if tile.type == "Tile" else tile
     behind = tf.get_static_value(expand.inputs[1]) if expand.type == "ExpandDims" else None
-    if tile is operation or behind is None or int(behind) - 1 not in SPATIAL:
+    if tile is operation or behind is None or int(behind) < 1:
         return None
     source, axis, factor = expand.inputs[0], int(behind) - 1, tile.outputs[0].shape[int(behind)]
     tiled, folded = expand.outputs[0].shape.as_list(), source.shape.as_list()
@@ -121,12 +128,4 @@ def _repetition(operation: Any) -> _Repetition | None:
     tiled[axis + 1] = factor
     folded[axis] *= factor
     whole = tile.outputs[0].shape.as_list() == tiled and operation.outputs[0].shape.as_list() == folded
-    return _Repetition(source, SPATIAL.index(axis), factor) if whole else None
-
-
-def _repeated(view: View, repetition: _Repetition) -> View:
-    if view.axes is None:
-        return view
-    axes = list(view.axes)
-    axes[repetition.axis] = axes[repetition.axis].repeated(repetition.factor, False)
-    return View((axes[0], axes[1]), None, view.colour)
+    return _Repetition(source, axis, factor) if whole else None

@@ -16,20 +16,24 @@ from reportgen.network.quiet import keras, tf
 def can_select(layer: Any, normalisations: Sequence[Any]) -> bool:
     """Whether channels can be computed one by one: a plain convolution of one group, then plain batch normalisations."""
     return (
-        type(layer) is keras.layers.Conv2D
+        type(layer) in (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
         and layer.groups == 1
         and layer.data_format == "channels_last"
         and not getattr(layer, "lora_enabled", False)
         and all(
-            type(normalisation) is keras.layers.BatchNormalization and normalisation.axis in (-1, 3)
+            type(normalisation) is keras.layers.BatchNormalization and normalisation.axis in (-1, layer.rank + 1)
             for normalisation in normalisations
         )
     )
 
 
 def selected(layer: Any, normalisations: Sequence[Any], inputs: Any, filters: Any) -> Any:
-    """float32 (n, height, width): picture k's channel filters[k], from the layer's `inputs` (n, h, w, channels) in any float type."""
-    kernel = tf.cast(tf.gather(_finite(layer.kernel), filters, axis=3), inputs.dtype)
+    """float32 (n, height, width): picture k's channel filters[k], from the layer's `inputs` (n, h, w, channels) in any float type.
+
+    Likewise with one or three spatial axes.
+    """
+    rank = layer.rank
+    kernel = tf.cast(tf.gather(_finite(layer.kernel), filters, axis=rank + 1), inputs.dtype)
     maps = keras.ops.conv(
         inputs,
         kernel,
@@ -39,22 +43,22 @@ def selected(layer: Any, normalisations: Sequence[Any], inputs: Any, filters: An
         data_format="channels_last",
     )
     count = tf.shape(filters)[0]
-    own = tf.cast(tf.gather(maps, tf.range(count), axis=3, batch_dims=1), tf.float32)
+    own = tf.cast(tf.gather(maps, tf.range(count), axis=rank + 1, batch_dims=1), tf.float32)
     if layer.use_bias:
-        own += _of(layer.bias, filters)
+        own += _of(layer.bias, filters, rank)
     for normalisation in normalisations:
-        scale = tf.math.rsqrt(_of(normalisation.moving_variance, filters) + normalisation.epsilon)
+        scale = tf.math.rsqrt(_of(normalisation.moving_variance, filters, rank) + normalisation.epsilon)
         if normalisation.scale:
-            scale *= _of(normalisation.gamma, filters)
-        own = (own - _of(normalisation.moving_mean, filters)) * scale
+            scale *= _of(normalisation.gamma, filters, rank)
+        own = (own - _of(normalisation.moving_mean, filters, rank)) * scale
         if normalisation.center:
-            own += _of(normalisation.beta, filters)
+            own += _of(normalisation.beta, filters, rank)
     return own
 
 
-def _of(variable: Any, filters: Any) -> Any:
-    """The filters' own entries of a variable (channels,), shaped to meet maps (n, height, width)."""
-    return tf.cast(tf.gather(_finite(variable), filters), tf.float32)[:, None, None]
+def _of(variable: Any, filters: Any, rank: int) -> Any:
+    """The filters' own entries of a variable (channels,), shaped to meet maps (n, ...) of so many spatial axes."""
+    return tf.reshape(tf.cast(tf.gather(_finite(variable), filters), tf.float32), (-1, *(1,) * rank))
 
 
 def _finite(variable: Any) -> Any:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from reportgen.errors import ModelError
-from reportgen.network.load import load, one_line
+from reportgen.network.kernels import kernels
+from reportgen.network.load import load
 from reportgen.network.names import named_layers
-from reportgen.network.network import Network, kernels
+from reportgen.network.network import Network
 from reportgen.network.quiet import keras
+from reportgen.network.sentences import one_line
 from reportgen.settings import Settings
 
 OPTION = "--initial"

@@ -13,34 +13,28 @@ from reportgen.errors import ModelError, UsageError
 from reportgen.network import scaling
 from reportgen.network.arguments import Arguments, signature
 from reportgen.network.contract import as_shown, input_shape, make_contract, make_feed
-from reportgen.network.geometry import INPUT, Costs, Geometry
+from reportgen.network.geometry import Costs, Geometry
 from reportgen.network.hashes import weights_sha256
 from reportgen.network.head import can_select, finite_weights, selected
+from reportgen.network.kernels import CONVOLUTIONS, POOLINGS, as_numpy
+from reportgen.network.layout import bands_first, bands_moved, stored, stored_shape, varying
 from reportgen.network.load import Loaded
 from reportgen.network.names import named_layers
 from reportgen.network.quiet import keras, tf
 from reportgen.network.scaling import COLOUR_BANDS, EIGHT_BIT_MAXIMUM, Scaling
 from reportgen.network.sentences import one_line
 from reportgen.network.tap import Call, run_until
-from reportgen.network.units import Unit, find_unit
-from reportgen.network.views import View
+from reportgen.network.units import Unit, find_unit, own_unit
+from reportgen.network.views import View, whole_input
 from reportgen.records import HeldInput, HeldRecord, InputContract, ModelInput
 from reportgen.settings import Settings
 
 layers = keras.layers
-CONVOLUTIONS = (
-    layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.SeparableConv1D,
-    layers.SeparableConv2D, layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose,
-)  # fmt: skip
-POOLINGS = (
-    layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D,
-    layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
-    layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D,
-    layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
-)  # fmt: skip
-IMAGE_RANK = 4  # batch, height, width, channels
+RECURRENT = (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
+MOST_AXES = 3  # spatial axes, time inside a TimeDistributed among them, that maps can be drawn along
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
+RECURRING = "it convolves step by step inside a recurrence; name its path with --layers to see what it answers"
 UNSCALED = Scaling("none", "not known before the model is walked", None)
 APART = "it does not depend on the input that is looked at"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
@@ -55,8 +49,10 @@ class Site:
     """One call of one convolution layer, as found while walking.
 
     unit: where its filters are looked at; None with `reason` where that cannot be. view, costs: of the unit, traced at the images' size.
-    output_shape: of the unit without batch, at that size. is_output: not a layer but the model's own output before softmax or sigmoid,
-    one position with a channel a class.
+    output_shape: of the unit without batch, channels last, at that size. varies: for each axis of it whether its length follows from one
+    of the input's that is dynamic. times: how many of its axes, the first ones, are time inside a TimeDistributed. channels_first: how
+    the layer itself keeps its maps. is_output: not a layer but the model's own output before softmax or sigmoid, one position with a
+    channel a class.
     """
 
     path: str
@@ -70,6 +66,9 @@ class Site:
     kernel_bands: str | None
     reason: str | None
     is_output: bool = False
+    varies: tuple[bool, ...] = ()
+    times: int = 0
+    channels_first: bool = False
 
     @property
     def is_pooling(self) -> bool:
@@ -78,7 +77,7 @@ class Site:
 
     @property
     def receptive_field(self) -> tuple[int, ...] | None:
-        """Input pixels per spatial axis; None where it cannot be stated."""
+        """Input pixels per spatial axis of the input; None where it cannot be stated."""
         return None if self.view.axes is None else tuple(axis.size for axis in self.view.axes)
 
     @property
@@ -98,13 +97,13 @@ class Network:
         self.model = loaded.model
         self.loaded = loaded
         self.named = named_layers(self.model)
-        self._covered = (*CONVOLUTIONS, *POOLINGS) if settings.pooling else CONVOLUTIONS
+        self._covered = (*CONVOLUTIONS, *RECURRENT, *(POOLINGS if settings.pooling else ()))
         own = signature(self.model, [name for name in (settings.input, *settings.held) if name is not None])
         looked_at = own.looked_at(settings.input)
         held = held if held else [_zero(one) for one in own.inputs if one is not looked_at]
-        shape = input_shape(looked_at, settings.input_shape)
-        if any(getattr(layer, "data_format", None) == "channels_first" for _, layer in self.named.values()):
-            raise ModelError("the model has channels_first layers; only channels_last models can be reported so far.")
+        self._bands_first = bands_first(self.layers)
+        self._wanted = frozenset(settings.layers)
+        shape = input_shape(looked_at, settings.input_shape, self._bands_first)
         stated = scaling.chosen(settings)
         contract = make_contract(shape, settings, UNSCALED if stated is None else stated)
         self._arguments = Arguments(own, looked_at, held, lambda pictures: pictures, contract.size[0])
@@ -128,7 +127,7 @@ class Network:
     def _build(self, contract: InputContract) -> None:
         """Let a model that has never been called make its weights; where it fails, walking finds out how far it gets."""
         try:
-            positional, named = self._arguments(tf.zeros((1, *contract.size, contract.bands)))
+            positional, named = self._given(tf.zeros((1, *contract.size, contract.bands)))
             self.model(*positional, **named, training=False)
         except Exception:
             return
@@ -173,13 +172,14 @@ class Network:
             raise ModelError(
                 f"the model does not run on an input of {contract.size} ({one_line(failure[0])})."
             ) from failure[0]
-        geometry = Geometry(graph, {entry[0].name: INPUT})
+        geometry = Geometry(graph, {entry[0].name: whole_input(contract.rank)})
         positions = {operation.name: index for index, operation in enumerate(graph.get_operations())}
         sites = [
             self._site(call, calls, geometry, positions, graph, contract)
             for call in calls
-            if isinstance(call.layer, self._covered)
+            if isinstance(call.layer, self._covered) or self._is_named(call)
         ]
+        sites = self._resolved(sites, contract, graph)
         reached = {id(site.layer) for site in sites}
         used = {id(outside) for outside, _ in graph.captures}
         why = f"the model stopped before it ({one_line(failure[0])})" if failure else "the model never calls it"
@@ -236,47 +236,106 @@ class Network:
         path = self.path_of(call.layer, call.occurrence)
         if not tf.is_tensor(call.output) or call.output.graph is not graph:
             return _unreached(path, call.layer, HIDDEN)
-        if call.output.shape.rank != IMAGE_RANK:
+        if isinstance(call.layer, RECURRENT) and not self._is_named(call):
+            return _unreached(path, call.layer, RECURRING)
+        spatial = (call.output.shape.rank or 0) - 2 + len(call.times)
+        if not 1 <= spatial <= MOST_AXES:
+            shape = " × ".join("any" if length is None else str(length) for length in call.output.shape[1:])
             return _unreached(
-                path, call.layer, f"its output has {call.output.shape.rank} dimensions; only images are drawn so far"
+                path,
+                call.layer,
+                f"its output of {shape} has {max(spatial, 0)} axes beside batch and channels; 1 to 3 are drawn",
             )
         if not geometry.depends(call.output):
             return _unreached(path, call.layer, APART)
         pools = isinstance(call.layer, POOLINGS)
-        unit = Unit(call.layer, call.occurrence, "linear", pooling=True) if pools else find_unit(call, calls, positions)
+        convolves = isinstance(call.layer, CONVOLUTIONS)
+        if pools:
+            unit = Unit(call.layer, call.occurrence, "linear", pooling=True)
+        else:
+            unit = find_unit(call, calls, positions) if convolves else own_unit(call)
         end = next(other for other in calls if unit.is_end(other))
-        operations = end.last_operation
-        colour = not pools and contract.bands == COLOUR_BANDS and geometry.view(call.input).colour
+        operations, view = end.last_operation, geometry.view(end.output)
+        channels_first = self._keeps_bands_first(call.layer, view)
+        looks = convolves and contract.is_picture and contract.bands == COLOUR_BANDS
+        colour = looks and geometry.view(call.input).colour
         return Site(
             path=path,
             layer=call.layer,
             occurrence=call.occurrence,
             unit=unit,
             unit_path=self.path_of(unit.layer, unit.occurrence),
-            view=geometry.view(end.output),
+            view=view,
             costs=geometry.costs(operations),
-            output_shape=tuple(end.output.shape[1:]),
+            output_shape=stored_shape(end.output, end.times, channels_first),
             kernel_bands="RGB" if colour else None,
             reason=None,
+            varies=varying(view, end, contract, channels_first),
+            times=len(end.times),
+            channels_first=channels_first,
         )
+
+    def _is_named(self, call: Call) -> bool:
+        """Whether the user asked for this very call by its path: then any layer will do."""
+        return bool(self._wanted) and self.path_of(call.layer, call.occurrence) in self._wanted
+
+    def _keeps_bands_first(self, layer: Any, view: View) -> bool:
+        """Whether a layer's maps have their channels behind the batch: as it says, else where the input's own axes leave room for them."""
+        stated = getattr(layer, "data_format", None)
+        if stated is not None or view.axes is None:
+            return bool(stated == "channels_first" if stated is not None else self._bands_first)
+        return bool(view.places) and min(view.places) == 2
+
+    def _resolved(self, sites: list[Site], contract: InputContract, graph: Any) -> list[Site]:
+        """Sites behind a resizing have a fixed size although the input has none: a second trace without sizes tells."""
+        dynamic = None in contract.shape[:-1]
+        resized = any(operation.type.startswith("Resize") for operation in graph.get_operations())
+        if not (dynamic and resized and any(site.unit is not None and site.view.axes is None for site in sites)):
+            return sites
+        calls: list[Call] = []
+
+        def trace(pictures: Any) -> None:
+            self._run(pictures, lambda call: False, calls)
+
+        try:
+            tf.function(trace, autograph=False).get_concrete_function(tf.TensorSpec((1, *contract.shape), tf.float32))
+        except Exception:  # a model that needs a size: then what is known stands
+            return sites
+        shapes = {(id(call.layer), call.occurrence): call for call in calls if tf.is_tensor(call.output)}
+        told = []
+        for site in sites:
+            end = None if site.unit is None else shapes.get((id(site.unit.layer), site.unit.occurrence))
+            if end is not None and site.view.axes is None and end.times == () and site.times == 0:
+                shape = stored_shape(end.output, (), site.channels_first)
+                site = replace(site, varies=tuple(length is None for length in shape))
+            told.append(site)
+        return told
 
     def _run(self, inputs: Any, is_last: Callable[[Call], bool], calls: list[Call] | None = None) -> Any:
         """The model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
-        return run_until(self.model, self._arguments(inputs), self.layers, is_last, calls)
+        return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
+
+    def _given(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """(args, kwargs) of a call of the model on `fed` (n, *size, bands)."""
+        return self._arguments(bands_moved(fed, -1, 1) if self._bands_first else fed)
 
     def units(self, inputs: Any, sites: Sequence[Site]) -> list[tuple[Any, Any]]:
         """(pre-activation, activation) of each site's unit, for float32 `inputs` as the model is fed. Call inside a trace.
 
-        Each tensor is (n, height, width, channels) in the model's own dtype. The model is left as soon as all were seen.
+        Each tensor is (n, *spatial, channels) in the model's own dtype. The model is left as soon as all were seen.
         """
-        wanted = [site.unit for site in sites if site.unit is not None]
+        shown = [site for site in sites if site.unit is not None]
+        wanted = [site.unit for site in shown if site.unit is not None]
         to_the_end = {index for index, site in enumerate(sites) if site.is_output}
         missing = set(range(len(wanted)))
         found: dict[int, tuple[Any, Any]] = {}
 
         def is_last(call: Call) -> bool:
             for index in [index for index in missing - to_the_end if wanted[index].is_end(call)]:
-                found[index] = wanted[index].tensors(call)
+                first = shown[index].channels_first
+                before, after = wanted[index].tensors(call)
+                kept = stored(after, call.times, first)
+                found[index] = (kept if before is after else stored(before, call.times, first), kept)
                 missing.discard(index)
             return not missing
 
@@ -290,17 +349,19 @@ class Network:
         return [found[index] for index in range(len(wanted))]
 
     def own_channels(self, inputs: Any, site: Site, filters: Any, activated: bool = False) -> Any:
-        """float32 (n, height, width): picture k's own channel filters[k] of the site's unit, before or after its activation.
+        """float32 (n, *spatial): picture k's own channel filters[k] of the site's unit, before or after its activation.
 
         Call inside a trace. Before the activation only the wanted channels are computed where the layer allows it. Weights of the layer
         that are not finite count as 0.
         """
         unit = site.unit
         assert unit is not None
-        if activated or not can_select(site.layer, unit.normalisations):
+        if activated or site.times or unit.layer is self.model or not can_select(site.layer, unit.normalisations):
             with finite_weights(self._broken_layers if site.is_output else (site.layer, *unit.normalisations)):
                 (maps,) = self.units(inputs, [site])
-            return tf.cast(tf.gather(maps[activated], filters, axis=3, batch_dims=1), tf.float32)
+            return tf.cast(
+                tf.gather(maps[activated], filters, axis=len(maps[activated].shape) - 1, batch_dims=1), tf.float32
+            )
         calls: list[Call] = []
         self._run(inputs, lambda call: call.layer is site.layer and call.occurrence == site.occurrence, calls)
         return selected(site.layer, unit.normalisations, calls[-1].input, filters)
@@ -313,7 +374,7 @@ class Network:
                 layer
                 for layer in self.layers
                 if not list(layer._flatten_layers(include_self=False, recursive=False))
-                and not all(np.isfinite(_as_numpy(weight)).all() for weight in layer.weights)
+                and not all(np.isfinite(as_numpy(weight)).all() for weight in layer.weights)
             ]
 
     def check_feed(self) -> bool:
@@ -343,7 +404,7 @@ class Network:
         if not hasattr(self, "_traced_predictor"):
 
             def answer(pictures: Any) -> Any:
-                positional, named = self._arguments(self.feed(tf.cast(pictures, tf.float32)))
+                positional, named = self._given(self.feed(tf.cast(pictures, tf.float32)))
                 return self.model(*positional, **named, training=False)
 
             self._traced_predictor = tf.function(answer, autograph=False)
@@ -387,18 +448,3 @@ def _source(tensor: Any) -> Any:
     while operation.type in UNCHANGED:
         operation = operation.inputs[0].op
     return operation
-
-
-def kernels(layer: Any) -> dict[str, np.ndarray]:
-    """A convolution's weights by what they are: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, and `bias` where it has one."""
-    names = ("depthwise_kernel", "pointwise_kernel") if hasattr(layer, "pointwise_kernel") else ("kernel",)
-    found = {name: _as_numpy(getattr(layer, name)) for name in names}
-    if getattr(layer, "use_bias", False) and layer.bias is not None:
-        found["bias"] = _as_numpy(layer.bias)
-    return found
-
-
-def _as_numpy(variable: Any) -> np.ndarray:
-    """The variable's values in a type that NumPy knows and can store; bfloat16 becomes float32, which holds all of it."""
-    values = np.asarray(keras.ops.convert_to_numpy(variable))
-    return values if values.dtype.kind == "f" else values.astype(np.float32)

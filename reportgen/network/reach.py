@@ -61,11 +61,12 @@ class Reach:
 
         return self._rebuilt(period, shift, sources)
 
-    def spread(self, taps: int, stride: int, pad: int) -> Reach:
-        """After a transposed convolution whose output q gets input p through tap k where q = p * stride - pad + k, k < taps."""
+    def spread(self, taps: int, stride: int, pad: int, dilation: int = 1) -> Reach:
+        """After a transposed convolution whose output q gets input p through tap k where q = p * stride - pad + k * dilation, k < taps."""
 
         def sources(position: int) -> Iterable[int]:
-            return ((position + pad - tap) // stride for tap in range(taps) if (position + pad - tap) % stride == 0)
+            shifted = (position + pad - tap * dilation for tap in range(taps))
+            return (place // stride for place in shifted if place % stride == 0)
 
         return self._rebuilt(len(self.intervals) * stride, self.shift, sources)
 

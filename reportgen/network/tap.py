@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from reportgen.network.quiet import tf
+from reportgen.network.quiet import keras, tf
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Call:
     """One call of one layer in a trace.
 
     occurrence: 1 for the layer's first call, 2 for its second. pre_activation: what the layer handed to its own activation function, None
-    where it has none. first_operation, last_operation: the half-open range of graph operations that the call created.
+    where it has none. first_operation, last_operation: the half-open range of graph operations that the call created. times: the lengths
+    of the TimeDistributed layers around it, the outermost first: they fold time into the batch, so a tensor's first axis is n times them.
     """
 
     layer: Any
@@ -30,6 +31,7 @@ class Call:
     output: Any
     first_operation: int
     last_operation: int
+    times: tuple[int, ...] = ()
 
 
 class _Reached(BaseException):
@@ -41,9 +43,13 @@ def watch(layers: Collection[Any], on_call: Callable[[Call], None]) -> Iterator[
     """Report every call of `layers` to `on_call` while the block runs, in the order in which they finish."""
     shadowed: list[tuple[Any, str, Any]] = []
     counts: Counter[int] = Counter()
+    times: list[int] = []
     try:
         for layer in layers:
-            _shadow(layer, "call", _watched_call(layer, counts, on_call), shadowed)
+            original = _python_call(layer)
+            if isinstance(layer, keras.layers.TimeDistributed):
+                original = _all_times_at_once(layer, original, times)
+            _shadow(layer, "call", _watched_call(layer, original, counts, times, on_call), shadowed)
         yield
     finally:
         _restore(shadowed)
@@ -65,9 +71,37 @@ def _shadow(layer: Any, name: str, value: Any, shadowed: list[tuple[Any, str, An
     layer.__dict__[name] = value  # past Keras's __setattr__: nothing is tracked, nothing remains
 
 
-def _watched_call(layer: Any, counts: Counter[int], on_call: Callable[[Call], None]) -> Callable[..., Any]:
-    original = _python_call(layer)
+def _all_times_at_once(layer: Any, original: Callable[..., Any], times: list[int]) -> Callable[..., Any]:
+    """A TimeDistributed layer's call that folds time into the batch: one call of what is inside instead of one a step.
 
+    In inference nothing inside looks from one step to the next, so the answers are the same.
+    """
+    inside = layer.layer
+
+    def call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        lengths = inputs.shape[1:]
+        if mask is not None or None in tuple(lengths):
+            return original(inputs, training=training, mask=mask)
+        count = lengths[0] * inputs.shape[0] if inputs.shape[0] is not None else -1
+        times.append(lengths[0])
+        try:
+            named = {"training": training} if inside._call_has_training_arg else {}
+            output = inside.call(tf.reshape(inputs, (count, *lengths[1:])), **named)
+        finally:
+            times.pop()
+        batch = inputs.shape[0] if inputs.shape[0] is not None else -1
+        return tf.reshape(output, (batch, lengths[0], *output.shape[1:]))
+
+    return call
+
+
+def _watched_call(
+    layer: Any,
+    original: Callable[..., Any],
+    counts: Counter[int],
+    times: list[int],
+    on_call: Callable[[Call], None],
+) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         counts[id(layer)] += 1
         occurrence = counts[id(layer)]
@@ -76,7 +110,16 @@ def _watched_call(layer: Any, counts: Counter[int], on_call: Callable[[Call], No
             output = original(*args, **kwargs)
         first_argument = args[0] if args else next(iter(kwargs.values()), None)
         on_call(
-            Call(layer, occurrence, first_argument, given[-1] if given else None, output, first, _operation_count())
+            Call(
+                layer,
+                occurrence,
+                first_argument,
+                given[-1] if given else None,
+                output,
+                first,
+                _operation_count(),
+                tuple(times),
+            )
         )
         return output
 

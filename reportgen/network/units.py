@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from reportgen.network.functions import function_of
 from reportgen.network.quiet import keras, tf
 from reportgen.network.tap import Call
 
 NORMALISATIONS = (keras.layers.BatchNormalization,)
 ACTIVATIONS = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
-# Activation functions called on a tensor outside any layer, as subclassed models do: graph operation -> (name, function).
-FUNCTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "Relu": ("relu", tf.nn.relu),
-    "Relu6": ("relu6", tf.nn.relu6),
-    "Elu": ("elu", tf.nn.elu),
-    "Selu": ("selu", tf.nn.selu),
-    "Softplus": ("softplus", tf.nn.softplus),
-    "Tanh": ("tanh", tf.nn.tanh),
-}
 PROBES = np.array([-1000.0, -30.0, -3.0, -1.0, -0.5, -0.01], np.float32)
 
 
@@ -89,12 +81,12 @@ def find_unit(call: Call, calls: Sequence[Call], positions: Mapping[str, int]) -
     end = call
     normalisations: tuple[Any, ...] = ()
     while True:
-        consumers = end.output.consumers()
-        following = _sole_layer(end.output, [positions[operation.name] for operation in consumers], calls)
-        if following is None and len(consumers) == 1 and consumers[0].type == "Cast":  # a layer of another precision
-            cast = consumers[0].outputs[0]
-            consumers = cast.consumers()
-            following = _sole_layer(cast, [positions[operation.name] for operation in consumers], calls)
+        following = None
+        for tensor in _passed_on(end.output):
+            consumers = [positions[operation.name] for operation in tensor.consumers()]
+            following = _sole_layer(tensor, consumers, calls)
+            if following is not None and isinstance(following.layer, (*NORMALISATIONS, *ACTIVATIONS)):
+                break
         if following is not None and isinstance(following.layer, NORMALISATIONS):
             end = following
             normalisations = (*normalisations, following.layer)
@@ -106,11 +98,28 @@ def find_unit(call: Call, calls: Sequence[Call], positions: Mapping[str, int]) -
                 activating=True,
                 normalisations=normalisations,
             )
-        elif following is None and len(consumers) == 1 and consumers[0].type in FUNCTIONS:
-            function_name, function = FUNCTIONS[consumers[0].type]
-            return Unit(end.layer, end.occurrence, function_name, function=function, normalisations=normalisations)
+        elif following is None and (function := function_of(end.output)) is not None:
+            return Unit(end.layer, end.occurrence, function[0], function=function[1], normalisations=normalisations)
         else:
             return Unit(end.layer, end.occurrence, "linear", normalisations=normalisations)
+
+
+def own_unit(call: Call) -> Unit:
+    """The output of a layer that the user named, whatever comes behind it; around its own activation function where it has one."""
+    name = activation_name(getattr(call.layer, "activation", None))
+    if isinstance(call.layer, ACTIVATIONS):
+        return Unit(call.layer, call.occurrence, _layer_activation_name(call.layer), activating=True)
+    return Unit(call.layer, call.occurrence, name, inner=name != "linear")
+
+
+def _passed_on(tensor: Any) -> Iterator[Any]:
+    """`tensor`, and what it becomes on its way to a layer of another precision, or out of one TimeDistributed and into the next."""
+    yield tensor
+    shape, behind = tensor.shape.as_list(), tensor
+    while len(behind.consumers()) == 1 and behind.consumers()[0].type in ("Cast", "Reshape"):
+        behind = behind.consumers()[0].outputs[0]
+        if behind.shape.as_list() == shape:
+            yield behind
 
 
 def _sole_layer(tensor: Any, consumers: list[int], calls: Sequence[Call]) -> Call | None:

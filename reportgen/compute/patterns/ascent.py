@@ -135,7 +135,7 @@ class Ascent:
 
     def _means(self, maps: Any, direction: float) -> Any:
         """float32 (n, channels): the objective of each of `maps` (n, height, width, channels), taken where `_activated` says."""
-        return direction * objectives.means(maps, self._recipe.trim, direction > 0 and self._leaky)
+        return direction * objectives.means(maps, self._recipe.trim, direction > 0 and self._leaky, self._site.times)
 
     def gradient(
         self,

@@ -10,12 +10,12 @@ from reportgen.network.quiet import tf
 LEAK = 0.1  # of a silent position's pull: enough to wake it, too little to drown those that fire
 
 
-def means(maps: Any, border: int, leaky: bool) -> Any:
+def means(maps: Any, border: int, leaky: bool, times: int = 0) -> Any:
     """float32 (n, channels): the mean of each of `maps` (n, ..., channels) away from its border.
 
-    leaky: negative positions count a tenth; the plain mean drowns the few positions that could fire.
+    times: see `trimmed`. leaky: negative positions count a tenth; the plain mean drowns the few positions that could fire.
     """
-    values = tf.cast(trimmed(maps, border), tf.float32)
+    values = tf.cast(trimmed(maps, border, times), tf.float32)
     if leaky:
         values = tf.nn.leaky_relu(values, LEAK)
     return tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank - 1)))

@@ -1,0 +1,239 @@
+"""Every kind of convolution, of one, two and three axes: found, described, and its maps and weights against plain NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plain_convolution import convolve, depthwise, normalise, transposed
+from reportgen.compute.feature_maps import MapReader
+from reportgen.compute.figures import Meter
+from reportgen.compute.weights import weights
+from reportgen.describe import describe
+from reportgen.network.quiet import keras, tf
+from reportgen.settings import Settings
+from small_models import functional, layers, network, randomised, site
+
+LINE, PLANE, SOLID = (23, 2), (11, 9, 2), (7, 6, 8, 2)
+
+
+class Renamed(layers.DepthwiseConv2D):
+    """A depthwise convolution whose name says nothing."""
+
+
+class AlsoRenamed(layers.Conv1DTranspose):
+    """A transposed convolution whose name says nothing."""
+
+
+Oracle = Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray]
+
+
+def plain(**named: Any) -> Oracle:
+    return lambda given, held: convolve(given, held["kernel"], held["bias"], **named)
+
+
+def separable(**named: Any) -> Oracle:
+    def answer(given: np.ndarray, held: dict[str, np.ndarray]) -> np.ndarray:
+        middle = depthwise(given, held["depthwise_kernel"], **named)
+        return convolve(middle, held["pointwise_kernel"], held["bias"])
+
+    return answer
+
+
+def causal(given: np.ndarray, held: dict[str, np.ndarray]) -> np.ndarray:
+    return convolve(np.pad(given, ((0, 0), (4, 0), (0, 0))), held["kernel"], held["bias"], dilation=[2])
+
+
+KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Any], Oracle, str, tuple[int, ...]]] = {
+    "Conv1D": (LINE, lambda: layers.Conv1D(3, 5, padding="same"), plain(how="same"), "plain", (5,)),
+    "Conv1D strided": (LINE, lambda: layers.Conv1D(3, 4, strides=3), plain(strides=[3]), "plain", (4,)),
+    "Conv1D causal": (LINE, lambda: layers.Conv1D(3, 3, dilation_rate=2, padding="causal"), causal, "plain", (5,)),
+    "Conv1D grouped": (LINE, lambda: layers.Conv1D(4, 3, groups=2), plain(groups=2), "plain", (3,)),
+    "Conv2D 1 x 1": (PLANE, lambda: layers.Conv2D(3, 1), plain(), "plain", (1, 1)),
+    "Conv3D": (
+        SOLID,
+        lambda: layers.Conv3D(3, (2, 3, 1), strides=(1, 2, 1), padding="same"),
+        plain(strides=[1, 2, 1], how="same"),
+        "plain",
+        (2, 3, 1),
+    ),
+    "Conv3D dilated": (SOLID, lambda: layers.Conv3D(2, 2, dilation_rate=3), plain(dilation=[3] * 3), "plain", (4,) * 3),
+    "DepthwiseConv1D": (
+        LINE,
+        lambda: layers.DepthwiseConv1D(3, depth_multiplier=2),
+        lambda given, held: depthwise(given, held["kernel"], held["bias"]),
+        "depthwise",
+        (3,),
+    ),
+    "DepthwiseConv1D strided and dilated": (
+        LINE,
+        lambda: layers.DepthwiseConv1D(3, strides=2, dilation_rate=3, padding="same"),
+        lambda given, held: depthwise(given, held["kernel"], held["bias"], strides=[2], dilation=[3], how="same"),
+        "depthwise",
+        (7,),
+    ),
+    "a subclass of DepthwiseConv2D": (
+        PLANE,
+        lambda: Renamed(3, depth_multiplier=2, padding="same"),
+        lambda given, held: depthwise(given, held["kernel"], held["bias"], how="same"),
+        "depthwise",
+        (3, 3),
+    ),
+    "SeparableConv1D": (LINE, lambda: layers.SeparableConv1D(3, 3, depth_multiplier=2), separable(), "separable", (3,)),
+    "SeparableConv2D": (
+        PLANE,
+        lambda: layers.SeparableConv2D(3, 3, strides=2, padding="same"),
+        separable(strides=[2, 2], how="same"),
+        "separable",
+        (3, 3),
+    ),
+    "Conv1DTranspose": (
+        LINE,
+        lambda: AlsoRenamed(3, 4, strides=2, padding="same"),
+        lambda given, held: transposed(given, held["kernel"], held["bias"], [2], "same"),
+        "transposed",
+        (2,),
+    ),
+    "Conv2DTranspose": (
+        PLANE,
+        lambda: layers.Conv2DTranspose(3, (3, 2), strides=2),
+        lambda given, held: transposed(given, held["kernel"], held["bias"], [2, 2]),
+        "transposed",
+        (2, 1),
+    ),
+    "Conv3DTranspose": (
+        SOLID,
+        lambda: layers.Conv3DTranspose(3, 3, strides=2),
+        lambda given, held: transposed(given, held["kernel"], held["bias"], [2] * 3),
+        "transposed",
+        (2, 2, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_is_found_described_and_answers_what_its_definition_says(name: str) -> None:
+    shape, make, oracle, kind, field = KINDS[name]
+    model = randomised(functional(layers.Activation("linear"), make(), layers.ReLU(), shape=shape))
+    walked = network(model)
+    (found,) = walked.sites
+    (record,) = describe(walked, Settings(), {})
+    given = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+    if walked.contract.is_picture:
+        given = np.round(given * 100 + 100)
+    held = weights(found)
+    own = dict(zip([weight.name for weight in found.layer.weights], found.layer.get_weights(), strict=True))
+    assert {key: value.tolist() for key, value in held.items()} == {key: value.tolist() for key, value in own.items()}
+    before = oracle(given[None], held)[0]
+    ((arrays, facts),) = MapReader(walked, [found])(given.astype(walked.contract.dtype))
+    scale = np.abs(before).max()
+    np.testing.assert_allclose(
+        np.ldexp(arrays["maps"].astype(np.float64), facts["exponent"]), np.maximum(before, 0), atol=2e-3 * scale
+    )
+    assert (record.kernel_kind, record.receptive_field, record.output_shape) == (kind, field, before.shape)
+    trim = [min(2, (length - 1) // 2) for length in before.shape[:-1]]
+    inner = np.maximum(before, 0)[
+        tuple(slice(cut, length - cut) for cut, length in zip(trim, before.shape[:-1], strict=True))
+    ]
+    (measured,) = Meter(walked, [found], shape[:-1], 1)(given[None].astype(walked.contract.dtype))
+    np.testing.assert_allclose(measured[0], inner.reshape(-1, before.shape[-1]).mean(axis=0), rtol=1e-4, atol=1e-4)
+
+
+def test_one_axis_inside_a_picture_and_a_plane_inside_a_signal_are_both_walked() -> None:
+    picture = functional(
+        layers.Conv2D(2, 3, name="plane"), layers.Reshape((14 * 14, 2)), layers.Conv1D(3, 4, name="line")
+    )
+    assert [(item.path, item.output_shape) for item in network(picture).sites] == [
+        ("plane", (14, 14, 2)),
+        ("line", (193, 3)),
+    ]
+    signal = functional(
+        layers.Conv1D(8, 3, name="line"), layers.Reshape((30, 8, 1)), layers.Conv2D(2, 3, name="plane"), shape=(32, 1)
+    )
+    assert [(item.path, item.output_shape, item.receptive_field) for item in network(signal).sites] == [
+        ("line", (30, 8), (3,)),
+        ("plane", (28, 6, 2), (5,)),
+    ]
+
+
+def in_time(*stack: Any) -> Any:
+    return functional(
+        *(layers.TimeDistributed(layer, name=f"time{number}") for number, layer in enumerate(stack)), shape=(4, 9, 8, 3)
+    )
+
+
+def test_what_a_time_distributed_layer_calls_is_one_entry_with_all_its_times() -> None:
+    norm = layers.BatchNormalization()
+    model = randomised(in_time(layers.Conv2D(5, 3), norm, layers.ReLU()))
+    walked = network(model)
+    (found,) = walked.sites
+    assert (found.path, found.unit_path, found.output_shape, found.receptive_field) == (
+        "time0/layer",
+        "time2/layer",
+        (4, 7, 6, 5),
+        (1, 3, 3),
+    )
+    given = np.random.default_rng(1).uniform(-1, 1, (4, 9, 8, 3)).astype(np.float32)
+    held = weights(found)
+    expected = np.maximum(normalise(convolve(given, held["kernel"], held["bias"]), norm), 0)
+    ((arrays, _),) = MapReader(walked, [found])(given)
+    np.testing.assert_allclose(arrays["maps"], expected, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(model(given[None])[0], expected, rtol=1e-4, atol=1e-4)
+    (measured,) = Meter(walked, [found], (4, 9, 8), 1)(given[None])
+    np.testing.assert_allclose(
+        measured[0], expected[:, 2:-2, 2:-2].mean(axis=(0, 1, 2)), rtol=1e-4
+    )  # no time is left out
+
+
+def test_a_whole_model_inside_a_time_distributed_layer_is_walked() -> None:
+    inner = keras.Sequential(
+        [keras.Input((9, 8, 3)), layers.Conv2D(2, 3, name="a"), layers.Conv2D(2, 3, name="b")], name="inner"
+    )
+    entry = keras.Input((4, 9, 8, 3))
+    outer = keras.Model(entry, layers.GlobalAveragePooling3D()(layers.TimeDistributed(inner, name="frames")(entry)))
+    assert [(item.path, item.output_shape) for item in network(outer).sites] == [
+        ("frames/layer/a", (4, 7, 6, 2)),
+        ("frames/layer/b", (4, 5, 4, 2)),
+    ]
+
+
+def test_channels_first_is_read_and_kept_channels_last() -> None:
+    first, deep = layers.Conv2D(4, 3, data_format="channels_first", activation="relu", name="first"), {}
+    deep = layers.DepthwiseConv2D(3, data_format="channels_first", name="deep")
+    norm = layers.BatchNormalization(axis=1)
+    model = randomised(functional(first, deep, norm, layers.ReLU(), shape=(3, 12, 10)))
+    walked = network(model)
+    assert (walked.contract.shape, walked.contract.size) == ((12, 10, 3), (12, 10))
+    assert [(item.output_shape, item.receptive_field, item.kernel_bands) for item in walked.sites] == [
+        ((10, 8, 4), (3, 3), "RGB"),
+        ((8, 6, 4), (5, 5), None),
+    ]
+    given = np.random.default_rng(1).integers(0, 256, (12, 10, 3), np.uint8)
+    (one, two) = (
+        arrays["maps"].astype(np.float64) * 2.0 ** facts["exponent"]
+        for arrays, facts in MapReader(walked, walked.sites)(given)
+    )
+    before = np.maximum(convolve(given[None], *first.get_weights()), 0)
+    np.testing.assert_allclose(one, before[0], rtol=2e-3, atol=2e-3 * before.max())
+    after = np.maximum(normalise(depthwise(before, *deep.get_weights()), norm), 0)
+    np.testing.assert_allclose(two, after[0], rtol=2e-3, atol=2e-3 * after.max())
+    picked = tf.function(
+        lambda fed: walked.own_channels(fed, site(walked, "deep"), [1], activated=True), autograph=False
+    )
+    np.testing.assert_allclose(
+        picked(given[None].astype(np.float32))[0], after[0, ..., 1], rtol=1e-4, atol=1e-3 * after.max()
+    )
+
+
+def test_a_size_behind_a_resizing_is_stated_although_the_input_has_none() -> None:
+    model = functional(
+        layers.Conv2D(2, 3, name="before"),
+        layers.Resizing(16, 12),
+        layers.Conv2D(2, 3, name="after"),
+        shape=(None, None, 3),
+    )
+    found = {record.path: record.output_shape for record in describe(network(model, image_size=32), Settings(), {})}
+    assert found == {"before": (None, None, 2), "after": (14, 10, 2)}
