@@ -93,7 +93,7 @@ def test_pooling_layers_stand_among_the_convolutions_and_have_neither_kernel_nor
         )
     assert (facts["mean"]["window"], facts["mean"]["strides"], facts["whole"]["window"]) == ([3, 2], [2, 2], None)
     assert (facts["conv1"]["kind"], facts["flat"]["status"]) == ("convolution", "skipped")
-    assert "2 dimensions" in facts["flat"]["reason"]
+    assert "no axis beside its channels" in facts["flat"]["reason"]
 
 
 def test_a_pooling_layers_page_shows_every_channel_before_and_after_and_nothing_else(report: Path) -> None:

@@ -239,12 +239,16 @@ class Network:
         if isinstance(call.layer, RECURRENT) and not self._is_named(call):
             return _unreached(path, call.layer, RECURRING)
         spatial = (call.output.shape.rank or 0) - 2 + len(call.times)
-        if not 1 <= spatial <= MOST_AXES:
+        if spatial < 1:
+            return _unreached(
+                path, call.layer, "its output has no axis beside its channels, so there is no map to draw"
+            )
+        if spatial > MOST_AXES:
             shape = " × ".join("any" if length is None else str(length) for length in call.output.shape[1:])
             return _unreached(
                 path,
                 call.layer,
-                f"its output of {shape} has {max(spatial, 0)} axes beside batch and channels; 1 to 3 are drawn",
+                f"its output of {shape} has {spatial} axes beside its channels; up to {MOST_AXES} are drawn",
             )
         if not geometry.depends(call.output):
             return _unreached(path, call.layer, APART)
