@@ -121,6 +121,11 @@ BUILD_OPTIONS = (
     click.option("-q", "--quiet", is_flag=True, default=None, help="Only errors and the path of the report."),
     click.option("--progress/--no-progress", default=None, help="Progress bar. [where stderr is a terminal]"),
 )
+FORM_OPTIONS = (
+    click.option("--single-file/--no-single-file", default=None, help="One HTML that holds the whole report. [no]"),
+    click.option("--template", metavar="DIR", help="Templates of your own, over those of the report."),
+    click.option("--css", metavar="FILE", help="A style of your own, added to the report's."),
+)
 DRAWING_OPTIONS = (
     click.option("--normalize", type=click.Choice(NORMALIZATIONS), help="What a map's colours span. [per-layer]"),
     click.option("--colormap", type=click.Choice(COLORMAPS), help="Of feature maps without signs. [viridis]"),
@@ -163,7 +168,7 @@ def main() -> None:
 
 @main.command(epilog=MODEL_HELP)
 @click.argument("model")
-@options(BUILD_OPTIONS, DRAWING_OPTIONS, METHOD_OPTIONS, MODEL_OPTIONS)
+@options(BUILD_OPTIONS, FORM_OPTIONS, DRAWING_OPTIONS, METHOD_OPTIONS, MODEL_OPTIONS)
 def build(
     model: str,
     verbose: bool,
@@ -218,17 +223,21 @@ def layers(model: str, as_json: bool, verbose: bool, **given: Any) -> None:
 
 @main.command()
 @click.argument("folder", metavar="DIR")
-@options(DRAWING_OPTIONS)
+@options(FORM_OPTIONS, DRAWING_OPTIONS)
 @click.option("-q", "--quiet", is_flag=True, help="Only errors and the path of the report.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks.")
-def assemble(folder: str, quiet: bool, verbose: bool, **given: Any) -> None:
+def assemble(folder: str, quiet: bool, verbose: bool, template: str | None, css: str | None, **given: Any) -> None:
     """Make the pages of DIR again from its stored arrays."""
 
     def work() -> int:
         from reportgen.report.assemble import assemble as assemble_report
+        from reportgen.report.look import load_look
 
+        look = load_look(*(None if path is None else Path(path) for path in (template, css)))
         drawing = {name: value for name, value in given.items() if value is not None}
-        result = assemble_report(Path(folder), drawing=drawing)
+        result = assemble_report(Path(folder), drawing=drawing, look=look)
+        for sentence in () if quiet else result.notes:
+            _say(sentence)
         return _finish(result.index, result.problems)
 
     _run(work, verbose)

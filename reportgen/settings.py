@@ -100,6 +100,9 @@ class Settings:
     colormap: str = COLORMAPS[0]
     map_range: tuple[float, float] = (0.0, 1.0)
     title: str | None = None
+    single_file: bool = False
+    template: str | None = None
+    css: str | None = None
     weights: str | None = None
     initial: str | None = None
     imports: tuple[str, ...] = ()
@@ -185,7 +188,7 @@ class Settings:
         described["input_range"] = EIGHT_BIT_RANGE if self.input_range is None else self.input_range
         described["images"] = [_without_folder(item) for item in self.images]
         described["hold"] = [f"{name}={_without_folder(file)}" for name, file in self.held.items()]
-        for name in ("classes", "weights", "initial"):
+        for name in ("template", "css", "classes", "weights", "initial"):
             value = described[name]
             described[name] = None if value is None else _without_folder(value)
         return described
@@ -273,12 +276,12 @@ class FilterChoice:
 TEXTS = frozenset(
     {
         *("preprocess", "fit", "classes", "quality", "precision", "title", "weights", "initial", "input"),
-        *("normalize", "colormap"),
+        *("normalize", "colormap", "template", "css"),
         *("method", "parameterization", "objective", "optimizer", "regularize"),
     }
 )
 TEXTS_OR_NUMBERS = frozenset({"filters", "size", "memory", "outputs"})
-SWITCHES = frozenset({"allow_unsafe", "decorrelate", "transforms", "negative", "pooling"})
+SWITCHES = frozenset({"allow_unsafe", "decorrelate", "transforms", "negative", "pooling", "single_file"})
 FRACTIONS = frozenset({"learning_rate", "clip_norm"})
 RANGES = frozenset({"input_range", "map_range"})
 LISTS = frozenset({"images", "layers", "exclude", "imports", "hold"})

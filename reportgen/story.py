@@ -13,6 +13,7 @@ from typing import Any
 from reportgen.errors import OutputError
 from reportgen.progress import Progress
 from reportgen.report.assemble import assemble
+from reportgen.report.look import load_look
 from reportgen.run import Run
 from reportgen.settings import Settings
 from reportgen.store import Store
@@ -53,6 +54,7 @@ def build(
     started = time.perf_counter()
     folder = output if output is not None else Path("reports") / default_name(specification)
     check_output(folder, force)
+    look = load_look(*(None if path is None else Path(path) for path in (settings.template, settings.css)))
     from reportgen.prepare import prepare  # brings TensorFlow in: nothing above needs it
 
     if isinstance(specification, str):
@@ -69,9 +71,13 @@ def build(
     try:
         with Run(folder, job.plan, store, progress, started) as run:
             job.compute(run)
-            written = assemble(folder, progress=lambda done, total, what: progress.doing(f"writing pages: {what}"))
+            written = assemble(
+                folder, look=look, progress=lambda done, total, what: progress.doing(f"writing pages: {what}")
+            )
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror}; what was computed is kept.") from error
+    for sentence in written.notes:
+        say(sentence)
     return Built(written.index, written.problems)
 
 

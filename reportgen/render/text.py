@@ -11,6 +11,8 @@ LARGEST_PLAIN = 1e6
 PERCENT = 100
 LEAST_PERCENT = 0.1  # the last digit shown
 NAMED = 8  # more numbers than this nobody reads in a sentence
+THOUSAND = 1000
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
 NONE = "—"
 MINUS = "−"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -39,6 +41,14 @@ def stated(value: float) -> str:
 def count(value: int) -> str:
     """A whole number with its thousands apart."""
     return f"{value:,}"
+
+
+def data_size(size: int) -> str:
+    """Bytes in a unit of a thousand times a thousand …, as files are stated: `26.2 MB`."""
+    scaled, unit = float(size), 0
+    while scaled >= THOUSAND and unit < len(UNITS) - 1:
+        scaled, unit = scaled / THOUSAND, unit + 1
+    return f"{scaled:.1f} {UNITS[unit]}" if unit else f"{size} {UNITS[0]}"
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:

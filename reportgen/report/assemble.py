@@ -9,14 +9,15 @@ from typing import Any
 
 from reportgen.records import Plan
 from reportgen.render.picture import Bands
-from reportgen.report import overview
+from reportgen.report import overview, single_file
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
 from reportgen.report.facts import document, image_facts, layer_facts
-from reportgen.report.index_page import index_view
+from reportgen.report.index_page import extent, index_view
 from reportgen.report.layer_page import layer_view, page_heading
+from reportgen.report.look import Look, own_look
 from reportgen.report.output import Output
-from reportgen.report.pages import render_index, render_layer, script, site, style
+from reportgen.report.pages import FRAGMENT, PAGE, render_index, render_layer, render_single, site
 from reportgen.report.stored import StoredLayer, check_slugs, load_image, load_layer
 from reportgen.settings import MapStyle
 from reportgen.store import Store, json_bytes
@@ -28,53 +29,70 @@ Progress = Callable[[int, int, str], None]
 class AssembleResult:
     """A report on disk.
 
-    index: its first page. problems: one sentence for each thing that failed or was left out; exit code 3 if any.
+    index: its first page. problems: one sentence for each thing that failed or was left out; exit code 3 if any. notes: what is
+    worth knowing of the files.
     """
 
     index: Path
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def assemble(
-    folder: Path, *, drawing: Mapping[str, Any] | None = None, progress: Progress | None = None
+    folder: Path,
+    *,
+    drawing: Mapping[str, Any] | None = None,
+    look: Look | None = None,
+    progress: Progress | None = None,
 ) -> AssembleResult:
     """Write every page, picture and data file of the run stored in `folder`, report.json and index.html last.
 
-    Files that an older report wrote and this one does not have are removed at the end. drawing: settings of a `MapStyle` to use
-    and to state instead of the stored ones. progress: called as (done, total, what) before each layer and once at the
-    end. Raises StoreError where no run is stored, and OutputError
-    where a file cannot be written; whatever single tasks the store lacks is named in the result and on the pages.
+    Files that an older report wrote and this one does not have are removed at the end. drawing: settings of a `MapStyle`, and
+    `single_file`, to use and to state instead of the stored ones. look: of the pages, ours where None. progress: called as
+    (done, total, what) before each layer and once at the end. Raises StoreError where no run is stored, OutputError where
+    a file cannot be written, and UsageError where a template of the user's fails; whatever single tasks the store lacks is
+    named in the result and on the pages.
     """
     store = Store(folder)
     plan = store.load_plan()
-    plan = replace(plan, settings={**plan.settings, **({} if drawing is None else drawing)})
-    style = MapStyle.of(plan.settings)
+    look = own_look() if look is None else look
+    stated = {
+        name: given
+        for name, given in (("template", look.template), ("css", look.css))
+        if name in plan.settings or given is not None
+    }
+    plan = replace(plan, settings={**plan.settings, **stated, **({} if drawing is None else drawing)})
+    map_style = MapStyle.of(plan.settings)
     check_slugs(plan)
-    output = Output(folder)
+    output = Output(folder, single_file.HELD if plan.settings.get("single_file") else ())
     try:
-        problems = _write(plan, store, output, style, progress)
+        problems = _write(plan, store, output, look, map_style, progress)
     except BaseException:
         output.remember()
         raise
     output.remove_stale()
-    return AssembleResult(folder / "index.html", problems)
+    index = folder / single_file.INDEX
+    return AssembleResult(index, problems, single_file.notes(index.stat().st_size) if output.holds else ())
 
 
-def _write(plan: Plan, store: Store, output: Output, map_style: MapStyle, progress: Progress | None) -> tuple[str, ...]:
+def _write(
+    plan: Plan, store: Store, output: Output, look: Look, map_style: MapStyle, progress: Progress | None
+) -> tuple[str, ...]:
     """Write every file of the report; returns its problems."""
-    output.write(*style())
-    output.write(*script())
+    for asset in (look.style, look.script):
+        output.write(asset.path, asset.text.encode())
     images, pictures = _images(plan, store, output)
     title = str(plan.settings.get("title") or plan.model.name)
     facts: list[Document] = []
     strips: dict[str, Picture] = {}
     columns: list[overview.Column] = []
+    palettes: set[str] = set()
     in_overview = overview.selected(plan)
     for done, layer in enumerate(plan.layers):
         if progress is not None:
             progress(done, len(plan.layers), layer.path)
         stored = load_layer(plan, store, layer)
-        entry, strip = _layer(plan, stored, output, map_style, title, images, pictures)
+        entry, strip = _layer(plan, stored, output, look, map_style, title, palettes, images, pictures)
         facts.append(entry)
         if strip is not None:
             strips[layer.slug] = strip
@@ -85,10 +103,34 @@ def _write(plan: Plan, store: Store, output: Output, map_style: MapStyle, progre
 
     report = document(plan, images, facts, overview.facts(plan, columns))
     figure = overview.overview_view(report["overview"], columns, images, pictures, map_style)
-    page = render_index(index_view(site(title, title, "", set()), report, pictures, strips, figure))
-    output.write("report.json", json_bytes(report))
-    output.write("index.html", page)
+    written = json_bytes(report)
+    view = index_view(
+        site(look, title, title, "", set(), _base(output)),
+        report,
+        pictures,
+        strips,
+        figure,
+        extent(output.files + 1, output.bytes + len(written), one_file=output.holds),
+    )
+    page = render_index(look, view)
+    output.write("report.json", written)
+    output.write(single_file.INDEX, _bound(plan, output, look, title, palettes, page) if output.holds else page)
     return tuple(report["problems"])
+
+
+def _base(output: Output) -> str:
+    """What pages extend: they are documents, or parts of one."""
+    return FRAGMENT if output.holds else PAGE
+
+
+def _bound(plan: Plan, output: Output, look: Look, title: str, palettes: set[str], index: bytes) -> bytes:
+    """The first page and all others as one file."""
+    paths = ((f"layers/{layer.slug}.html", page_heading(layer)) for layer in plan.layers)
+    pages = [(path, heading, output.held[path]) for path, heading in paths if path in output.held]
+    parts = [
+        single_file.Part(path, name, html.decode()) for path, name, html in ((single_file.INDEX, title, index), *pages)
+    ]
+    return render_single(look, title, palettes, single_file.bind(parts, output.held))
 
 
 def _images(plan: Plan, store: Store, output: Output) -> tuple[list[Document], dict[str, ImageFile]]:
@@ -106,20 +148,27 @@ def _layer(
     plan: Plan,
     stored: StoredLayer,
     output: Output,
+    look: Look,
     map_style: MapStyle,
     title: str,
+    palettes: set[str],
     images: list[Document],
     pictures: dict[str, ImageFile],
 ) -> tuple[Document, Picture | None]:
-    """Write everything of one layer; returns its entry of report.json and its thumbnails."""
+    """Write everything of one layer; returns its entry of report.json and its thumbnails.
+
+    The colour maps that it used are added to `palettes`.
+    """
     layer = stored.layer
     facts = layer_facts(plan, stored)
     if layer.status == "skipped":
         return facts, None
     drawn = draw_layer(stored, facts, output, map_style, _bands(plan))
     write_data(stored, output)
+    used = _palettes(drawn)
+    palettes |= used
     view = layer_view(
-        site(title, f"{page_heading(layer)} – {title}", "../", _palettes(drawn)),
+        site(look, title, f"{page_heading(layer)} – {title}", "../", used, _base(output)),
         plan,
         stored,
         facts,
@@ -127,7 +176,7 @@ def _layer(
         images,
         pictures,
     )
-    output.write(f"layers/{layer.slug}.html", render_layer(view))
+    output.write(f"layers/{layer.slug}.html", render_layer(look, view))
     return facts, drawn.strip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from reportgen.records import CONVOLUTION, PICTURE_RANK
-from reportgen.render.text import NAMED, NONE, count, plural, shape, stated
+from reportgen.render.text import NAMED, NONE, count, data_size, plural, shape, stated
 from reportgen.report import recipe_words
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, Picture
@@ -110,6 +110,7 @@ class IndexView:
     settings: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
     downloads: tuple[Link, ...]
+    extent: str
 
 
 def index_view(
@@ -118,10 +119,12 @@ def index_view(
     pictures: dict[str, ImageFile],
     strips: dict[str, Picture],
     overview: OverviewView | None,
+    extent: str,
 ) -> IndexView:
     """The view of report.json's document.
 
     pictures: by image slug; strips: thumbnails by layer slug; overview: the figure, None where there is none.
+    extent: how large the report is, as a sentence.
     """
     shown_at_all = [layer for layer in report["layers"] if layer["status"] != "skipped"]
     rows = [layer for layer in shown_at_all if layer["labels"] is None]
@@ -179,6 +182,7 @@ def index_view(
         settings=flattened(report["settings"]),
         environment=flattened(report["environment"]),
         downloads=(Link("report.json", "report.json"),),
+        extent=extent,
     )
 
 
@@ -189,6 +193,14 @@ def _beside(pooling: int, left_out: int) -> str | None:
         *([f"{count(left_out)} left out"] if left_out else []),
     ]
     return ", ".join(parts) if parts else None
+
+
+def extent(files: int, size: int, *, one_file: bool) -> str:
+    """How much there is beside the first page: `files` of together `size` bytes."""
+    beside = f"{plural(files, 'file')} of {data_size(size)}"
+    if one_file:
+        return f"This file holds every page and picture and can be passed on by itself; arrays and facts are beside it, {beside}."
+    return f"With its other pages, pictures and arrays this report has {beside}; a page loads only its own."
 
 
 def _lede(filters: int, layers: int) -> str:

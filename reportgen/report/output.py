@@ -20,21 +20,41 @@ WRITTEN = ".store/written.json"
 
 
 class Output:
-    """Where the files of one report go; `write` as often as needed, then `remove_stale` once."""
+    """Where the files of one report go; `write` as often as needed, then `remove_stale` once.
 
-    def __init__(self, folder: Path) -> None:
-        """Nothing is written yet; `folder` need not exist."""
+    held: the bytes of files that are kept here instead of being written, by relative path. bytes: of those written.
+    """
+
+    def __init__(self, folder: Path, holds: tuple[str, ...] = ()) -> None:
+        """Nothing is written yet; `folder` need not exist. holds: how the paths of files begin that are never to be written."""
         self.folder = folder
+        self.held: dict[str, bytes] = {}
+        self.bytes = 0
+        self._holds = holds
         self._earlier = _listed(folder / WRITTEN)
         self._written: set[str] = set()
+
+    @property
+    def holds(self) -> bool:
+        """Whether any file is kept here instead of being written."""
+        return bool(self._holds)
+
+    @property
+    def files(self) -> int:
+        """How many were written."""
+        return len(self._written)
 
     def write(self, relative: str, data: bytes) -> None:
         """Replace the file at `relative` (with slashes, inside the folder) unless it already has these bytes.
 
         Raises OutputError, which names the file by `relative`, where that cannot be done.
         """
+        if relative.startswith(self._holds):
+            self.held[relative] = data
+            return
         self._replace(relative, data)
         self._written.add(relative)
+        self.bytes += len(data)
 
     def remember(self) -> None:
         """List what was written so far beside what an earlier list names: for a run that ends before it is done."""

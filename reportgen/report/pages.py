@@ -1,75 +1,82 @@
-"""Views become HTML: the templates, always escaped, and where they lie."""
+"""Views become HTML: always escaped, under a policy that lets a page use nothing but its own report."""
 
 from __future__ import annotations
 
-import functools
+import base64
 import hashlib
-from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from reportgen import __version__
-from reportgen.errors import ReportgenError
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
-from reportgen.report.views import Site, gradients
+from reportgen.report.look import Look, template_error
+from reportgen.report.views import Inline, Site, gradients
 
-ASSET_HASH = 8  # hexadecimal digits in an asset's name: a browser never shows new pages in an old style
-
-
-def templates_folder() -> Path:
-    """The templates: inside the package where it was installed, beside it in a checkout. Raises ReportgenError."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "templates", package.parent / "templates"):
-        if (folder / "base.html").is_file():
-            return folder
-    raise ReportgenError("the report's templates are not installed; install reportgen again.")
+PAGE, FRAGMENT = "base.html", "fragment.html"  # what a page extends: a document of its own, or a part of one file
+POLICY = (
+    "default-src 'none'; img-src {images}; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+)
+OWN_FILES = "'self' file:"  # a report is opened from a disk more often than from a server
 
 
-@functools.lru_cache
-def environment() -> jinja2.Environment:
-    """Jinja with everything escaped and every unknown name an error."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_folder()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+def site(look: Look, report_title: str, page_title: str, root: str, palettes: set[str], base: str = PAGE) -> Site:
+    """What every page says.
+
+    root: from the page to the report's folder; palettes: colour maps that its colour bars need; base: PAGE or FRAGMENT.
+    """
+    return Site(
+        root=root,
+        title=report_title,
+        page_title=page_title,
+        base=base,
+        policy=POLICY.format(images=OWN_FILES, style=OWN_FILES, script=OWN_FILES),
+        style=root + look.style.path,
+        script=root + look.script.path,
+        inline=None,
+        version=__version__,
+        gradients=gradients(palettes),
     )
 
 
-@functools.lru_cache
-def style() -> tuple[str, bytes]:
-    """The style sheet as (path relative to the report, bytes)."""
-    return _asset("style.css")
-
-
-@functools.lru_cache
-def script() -> tuple[str, bytes]:
-    """The script as (path relative to the report, bytes); every page is whole without it."""
-    return _asset("report.js")
-
-
-def _asset(name: str) -> tuple[str, bytes]:
-    data = (templates_folder() / "assets" / name).read_bytes()
-    stem, suffix = name.rsplit(".", 1)
-    return f"assets/{stem}-{hashlib.sha256(data).hexdigest()[:ASSET_HASH]}.{suffix}", data
-
-
-def site(report_title: str, page_title: str, root: str, palettes: set[str]) -> Site:
-    """What every page says.
-
-    root: from the page to the report's folder; palettes: colour maps that its colour bars need.
-    """
-    return Site(root, report_title, page_title, root + style()[0], root + script()[0], __version__, gradients(palettes))
-
-
-def render_index(view: IndexView) -> bytes:
+def render_index(look: Look, view: IndexView) -> bytes:
     """index.html."""
-    return environment().get_template("index.html").render(view=view, site=view.site).encode()
+    return _render(look, "index.html", view=view, site=view.site)
 
 
-def render_layer(view: LayerView) -> bytes:
+def render_layer(look: Look, view: LayerView) -> bytes:
     """A layer's page."""
-    return environment().get_template("layer.html").render(view=view, site=view.site).encode()
+    return _render(look, "layer.html", view=view, site=view.site)
+
+
+def render_single(look: Look, title: str, palettes: set[str], pages: str) -> bytes:
+    """One file that holds all `pages` (HTML), the style and the script, which its policy knows by their hashes."""
+    style, script = (text.replace("</", r"<\/") for text in (look.style.text, look.script.text))
+    policy = POLICY.format(images="data:", style=_hash(style), script=_hash(script))
+    own = Site(
+        root="",
+        title=title,
+        page_title=title,
+        base=PAGE,
+        policy=policy,
+        style="",
+        script="",
+        inline=Inline(Markup(style), Markup(script)),
+        version=__version__,
+        gradients=gradients(palettes),
+    )
+    return _render(look, "single.html", site=own, pages=Markup(pages))
+
+
+def _hash(text: str) -> str:
+    """An inline style or script as a policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _render(look: Look, name: str, **values: object) -> bytes:
+    """A page. Raises UsageError where a template of the user's asks for what is not there."""
+    try:
+        return look.environment.get_template(name).render(**values).encode()
+    except jinja2.TemplateError as error:
+        raise template_error(name, error) from error

@@ -106,14 +106,29 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Inline:
+    """Style and script of a report of one file, as they stand in it."""
+
+    style: str
+    script: str
+
+
+@dataclass(frozen=True)
 class Site:
-    """What every page says. root: from the page to the report's folder."""
+    """What every page says.
+
+    root: from the page to the report's folder. base: the template that pages extend. policy: what a page may load. style, script: where
+    they lie, unless they are `inline`.
+    """
 
     root: str
     title: str
     page_title: str
+    base: str
+    policy: str
     style: str
     script: str
+    inline: Inline | None
     version: str
     gradients: tuple[Gradient, ...]
 
