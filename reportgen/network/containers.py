@@ -16,7 +16,8 @@ import h5py  # a dependency of Keras
 from reportgen.errors import ModelError
 from reportgen.network.sentences import readable_size, shown_name
 
-ARCHITECTURE, WEIGHTS = "config.json", "model.weights.h5"  # members of a .keras archive
+ARCHITECTURE, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # members of a .keras archive
+TODAY = 3  # the major version of Keras whose files need no mending
 UNPACKED_FLOOR = 256 << 20  # bytes that a file may always unpack to: no machine that runs TensorFlow lacks them
 UNPACKED_RATIO = (
     50  # above the floor, unpacked bytes per byte of the file: weights compress little, bombs a thousandfold
@@ -27,10 +28,15 @@ READING = (OSError, KeyError, ValueError, TypeError, RuntimeError, EOFError, Not
 
 @dataclass(frozen=True)
 class Contents:
-    """What a model file holds. architecture: its parsed JSON, None where there is none. elements: numbers in all its arrays."""
+    """What a model file holds.
+
+    architecture: its parsed JSON, None where there is none. elements: numbers in all its arrays. version: the major one of the Keras that
+    wrote it.
+    """
 
     architecture: Any
     elements: int
+    version: int
 
 
 def is_archive(path: Path) -> bool:
@@ -45,7 +51,7 @@ def look_through(path: Path) -> Contents:
     with h5py.File(path, "r") as file:
         elements = _measure(file, path.name, path.stat().st_size)
         text = file.attrs.get("model_config")
-        return Contents(None if text is None else parse(text, path.name), elements)
+        return Contents(None if text is None else parse(text, path.name), elements, _version_of_hdf5(file))
 
 
 def _look_through_archive(path: Path) -> Contents:
@@ -54,12 +60,31 @@ def _look_through_archive(path: Path) -> Contents:
         if archive.getinfo(ARCHITECTURE).file_size > ARCHITECTURE_LIMIT:
             raise _too_long(path.name)
         architecture = parse(archive.read(ARCHITECTURE), path.name)
-        elements = 0
+        version, elements = _version_of_archive(archive), 0
         if WEIGHTS in archive.namelist():
             data = archive.read(WEIGHTS)
             with h5py.File(BytesIO(data), "r") as file:
                 elements = _measure(file, path.name, len(data))
-    return Contents(architecture, elements)
+    return Contents(architecture, elements, version)
+
+
+def _version_of_hdf5(file: h5py.File) -> int:
+    for holder in (file, file.get("model_weights")):
+        if holder is not None and "keras_version" in holder.attrs:
+            return int(text_of(holder.attrs["keras_version"]).partition(".")[0])
+    return 1  # Keras 1 did not always say
+
+
+def _version_of_archive(archive: zipfile.ZipFile) -> int:
+    if METADATA not in archive.namelist() or archive.getinfo(METADATA).file_size > ARCHITECTURE_LIMIT:
+        return TODAY
+    metadata = json.loads(archive.read(METADATA))
+    return int(str(metadata.get("keras_version", TODAY) if isinstance(metadata, dict) else TODAY).partition(".")[0])
+
+
+def text_of(value: Any) -> str:
+    """The text of an HDF5 attribute, whichever way it was written."""
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path) -> None:

@@ -16,7 +16,7 @@ import h5py  # a dependency of Keras
 from reportgen.errors import ModelError
 from reportgen.network import legacy, legacy_files, safety
 from reportgen.network.allocation import bounded
-from reportgen.network.containers import READING, WEIGHTS, Contents, look_through, rewrite_archive
+from reportgen.network.containers import READING, TODAY, WEIGHTS, Contents, look_through, rewrite_archive
 from reportgen.network.custom import own_objects
 from reportgen.network.hashes import file_sha256
 from reportgen.network.quiet import keras
@@ -26,7 +26,6 @@ from reportgen.settings import Settings
 
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
 HDF5_SIGNATURE, ZIP_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
-TODAY = 3  # the major version of Keras that needs no mending
 
 
 @dataclass(frozen=True)
@@ -102,14 +101,14 @@ def _for_keras(
     own = {key: item for key, item in own.items() if isinstance(item, type) or key in wanted}
     copy = folder / f"mended{path.suffix}"
     if path.suffix == ".keras":
-        trained = safety.drop_training(architecture, name)
+        changed = safety.drop_training(architecture, name)
+        if contents.version < TODAY:
+            changed, architecture = True, legacy.mend(architecture, contents.version, name)
         safety.check(architecture, name, own, settings.allow_unsafe)
-        if trained:
+        if changed:
             rewrite_archive(path, copy, architecture)
-            return copy, own
-        return path, own
-    with h5py.File(path, "r") as file:
-        version = legacy_files.major_version(file)
+        return copy if changed else path, own
+    version = contents.version
     mended = legacy.mend(architecture, version, name) if version < TODAY else architecture
     safety.check(mended, name, own, settings.allow_unsafe)
     mended = _with_input(mended, name, settings)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reportgen.errors import ModelError
+from reportgen.network import operations
 from reportgen.network.quiet import keras, tf
 from reportgen.network.sentences import shown_name
 
@@ -60,6 +61,7 @@ DROPPED: dict[str, dict[str, tuple[Any, ...]]] = {  # arguments that Keras 3 no 
     "Dense": {"input_dim": (None,), "input_length": (None,)},
     "Activation": {"input_dim": (None,)},
 }  # fmt: skip
+DROPPED_ANYWHERE: dict[str, tuple[Any, ...]] = {"rng_type": ("stateful", "stateless", "legacy_stateful", None)}
 RENORM = ("renorm_clipping", "renorm_momentum")  # only together with renorm
 
 
@@ -69,7 +71,16 @@ def hard_sigmoid(inputs: Any) -> Any:
 
 
 keras.saving.register_keras_serializable("reportgen", "hard_sigmoid")(hard_sigmoid)
-ACTIVATIONS = {"hard_sigmoid": "reportgen>hard_sigmoid", "softmax_v2": "softmax"}
+REGISTERED = "reportgen>hard_sigmoid"
+ACTIVATIONS: dict[str, Any] = {
+    "hard_sigmoid": {
+        "class_name": "function",
+        "module": "builtins",
+        "config": REGISTERED,
+        "registered_name": REGISTERED,
+    },
+    "softmax_v2": "softmax",
+}
 
 
 def mend(architecture: Any, version: int, file: str) -> Any:
@@ -96,7 +107,10 @@ class _Mender:
         kind = RENAMED.get(old_kind, old_kind)
         if kind == "Merge":
             kind, config = self._merge(config)
-        mended = {**node, "class_name": kind}
+        mended = {key: value for key, value in node.items() if key != "build_config"}  # Keras 3 builds when it connects
+        mended["class_name"] = kind
+        if "module" in node:
+            mended["module"] = self._module(kind, node["module"])
         if kind == "Sequential":
             mended["config"] = self._sequential(config)
         elif kind == "Functional":
@@ -104,6 +118,18 @@ class _Mender:
         else:
             mended["config"] = self._arguments(kind, dict(config), old_kind)
         return mended
+
+    def _module(self, kind: str, module: Any) -> Any:
+        """Where Keras 3 has a class that a .keras file of Keras 2 names with its module."""
+        if kind == "Functional":
+            return "keras.src.models.functional"
+        package = str(module).partition(".")[0]
+        own = "keras.models" if kind == "Sequential" else "keras.layers"
+        return (
+            own
+            if (package in ("keras", "tf_keras", "builtins") and hasattr(keras.layers, kind)) or kind == "Sequential"
+            else module
+        )
 
     def _sequential(self, config: Any) -> Config:
         if isinstance(config, list):  # before Keras 2.2.3
@@ -120,24 +146,54 @@ class _Mender:
             layers.insert(0, {"class_name": "InputLayer", "config": entry})
         kept = {key: value for key, value in config.items() if key in ("name", "trainable", "build_input_shape")}
         kept["name"] = self._name(kept.get("name", "sequential"))
-        return {**kept, "layers": _unique(layers)}
+        names = _new_names([str(layer["config"].get("name")) for layer in layers], self._name)
+        for layer in layers:
+            if "name" in layer["config"]:
+                layer["config"]["name"] = names[layer["config"]["name"]]
+        return {**kept, "layers": layers}
 
     def _functional(self, config: Config) -> Config:
         names = _new_names([layer["name"] for layer in config["layers"]], self._name)
+        inner = set()
         layers = []
         for old in config["layers"]:
-            layer = self.layer(old)
+            layer = self._operation(old) if old["class_name"] in operations.CLASSES else self.layer(old)
             layer["name"] = names[old["name"]]
             layer["config"]["name"] = names[old["name"]]
             layer["config"].pop("batch_input_shape", None)
-            layer["inbound_nodes"] = _renamed(old["inbound_nodes"], names)
             layers.append(layer)
+            if layer["class_name"] in MODELS and layer["config"]["layers"][0]["class_name"] == "InputLayer":
+                inner.add(layer["name"])
+        functional = {layer["name"] for layer in layers if layer["class_name"] == "Functional"}
+        for layer in layers:
+            layer["inbound_nodes"] = _connected(layer["inbound_nodes"], names, inner)
         return {
             "name": self._name(config.get("name", "model")),
             "trainable": config.get("trainable", True),
             "layers": layers,
-            "input_layers": _renamed(config["input_layers"], names),
-            "output_layers": _renamed(config["output_layers"], names),
+            "input_layers": _only(_connected(config["input_layers"], names, set())),
+            "output_layers": _only(_connected(config["output_layers"], names, inner - functional)),
+        }
+
+    def _operation(self, node: Config) -> Config:
+        """A function of TensorFlow: its arguments, which Keras 2 kept beside the connections, become the layer's own."""
+        function = node["config"]["function"]
+        calls = [[call] if _is_connection(call) else call for call in node["inbound_nodes"]]
+        if function not in operations.FUNCTIONS or len(calls) != 1:
+            raise self._cannot(f"calls TensorFlow's `{shown_name(function)}` as a layer")
+        first = [connection[:3] for connection in calls[0]]
+        given = {} if len(calls[0][0]) < 4 else {key: value for key, value in calls[0][0][3].items() if key != "name"}
+        tensors = [key for key, value in given.items() if _is_connection(value)]
+        if any(_holds_connection(value) for key, value in given.items() if key not in tensors):
+            raise self._cannot(f"calls TensorFlow's `{shown_name(function)}` on several layers at once")
+        arguments = {key: value for key, value in given.items() if key not in tensors}
+        return {
+            "class_name": operations.REGISTERED,
+            "config": {
+                **{key: value for key, value in node["config"].items() if key in ("name", "trainable", "dtype")},
+                **{"function": function, "arguments": arguments, "tensors": tensors},
+            },
+            "inbound_nodes": [[*first, *(given[key][:3] for key in tensors)]],
         }
 
     def _name(self, name: Any) -> str:
@@ -170,8 +226,6 @@ class _Mender:
             raise self._cannot("keeps its channels first (`channels_first`, Theano's order)")
         if kind in ("Conv2DTranspose", "Conv1DTranspose") and self.version == 1:
             config.pop("output_shape", None)  # follows from the other arguments
-        if "name" in config:
-            config["name"] = self._name(config["name"])
         self._drop(kind, config)
         self._values(kind, config)
         if old_kind == "SyncBatchNormalization":
@@ -203,7 +257,7 @@ class _Mender:
                 config.pop(key, None)
 
     def _drop(self, kind: str, config: Config) -> None:
-        for key, harmless in DROPPED.get(kind, {}).items():
+        for key, harmless in {**DROPPED_ANYWHERE, **DROPPED.get(kind, {})}.items():
             if key in config:
                 value = config.pop(key)
                 if value not in harmless:
@@ -259,27 +313,30 @@ def _new_names(names: list[str], clean: Callable[[Any], str]) -> dict[str, str]:
     return new
 
 
-def _renamed(connections: Any, names: dict[str, str]) -> Any:
-    """Connections with layers' new names: each is a list that begins with a layer's name and two whole numbers."""
+def _connected(connections: Any, names: dict[str, str], inner: set[str]) -> Any:
+    """Connections with layers' new names, calls of `inner` models counted from 0: Keras 2 counted their making as the first."""
     if isinstance(connections, dict):
-        return {key: _renamed(value, names) for key, value in connections.items()}
+        return {key: _connected(value, names, inner) for key, value in connections.items()}
     if not isinstance(connections, list):
         return connections
-    if len(connections) >= 3 and isinstance(connections[0], str) and isinstance(connections[1], int):
-        return [names.get(connections[0], connections[0]), *(_renamed(item, names) for item in connections[1:])]
-    return [_renamed(item, names) for item in connections]
+    if _is_connection(connections):
+        name, call, *rest = connections
+        name = names.get(name, name)
+        return [name, call - (name in inner), *(_connected(item, names, inner) for item in rest)]
+    return [_connected(item, names, inner) for item in connections]
 
 
-def _unique(layers: list[Config]) -> list[Config]:
-    """Layers of a Sequential model, none named like another."""
-    taken: set[str] = set()
-    for layer in layers:
-        name = layer["config"].get("name") if isinstance(layer["config"], dict) else None
-        if name is not None:
-            number, wanted = 1, name
-            while wanted in taken:
-                number += 1
-                wanted = f"{name}_{number}"
-            layer["config"]["name"] = wanted
-            taken.add(wanted)
-    return layers
+def _only(connections: Any) -> Any:
+    """One tensor by itself, not a list of one."""
+    one = isinstance(connections, list) and len(connections) == 1 and _is_connection(connections[0])
+    return connections[0] if one else connections
+
+
+def _is_connection(value: Any) -> bool:
+    """Whether a value is a layer's name, the number of its call and of its output (and, behind, what it was called with)."""
+    return isinstance(value, list) and len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int)
+
+
+def _holds_connection(value: Any) -> bool:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return _is_connection(value) or any(_holds_connection(item) for item in items)

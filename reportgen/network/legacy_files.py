@@ -10,32 +10,21 @@ import h5py
 import numpy as np
 
 from reportgen.errors import ModelError
+from reportgen.network.containers import text_of
 from reportgen.network.legacy import RENAMED
 
 FLIPPING_BACKENDS = ("theano",)  # whose convolutions turn the kernel round, as the mathematician's do
 IMAGE_KERNEL_AXES = 4  # height, width, in, out: no other weight of a Keras layer has so many
 
 
-def major_version(file: h5py.File) -> int:
-    """The major version of the Keras that wrote an HDF5 file; Keras 1 did not always say."""
-    for holder in (file, file.get("model_weights")):
-        if holder is not None and "keras_version" in holder.attrs:
-            return int(_text(holder.attrs["keras_version"]).partition(".")[0])
-    return 1
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _names(group: Any, key: str) -> list[str]:
     """The texts that Keras keeps in an attribute, or, where they are too many for one, in numbered ones."""
     if key in group.attrs:
-        return [_text(name) for name in group.attrs[key]]
+        return [text_of(name) for name in group.attrs[key]]
     found: list[str] = []
     while f"{key}{len(found)}" in group.attrs:
         found.append(f"{key}{len(found)}")
-    return [_text(name) for part in found for name in group.attrs[part]]
+    return [text_of(name) for part in found for name in group.attrs[part]]
 
 
 def backend_of(path: Path) -> str:
@@ -43,7 +32,7 @@ def backend_of(path: Path) -> str:
     with h5py.File(path, "r") as file:
         for holder in (file.get("model_weights"), file):
             if holder is not None and "backend" in holder.attrs:
-                return _text(holder.attrs["backend"])
+                return text_of(holder.attrs["backend"])
     return "tensorflow"
 
 
