@@ -222,8 +222,10 @@ class _Mender:
                 for key, value in config.items()
                 if key in ("batch_shape", "dtype", "sparse", "ragged", "name")
             }
-        if config.get("data_format") == "channels_first":
-            raise self._cannot("keeps its channels first (`channels_first`, Theano's order)")
+        if config.get("data_format") == "channels_first" and self.version == 1:
+            raise self._cannot(
+                "keeps its channels first (`th`) and does not say whether Theano turned its kernels round"
+            )
         if kind in ("Conv2DTranspose", "Conv1DTranspose") and self.version == 1:
             config.pop("output_shape", None)  # follows from the other arguments
         self._drop(kind, config)
