@@ -100,7 +100,7 @@ BUILD_OPTIONS = (
         "--input-range", type=Numbers("LO,HI", (2,), False), help="What black and white mean to the model. [0,255]"
     ),
     click.option("--fit", type=click.Choice(FITS), help="How images are brought to the input's shape. [crop]"),
-    click.option("--classes", metavar="FILE", help="Class names, one a line or a JSON list."),
+    click.option("--classes", metavar="FILE", help="Class names: lines, or a JSON list or index."),
     click.option("--quality", type=click.Choice(QUALITIES), help="Effort per pattern. [standard]"),
     click.option("--steps", type=int, metavar="N", help="Steps per pattern. [by quality]"),
     click.option("--seed", type=int, metavar="N", help="Seed of every random start. [0]"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from reportgen.errors import ImageError, UsageError
 from reportgen.images import SUFFIXES, fit
 from reportgen.records import HeldInput, HeldRecord, ModelInput
 from reportgen.settings import Settings
+from reportgen.tables import TABLE_SUFFIX, read_table
 
-TABLE_SUFFIX = ".csv"
 PICTURE_AXES = 3  # height, width, bands
 
 
@@ -44,7 +43,7 @@ def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
         if suffix == ARRAY_SUFFIX:
             values = _shaped(np.load(path, allow_pickle=False), one, option)
         elif suffix == TABLE_SUFFIX:
-            values = _shaped(_table(path), one, option)
+            values = _shaped(read_table(path), one, option)
         elif suffix in SUFFIXES:
             values = _picture(path, one, option, settings)
         else:
@@ -66,16 +65,6 @@ def _picture(path: Path, one: ModelInput, option: str, settings: Settings) -> np
     other = lengths[0] if lengths else settings.image_size
     size = (height if height is not None else other, width if width is not None else other)
     return fit(decode(path, bands, UNIT if settings.input_range is None else settings.input_range), size, settings.fit)
-
-
-def _table(path: Path) -> np.ndarray:
-    """The numbers of a CSV file, row by row; a first row that is no numbers is a header."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if any(field.strip() for field in row)]
-    try:
-        return np.array([[float(field) for field in row] for row in rows])
-    except ValueError:
-        return np.array([[float(field) for field in row] for row in rows[1:]])
 
 
 def _shaped(values: np.ndarray, one: ModelInput, option: str) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -59,8 +61,9 @@ def collect(
 ) -> Collection:
     """The images that `paths` name, at most `natural_limit`, the first `shown_limit` of them with `shown` set.
 
-    paths: files and folders in the user's order; a folder stands for the image files directly in it, sorted by name,
-    hidden ones left out. A file that is named twice counts once. Every image is decoded here once, one at a time, and
+    paths: files, folders and patterns such as `photos/*.png` in the user's order. A folder stands for the image files in
+    it, sorted by name, hidden ones left out; where it has folders inside, one file of each is taken in turn, so that the
+    limit does not leave the later ones out. A file that is named twice counts once. Every image is decoded here once, one at a time, and
     not kept; files of a folder beyond `natural_limit` are only counted. rank: spatial axes that the model takes;
     floats: see `decode`.
 
@@ -70,23 +73,23 @@ def collect(
     images: list[UserImage] = []
     left_out: dict[str, dict[str, str]] = {}
     seen: set[str] = set()
-    for path, named_directly in _candidates(paths):
+    for path, name, named_directly in _candidates(paths, SUFFIXES if rank == PICTURE_RANK else signals.SUFFIXES[rank]):
         identity = _identity(path)
         room = len(images) < natural_limit
         if identity in seen or (identity in left_out and not named_directly):
             continue
         if named_directly or room:
             try:
-                record = _inspect(path, bands, rank, floats, len(images) < shown_limit)
+                record = replace(_inspect(path, bands, rank, floats, len(images) < shown_limit), name=name)
             except ImageError as error:
                 if named_directly:
                     raise
-                left_out[identity] = {"name": printable_name(path), "reason": str(error)}
+                left_out[identity] = {"name": name, "reason": str(error)}
                 continue
             if room:
                 images.append(UserImage(path, record))
         seen.add(identity)
-    slugs = unique_slugs([Path(image.record.name).stem for image in images])
+    slugs = unique_slugs([str(PurePosixPath(image.record.name).with_suffix("")) for image in images])
     named = tuple(
         replace(image, record=replace(image.record, slug=slug)) for image, slug in zip(images, slugs, strict=True)
     )
@@ -100,26 +103,52 @@ def _identity(path: Path) -> str:
         return str(path)
 
 
-def _candidates(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
-    """Every file to look at, and whether the user named it directly."""
+def _candidates(paths: Sequence[str | Path], suffixes: tuple[str, ...]) -> Iterator[tuple[Path, str, bool]]:
+    """Every file to look at, its name in the report, and whether the user named it directly."""
     for entry in paths:
         path = Path(entry)
         try:
-            if not path.is_dir():
-                yield path, True
+            is_folder, is_pattern = path.is_dir(), _is_pattern(path)
+            if not is_folder and not is_pattern:
+                yield path, printable_name(path), True
                 continue
-            found = sorted(
-                item
-                for item in path.iterdir()
-                if item.suffix.lower() in SUFFIXES and not item.name.startswith(".") and not item.is_dir()
-            )
+            found = _in_folder(path, suffixes) if is_folder else _matching(path, suffixes)
         except (OSError, ValueError) as error:  # ValueError: a null character in the name
             raise ImageError(f"the folder {printable_name(path)} cannot be read; check its permissions.") from error
         if not found:
-            raise ImageError(
-                f"the folder {printable_name(path)} has no images; put files in it that end in {', '.join(SUFFIXES)}."
-            )
-        yield from ((item, False) for item in found)
+            what = f"the folder {printable_name(path)} has no images" if is_folder else f"no image matches {path.name}"
+            raise ImageError(f"{what}; image files end in {', '.join(suffixes)}.")
+        yield from ((item, name, False) for item, name in found)
+
+
+def _is_pattern(path: Path) -> bool:
+    """Whether the user's words are a pattern that no shell has expanded."""
+    return glob.has_magic(str(path)) and not path.exists()
+
+
+def _matching(pattern: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, str]]:
+    found = (Path(item) for item in sorted(glob.glob(str(pattern), recursive=True)))
+    return [(item, printable_name(item)) for item in found if item.suffix.lower() in suffixes and not item.is_dir()]
+
+
+def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, str]]:
+    """The image files in a folder and all folders inside, each with its path from there; one of every folder in turn."""
+
+    def refused(error: OSError) -> None:
+        raise error
+
+    each: list[list[Path]] = []
+    for place, inside, files in os.walk(folder, onerror=refused):
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        each.append([Path(place) / name for name in sorted(files) if not name.startswith(".")])
+    chosen = ([path for path in paths if path.suffix.lower() in suffixes] for paths in each)
+    turns = itertools.zip_longest(*(paths for paths in chosen if paths))
+    return [
+        (path, path.relative_to(folder).as_posix().encode(errors="replace").decode())
+        for turn in turns
+        for path in turn
+        if path is not None
+    ]
 
 
 def read(path: str | Path, bands: int, rank: int, floats: tuple[float, float] = UNIT) -> Values:

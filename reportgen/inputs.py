@@ -16,7 +16,11 @@ TWO_CLASSES = 2  # what a single probability tells apart
 
 
 def read_classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
-    """Class names from a file: one a line, or a JSON list; two where the model answers one probability. Raises UsageError."""
+    """Class names from a file: one a line, a JSON list, or a JSON object of names by number; two where the model answers one probability.
+
+    An object is `{"0": "tench", …}`, ImageNet's index `{"0": ["n01440764", "tench"], …}`, of which the last name is taken, or numbers by
+    name, `{"tench": 0, …}`, as Keras's generators give. Raises UsageError.
+    """
     if file is None:
         return None
     path = Path(file)
@@ -25,13 +29,11 @@ def read_classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"--classes {path.name} cannot be read: {why}.") from error
-    if text.lstrip().startswith("["):
+    if text.lstrip().startswith(("[", "{")):
         try:
-            names = json.loads(text)
-        except ValueError as error:
-            raise UsageError(f"--classes {path.name} is not a JSON list: {error}.") from error
-        if not all(isinstance(name, str) for name in names):
-            raise UsageError(f"--classes {path.name} holds something else than names.")
+            names = _names(json.loads(text), path.name)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"--classes {path.name} is not JSON: {error}.") from error
     else:
         names = [line.strip() for line in text.splitlines() if line.strip()]
     expected = TWO_CLASSES if count == 1 else count
@@ -39,6 +41,24 @@ def read_classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
         answers = "one probability, which tells 2 classes apart" if count == 1 else str(count)
         raise UsageError(f"--classes {path.name} names {len(names)} classes, the model answers {answers}.")
     return tuple(names)
+
+
+def _names(data: Any, file: str) -> list[str]:
+    """The names in a JSON list or object, in the order of their classes. Raises UsageError."""
+    names = data
+    if isinstance(data, dict):
+        if all(isinstance(value, int) for value in data.values()):
+            data = {str(number): name for name, number in data.items()}
+        missing = next((number for number in range(len(data)) if str(number) not in data), None)
+        if missing is not None:
+            raise UsageError(
+                f"--classes {file} has no class {missing}; its {len(data)} classes must be numbered from 0."
+            )
+        named = [data[str(number)] for number in range(len(data))]
+        names = [name[-1] if isinstance(name, list) and name else name for name in named]
+    if not all(isinstance(name, str) for name in names):
+        raise UsageError(f"--classes {file} holds something else than names.")
+    return list(names)
 
 
 def code_key(objects: Sequence[Any]) -> str:

@@ -11,25 +11,35 @@ from numpy.typing import NDArray
 
 from reportgen.decoding import ARRAY_SUFFIX, printable_name
 from reportgen.errors import ImageError
+from reportgen.tables import TABLE_SUFFIX, read_table
 
+SUFFIXES = {1: (ARRAY_SUFFIX, TABLE_SUFFIX), 3: (ARRAY_SUFFIX,)}
+SHORTEST_NUMBER = 2  # characters, its delimiter with it
 VALUE_LIMIT = 200_000_000  # numbers: as many as the pixels of the largest picture that is read
 VOLUME_GRID = 2  # windows a side of a volume: 8 in all, each as dear as many pictures
 AXES = {1: "(steps, {bands})", 3: "(depth, height, width, {bands})"}
 
 
 def read(path: str | Path, bands: int, rank: int) -> NDArray[np.float32]:
-    """The numbers of a `.npy` file as they are: float32 (*lengths, bands), with `rank` lengths.
+    """The numbers of a file as they are: float32 (*lengths, bands), with `rank` lengths.
 
-    A file without an axis of bands is taken as one band. Raises ImageError, one sentence with the file's name and what to do.
+    A `.npy` file, or for signals CSV with a column a band. A file without an axis of bands is taken as one band.
+    Raises ImageError, one sentence with the file's name and what to do.
     """
     path = Path(path)
     name, wanted = printable_name(path), AXES[rank].format(bands=bands)
-    if path.suffix.lower() != ARRAY_SUFFIX:
-        raise ImageError(f"{name} is no NumPy array, but the model takes numbers of shape {wanted}; save it as .npy.")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES[rank]:
+        raise ImageError(
+            f"{name} is no array, but the model takes numbers of shape {wanted}; save it as {' or '.join(SUFFIXES[rank])}."
+        )
     try:
-        values: NDArray[Any] = np.lib.format.open_memmap(
-            path, mode="r"
-        )  # never unpickles, and reads nothing before the shape is checked
+        # An array is never unpickled, and nothing of it is read before its shape is checked.
+        values: NDArray[Any] = (
+            _table(path, name) if suffix == TABLE_SUFFIX else np.lib.format.open_memmap(path, mode="r")
+        )
+    except ImageError:
+        raise
     except FileNotFoundError as error:
         raise ImageError(f"{name} does not exist; check its name and folder.") from error
     except PermissionError as error:
@@ -48,6 +58,17 @@ def read(path: str | Path, bands: int, rank: int) -> NDArray[np.float32]:
     if not np.isfinite(numbers).all():
         raise ImageError(f"{name} holds numbers that are not finite; replace them before it is shown to the model.")
     return numbers
+
+
+def _table(path: Path, name: str) -> NDArray[Any]:
+    """The numbers of a CSV file. Raises ImageError."""
+    if path.stat().st_size > SHORTEST_NUMBER * VALUE_LIMIT:
+        raise ImageError(f"{name} is too large to be read as text; save it as .npy.")
+    try:
+        return read_table(path)
+    except ValueError as error:
+        why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+        raise ImageError(f"{name} is no table of numbers: {why}.") from error
 
 
 def fit(values: NDArray[np.float32], size: tuple[int, ...], how: str) -> NDArray[np.float32]:

@@ -47,6 +47,52 @@ def test_files_and_folders_keep_the_order_of_the_user(tmp_path: Path) -> None:
     assert found.notes == ()
 
 
+def test_of_a_folder_with_folders_one_image_of_each_is_taken_in_turn(tmp_path: Path) -> None:
+    for name in (
+        "top.png",
+        "cats/a.png",
+        "cats/b.png",
+        "dogs/a.png",
+        "dogs/.hidden.png",
+        ".thumbnails/a.png",
+        "dogs/deep/x.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / name, len(name))
+    (tmp_path / "dogs" / "b.png").write_bytes(b"no")
+    found = collect([tmp_path], 3, 8)
+    names = ["top.png", "cats/a.png", "dogs/a.png", "dogs/deep/x.png", "cats/b.png"]
+    assert [image.record.name for image in found.images] == names
+    assert len({image.record.slug for image in found.images}) == len(names)
+    assert [item["name"] for item in found.left_out] == ["dogs/b.png"]
+
+
+def test_a_pattern_that_no_shell_expanded_stands_for_its_files_in_order(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "deep/c.png", "d.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / name, len(name))
+    (tmp_path / "bad.png").write_bytes(b"no")
+    found = collect([tmp_path / "*.png"], 3, 8)
+    assert [image.record.name for image in found.images] == ["a.png", "b.png"]
+    assert [item["name"] for item in found.left_out] == ["bad.png"]
+    everywhere = collect([str(tmp_path / "**" / "*.png")], 3, 8)
+    assert [image.record.name for image in everywhere.images] == ["a.png", "b.png", "c.png"]
+    with pytest.raises(ImageError, match=r"^no image matches \*\.jpg; image files end in \.png"):
+        collect([tmp_path / "*.jpg"], 3, 8)
+    write(tmp_path / "[x].png")  # a file of that very name is that file
+    assert [image.record.name for image in collect([tmp_path / "[x].png"], 3, 8).images] == ["[x].png"]
+
+
+def test_thousands_of_images_are_counted_and_only_the_first_are_decoded(tmp_path: Path) -> None:
+    for index in range(3):
+        write(tmp_path / f"a{index}.png", index)
+    for index in range(3000):
+        (tmp_path / f"b{index:04}.png").touch()  # would be left out, were it looked at
+    found = collect([tmp_path], 3, 2, natural_limit=3)
+    assert found.left_out == ()
+    assert found.notes == ("3003 images given; the first 3 are used for natural maxima and the first 2 are shown.",)
+
+
 def test_records_state_size_and_hash_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "cat.png", height=7, width=4)
     record = collect([path], 3, 8).images[0].record

@@ -21,7 +21,7 @@ SUITE = {  # room -> rooms of ours that it may import, besides itself and the fa
     "render": {"verdict"},
     "report": {"render", "store", "verdict", "run", "arrays"},
     "images": {"decoding", "signals", "slugs"},
-    "signals": {"decoding"},
+    "signals": {"decoding", "tables"},
     "plan": {"store"},
     "store": {"arrays"},
     "run": {"store", "arrays", "progress"},
@@ -30,6 +30,7 @@ SUITE = {  # room -> rooms of ours that it may import, besides itself and the fa
     "progress": set(),
     "decoding": {"tiff"},
     "tiff": set(),
+    "tables": set(),
     "arrays": set(),
 }
 SHARED = {"errors", "records", "settings", "slugs"}

@@ -28,6 +28,46 @@ def test_a_signal_is_read_as_the_numbers_in_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "left,right\n0,1\n2.5,-3e2\n",
+        "\ufeff0;1\r\n2.5;-3e2\r\n",
+        "0\t1\n\n2.5\t-3e2",
+        '"left","right"\n"0","1"\n"2.5","-3e2"\n',
+    ],
+)
+def test_a_table_has_a_column_a_band_and_may_have_a_header(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    np.testing.assert_array_equal(read(tmp_path / "a.csv", 2, 1), np.array([[0, 1], [2.5, -300]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n3\n", "row 3 has 1 columns, the first has 2"),
+        ("1,2\n3,x\n", "row 2 holds `x`, which is no number"),
+        ("a,b\n", "holds no numbers"),
+        ("1,2,3\n", r"\(1, 3\).*\(steps, 2\)"),
+        ("1,nan\n", "not finite"),
+        ("\xff", "not UTF-8"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ImageError, match=rf"^a\.csv .*{words}"):
+        read(tmp_path / "a.csv", 2, 1)
+    with pytest.raises(ImageError, match=r"save it as \.npy\."):
+        read(tmp_path / "a.csv", 2, 3)
+
+
+def test_a_folder_of_signals_holds_arrays_and_tables(tmp_path: Path) -> None:
+    saved(tmp_path, RAMP, "b.npy")
+    (tmp_path / "a.csv").write_text("1,2\n")
+    (tmp_path / "c.png").write_bytes(b"ignored")
+    assert [image.record.name for image in collect([tmp_path], 2, 8, rank=1).images] == ["a.csv", "b.npy"]
+
+
+@pytest.mark.parametrize(
     ("values", "words"),
     [
         (np.zeros((4, 3)), r"\(4, 3\).*\(steps, 2\)"),
@@ -47,7 +87,7 @@ def test_what_does_not_fit_the_model_is_one_sentence(tmp_path: Path, values: np.
 
 def test_a_file_that_is_no_array_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
-    for name, words in (("a.npy", "damaged"), ("b.npy", "does not exist"), ("c.png", "save it as .npy")):
+    for name, words in (("a.npy", "damaged"), ("b.npy", "does not exist"), ("c.png", r"save it as \.npy or \.csv")):
         with pytest.raises(ImageError, match=words):
             read(tmp_path / name, 2, 1)
 
