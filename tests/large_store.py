@@ -18,8 +18,12 @@ IMAGES = tuple(
 )
 
 
-def make(folder: Path, *, pattern_side: int, map_side: int | None = None, weights: bool = True) -> Plan:
-    """Store the run in `folder`. pattern_side: of each pattern; map_side: of each map, VGG16's own where None."""
+def make(folder: Path, *, pattern_side: int, map_side: int | None = None, few: int = 0) -> Plan:
+    """Store the run in `folder`.
+
+    pattern_side: of each pattern; map_side: of each map, VGG16's own where None; few: layers from the first on of which only two
+    filters are shown.
+    """
     writer = report_fixture.Writer(folder)
     numbers = np.random.Generator(np.random.PCG64(11))
     layers = []
@@ -37,14 +41,13 @@ def make(folder: Path, *, pattern_side: int, map_side: int | None = None, weight
             output_shape=(None, None, width),
             parameters=9 * inputs * width + width,
             filters_total=width,
-            filters_shown=tuple(range(width)),
+            filters_shown=(0, width - 1) if place < few else tuple(range(width)),
             pattern_size=(pattern_side, pattern_side),
         )
         layers.append(record)
-        if weights:
-            kernel = numbers.standard_normal(record.kernel_shape, np.float32) * 0.05
-            arrays = {"kernel": kernel, "bias": np.linspace(-1, 1, width, dtype=np.float32)}
-            writer.save("weights", f"ww-{name}", arrays, {}, layer=name)
+        kernel = np.resize(numbers.standard_normal(9 * width, np.float32), record.kernel_shape)  # repeats: packs fast
+        arrays = {"kernel": kernel, "bias": np.linspace(-1, 1, width, dtype=np.float32)}
+        writer.save("weights", f"ww-{name}", arrays, {}, layer=name)
         side = IMAGE_SIDE // 2 ** (block - 1) if map_side is None else map_side
         for image in IMAGES:
             pre = numbers.standard_normal((side, side, width), np.float32).astype(np.float16)
@@ -52,11 +55,12 @@ def make(folder: Path, *, pattern_side: int, map_side: int | None = None, weight
             facts |= {"pre_minimum": -5.0, "pre_maximum": 5.0}
             arrays = {"maps": np.maximum(pre, 0), "pre": pre}
             writer.save("feature_maps", f"fm-{name}-{image.slug}", arrays, facts, layer=name, image=image.slug)
-        figures = np.linspace(0.5, 3, width, dtype=np.float32)
+        shown = len(record.filters_shown)
+        figures = np.linspace(0.5, 3, shown, dtype=np.float32)
         arrays = {"maximum": np.full(width, 1.5, np.float32), "best_image": np.zeros(width, np.int32)}
         arrays |= {"minimum": np.zeros(width, np.float32), "pre_minimum": np.full(width, -2, np.float32)}
         writer.save("natural", f"na-{name}", arrays, {"crops": 104}, layer=name)
-        coarse = numbers.integers(0, 256, (width, pattern_side // 4, pattern_side // 4, 3), dtype=np.uint8)
+        coarse = numbers.integers(0, 256, (shown, pattern_side // 4, pattern_side // 4, 3), dtype=np.uint8)
         pixels = coarse.repeat(4, axis=1).repeat(4, axis=2)
         arrays, facts = report_fixture.found(record.filters_shown, pixels, figures)
         writer.save("patterns", f"pp-{name}", arrays, facts, layer=name, filters=record.filters_shown)

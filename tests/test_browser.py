@@ -18,7 +18,7 @@ from reportgen.report.assemble import assemble
 
 pytestmark = pytest.mark.browser
 
-NAMES = ("index", "colour", "deep", "point", "logits")
+NAMES = ("index", "colour", "deep", "point", "logits", "one")  # `one`: the report of one file
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -27,6 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     report_fixture.make(folder, negative=True, outputs=True)
     assemble(folder)
+    report_fixture.make(folder / "one", negative=True, outputs=True)
+    assemble(folder / "one", drawing={"single_file": True})
     return folder
 
 
@@ -37,7 +39,8 @@ def browser() -> Iterator[Browser]:
 
 
 def page_of(folder: Path, name: str) -> Path:
-    return folder / "index.html" if name == "index" else folder / "layers" / f"{name}.html"
+    own = {"index": folder / "index.html", "one": folder / "one" / "index.html"}
+    return own.get(name, folder / "layers" / f"{name}.html")
 
 
 def shown(page: Page, selector: str) -> list[str]:
@@ -68,7 +71,7 @@ def violations(page: Page, context: str | None = None, **options: Any) -> dict[s
     return {item["id"]: [node["html"] for node in item["nodes"]] for item in found}
 
 
-@pytest.mark.parametrize("name", ["index", "deep", "logits"])
+@pytest.mark.parametrize("name", ["index", "deep", "logits", "one"])
 def test_nothing_stands_in_the_way_of_people_who_use_a_page_otherwise(
     browser: Browser, folder: Path, name: str
 ) -> None:
@@ -88,7 +91,7 @@ def test_text_has_contrast_in_the_dark_too(browser: Browser, folder: Path, name:
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280, 3840])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["index", "deep", "logits"])
 def test_a_page_is_never_wider_than_its_window(browser: Browser, folder: Path, name: str, width: int) -> None:
     with opened(browser, page_of(folder, name), viewport={"width": width, "height": 800}) as (page, _):
         assert no_wider_than_its_window(page)
@@ -244,6 +247,22 @@ def test_all_pictures_of_a_card_are_reached_from_one_button(browser: Browser, fo
         assert page.locator("#zoom-title").text_content() == titles[-2]
         page.locator("#zoom").get_by_role("button", name="Close").tap()
         assert not page.locator("#zoom").is_visible()
+
+
+def test_in_one_file_links_between_pages_cards_and_pictures_work(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "one")) as (page, seen):
+        page.locator("#layer-rows a", has_text="deep").first.click()
+        assert page.url.endswith("#layers/deep")
+        page.evaluate("location.hash = '#layers/deep/f005'")
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.closest('.card').id").startswith("layers/deep/f0")
+        plate = page.locator("[id='layers/deep/patterns'] ~ .plate > a").first
+        plate.focus()
+        page.keyboard.press("Enter")
+        picture = page.locator(".zoom-stage > svg")
+        assert picture.bounding_box()["width"] > 100
+        assert "7 patterns" in page.locator("#zoom-title").text_content()
+        assert seen.messages == []
 
 
 def test_without_scripts_a_picture_leads_to_its_file(browser: Browser, folder: Path) -> None:

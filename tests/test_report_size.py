@@ -1,0 +1,45 @@
+"""A report of VGG16's size: every one of 4,224 filters, four images; pages stay small and load their pictures late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import large_store
+from page_parser import parse
+from reportgen.report.assemble import assemble
+
+KIB, MIB = 2**10, 2**20
+LARGEST_INDEX, LARGEST_PAGE = 300 * KIB, 3 * MIB
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Only the last layer, as large as any, shows all its filters: pages do not depend on each other."""
+    folder = tmp_path_factory.mktemp("large")
+    large_store.make(folder, pattern_side=8, map_side=4, few=len(large_store.WIDTHS) - 1)
+    assemble(folder)
+    return folder
+
+
+def test_the_first_page_and_the_largest_page_stay_small(folder: Path) -> None:
+    assert (folder / "index.html").stat().st_size < LARGEST_INDEX
+    largest = folder / "layers" / "block5_conv3.html"
+    assert largest.stat().st_size < LARGEST_PAGE
+    assert len([item for item in parse(largest).all("li") if item.attributes.get("class") == "card"]) == 512
+
+
+def test_512_cards_with_four_images_load_no_more_pictures_than_the_sections_above_them(folder: Path) -> None:
+    page = parse(folder / "layers" / "block5_conv3.html")
+    inside = {item.attributes["href"] for item in page.all("image")}
+    above = {item.attributes["src"] for item in page.all("img")}
+    assert len(page.all("image")) > 512 * (1 + 1 + 4) - 1
+    assert inside <= above
+
+
+def test_the_first_page_states_how_much_there_is(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file() and ".store" not in path.parts]
+    beside = [path for path in files if path.name != "index.html"]
+    megabytes = sum(path.stat().st_size for path in beside) / 1e6
+    assert f"{len(beside)} files of {megabytes:.1f} MB" in parse(folder / "index.html").words
