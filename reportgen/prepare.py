@@ -19,6 +19,7 @@ from reportgen.errors import ModelError, UsageError
 from reportgen.held import hold
 from reportgen.inputs import code_key, read_classes
 from reportgen.network.arguments import signature
+from reportgen.network.class_names import names_of
 from reportgen.network.environment import environment
 from reportgen.network.initial import digest, initial_kernels
 from reportgen.network.load import import_callable, load
@@ -72,7 +73,10 @@ def prepare(specification: Any, settings: Settings) -> Job:
         reasons = "; ".join(f"{layer.path}: {layer.reason}" for layer in layers[:3])
         raise ModelError(f"{network.loaded.source} has no layer that can be shown ({reasons}).")
     notes = list(plan.check_filters(settings, layers))
-    classes = read_classes(settings.classes, network.class_count)
+    classes, named = read_classes(settings.classes, network.class_count), None
+    if classes is None:
+        loaded = network.loaded
+        classes, named = names_of(loaded.model, loaded.source, loaded.classes, network.class_count)
     collection = images.collect(
         settings.images,
         network.contract.bands,
@@ -84,6 +88,8 @@ def prepare(specification: Any, settings: Settings) -> Job:
     if not collection.images:
         why = "None of the images could be used" if collection.left_out else "No images were given"
         notes.append(f"{why}: there are no feature maps, and patterns are compared with their own start only.")
+    if named is not None:
+        notes.append(named)
     differentiable = network.check_feed()
     if not differentiable:
         notes.append(f"There are no patterns: --preprocess {settings.preprocess} is not differentiable.")

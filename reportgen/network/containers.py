@@ -14,6 +14,8 @@ from typing import IO, Any
 import h5py  # a dependency of Keras
 
 from reportgen.errors import ModelError
+from reportgen.network.class_names import KEYS as CLASS_KEYS
+from reportgen.network.class_names import in_mapping
 from reportgen.network.sentences import readable_size, shown_name
 
 ARCHITECTURE, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # members of a .keras archive
@@ -31,12 +33,13 @@ class Contents:
     """What a model file holds.
 
     architecture: its parsed JSON, None where there is none. elements: numbers in all its arrays. version: the major one of the Keras that
-    wrote it.
+    wrote it. classes: the names of the model's classes, where the file's own notes have them.
     """
 
     architecture: Any
     elements: int
     version: int
+    classes: tuple[str, ...] | None = None
 
 
 def is_archive(path: Path) -> bool:
@@ -51,7 +54,9 @@ def look_through(path: Path) -> Contents:
     with h5py.File(path, "r") as file:
         elements = _measure(file, path.name, path.stat().st_size)
         text = file.attrs.get("model_config")
-        return Contents(None if text is None else parse(text, path.name), elements, _version_of_hdf5(file))
+        return Contents(
+            None if text is None else parse(text, path.name), elements, _version_of_hdf5(file), _names_in_hdf5(file)
+        )
 
 
 def _look_through_archive(path: Path) -> Contents:
@@ -60,12 +65,13 @@ def _look_through_archive(path: Path) -> Contents:
         if archive.getinfo(ARCHITECTURE).file_size > ARCHITECTURE_LIMIT:
             raise _too_long(path.name)
         architecture = parse(archive.read(ARCHITECTURE), path.name)
-        version, elements = _version_of_archive(archive), 0
+        metadata, elements = _metadata(archive), 0
         if WEIGHTS in archive.namelist():
             data = archive.read(WEIGHTS)
             with h5py.File(BytesIO(data), "r") as file:
                 elements = _measure(file, path.name, len(data))
-    return Contents(architecture, elements, version)
+    version = int(str(metadata.get("keras_version", TODAY)).partition(".")[0])
+    return Contents(architecture, elements, version, in_mapping(metadata))
 
 
 def _version_of_hdf5(file: h5py.File) -> int:
@@ -75,11 +81,26 @@ def _version_of_hdf5(file: h5py.File) -> int:
     return 1  # Keras 1 did not always say
 
 
-def _version_of_archive(archive: zipfile.ZipFile) -> int:
+def _metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
     if METADATA not in archive.namelist() or archive.getinfo(METADATA).file_size > ARCHITECTURE_LIMIT:
-        return TODAY
+        return {}
     metadata = json.loads(archive.read(METADATA))
-    return int(str(metadata.get("keras_version", TODAY) if isinstance(metadata, dict) else TODAY).partition(".")[0])
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _names_in_hdf5(file: h5py.File) -> tuple[str, ...] | None:
+    """Class names in an attribute of the file: texts, or one text that is a JSON list."""
+    found: dict[str, Any] = {}
+    for key in CLASS_KEYS:
+        value = file.attrs.get(key)
+        if isinstance(value, (str, bytes)):
+            try:
+                found[key] = json.loads(value)
+            except ValueError:
+                continue
+        elif value is not None and getattr(value, "ndim", 0) == 1:
+            found[key] = [text_of(item) for item in value if isinstance(item, (str, bytes))]
+    return in_mapping(found)
 
 
 def text_of(value: Any) -> str:

@@ -30,10 +30,11 @@ HDF5_SIGNATURE, ZIP_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model in memory and the SHA-256 of the file that it came from."""
+    """A model in memory, the SHA-256 of the file that it came from, and the names of its classes where the file states them."""
 
     model: Any
     sha256: str
+    classes: tuple[str, ...] | None
 
 
 def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> ModelFile:
@@ -72,7 +73,7 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
             raise ModelError(_why_unreadable(path.name, str(error) or type(error).__name__, readable)) from error
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path.name} holds a {type(model).__name__}, not a Keras model.")
-    return ModelFile(model, digest)
+    return ModelFile(model, digest, contents.classes)
 
 
 def suffix_by_content(path: Path) -> str:

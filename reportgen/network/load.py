@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.errors import ModelError, UsageError
+from reportgen.network.applications import PREFIX, make_application
 from reportgen.network.files import load_file, load_weights
 from reportgen.network.quiet import keras
 from reportgen.network.sentences import one_line
@@ -19,12 +20,13 @@ from reportgen.settings import Settings
 
 @dataclass(frozen=True)
 class Loaded:
-    """A live model and where it came from. `sha256` is of the file, None where there is none."""
+    """A live model and where it came from. `sha256` is of the file, None where there is none; `classes`: names that the file states."""
 
     model: Any
     name: str
     source: str
     sha256: str | None
+    classes: tuple[str, ...] | None = None
 
 
 def load(specification: Any, settings: Settings) -> Loaded:
@@ -34,14 +36,14 @@ def load(specification: Any, settings: Settings) -> Loaded:
         specification = os.fspath(specification)
     if not isinstance(specification, str):
         loaded = _from_object(specification)
-    elif specification.startswith("keras:"):
-        loaded = _from_applications(specification.removeprefix("keras:"), settings)
+    elif specification.startswith(PREFIX):
+        loaded = _from_applications(specification.removeprefix(PREFIX), settings)
     elif _is_callable_name(specification):
         loaded = _from_callable(specification)
     else:
         path = Path(specification)
         found = load_file(path, settings, modules)
-        loaded = Loaded(found.model, path.stem, path.name, found.sha256)
+        loaded = Loaded(found.model, path.stem, path.name, found.sha256, found.classes)
     if settings.weights is not None:
         load_weights(loaded.model, Path(settings.weights))
     return loaded
@@ -91,14 +93,4 @@ def _from_callable(specification: str) -> Loaded:
 
 
 def _from_applications(name: str, settings: Settings) -> Loaded:
-    make = getattr(keras.applications, name, None)
-    if not callable(make) or not name[:1].isupper():
-        raise ModelError(f"keras:{name} is not a network of keras.applications (an example is keras:ResNet50).")
-    try:
-        model = make(weights=None if settings.weights is not None else "imagenet")
-    except Exception as error:
-        raise ModelError(
-            f"keras:{name}: the ImageNet weights are not in Keras's cache and cannot be fetched ({one_line(error)}); "
-            "give the weights file with --weights."
-        ) from error
-    return Loaded(model, name, f"keras:{name}", None)
+    return Loaded(make_application(name, settings.weights), name, f"{PREFIX}{name}", None)
