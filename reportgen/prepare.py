@@ -139,6 +139,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         layers=layers,
         tasks=tasks,
         notes=tuple(notes),
+        diagram=network.diagram,
     )
     return Job(made, network, collection.images, recipe, batches, initial)
 

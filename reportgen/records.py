@@ -219,6 +219,23 @@ class LayerRecord(Record):
 
 
 @dataclass(frozen=True)
+class DiagramNode(Record):
+    """One box of the drawing of the network.
+
+    key: unique in the drawing. kind: a layer's (LAYER_KINDS), "other" for a layer of
+    another kind, "merge" where tensors meet, "input" or "output". path: of the layer, "" where no layer is behind it. label: its class.
+    shape: of what it gives, without the batch axis. inputs: keys of the nodes that it takes from.
+    """
+
+    key: str
+    kind: str
+    path: str
+    label: str
+    shape: tuple[int | None, ...] | None
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Task(Record):
     """One piece of work whose result the store keeps under `key`.
 
@@ -249,6 +266,7 @@ class Plan:
     layers: tuple[LayerRecord, ...]
     tasks: tuple[Task, ...]
     notes: tuple[str, ...]
+    diagram: tuple[DiagramNode, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain JSON values."""
@@ -267,6 +285,7 @@ class Plan:
             layers=tuple(LayerRecord.from_json(item) for item in data["layers"]),
             tasks=tuple(Task.from_json(item) for item in data["tasks"]),
             notes=tuple(data["notes"]),
+            diagram=tuple(DiagramNode.from_json(item) for item in data.get("diagram", ())),
         )
 
     def layer_tasks(self, slug: str, kind: str) -> tuple[Task, ...]:

@@ -13,6 +13,7 @@ from reportgen.errors import ModelError, UsageError
 from reportgen.network import scaling
 from reportgen.network.arguments import Arguments, signature
 from reportgen.network.contract import as_shown, input_shape, make_contract, make_feed
+from reportgen.network.diagram import diagram
 from reportgen.network.geometry import Costs, Geometry
 from reportgen.network.hashes import weights_sha256
 from reportgen.network.head import can_select, finite_weights, selected
@@ -196,6 +197,7 @@ class Network:
         order = sorted(seeing, key=lambda call: call.first_operation)
         first = next((index for index, call in enumerate(order) if isinstance(call.layer, CONVOLUTIONS)), len(order))
         output = self._output_site(outputs, geometry.costs(len(positions)))
+        self.diagram = diagram(graph, entry[0], calls, outputs, CONVOLUTIONS, self.path_of)
         entrance = order[first] if first < len(order) else None
         return sites, output, class_count, [call.layer for call in order[:first]], entrance
 

@@ -10,6 +10,7 @@ from typing import Any
 from reportgen.records import Plan
 from reportgen.render.picture import Bands
 from reportgen.report import overview, single_file
+from reportgen.report.diagram import diagram_view
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
 from reportgen.report.facts import document, image_facts, layer_facts
@@ -110,6 +111,7 @@ def _write(
         pictures,
         strips,
         figure,
+        diagram_view(plan),
         extent(output.files + 1, output.bytes + len(written), one_file=output.holds),
     )
     page = render_index(look, view)

@@ -37,6 +37,7 @@ def document(plan: Plan, images: list[Document], layers: list[Document], overvie
         "images_left_out": [dict(item) for item in plan.images_left_out],
         "layers": layers,
         "overview": overview,
+        "diagram": [node.to_json() for node in plan.diagram],
         "notes": list(plan.notes),
         "problems": list(problems(plan, images, layers)),
     }

@@ -9,6 +9,7 @@ from math import prod
 from reportgen.records import CONVOLUTION, PICTURE_RANK
 from reportgen.render.text import NAMED, NONE, count, data_size, plural, shape, stated
 from reportgen.report import recipe_words
+from reportgen.report.diagram import DiagramView
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, Picture
 from reportgen.report.images_view import ImageView, image_views, images_note
@@ -97,6 +98,7 @@ class IndexView:
     verdicts: tuple[Verdict, ...]
     images: tuple[ImageView, ...]
     images_note: str
+    diagram: DiagramView | None
     overview: OverviewView | None
     layers: tuple[LayerRow, ...]
     outputs: tuple[OutputsView, ...]
@@ -119,11 +121,12 @@ def index_view(
     pictures: dict[str, ImageFile],
     strips: dict[str, Picture],
     overview: OverviewView | None,
+    diagram: DiagramView | None,
     extent: str,
 ) -> IndexView:
     """The view of report.json's document.
 
-    pictures: by image slug; strips: thumbnails by layer slug; overview: the figure, None where there is none.
+    pictures: by image slug; strips: thumbnails by layer slug; overview, diagram: the figures, None where there is none.
     extent: how large the report is, as a sentence.
     """
     shown_at_all = [layer for layer in report["layers"] if layer["status"] != "skipped"]
@@ -162,6 +165,7 @@ def index_view(
         verdicts=verdict_views(totals, images=natural, start=start),
         images=image_views(report["images"], pictures),
         images_note=images_note(report["images"]),
+        diagram=diagram,
         overview=overview,
         layers=tuple(_row(layer, strips.get(layer["slug"])) for layer in rows),
         outputs=tuple(_outputs(layer, strips.get(layer["slug"])) for layer in outputs),
