@@ -136,6 +136,17 @@ def test_every_mosaic_states_the_size_of_its_file_and_figures_in_words(pages: di
     assert seen >= 3 * (2 + 2)
 
 
+def test_a_picture_that_is_shown_larger_than_it_is_repeats_its_pixels(pages: dict[Path, Page]) -> None:
+    seen = 0
+    for path, page in pages.items():
+        for picture in page.all("img"):
+            with Image.open(path.parent / picture.attributes["src"]) as file:
+                enlarged = int(picture.attributes["width"]) > file.width
+            assert (picture.attributes.get("class") == "pixelated") is enlarged
+            seen += enlarged
+    assert seen > 8
+
+
 def test_only_a_picture_that_its_neighbour_names_has_an_empty_text(pages: dict[Path, Page]) -> None:
     for page in pages.values():
         for picture in page.all("img"):

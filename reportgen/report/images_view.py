@@ -26,7 +26,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ImageView:
-    """One of the user's images as the model was fed it; href None where its picture is not stored."""
+    """One of the user's images as the model was fed it; href None where its picture is not stored.
+
+    pixelated: it is shown enlarged, so its pixels are repeated and not blurred.
+    """
 
     name: str
     size: str
@@ -34,6 +37,7 @@ class ImageView:
     href: str | None
     width: int
     height: int
+    pixelated: bool
     alt: str
     predictions: tuple[Prediction, ...]
     without_predictions: str | None
@@ -88,6 +92,7 @@ def _view(image: Document, picture: ImageFile | None) -> ImageView:
         href=None if picture is None else picture.path,
         width=round(width * scale),
         height=round(height * scale),
+        pixelated=scale > 1,
         alt=f"{image['name']} as the model is fed it{'' if bands is None else f' ({bands})'}, "
         f"{shape((width_fed, height_fed))} pixels{best}",
         predictions=rows,

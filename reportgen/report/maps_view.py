@@ -18,11 +18,12 @@ PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pi
 
 @dataclass(frozen=True)
 class ImagePicture:
-    """One of the user's images, small."""
+    """One of the user's images, small. pixelated: larger than it is nevertheless, so its pixels are repeated."""
 
     href: str
     width: int
     height: int
+    pixelated: bool
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _view(
     if picture is not None:
         scale = PICTURE_PIXELS / max(picture.width, picture.height)
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        small = ImagePicture(root + picture.path, *size)
+        small = ImagePicture(root + picture.path, *size, scale > 1)
     words = f"activation {span(facts['minimum'], facts['maximum'])}, {percent(facts['zero_fraction'])} exactly zero"
     if facts["silenced_fraction"] is not None:
         words += f"; the rectifier silences {percent(facts['silenced_fraction'])} of the values"

@@ -61,12 +61,13 @@ class ColumnView:
 
 @dataclass(frozen=True)
 class CellView:
-    """A small picture in the figure."""
+    """A small picture in the figure. pixelated: it is shown enlarged, so its pixels are repeated and not blurred."""
 
     href: str
     width: int
     height: int
     alt: str
+    pixelated: bool
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _cell(cell: CellPicture | None) -> CellView | None:
     if cell is None:
         return None
     scale = CELL_PIXELS / max(cell.tiles.width, cell.tiles.height)
-    return CellView(cell.path, round(cell.tiles.width * scale), round(cell.tiles.height * scale), cell.alt)
+    return CellView(cell.path, round(cell.tiles.width * scale), round(cell.tiles.height * scale), cell.alt, scale > 1)
 
 
 def _picture(picture: ImageFile | None) -> CellView | None:
@@ -209,4 +210,4 @@ def _picture(picture: ImageFile | None) -> CellView | None:
         return None
     scale = PICTURE_PIXELS / max(picture.width, picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return CellView(picture.path, *size, "")  # its name stands below it
+    return CellView(picture.path, *size, "", scale > 1)  # its name stands below it
