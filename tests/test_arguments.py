@@ -205,3 +205,29 @@ def test_settings_state_held_files_without_their_folders() -> None:
     assert json.loads(json.dumps(described["hold"])) == ["a=a.npy", "b=c.npy"]
     with pytest.raises(UsageError, match="twice"):
         Settings(hold=("a=b.npy", "a=c.npy"))
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_a_model_that_takes_whole_numbers_is_fed_them_and_lets_gradients_through(sequential: bool) -> None:
+    stack = [layers.Rescaling(1 / 255), layers.Conv2D(2, 3, name="conv")]
+    entry = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    model = keras.Sequential([entry, *stack]) if sequential else keras.Model(entry, stack[1](stack[0](entry)))
+    network = opened(randomised(model), preprocess="auto")
+    assert network.contract.preprocess == "none"
+    shown = pictures(2, SIDE, SIDE)
+    np.testing.assert_allclose(maps(network, "conv", shown), model.predict_on_batch(shown), rtol=1e-4, atol=1e-5)
+
+    def slope(fed: Any) -> Any:
+        ((_, after),) = network.units(network.feed(fed), [site(network, "conv")])
+        return tf.gradients(after, [fed])[0]
+
+    assert np.abs(np.asarray(tf.function(slope, autograph=False)(tf.constant(shown, tf.float32)))).max() > 0
+    assert [tensor.dtype for tensor in model.inputs] == ["uint8"]
+
+
+def test_whole_numbers_are_not_scaled_where_nothing_is_said() -> None:
+    entry = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    model = keras.Model(entry, layers.Conv2D(2, 3)(keras.ops.cast(entry, "float32")))
+    contract = opened(model, preprocess="auto").contract
+    assert (contract.preprocess, contract.warning) == ("none", None)
+    assert "whole numbers (uint8)" in contract.reason

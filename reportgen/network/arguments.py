@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,3 +202,28 @@ def _constant(one: ModelInput, held: HeldInput, feed: Callable[[Any], Any], side
         return tf.cast(feed(tf.constant(values[None], tf.float32)), one.dtype if one.dtype is not None else tf.float32)
     kind = one.dtype if one.dtype is not None else "float32" if values.dtype.kind == "f" else "int32"
     return tf.cast(tf.constant(values[None]), kind)
+
+
+@contextmanager
+def taken_as_floats(model: Any, name: str) -> Iterator[None]:
+    """While the block runs, the model takes whole numbers for its input `name` as floating-point numbers, which gradients can pass.
+
+    Their values are the same: a picture's 0..255. A model whose input is not of a whole-number type is left as it is.
+    """
+    tensors = [tensor for tensor in getattr(model, "inputs", None) or () if _layer_name(tensor) == name]
+    declaring = [
+        part for tensor in tensors for part in (tensor, tensor._keras_history.operation) if is_whole(part.dtype)
+    ]
+    originals = [(part, part.__dict__["_dtype"]) for part in declaring if "_dtype" in part.__dict__]
+    try:
+        for part, _ in originals:
+            part.__dict__["_dtype"] = "float32"
+        yield
+    finally:
+        for part, original in originals:
+            part.__dict__["_dtype"] = original
+
+
+def is_whole(dtype: str | None) -> bool:
+    """Whether a type holds whole numbers only."""
+    return dtype is not None and "int" in dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from reportgen.errors import ModelError, UsageError
 from reportgen.network import scaling
-from reportgen.network.arguments import Arguments, signature
+from reportgen.network.arguments import Arguments, signature, taken_as_floats
 from reportgen.network.contract import as_shown, input_shape, make_contract, make_feed
 from reportgen.network.diagram import diagram
 from reportgen.network.geometry import Costs, Geometry
@@ -99,8 +100,9 @@ class Network:
         self.loaded = loaded
         self.named = named_layers(self.model)
         self._covered = (*CONVOLUTIONS, *RECURRENT, *(POOLINGS if settings.pooling else ()))
+        self._exact = True  # whole numbers stay whole on their way into the model
         own = signature(self.model, [name for name in (settings.input, *settings.held) if name is not None])
-        looked_at = own.looked_at(settings.input)
+        self._looked_at = looked_at = own.looked_at(settings.input)
         held = held if held else [_zero(one) for one in own.inputs if one is not looked_at]
         self._bands_first = bands_first(self.layers)
         self._wanted = frozenset(settings.layers)
@@ -114,13 +116,14 @@ class Network:
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
             entrance = scaling.Entrance(before, None if first is None else self._entered(contract, first))
-            stated = scaling.found(shape, loaded.source, names, entrance)
+            stated = scaling.found(shape, looked_at.dtype, loaded.source, names, entrance)
         contract = make_contract(shape, settings, stated)
         if contract.preprocess == "caffe":
             self.sites = [replace(site, kernel_bands=site.kernel_bands and "BGR") for site in self.sites]
         if held:
             contract = replace(contract, name=looked_at.name, held=tuple(one.record for one in held))
         self.contract = contract
+        self._exact = contract.preprocess == "none"
         self.feed = make_feed(contract)
         self._arguments = Arguments(own, looked_at, held, self.feed, contract.size[0])
         self.weights_sha256 = weights_sha256(self.model)
@@ -319,7 +322,8 @@ class Network:
 
     def _run(self, inputs: Any, is_last: Callable[[Call], bool], calls: list[Call] | None = None) -> Any:
         """The model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
-        return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
+        with taken_as_floats(self.model, self._looked_at.name) if self._exact else nullcontext():
+            return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
 
     def _given(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """(args, kwargs) of a call of the model on `fed` (n, *size, bands)."""

@@ -88,8 +88,10 @@ def chosen(settings: Settings) -> Scaling | None:
     return None
 
 
-def found(shape: Sequence[int | None], source: str, named: Sequence[str], entrance: Entrance) -> Scaling:
-    """What the model tells of the scaling of an input of `shape`, else what is likely, else a default with a warning.
+def found(
+    shape: Sequence[int | None], dtype: str | None, source: str, named: Sequence[str], entrance: Entrance
+) -> Scaling:
+    """What the model tells of the scaling of an input of `shape` and `dtype`, else what is likely, else a default with a warning.
 
     source: of the model. named: names of the model, and of the models and layers inside it.
     """
@@ -98,6 +100,8 @@ def found(shape: Sequence[int | None], source: str, named: Sequence[str], entran
     own = _own_scaling(layer, entrance.values)
     if own is not None:
         return own
+    if dtype is not None and "int" in dtype:
+        return Scaling("none", f"the model takes whole numbers ({dtype})", None)
     if len(shape) - 1 != PICTURE_RANK:
         return Scaling("none", "signals and volumes are fed as the numbers in their files", None)
     if source.startswith(KERAS_PREFIX):

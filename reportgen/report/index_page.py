@@ -211,11 +211,22 @@ def _lede(filters: int, layers: int) -> str:
     return f"What {plural(filters, 'filter')} in {plural(layers, 'layer')} of this network weigh, answer and look for."
 
 
+PICTURE_FITS = {
+    "crop": "scaled to cover that (bicubic), the middle kept",
+    "pad": "scaled to fit into that (bicubic), black around",
+    "stretch": "scaled to exactly that (bicubic), whatever their aspect ratio",
+}
+ARRAY_FITS = {
+    "crop": "the middle kept, zeros around what is shorter",
+    "pad": "the middle kept, zeros around what is shorter",
+    "stretch": "resampled linearly",
+}
+
+
 def model_facts(report: Document) -> tuple[Fact, ...]:
     """What the model is and what it is fed."""
     model, contract = report["model"], report["input"]
     classes = model["classes"]
-    size = f"{shape(contract['size'])} pixels ({contract['fit']})"
     low, high = stated(contract["low"]), stated(contract["high"])
     return (
         Fact("Model", model["name"]),
@@ -232,7 +243,7 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
             NONE if classes is None else count(len(classes)),
             note="no class names known" if classes is None else None,
         ),
-        Fact("Input", _looked_at(contract), note=f"images are fed at {size}"),
+        Fact("Input", _looked_at(contract), note=_fed_at(contract)),
         *(Fact(f"Input {one['name']}", _held_at(one)) for one in contract["held"]),
         Fact(
             "Preprocessing",
@@ -248,6 +259,14 @@ def _floats(contract: Document) -> str:
         return ""
     low, high = contract["floats"]
     return f" (in files of floating-point pixels black is {stated(low)}, white {stated(high)})"
+
+
+def _fed_at(contract: Document) -> str:
+    """The size of what is fed, and how the user's files are brought to it."""
+    is_picture = len(contract["size"]) == PICTURE_RANK
+    how = (PICTURE_FITS if is_picture else ARRAY_FITS)[contract["fit"]]
+    unit = "pixels" if is_picture else "steps" if len(contract["size"]) == 1 else "voxels"
+    return f"images are fed at {shape(contract['size'])} {unit} ({contract['fit']}: {how})"
 
 
 def _looked_at(contract: Document) -> str:
