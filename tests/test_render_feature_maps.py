@@ -230,15 +230,15 @@ def test_the_range_of_other_maps_does_not_become_that_of_the_maps_drawn() -> Non
     assert figure.legend == (0.0, float(maps[..., 0].max()), "viridis")
 
 
-def test_what_is_not_three_dimensional_is_an_error() -> None:
-    for shape in ((3, 3), (3, 3, 0), (1, 3, 3, 3)):
-        with pytest.raises(ValueError, match="three axes"):
+def test_what_cannot_be_drawn_is_an_error() -> None:
+    for shape in ((3,), (3, 3, 0), (1, 3, 3, 3, 3)):
+        with pytest.raises(ValueError, match="two to four axes"):
             draw(np.zeros(shape), title="t")
 
 
 def test_the_alt_text_begins_with_the_title() -> None:
     assert draw(positive(3, 4, 5), title="conv1 on cat").alt.startswith(
-        "conv1 on cat: mosaic of 5 feature maps of 3 × 4."
+        "conv1 on cat: mosaic of 5 feature maps of 3 × 4 pixels."
     )
 
 

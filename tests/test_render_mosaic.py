@@ -101,7 +101,7 @@ def test_filling_and_hatching_change_their_tiles_only() -> None:
 def test_pictures_are_decoded_to_the_very_pixels(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     plain = len(shape) == 2
-    data = png.encode(pixels) if plain else picture.encode(pixels)
+    data = png.encode(pixels if plain else picture.visible(pixels))
     expected = pixels if plain or shape[2] == 3 else pixels[..., 0]
     with Image.open(io.BytesIO(data)) as image:
         assert image.mode == ("RGB" if shape[2:] == (3,) else "L")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.render import palette
-from reportgen.render.picture import bands_shown, cropped, encode, visible
+from reportgen.render import palette, png
+from reportgen.render.picture import bands_shown, cropped, seen, visible
 
 GAP = palette.GREYS[palette.GAP]
 
@@ -37,7 +37,7 @@ def test_many_pictures_are_treated_as_one_is() -> None:
 def test_a_file_shows_what_is_visible() -> None:
     for shape, bands, mode in (((8, 9, 5), None, "L"), ((8, 9, 5), (4, 1, 0), "RGB"), ((8, 9, 3), None, "RGB")):
         pixels = noise(*shape)
-        with Image.open(io.BytesIO(encode(pixels, bands))) as image:
+        with Image.open(io.BytesIO(png.encode(seen(pixels[None], bands).pixels[0]))) as image:
             assert image.mode == mode
             assert np.array_equal(np.asarray(image), visible(pixels, bands))
 

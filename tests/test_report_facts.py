@@ -392,38 +392,38 @@ def test_figures_are_the_shortest_decimals_that_read_back_as_the_same_float32() 
     assert plain(np.nan) is plain(-np.inf) is plain(None) is plain(1e300) is None
 
 
-def of(layer_class: str, filters: int) -> LayerRecord:
-    return report_fixture.layer("one", layer_class=layer_class, filters_total=filters)
+def of(kind: str, filters: int) -> LayerRecord:
+    return report_fixture.layer("one", kernel_kind=kind, filters_total=filters)
 
 
 @pytest.mark.parametrize(
-    ("layer_class", "shape", "place", "expected"),
+    ("kind", "shape", "place", "expected"),
     [
-        ("Conv2D", (2, 2, 3, 4), np.s_[..., 2], [False, False, True, False]),
-        ("Conv2DTranspose", (2, 2, 4, 3), np.s_[:, :, 2, :], [False, False, True, False]),
-        ("DepthwiseConv2D", (2, 2, 2, 2), np.s_[:, :, 1, 0], [False, False, True, False]),
-        ("Conv2D", (2, 2, 3, 5), np.s_[..., 2], [False] * 4),  # a kernel that does not fit the layer proves nothing
+        ("plain", (2, 2, 3, 4), np.s_[..., 2], [False, False, True, False]),
+        ("transposed", (2, 2, 4, 3), np.s_[:, :, 2, :], [False, False, True, False]),
+        ("depthwise", (2, 2, 2, 2), np.s_[:, :, 1, 0], [False, False, True, False]),
+        ("plain", (2, 2, 3, 5), np.s_[..., 2], [False] * 4),  # a kernel that does not fit the layer proves nothing
     ],
 )
 def test_a_filter_is_proven_dead_by_its_own_slice_of_the_kernel(
-    layer_class: str, shape: tuple, place: tuple, expected: list[bool]
+    kind: str, shape: tuple, place: tuple, expected: list[bool]
 ) -> None:
     kernel = np.ones(shape, np.float32)
     kernel[place] = 0
-    assert kernels_zero({"kernel": kernel}, of(layer_class, 4)).tolist() == expected
+    assert kernels_zero({"kernel": kernel}, of(kind, 4)).tolist() == expected
 
 
 def test_a_separable_filter_is_proven_dead_by_its_pointwise_kernel() -> None:
     arrays = {"depthwise_kernel": np.zeros((3, 3, 2, 1)), "pointwise_kernel": np.ones((1, 1, 2, 4))}
     arrays["pointwise_kernel"][..., 3] = 0
-    assert kernels_zero(arrays, of("SeparableConv2D", 4)).tolist() == [False, False, False, True]
+    assert kernels_zero(arrays, of("separable", 4)).tolist() == [False, False, False, True]
 
 
 def test_a_kernel_that_is_not_a_number_proves_nothing() -> None:
     kernel = np.zeros((3, 3, 1, 4), np.float32)
     kernel[..., 0] = np.nan
-    assert kernels_zero({"kernel": kernel}, of("Conv2D", 4)).tolist() == [False, True, True, True]
-    assert kernels_zero(None, of("Conv2D", 4)).tolist() == [False] * 4
+    assert kernels_zero({"kernel": kernel}, of("plain", 4)).tolist() == [False, True, True, True]
+    assert kernels_zero(None, of("plain", 4)).tolist() == [False] * 4
 
 
 def test_what_a_rectifier_silences_is_counted_exactly_and_nothing_else_is(report: dict, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ class Network:
 
         def read(fed: Any) -> Any:
             self._run(fed, lambda call: call.layer is first.layer and call.occurrence == first.occurrence, calls)
-            return calls[-1].input
+            return stored(calls[-1].input, calls[-1].times, self._bands_first)
 
         try:
             seen = np.asarray(tf.function(read, autograph=False)(pictures), np.float32)

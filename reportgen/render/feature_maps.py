@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.records import Figure
-from reportgen.render import mosaic, palette, png, scale
-from reportgen.render.text import figure, named, plural, shape
+from reportgen.records import Figure, Tiles
+from reportgen.render import curves, mosaic, palette, png, scale, slices
+from reportgen.render.text import dimensions, figure, named, plural
 from reportgen.settings import MapStyle
 
 DEFAULT_STYLE = MapStyle()
+MAP_AXES = (2, 3, 4)  # one to three spatial axes and the channels
+CURVE = curves.Canvas(48, 140)
+FEW_CURVES, FEW_COLUMNS, MANY_COLUMNS = 32, 4, 8  # a layer of few channels has room for wide curves
+VOLUME_COLUMNS, SMALLEST_VOLUME = 4, 96  # pixels along the longer side of all slices of a map
+MIDDLE = 0.5  # of a scale that is symmetric about zero
 
 
 def draw(
@@ -22,22 +27,24 @@ def draw(
 ) -> Figure:
     """The mosaic of `maps`, one tile a channel in channel order, 16 a row.
 
-    maps: (height, width, channels) of any real type, in any range. title: what they are of, for the alt text.
+    maps: (height, width, channels) of any real type, in any range; (steps, channels) are drawn as curves, (depth, height, width,
+    channels) as slices. title: what they are of, for the alt text.
     style: the scale and its colour map; a layer's own scale has the diverging map, symmetric about zero, where there are
     negative values. true_range: the smallest and largest finite value of all `maps` before they were rounded or clipped
     for the store; where the layer's scale ends at one of them, the caption and the legend state it and not the rounded one.
 
     A constant map of more than one position is drawn in plain grey, one with a value that is not finite is hatched. Raises
-    ValueError where `maps` is not three-dimensional or has no values.
+    ValueError where `maps` has not one to three axes beside its channels or no values.
     """
-    if maps.ndim != 3 or maps.size == 0:
-        raise ValueError(f"feature maps have three axes and at least one value, not the shape {maps.shape}")
-    height, width, channels = maps.shape
+    if maps.ndim not in MAP_AXES or maps.size == 0:
+        raise ValueError(f"feature maps have two to four axes and at least one value, not the shape {maps.shape}")
+    *lengths, channels = maps.shape
+    positions = tuple(range(1, maps.ndim))
     values = np.ascontiguousarray(np.moveaxis(maps, -1, 0), dtype=np.result_type(maps.dtype, np.float32))
     with np.errstate(invalid="ignore"):
-        lowest, highest = values.min(axis=(1, 2)), values.max(axis=(1, 2))
+        lowest, highest = values.min(axis=positions), values.max(axis=positions)
     finite = np.isfinite(lowest) & np.isfinite(highest)  # both carry a NaN on
-    constant = finite & (lowest == highest) & (height * width > 1)
+    constant = finite & (lowest == highest) & (values[0].size > 1)
     drawn = np.flatnonzero(finite & ~constant)
     flat, broken = np.flatnonzero(constant).tolist(), np.flatnonzero(~finite).tolist()
 
@@ -49,25 +56,47 @@ def draw(
     if chosen is not None:
         for channel in drawn:
             indices[channel] = chosen.indices(values[channel])
-    layout = mosaic.choose_tiles(channels, height, width)
-    picture = mosaic.compose(indices, layout, palette.GAP)
-    mosaic.hatch(picture, layout, broken, palette.BROKEN, palette.BROKEN_LINE)
+    curved = len(lengths) == 1
+    if curved:
+        data, layout = _curves(indices, used, flat, broken)
+    else:
+        laid_out = slices.laid_out(indices, palette.GAP) if len(lengths) > 2 else indices
+        layout = mosaic.choose_tiles(channels, *laid_out.shape[1:])
+        if len(lengths) > 2:
+            layout = slices.choose_tiles(channels, lengths, columns=VOLUME_COLUMNS, smallest=SMALLEST_VOLUME)
+        picture = mosaic.compose(laid_out, layout, palette.GAP)
+        mosaic.hatch(picture, layout, broken, palette.BROKEN, palette.BROKEN_LINE)
+        data = png.encode_indexed(picture, palette.table(used))
 
-    facts = ["No map has values to draw on a scale." if chosen is None else chosen.sentence()]
+    medium = scale.CURVED if curved else scale.COLOURED
+    facts = ["No map has values to draw on a scale." if chosen is None else chosen.sentence(medium)]
     if flat:
-        facts.append(
-            f"{_maps(flat)} constant and drawn in {palette.flat_word(used)}: {named(flat)} ({_constants(lowest[flat])})."
-        )
+        grey = "plain grey" if curved else palette.flat_word(used)
+        facts.append(f"{_maps(flat)} constant and drawn in {grey}: {named(flat)} ({_constants(lowest[flat])}).")
     if broken:
         facts.append(f"{_maps(broken)} not finite and drawn hatched: {named(broken)}.")
-    what = f"{plural(channels, 'feature map')} of {shape((height, width))}"
+    what = f"{plural(channels, 'feature map')} of {dimensions(lengths)}"
+    how = "" if len(lengths) < 3 else f" A tile holds {slices.words(lengths[0])}."
     return Figure(
-        png=png.encode_indexed(picture, palette.table(used)),
+        png=data,
         tiles=layout,
-        caption=" ".join([f"{what}, every channel in order, {layout.columns} a row.", *facts]),
+        caption=" ".join([f"{what}, every channel in order, {layout.columns} a row.{how}", *facts]),
         alt=" ".join([f"{title}: mosaic of {what}.", *facts]),
-        legend=None if chosen is None else chosen.legend,
+        legend=None if chosen is None or curved else chosen.legend,
     )
+
+
+def _curves(indices: NDArray[np.uint8], used: str, flat: list[int], broken: list[int]) -> tuple[bytes, Tiles]:
+    """A picture of curves from the palette's indices (channels, steps), which are finer than its pixels."""
+    columns = FEW_COLUMNS if len(indices) <= FEW_CURVES else MANY_COLUMNS
+    layout = mosaic.choose_tiles(len(indices), CURVE.height, CURVE.width, columns=columns, smallest=1)
+    shares = (indices.astype(np.float64) - palette.FIRST_VALUE) / (palette.LEVELS - 1)
+    zero = MIDDLE if used == palette.DIVERGING else None
+    greys = palette.GREYS
+    picture = mosaic.compose(curves.draw(shares, CURVE, zero), layout, greys[palette.GAP])
+    mosaic.fill(picture, layout, flat, greys[palette.FLAT])
+    mosaic.hatch(picture, layout, broken, greys[palette.BROKEN], greys[palette.BROKEN_LINE])
+    return png.encode(picture), layout
 
 
 def _finite_range(values: NDArray[np.floating]) -> tuple[float, float]:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from reportgen.records import Figure, Tiles
 from reportgen.render import mosaic, palette, png
-from reportgen.render.picture import Bands, bands_shown, cropped, visible
-from reportgen.render.text import NAMED, count, named, plural, shape
+from reportgen.render.picture import Bands, seen
+from reportgen.render.text import NAMED, count, dimensions, named, plural, shape
 
 PICTURE_WIDTH = 1200  # pixels: fits a page without shrinking
 ROW_LENGTHS = (16, 8, 6, 5, 4, 3, 2, 1)  # so that rows start at numbers one can count with
 SMALLEST_TILE = 96  # pixels: small patterns are enlarged, a few dozen pixels are hard to judge
+IMAGE_AXES = (3, 4, 5)  # of several signals, pictures or volumes
 GRID_GAP = 6  # cells between pictures that are grids of bands themselves, with one cell between bands
 
 
@@ -30,7 +31,7 @@ class Words:
 
 
 def draw(
-    images: NDArray[np.uint8],
+    images: NDArray[np.generic],
     indices: Sequence[int] | NDArray[np.integer],
     dead: Set[int] = frozenset(),
     broken: Set[int] = frozenset(),
@@ -41,31 +42,33 @@ def draw(
     bands: Bands | None = None,
     words: Words | None = None,
 ) -> Figure:
-    """The grid of `images`, uint8 (n, height, width, bands), in the order given.
+    """The grid of `images`, uint8 (n, height, width, bands), in the order given; signals and volumes as `picture.seen` takes them.
 
     indices: the n filter numbers. dead, broken: positions in `images` (not filter numbers) drawn as plain grey and
     hatched, never as noise; a position in both is broken. title: what they are of, for the alt text. filters_total:
     how many filters the layer has. crop: pixels of each side that are not shown. bands: those to show as red, green and
     blue; without them 1 band is drawn grey, 3 as RGB, and a tile holds every band of any other number (see `picture`).
-    Raises ValueError where `images` is not (n >= 1, height, width, bands), `indices` has another length, a position is
+    Raises ValueError where `images` has not one to three axes between n >= 1 and its bands, `indices` has another length, a position is
     not in `images`, or `crop` leaves nothing.
     """
     words = Words() if words is None else words
-    if images.ndim != 4 or images.size == 0 or len(indices) != len(images):
+    if images.ndim not in IMAGE_AXES or images.size == 0 or len(indices) != len(images):
         raise ValueError(f"patterns of shape {images.shape} do not go with {len(indices)} filter numbers")
     if not set(range(len(images))) >= dead | broken:
         raise ValueError(f"dead or broken positions beyond the {len(images)} patterns")
-    shown = visible(cropped(images, crop), bands)
-    total, height, width = shown.shape[:3]
+    view = seen(images, bands, crop=crop, of=f" of one {words.picture}")
+    total, height, width = view.pixels.shape[:3]
     flat_positions, broken_positions = sorted(dead - broken), sorted(broken)
-    drawn = bands_shown(images.shape[-1], bands, f" of one {words.picture}")
-    layout = _layout(total, height, width, apart=drawn is not None and bands is None)
+    drawn = view.bands
+    layout = _layout(
+        total, height, width, apart=drawn is not None and bands is None, smallest=1 if view.curved else SMALLEST_TILE
+    )
     greys = palette.GREYS
-    picture = mosaic.compose(shown, layout, greys[palette.GAP])
+    picture = mosaic.compose(view.pixels, layout, greys[palette.GAP])
     mosaic.fill(picture, layout, flat_positions, greys[palette.FLAT])
     mosaic.hatch(picture, layout, broken_positions, greys[palette.BROKEN], greys[palette.BROKEN_LINE])
 
-    what = f"{plural(total, words.picture)} of {shape(images.shape[1:3])} pixels"
+    what = f"{plural(total, words.picture)} of {dimensions(images.shape[1:-1])}"
     share = "" if filters_total is None else f"{count(total)} of {count(filters_total)} "
     facts = [f"{share}{words.owners}: {_ranges([int(index) for index in indices])}."]
     facts[0] = facts[0][0].upper() + facts[0][1:]
@@ -75,6 +78,10 @@ def draw(
             f"{left_out} at each side {'is' if crop == 1 else 'are'} measured but not shown, as in the recipe."
         )
     colours = "in their own colours" if drawn is None else f"each tile holds {drawn}"
+    if view.curved and drawn is None:
+        colours = "each a curve"
+    if view.scale is not None:
+        facts.append(view.scale)
     for text, positions in ((f"{words.flat}, plain grey", flat_positions), ("Not finite, hatched", broken_positions)):
         if positions:
             numbers = named([int(indices[item]) for item in positions])
@@ -89,12 +96,12 @@ def draw(
     )
 
 
-def _layout(total: int, height: int, width: int, *, apart: bool) -> Tiles:
+def _layout(total: int, height: int, width: int, *, apart: bool, smallest: int) -> Tiles:
     """Rows that fit a page. apart: the tiles have gaps of their own, so those between them must be clearly wider."""
-    scale = mosaic.choose_tiles(total, height, width, smallest=SMALLEST_TILE).scale
+    scale = mosaic.choose_tiles(total, height, width, smallest=smallest).scale
     gap = GRID_GAP * scale if apart else mosaic.GAP_PIXELS
     fitting = next((row for row in ROW_LENGTHS if row * (width * scale + gap) + gap <= PICTURE_WIDTH), 1)
-    return mosaic.choose_tiles(total, height, width, columns=fitting, smallest=SMALLEST_TILE, gap=gap)
+    return mosaic.choose_tiles(total, height, width, columns=fitting, smallest=smallest, gap=gap)
 
 
 def _ranges(numbers: list[int]) -> str:

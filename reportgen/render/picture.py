@@ -1,24 +1,67 @@
-"""Pictures of any number of bands as something that can be seen: the user's images, and patterns before they are tiled."""
+"""Pictures, signals and volumes of any number of bands as something that can be seen: the user's, and patterns before they are tiled."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.render import palette, png
-from reportgen.render.text import listed
+from reportgen.render import curves, palette, slices
+from reportgen.render.text import figure, listed
 
 RGB_BANDS = 3
+WHITE = 255
+SIGNAL_AXES = 3  # of several signals: number, steps, bands
+CURVE_WIDTH = 280  # pixels: four signals a row fit a page
+CURVE_HEIGHT, LEAST_CURVE_HEIGHT = 96, 24  # pixels of a signal of one band, and of each band where there are many
 BAND_GAP = 1  # pixel between the bands of one picture: they belong together more than two pictures do
 
 Bands = tuple[int, int, int]
 
 
-def encode(pixels: NDArray[np.uint8], bands: Bands | None = None) -> bytes:
-    """A PNG of what `visible` makes of `pixels`, uint8 (height, width, bands)."""
-    return png.encode(visible(pixels, bands))
+@dataclass(frozen=True)
+class Visible:
+    """What can be seen of pictures, signals or volumes.
+
+    pixels: uint8 (n, height, width) grey or (n, height, width, 3) RGB. bands: how the bands lie in it, as a clause; None where it has
+    their own grey or colours. scale: the sentence that states the numbers, None for 8-bit pictures. curved: the pixels are of curves.
+    """
+
+    pixels: NDArray[np.uint8]
+    bands: str | None
+    scale: str | None
+    curved: bool
+
+
+def seen(
+    values: NDArray[np.generic], bands: Bands | None = None, *, crop: int = 0, of: str = "", width: int = CURVE_WIDTH
+) -> Visible:
+    """Pictures uint8 (n, height, width, bands), signals float32 (n, steps, bands) or volumes float32 (n, depth, height, width, bands).
+
+    bands, of: as for `visible` and `bands_shown`. crop: pixels of each side of a picture that are left out. width: of a signal's curve.
+    Numbers that are not 8-bit pixels are drawn on one scale for all, from the smallest to the largest finite one.
+    """
+    count = values.shape[-1]
+    if values.dtype == np.uint8:
+        pictures = values.astype(np.uint8, copy=False)
+        return Visible(visible(cropped(pictures, crop), bands), bands_shown(count, bands, of), None, False)
+    finite = np.isfinite(values)
+    numbers = np.where(finite, values, 0).astype(np.float64)
+    low, high = (float(numbers[finite].min()), float(numbers[finite].max())) if finite.any() else (0.0, 0.0)
+    shares = curves.shares_between(numbers, low, high)
+    if values.ndim == SIGNAL_AXES:
+        canvas = curves.Canvas(max(CURVE_HEIGHT // count, LEAST_CURVE_HEIGHT), width)
+        pixels = curves.stacked(shares, canvas, curves.zero_share(low, high))
+        told = None if count == 1 else f"the curves of its {count} bands from top to bottom"
+        return Visible(pixels, told, f"Curves are linear from {figure(low)} to {figure(high)}.", True)
+    eight_bit = np.rint(shares * WHITE).astype(np.uint8)
+    gap = palette.GREYS[palette.GAP]
+    own = bands_shown(count, bands)
+    told = slices.words(values.shape[1]) + ("" if own is None else f", {own}")
+    scale = f"Black is {figure(low)} and white {figure(high)}."
+    return Visible(slices.laid_out(visible(eight_bit, bands), gap), told, scale, False)
 
 
 def visible(pixels: NDArray[np.uint8], bands: Bands | None = None) -> NDArray[np.uint8]:

@@ -20,6 +20,20 @@ Legend = tuple[float | str, float | str, str]
 
 
 @dataclass(frozen=True)
+class Medium:
+    """How a scale is drawn, in words. linear: what runs along it, `{}` for the colour map. bottom, top, end: what is beyond it does."""
+
+    linear: str
+    bottom: str
+    top: str
+    end: str
+
+
+COLOURED = Medium("Colours ({})", "has the bottom colour", "have the top colour", "have an end colour")
+CURVED = Medium("Heights of the curves", "lies at the bottom", "are cut off at the top", "are cut off at an end")
+
+
+@dataclass(frozen=True)
 class Shared:
     """One scale for all maps: from 0 to `top`, or from -top to top where it is `diverging`.
 
@@ -55,26 +69,26 @@ class Shared:
             return palette.diverging_index(values, self.top)
         return palette.sequential_index(values, self.top)
 
-    def sentence(self) -> str:
+    def sentence(self, medium: Medium = COLOURED) -> str:
         """The scale in words."""
         if self.top == 0:
-            return "Every value drawn is 0 and has the bottom colour."
-        top = figure(self.top)
+            return f"Every value drawn is 0 and {medium.bottom}."
+        top, linear = figure(self.top), medium.linear.format(self.palette)
         if self.diverging:
-            sentence = f"Colours ({self.palette}) are linear from {figure(-self.top)} through 0 to {top}"
-            outside, colour = "outside", "an end colour"
+            sentence = f"{linear} are linear from {figure(-self.top)} through 0 to {top}"
+            outside, beyond = "outside", medium.end
             reach, largest = f"from {figure(self.lowest)} to {figure(self.highest)}", "the largest magnitude"
         else:
-            sentence = f"Colours ({self.palette}) are linear from 0 to {top}"
-            outside, colour = "above", "the top colour"
+            sentence = f"{linear} are linear from 0 to {top}"
+            outside, beyond = "above", medium.top
             reach, largest = f"up to {figure(self.highest)}", "the largest value"
         if self.clipped:
-            return f"{sentence}, where the stored values end; the true ones go {reach} and have {colour} beyond it."
+            return f"{sentence}, where the stored values end; the true ones go {reach} and {beyond} beyond it."
         if self.outside == 0:
             return f"{sentence}, {largest}."
         return (
             f"{sentence}, the {SCALE_PERCENTILE}th percentile of the magnitudes other than 0; "
-            f"{percent(self.outside / self.count)} of the values lie {outside} ({reach}) and have {colour}."
+            f"{percent(self.outside / self.count)} of the values lie {outside} ({reach}) and {beyond}."
         )
 
     def trued(self, stored: tuple[float, float], true: tuple[float, float]) -> Shared:
@@ -117,16 +131,19 @@ class Fixed:
         shares = (values.astype(np.float64) - self.low) / (self.high - self.low)
         return palette.sequential_index(shares, 1.0)
 
-    def sentence(self) -> str:
+    def sentence(self, medium: Medium = COLOURED) -> str:
         """The scale in words."""
         ends = f"{stated(self.low)} to {stated(self.high)}"
         outside = " and ".join(
-            f"{percent(number / self.count)} lie {where} and have the {colour} colour"
-            for number, where, colour in ((self.below, "below", "bottom"), (self.above, "above", "top"))
+            f"{percent(number / self.count)} lie {where} and {beyond}"
+            for number, where, beyond in (
+                (self.below, "below", medium.bottom.replace("has", "have").replace("lies", "lie")),
+                (self.above, "above", medium.top),
+            )
             if number
         )
         return (
-            f"Colours ({self.palette}) are linear from {ends}, the same in every figure; the values go from "
+            f"{medium.linear.format(self.palette)} are linear from {ends}, the same in every figure; the values go from "
             f"{figure(self.lowest)} to {figure(self.highest)}{': ' if outside else ''}{outside}."
         )
 
@@ -152,10 +169,11 @@ class Standardised:
         shares = (wide - wide.mean()) / (deviation if deviation > 0 else 1.0)
         return palette.sequential_index((shares + SPREAD) / (2 * SPREAD), 1.0)
 
-    def sentence(self) -> str:
+    def sentence(self, medium: Medium = COLOURED) -> str:
         """The scale in words."""
+        linear = medium.linear.format(self.palette)
         return (
-            f"Each map has a scale of its own: colours ({self.palette}) are linear from {SPREAD:g} standard deviations below "
+            f"Each map has a scale of its own: {linear[0].lower()}{linear[1:]} are linear from {SPREAD:g} standard deviations below "
             f"its mean to {SPREAD:g} above. So brightness cannot be compared between tiles; each map's own range stands below."
         )
 

@@ -14,6 +14,8 @@ NAMED = 8  # more numbers than this nobody reads in a sentence
 THOUSAND = 1000
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 NONE = "—"
+NOUNS = {1: "signal", 2: "image", 3: "volume"}  # by number of spatial axes
+AXIS_UNITS = {1: "steps", 2: "pixels", 3: "voxels"}  # by number of spatial axes
 MINUS = "−"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -75,6 +77,11 @@ def shape(axes: Sequence[int | None] | None) -> str:
     if axes is None:
         return NONE
     return " × ".join("any" if axis is None else str(axis) for axis in axes)
+
+
+def dimensions(lengths: Sequence[int | None]) -> str:
+    """The size of a signal, picture or volume: `200 steps`, `224 × 224 pixels`, `8 × 64 × 64 voxels`."""
+    return f"{shape(lengths)} {AXIS_UNITS[len(lengths)]}"
 
 
 def span(low: float | None, high: float | None) -> str:

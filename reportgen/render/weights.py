@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reportgen.records import Figure, LayerRecord, Tiles
-from reportgen.render import mosaic, palette, png
+from reportgen.render import curves, mosaic, palette, png, slices
 from reportgen.render.text import count, figure, named, plural, shape
 
 TILE_LIMIT = 4096  # 64 filters of 64 channels; beyond it a slice is too small to see and the picture too large to load
 COLOURS = 3
-KERNEL_AXES = 4
+KERNEL_AXES = (3, 4, 5)  # of one, two or three spatial axes
+CURVE_HEIGHTS, CURVE_WIDTHS = (24, 48), (28, 72)  # pixels of a curve: least and most
+LARGEST_VOLUME, SMALLEST_VOLUME = 96, 36  # the same of slices side by side
 LARGEST_TILE, SMALLEST_TILE = 24, 6  # pixels along a kernel's longer side, where the picture's size leaves the choice
 PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 4000  # pixels to stay within where tiles can be made smaller
 GREY_ZERO, GREY_REACH = 127.5, 127.5  # 8-bit value of a weight of 0, and the way from there to the largest weight
@@ -27,12 +29,13 @@ class KernelLayout:
     kind: "colour" (a tile a filter, RGB), "slices" (a row of tiles a filter, one an input channel), "means" (a tile a
     filter: the mean over its input channels), "channels" (depthwise: a tile a filter), "depthwise" (separable: a tile
     a depthwise channel, which no single filter owns). tiles_per_filter: consecutive tiles of one filter, 0 where no
-    filter owns any.
+    filter owns any. taps: of the kernel, on each spatial axis: a curve of one, a picture of two, slices of three.
     """
 
     kind: str
     tiles: Tiles
     tiles_per_filter: int
+    taps: tuple[int, ...]
 
     def filter_tiles(self, index: int) -> range:
         """The tiles of filter `index`, empty where no filter owns any."""
@@ -51,13 +54,13 @@ def draw(
 
     arrays: as the store keeps them: `kernel` in Keras order, (height, width, in, out) for Conv2D, (height, width,
     out, in) for Conv2DTranspose, (height, width, in, multiplier) for DepthwiseConv2D; or `depthwise_kernel`, of which
-    the picture is made.
+    the picture is made. Kernels of one spatial axis are drawn as curves, those of three as slices.
 
     beside: the arrays of a kernel of the same shapes that is drawn on the same scale in a picture of its own.
 
     Every weight v is drawn on a linear scale from -m to m, m the largest magnitude of a finite value drawn. Tiles
     with a value that is not finite are hatched; filters of nothing but zeros are drawn as zero and named. Raises
-    ValueError where the kernel does not have four axes or does not fit the layer.
+    ValueError where the kernel does not have one to three spatial axes or does not fit the layer.
     """
     tiles, zero, layout = _arrange(arrays, layer)
     finite = np.isfinite(tiles)
@@ -73,9 +76,11 @@ def draw(
     broken_owners = np.flatnonzero(~sound.reshape(-1, per_owner).all(axis=1)).tolist()
 
     colour = layout.kind == "colour"
-    data = _colour_picture(values, limit, layout, broken) if colour else _mapped_picture(values, limit, layout, broken)
+    curved = len(layout.taps) == 1
+    paint = _colour_picture if colour else _curve_picture if curved else _mapped_picture
+    data = paint(values, limit, layout, broken)
     owner = "depthwise channel" if layout.kind == "depthwise" else "filter"
-    facts = [_scale_sentence(limit, colour, beside is not None)]
+    facts = [_scale_sentence(limit, colour, curved, beside is not None)]
     if zero_owners:
         facts.append(f"{_owners(zero_owners, owner)} nothing but zeros: {named(zero_owners)}.")
     if broken_owners:
@@ -86,46 +91,46 @@ def draw(
         tiles=layout.tiles,
         caption=" ".join([f"{what[0].upper()}{what[1:]}.", *facts]),
         alt=" ".join([f"Weights of {layer.path}: {what}.", *facts]),
-        legend=None if colour or limit == 0 else (-limit, limit, palette.DIVERGING),
+        legend=None if colour or curved or limit == 0 else (-limit, limit, palette.DIVERGING),
     )
 
 
 def _arrange(
     arrays: Mapping[str, np.ndarray], layer: LayerRecord
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_], KernelLayout]:
-    """The tiles to draw, (count, height, width[, 3]), which owners have only zeros, (owners,), and the layout."""
+    """The tiles to draw, (count, *taps[, 3]), which owners have only zeros, (owners,), and the layout."""
     separable = "depthwise_kernel" in arrays
     stored = np.asarray(arrays["depthwise_kernel" if separable else "kernel"])
-    if stored.ndim != KERNEL_AXES or stored.size == 0:
-        raise ValueError(f"{layer.path}: a kernel of shape {stored.shape} is not drawn, only those with four axes")
+    if stored.ndim not in KERNEL_AXES or stored.size == 0:
+        raise ValueError(
+            f"{layer.path}: a kernel of shape {stored.shape} is not drawn, only those of one to three spatial axes"
+        )
     kernel = stored.astype(np.result_type(stored.dtype, np.float32))
-    height, width, third, fourth = kernel.shape
-    if separable or "Depthwise" in layer.layer_class:
-        tiles = np.moveaxis(kernel.reshape(height, width, third * fourth), -1, 0)
+    taps = kernel.shape[:-2]
+    if separable or layer.kernel_kind == "depthwise":
+        tiles = np.moveaxis(kernel.reshape(*taps, -1), -1, 0)
         kind = "depthwise" if separable else "channels"
         if not separable and len(tiles) != layer.filters_total:
             raise _misfit(layer, stored)
-        return tiles, _only_zeros(tiles), KernelLayout(kind, _square_layout(tiles.shape), 0 if separable else 1)
-    if layer.layer_class.endswith("Transpose"):
-        kernel = np.swapaxes(kernel, 2, 3)
-    inputs, filters = kernel.shape[2:]
+        return tiles, _only_zeros(tiles), KernelLayout(kind, _layout(len(tiles), taps), 0 if separable else 1, taps)
+    if layer.kernel_kind == "transposed":
+        kernel = np.swapaxes(kernel, -1, -2)
+    inputs, filters = kernel.shape[-2:]
     if filters != layer.filters_total:
         raise _misfit(layer, stored)
-    slices = np.transpose(kernel, (3, 2, 0, 1))  # (filters, inputs, height, width)
-    zero = _only_zeros(slices)
+    parts = np.moveaxis(kernel, (-1, -2), (0, 1))  # (filters, inputs, *taps)
+    zero = _only_zeros(parts)
     if layer.kernel_bands in ("RGB", "BGR") and inputs == COLOURS:
-        tiles = np.moveaxis(slices, 1, -1)
+        tiles = np.moveaxis(parts, 1, -1)
         tiles = tiles[..., ::-1] if layer.kernel_bands == "BGR" else tiles
-        return tiles, zero, KernelLayout("colour", _square_layout(tiles.shape), 1)
+        return tiles, zero, KernelLayout("colour", _layout(len(tiles), taps), 1, taps)
     if filters * inputs > TILE_LIMIT:
-        tiles = _means(slices)
-        return tiles, zero, KernelLayout("means", _square_layout(tiles.shape), 1)
-    tiles = slices.reshape(filters * inputs, height, width)
+        tiles = _means(parts)
+        return tiles, zero, KernelLayout("means", _layout(len(tiles), taps), 1, taps)
+    tiles = parts.reshape(filters * inputs, *taps)
     if inputs == 1:
-        return tiles, zero, KernelLayout("slices", _square_layout(tiles.shape), 1)
-    smallest = min(PICTURE_WIDTH // inputs, PICTURE_HEIGHT // filters, LARGEST_TILE)
-    layout = mosaic.choose_tiles(len(tiles), height, width, columns=inputs, smallest=max(smallest, SMALLEST_TILE))
-    return tiles, zero, KernelLayout("slices", layout, inputs)
+        return tiles, zero, KernelLayout("slices", _layout(len(tiles), taps), 1, taps)
+    return tiles, zero, KernelLayout("slices", _layout(len(tiles), taps, filters, inputs), inputs, taps)
 
 
 def _misfit(layer: LayerRecord, kernel: NDArray[np.generic]) -> ValueError:
@@ -136,17 +141,32 @@ def _only_zeros(owners: NDArray[np.floating]) -> NDArray[np.bool_]:
     return np.asarray((owners == 0).reshape(len(owners), -1).all(axis=1))
 
 
-def _square_layout(axes: Sequence[int]) -> Tiles:
-    return mosaic.choose_tiles(axes[0], axes[1], axes[2])
+def _layout(total: int, taps: Sequence[int], filters: int = 0, inputs: int = 0) -> Tiles:
+    """The tiles of all kernels; a row a filter and a column an input where these are given."""
+    height, width = PICTURE_HEIGHT // max(filters, 1), PICTURE_WIDTH // max(inputs, 1)
+    columns = inputs if inputs else mosaic.COLUMNS
+    if len(taps) == 1:
+        canvas = (_within(height, CURVE_HEIGHTS), _within(width, CURVE_WIDTHS))
+        return mosaic.choose_tiles(total, *canvas, columns=columns, smallest=1)
+    if len(taps) > 2:
+        smallest = max(min(width, height, LARGEST_VOLUME), SMALLEST_VOLUME) if inputs else LARGEST_VOLUME
+        return slices.choose_tiles(total, taps, columns=columns, smallest=smallest)
+    flat = (taps[0], taps[1])
+    smallest = max(min(width, height, LARGEST_TILE), SMALLEST_TILE) if inputs else mosaic.SMALLEST_TILE
+    return mosaic.choose_tiles(total, *flat, columns=columns, smallest=smallest)
 
 
-def _means(slices: NDArray[np.floating]) -> NDArray[np.floating]:
+def _within(pixels: int, limits: tuple[int, int]) -> int:
+    return max(limits[0], min(limits[1], pixels))
+
+
+def _means(parts: NDArray[np.floating]) -> NDArray[np.floating]:
     with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs have no mean: the tile is hatched
-        return np.asarray(slices.mean(axis=1, dtype=np.float64))
+        return np.asarray(parts.mean(axis=1, dtype=np.float64))
 
 
 def _mapped_picture(values: NDArray[np.floating], limit: float, layout: KernelLayout, broken: Sequence[int]) -> bytes:
-    indices = palette.diverging_index(values, limit if limit > 0 else 1.0)
+    indices = _flat(palette.diverging_index(values, limit if limit > 0 else 1.0), layout, palette.GAP)
     picture = mosaic.compose(indices, layout.tiles, palette.GAP)
     mosaic.hatch(picture, layout.tiles, broken, palette.BROKEN, palette.BROKEN_LINE)
     return png.encode_indexed(picture, palette.table(palette.DIVERGING))
@@ -154,13 +174,26 @@ def _mapped_picture(values: NDArray[np.floating], limit: float, layout: KernelLa
 
 def _colour_picture(values: NDArray[np.floating], limit: float, layout: KernelLayout, broken: Sequence[int]) -> bytes:
     shares = values / values.dtype.type(limit if limit > 0 else 1.0)
-    pixels = np.rint(GREY_ZERO + GREY_REACH * shares).astype(np.uint8)
+    pixels = _flat(np.rint(GREY_ZERO + GREY_REACH * shares).astype(np.uint8), layout, palette.GREYS[palette.GAP])
     picture = mosaic.compose(pixels, layout.tiles, palette.GREYS[palette.GAP])
     mosaic.hatch(picture, layout.tiles, broken, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
     return png.encode(picture)
 
 
-def _scale_sentence(limit: float, colour: bool, shared: bool) -> str:
+def _flat(tiles: NDArray[np.uint8], layout: KernelLayout, gap: int) -> NDArray[np.uint8]:
+    return slices.laid_out(tiles, gap) if len(layout.taps) > 2 else tiles
+
+
+def _curve_picture(values: NDArray[np.floating], limit: float, layout: KernelLayout, broken: Sequence[int]) -> bytes:
+    reach = limit if limit > 0 else 1.0
+    canvas = curves.Canvas(layout.tiles.tile_height, layout.tiles.tile_width)
+    drawn = curves.draw(curves.shares_between(values, -reach, reach), canvas, zero=0.5)
+    picture = mosaic.compose(drawn, layout.tiles, palette.GREYS[palette.GAP])
+    mosaic.hatch(picture, layout.tiles, broken, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
+    return png.encode(picture)
+
+
+def _scale_sentence(limit: float, colour: bool, curved: bool, shared: bool) -> str:
     """shared: another picture has the same scale."""
     if limit == 0:
         return "Every finite weight drawn is 0."
@@ -168,6 +201,9 @@ def _scale_sentence(limit: float, colour: bool, shared: bool) -> str:
     if colour:
         largest = "the largest magnitude in the layer"
         scale = f"Red, green and blue are each linear from {bottom} (none) through 0 (mid grey) to {top} (full)"
+    elif curved:
+        largest = "the largest magnitude drawn"
+        scale = f"Each curve is linear from {bottom} (bottom) through 0 (grey line) to {top} (top)"
     else:
         largest = "the largest magnitude drawn"
         scale = f"Colours ({palette.DIVERGING}) are linear from {bottom} (blue) through 0 (white) to {top} (red)"
@@ -182,7 +218,9 @@ def _owners(owners: list[int], noun: str) -> str:
 
 def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndarray]) -> str:
     tiles = layout.tiles
-    size = shape((tiles.tile_height, tiles.tile_width))
+    size = plural(layout.taps[0], "tap") if len(layout.taps) == 1 else shape(layout.taps)
+    if len(layout.taps) > 2:
+        size += f" (a tile holds {slices.words(layout.taps[0])})"
     if layout.kind == "depthwise":
         return f"{plural(tiles.count, 'depthwise kernel')} of {size}, one a tile; the pointwise kernel is not drawn"
     filters = plural(layer.filters_total, "filter")
@@ -203,4 +241,4 @@ def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndar
 
 
 def _inputs(layer: LayerRecord, arrays: Mapping[str, np.ndarray]) -> int:
-    return int(arrays["kernel"].shape[3 if layer.layer_class.endswith("Transpose") else 2])
+    return int(arrays["kernel"].shape[-1 if layer.kernel_kind == "transposed" else -2])

@@ -12,7 +12,7 @@ from reportgen.arrays import pack
 from reportgen.records import Figure, ImageRecord, Tiles
 from reportgen.render import feature_maps, mosaic, palette, png, weights
 from reportgen.render import patterns as pattern_grid
-from reportgen.render.picture import Bands, bands_shown, cropped, encode, visible
+from reportgen.render.picture import Bands, seen
 from reportgen.render.weights import KernelLayout
 from reportgen.report.documents import Document
 from reportgen.report.output import Output
@@ -42,14 +42,14 @@ class Picture:
 class ImageFile:
     """One of the user's images as a file at `path`.
 
-    width, height: of the file. fed: (height, width) in pixels of the image as the model was fed it. bands: how its bands are
-    drawn, as a clause, where not in their own grey or colours.
+    width, height: of the file. fed: the image's lengths as the model was fed it. bands: how its bands are drawn, as a clause, where
+    not in their own grey or colours.
     """
 
     path: str
     width: int
     height: int
-    fed: tuple[int, int]
+    fed: tuple[int, ...]
     bands: str | None
 
 
@@ -136,7 +136,7 @@ def draw_layer(
         _keep(output, f"figures/{slug}/patterns.png", grid),
         negatives,
         _keep(output, f"figures/{slug}/strip.png", draw_strip(stored, stored.patterns, dead, broken, bands)),
-        bands_shown(stored.patterns.images.shape[-1], bands),
+        seen(stored.patterns.images[:1], bands).bands,
     )
 
 
@@ -189,12 +189,14 @@ def _half(maps: np.ndarray) -> np.ndarray:
 
 
 def write_picture(image: ImageRecord, pixels: np.ndarray, output: Output, bands: Bands | None = None) -> ImageFile:
-    """Write one of the user's images, uint8 (height, width, bands), as the model was fed it; `bands` as for `visible`."""
+    """Write one of the user's images, (*lengths, bands), as the model was fed it; `bands` as for `seen`."""
     path = f"assets/images/{image.slug}.png"
-    output.write(path, encode(pixels, bands))
-    height, width = visible(pixels, bands).shape[:2]
-    fed = (pixels.shape[0], pixels.shape[1])
-    return ImageFile(path, width, height, fed, bands_shown(pixels.shape[-1], bands))
+    view = seen(pixels[None], bands)
+    output.write(path, png.encode(view.pixels[0]))
+    height, width = view.pixels.shape[1:3]
+    scale = None if view.scale is None else view.scale[0].lower() + view.scale[1:].rstrip(".")
+    told = [text for text in (view.bands, scale) if text is not None]
+    return ImageFile(path, width, height, pixels.shape[:-1], "; ".join(told) if told else None)
 
 
 def draw_strip(
@@ -203,8 +205,8 @@ def draw_strip(
     """A row of at most STRIP_PATTERNS patterns, evenly spaced among those shown; only here are patterns ever shrunk."""
     count = min(STRIP_PATTERNS, len(patterns.images))
     chosen = [round(position) for position in np.linspace(0, len(patterns.images) - 1, count)]
-    shown = visible(cropped(patterns.images[chosen], patterns.crop), bands)
-    small = np.stack([_shrunk(pixels) for pixels in shown])
+    view = seen(patterns.images[chosen], bands, crop=patterns.crop, width=STRIP_PIXELS)
+    small = np.stack([_shrunk(pixels) for pixels in view.pixels])
     tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
     picture = mosaic.compose(small, tiles, palette.GREYS[palette.GAP])
     mosaic.fill(
@@ -214,8 +216,7 @@ def draw_strip(
     mosaic.hatch(picture, tiles, hatched, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
     names = ", ".join(str(int(patterns.indices[position])) for position in chosen)
     alt = f"Patterns of {owner_words(stored.layer.is_output)[1]} {names} of {stored.layer.path}, small"
-    drawn = bands_shown(patterns.images.shape[-1], bands)
-    alt = alt if drawn is None else f"{alt}: {drawn}"
+    alt = alt if view.bands is None else f"{alt}: {view.bands}"
     return Figure(png.encode(picture), tiles, "", alt, None)
 
 

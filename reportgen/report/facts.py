@@ -54,6 +54,7 @@ def image_facts(image: ImageRecord, stored: StoredImage) -> Document:
         "sha256": image.sha256,
         "width": image.width,
         "height": image.height,
+        "lengths": list(image.lengths),
         "shown": image.shown,
         "predictions": None
         if predictions is None
@@ -87,6 +88,8 @@ def layer_record(layer: LayerRecord) -> Document:
         "filters_total": layer.filters_total,
         "filters_shown": list(layer.filters_shown),
         "labels": as_list(layer.labels),
+        "kernel_kind": layer.kernel_kind,
+        "times": layer.times,
         "kind": layer.kind,
         "window": as_list(layer.window),
     }

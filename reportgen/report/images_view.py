@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reportgen.render.text import percent, shape
+from reportgen.records import PICTURE_RANK
+from reportgen.render.text import dimensions, percent
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile
 from reportgen.report.wording import HASH_SHOWN, sentence
@@ -82,19 +83,20 @@ def _view(image: Document, picture: ImageFile | None) -> ImageView:
     width, height = (1, 1) if picture is None else (picture.width, picture.height)
     scale = PICTURE_PIXELS / max(width, height)
     best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""
-    height_fed, width_fed = (1, 1) if picture is None else picture.fed
+    own = image["lengths"] if len(image["lengths"]) not in (0, PICTURE_RANK) else (image["width"], image["height"])
+    fed = (1, 1) if picture is None else picture.fed
     bands = None if picture is None else picture.bands
     note = image["predictions_note"]
     return ImageView(
         name=image["name"],
-        size=f"{shape((image['width'], image['height']))} pixels" + ("" if bands is None else f", shown: {bands}"),
+        size=dimensions(own) + ("" if bands is None else f", shown: {bands}"),
         sha256=image["sha256"][:HASH_SHOWN],
         href=None if picture is None else picture.path,
         width=round(width * scale),
         height=round(height * scale),
         pixelated=scale > 1,
         alt=f"{image['name']} as the model is fed it{'' if bands is None else f' ({bands})'}, "
-        f"{shape((width_fed, height_fed))} pixels{best}",
+        f"{dimensions(fed[::-1] if len(fed) == PICTURE_RANK else fed)}{best}",
         predictions=rows,
         without_predictions=None if rows else sentence(note if note is not None else "no predictions were asked for"),
     )

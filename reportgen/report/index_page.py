@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from reportgen.records import CONVOLUTION, PICTURE_RANK
-from reportgen.render.text import NAMED, NONE, count, data_size, plural, shape, stated
+from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, plural, shape, stated
 from reportgen.report import recipe_words
 from reportgen.report.diagram import DiagramView
 from reportgen.report.documents import Document
@@ -227,6 +227,7 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
     """What the model is and what it is fed."""
     model, contract = report["model"], report["input"]
     classes = model["classes"]
+    is_picture = len(contract["size"]) == PICTURE_RANK
     low, high = stated(contract["low"]), stated(contract["high"])
     return (
         Fact("Model", model["name"]),
@@ -248,7 +249,11 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
         Fact(
             "Preprocessing",
             contract["preprocess"],
-            note=f"black is {low}, white is {high} before it{_floats(contract)}; {contract['reason']}",
+            note=(
+                f"black is {low}, white is {high} before it{_floats(contract)}; {contract['reason']}"
+                if is_picture
+                else f"{contract['reason']}; patterns lie between {low} and {high}"
+            ),
         ),
     )
 
@@ -265,8 +270,7 @@ def _fed_at(contract: Document) -> str:
     """The size of what is fed, and how the user's files are brought to it."""
     is_picture = len(contract["size"]) == PICTURE_RANK
     how = (PICTURE_FITS if is_picture else ARRAY_FITS)[contract["fit"]]
-    unit = "pixels" if is_picture else "steps" if len(contract["size"]) == 1 else "voxels"
-    return f"images are fed at {shape(contract['size'])} {unit} ({contract['fit']}: {how})"
+    return f"{NOUNS[len(contract['size'])]}s are fed at {dimensions(contract['size'])} ({contract['fit']}: {how})"
 
 
 def _looked_at(contract: Document) -> str:

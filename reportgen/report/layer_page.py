@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reportgen.records import LayerRecord, Plan
-from reportgen.render.text import NONE, count, figure, percent, plural, shape, span
+from reportgen.render.text import NONE, count, dimensions, figure, percent, plural, shape, span
 from reportgen.report.cards import Card, cards, orders
 from reportgen.report.charts import Chart, bias_bars, histogram
 from reportgen.report.documents import Document
@@ -196,7 +196,7 @@ def layer_facts(layer: LayerRecord) -> tuple[Fact, ...]:
 
 
 def _receptive_field(layer: LayerRecord) -> str:
-    return NONE if layer.receptive_field is None else f"{shape(layer.receptive_field)} pixels"
+    return NONE if layer.receptive_field is None else dimensions(layer.receptive_field)
 
 
 def _kernel_bands(layer: LayerRecord) -> str | None:

@@ -22,9 +22,9 @@ def filter_rows(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> NDArray
     A separable filter's own slice is that of the pointwise kernel; the depthwise one is shared by all.
     """
     kernel = np.asarray(arrays["pointwise_kernel"] if "pointwise_kernel" in arrays else arrays["kernel"])
-    if "Depthwise" in layer.layer_class:
+    if layer.kernel_kind == "depthwise":
         kernel = kernel.reshape(*kernel.shape[:-2], -1)
-    elif "Transpose" in layer.layer_class:
+    elif layer.kernel_kind == "transposed":
         kernel = np.swapaxes(kernel, -1, -2)
     return kernel.reshape(-1, kernel.shape[-1]).T.astype(np.float64)
 

@@ -45,7 +45,7 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
         )
     return {
         "array": _array(stored),
-        "size": list(found.images.shape[1:3]),
+        "size": list(found.images.shape[1:-1]),
         "crop": found.crop,
         "steps": found.steps,
         "natural_crops": None if natural is None else natural.crops,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reportgen.render.text import plural, shape
+from reportgen.render.text import NOUNS, dimensions, plural
 from reportgen.report import recipe_words
 from reportgen.report.documents import Document
 from reportgen.report.drawing import LayerPictures
@@ -61,6 +61,7 @@ def _note(stored: StoredLayer, patterns: Document | None, images: int) -> str:
         if against_images(patterns)
         else "the image it started from"
     )
+    noun = NOUNS[len(patterns["size"])]
     whom = "raise the logit of each class" if stored.layer.is_output else "excite each filter"
     meaning = (
         "A pattern shows what raises a class's logit, not what images of that class look like."
@@ -68,8 +69,8 @@ def _note(stored: StoredLayer, patterns: Document | None, images: int) -> str:
         else "A pattern shows what excites a filter, not what the filter is for."
     )
     return (
-        f"The images that {whom} most, found by {plural(patterns['steps'], 'step')} of gradient ascent at "
-        f"{shape(patterns['size'])} pixels, each compared with {compared}. {meaning}{_likeness(stored, patterns)}"
+        f"The {noun}s that {whom} most, found by {plural(patterns['steps'], 'step')} of gradient ascent at "
+        f"{dimensions(patterns['size'])}, each compared with {compared}. {meaning}{_likeness(stored, patterns)}"
     )
 
 
@@ -91,7 +92,7 @@ def _recipe(stored: StoredLayer, found: Patterns) -> str | None:
         found.recipe,
         bands=found.images.shape[-1],
         crop=found.crop,
-        size=found.images.shape[1:3],
+        size=found.images.shape[1:-1],
         rectified=stored.layer.rectified,
         is_output=stored.layer.is_output,
     )

@@ -264,9 +264,9 @@ def kernels_zero(weights: Mapping[str, np.ndarray] | None, layer: LayerRecord) -
     kernel = weights["pointwise_kernel"] if "pointwise_kernel" in weights else weights.get("kernel")
     if kernel is None:
         return unknown
-    if "Depthwise" in layer.layer_class:
+    if layer.kernel_kind == "depthwise":
         kernel = kernel.reshape(*kernel.shape[:-2], -1)
-    elif "Transpose" in layer.layer_class:
+    elif layer.kernel_kind == "transposed":
         kernel = np.swapaxes(kernel, -1, -2)
     zero = ~np.any(kernel, axis=tuple(range(kernel.ndim - 1)))
     return zero if zero.shape == unknown.shape else unknown

@@ -48,8 +48,14 @@ def start(seed: int, size: tuple[int, ...], bands: int) -> np.ndarray:
 def to_planes(spectra: Any, size: tuple[int, ...]) -> Any:
     """float32 (n, *size, bands) without limits, from float32 spectra (n, *spectrum_shape)."""
     scaled = spectra * frequency_scale(size)[None, None, ..., None]
-    inverse = {1: tf.signal.irfft, 2: tf.signal.irfft2d, 3: tf.signal.irfft3d}[len(size)]
-    planes = inverse(tf.complex(scaled[..., 0], scaled[..., 1]), list(size))
+    coefficients = tf.complex(scaled[..., 0], scaled[..., 1])
+    if len(size) > 2:  # TensorFlow's own three-dimensional transform has no gradient
+        coefficients = tf.transpose(tf.signal.ifft(tf.transpose(coefficients, (0, 1, 3, 4, 2))), (0, 1, 4, 2, 3))
+    planes = (
+        tf.signal.irfft(coefficients, [size[-1]])
+        if len(size) == 1
+        else tf.signal.irfft2d(coefficients, list(size[-2:]))
+    )
     return tf.transpose(planes, (0, *range(2, len(size) + 2), 1)) / MAGIC
 
 
