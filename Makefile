@@ -55,5 +55,5 @@ lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  pyproject.toml requirements-build.in --group dev -c requirements.lock -o requirements-dev.lock
 
-clean: ## remove the virtual environment and the sample report
-	rm -rf $(VENV) reports
+clean: ## remove the virtual environment, the sample report and the pictures of pages
+	rm -rf $(VENV) reports build/pages
