@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 TABLE_SUFFIX = ".csv"
 DELIMITERS = ",;\t"
+LONGEST_FIELD = 40  # signs of a field that a sentence shows
 
 
 def read_table(path: Path) -> NDArray[np.float64]:
@@ -32,7 +33,7 @@ def read_table(path: Path) -> NDArray[np.float64]:
             raise ValueError(f"row {line} has {len(row)} columns, the first has {len(rows[0])}")
         wrong = next((field for field in row if not _is_number(field)), None)
         if wrong is not None:
-            raise ValueError(f"row {line} holds `{wrong.strip()}`, which is no number")
+            raise ValueError(f"row {line} holds `{_shown(wrong.strip())}`, which is no number")
     return np.array([[float(field) for field in row] for row in rows])
 
 
@@ -42,3 +43,9 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _shown(text: str) -> str:
+    """The beginning of a field, without signs that would disturb a terminal."""
+    plain = "".join(sign if sign.isprintable() else "?" for sign in text)
+    return plain if len(plain) <= LONGEST_FIELD else plain[: LONGEST_FIELD - 1] + "…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def test_a_folder_is_named_with_how_to_save(tmp_path: Path) -> None:
         ("m.PTH", "PyTorch"),
         ("m.safetensors", "weights without"),
         ("m.json", "without weights"),
+        ("m.pkl", "a pickle, which would run code; save the Keras model"),
+        ("m.joblib", "a pickle"),
+        ("model.ckpt.index", "a checkpoint without a network; make the network in Python"),
+        ("model.ckpt-1000.data-00000-of-00001", "a checkpoint"),
+        ("m.npz", "arrays without a network"),
+        ("m.mlmodel", "Core ML"),
+        ("m.zip", "unpack it"),
         ("m.txt", "does not end in .keras, .h5, .hdf5"),
         ("m", "does not end in"),
         ("m.weights.h5", "--weights"),
@@ -242,3 +250,54 @@ def test_an_errors_text_becomes_one_line() -> None:
         "Exception encountered when calling Conv2D.call().\n\n\x1b[1mNegative size.\x1b[0m\n\nArguments received"
     )
     assert one_line(ValueError(keras_says)) == "Negative size."
+
+
+@pytest.mark.parametrize(
+    ("inside", "words"),
+    [
+        ("saved_model.pb", "is a SavedModel, which keeps no Keras layers; save the model with"),
+        ("checkpoint", "is a folder of checkpoints; make the network in Python"),
+        ("config.json", "is a folder; save the model with"),
+    ],
+)
+def test_a_folder_is_named_by_what_lies_in_it(tmp_path: Path, inside: str, words: str) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / inside).write_bytes(b"")
+    assert f"kept {words}" in sentence(tmp_path / "kept")
+
+
+def test_an_unpacked_keras_file_says_how_to_pack_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(save(small(), tmp_path / "small.keras")) as archive:
+        archive.extractall(tmp_path / "small")
+    assert "zip its contents into small.keras" in sentence(tmp_path / "small")
+
+
+def test_weights_alone_are_recognised_by_their_content(tmp_path: Path) -> None:
+    small().save_weights(tmp_path / "best.weights.h5")
+    renamed = (tmp_path / "best.weights.h5").rename(tmp_path / "best.h5")
+    assert "holds weights without a network; name the network as MODEL and this file with --weights" in sentence(
+        renamed
+    )
+    loaded = load(str(save(small(), tmp_path / "base.keras")), Settings(weights=str(renamed)))
+    np.testing.assert_array_equal(loaded.model.get_weights()[0], small().get_weights()[0])
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+def test_weights_alone_as_keras_2_wrote_them_are_recognised_and_taken(tmp_path: Path) -> None:
+    other = small()
+    other.weights[0].assign(other.weights[0] + 1)
+    with h5py.File(save(other, tmp_path / "whole.h5")) as whole, h5py.File(tmp_path / "old.h5", "w") as file:
+        for name in whole["model_weights"]:
+            whole.copy(whole["model_weights"][name], file, name)
+        for key, value in whole["model_weights"].attrs.items():
+            file.attrs[key] = value
+    assert "holds weights without a network" in sentence(tmp_path / "old.h5")
+    loaded = load(str(save(small(), tmp_path / "base.keras")), Settings(weights=str(tmp_path / "old.h5")))
+    np.testing.assert_array_equal(loaded.model.get_weights()[0], small().get_weights()[0] + 1)
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.ckpt", "weights", "weights.npz"])
+def test_weights_of_another_kind_are_one_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    text = sentence(save(small(), tmp_path / "base.keras"), weights=str(tmp_path / name))
+    assert text.startswith(f"--weights {name} does not end in .weights.h5, .h5 or .keras")
