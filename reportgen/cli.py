@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tomllib
 import traceback
@@ -215,7 +216,8 @@ def layers(model: str, as_json: bool, verbose: bool, **given: Any) -> None:
 
             click.echo(json.dumps([layer_record(record) for record in records], indent=1, ensure_ascii=False))
         else:
-            click.echo(as_table(network.loaded.source, network.contract, records))
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+            click.echo(as_table(network.loaded.source, network.contract, records, width))
         return 0
 
     _run(work, verbose)

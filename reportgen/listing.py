@@ -1,54 +1,136 @@
-"""The table that `reportgen layers` prints."""
+"""The table that `reportgen layers` prints: whole where there is room, and never wider than the window that it is read in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 
 from reportgen.records import InputContract, LayerRecord
 
-HEADINGS = ("layer", "class", "kernel", "unit", "output", "field", "parameters", "filters")
+NONE = "-"
+GAP = "  "
+LEAST_PATH = 24  # characters: what a path is shortened to before another column has to go
+NAMED = 4  # paths that a line names before it counts the rest
+INDENT = "  "
+Column = tuple[str, Callable[[LayerRecord], str], bool]  # heading, cell, whether numbers are lined up on the right
 
 
-def as_table(source: str, contract: InputContract, layers: Sequence[LayerRecord]) -> str:
-    """Plain text, one line a layer, numbers right-aligned, then what is left out and why."""
-    rows = [_row(layer) for layer in layers if layer.status == "rendered"]
-    widths = [max(len(row[column]) for row in (HEADINGS, *rows)) for column in range(len(HEADINGS))]
-    lines = [f"{source}: input {by(contract.shape)}, preprocessing {contract.preprocess} ({contract.reason})", ""]
-    lines.append(_line(HEADINGS, widths))
-    lines.append("  ".join("-" * width for width in widths))
-    lines.extend(_line(row, widths) for row in rows)
-    skipped = [layer for layer in layers if layer.status != "rendered"]
+def as_table(source: str, contract: InputContract, layers: Sequence[LayerRecord], width: int | None = None) -> str:
+    """Plain text: what the model takes, a line a layer, a summary, and what is left out and why.
+
+    width: columns of the window; None for a file, where nothing is shortened.
+    """
+    rendered = [layer for layer in layers if layer.status == "rendered"]
+    head = f"{source}: input {by(contract.shape)}, preprocessing {contract.preprocess} ({contract.reason})"
+    lines = [*_wrapped(head, width), "", *_table(rendered, width), "", *_wrapped(_summary(layers), width)]
+    unstated = _grouped((layer.receptive_field_note, layer) for layer in rendered if layer.receptive_field is None)
+    if unstated:
+        lines += ["", "field not stated:", *_reasons(unstated, width)]
+    skipped = _grouped((layer.reason, layer) for layer in layers if layer.status != "rendered")
     if skipped:
-        lines.extend(["", "not in the report:"])
-        lines.extend(f"  {layer.path} ({layer.layer_class}): {layer.reason}" for layer in skipped)
+        lines += ["", "not in the report:", *_reasons(skipped, width)]
     return "\n".join(lines)
 
 
 def by(lengths: Sequence[int | None] | None) -> str:
-    """`3x3x64`, `?` for a length that varies."""
-    return "?" if lengths is None else "x".join("?" if length is None else str(length) for length in lengths)
+    """`3x3x64`, `?` for a length that varies, a dash where there is nothing to say."""
+    return NONE if lengths is None else "x".join("?" if length is None else str(length) for length in lengths)
 
 
-def _row(layer: LayerRecord) -> tuple[str, ...]:
-    shown = layer.filters_total if layer.is_pooling else len(layer.filters_shown)
-    unit = layer.activation if layer.unit == layer.path else f"{layer.activation} at {layer.unit}"
-    return (
-        layer.path,
-        layer.layer_class,
-        by(layer.kernel_shape),
-        unit,
-        by(layer.output_shape),
-        by(layer.receptive_field),
-        f"{layer.parameters:,}",
-        str(layer.filters_total) if shown == layer.filters_total else f"{shown} of {layer.filters_total}",
+def _unit(layer: LayerRecord) -> str:
+    return layer.activation if layer.unit == layer.path else f"{layer.activation} at {layer.unit}"
+
+
+def _filters(layer: LayerRecord) -> str:
+    shown = len(layer.filters_shown)
+    return str(layer.filters_total) if shown in (0, layer.filters_total) else f"{shown} of {layer.filters_total}"
+
+
+COLUMNS: tuple[Column, ...] = (
+    ("layer", lambda layer: layer.path, False),
+    ("class", lambda layer: layer.layer_class, False),
+    ("kernel", lambda layer: by(layer.kernel_shape if layer.kernel_shape is not None else layer.window), False),
+    ("unit", _unit, False),
+    ("output", lambda layer: by(layer.output_shape), False),
+    ("field", lambda layer: by(layer.receptive_field), False),
+    ("parameters", lambda layer: f"{layer.parameters:,}", True),
+    ("filters", _filters, True),
+)
+# What goes first where the window is narrow: where a unit ends is on its layer's page, the class is nearly always the same.
+SACRIFICES = ("unit", "class", "parameters", "field", "kernel")
+
+
+def _table(layers: Sequence[LayerRecord], width: int | None) -> list[str]:
+    """The lines of the table: the unit's place goes first, then long paths are shortened, then columns go."""
+    columns = list(COLUMNS)
+    if width is not None and _width(columns, layers) > width:
+        columns[[name for name, _, _ in columns].index("unit")] = ("unit", lambda layer: layer.activation, False)
+    for name in SACRIFICES:
+        if width is None or _width(columns, layers) - max(_longest(columns[0], layers) - LEAST_PATH, 0) <= width:
+            break
+        columns = [column for column in columns if column[0] != name]
+    widths = [_longest(column, layers) for column in columns]
+    if width is not None:
+        widths[0] = max(len(columns[0][0]), min(widths[0], width - sum(widths[1:]) - len(GAP) * (len(columns) - 1)))
+    rows = [[cell(layer) for _, cell, _ in columns] for layer in layers]
+    cells = [[name for name, _, _ in columns], ["-" * length for length in widths], *rows]
+    return [
+        GAP.join(
+            text.rjust(length) if right else shortened(text, length).ljust(length)
+            for text, length, (_, _, right) in zip(row, widths, columns, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def _longest(column: Column, layers: Sequence[LayerRecord]) -> int:
+    return max(len(column[0]), *(len(column[1](layer)) for layer in layers), 0)
+
+
+def _width(columns: Sequence[Column], layers: Sequence[LayerRecord]) -> int:
+    return sum(_longest(column, layers) for column in columns) + len(GAP) * (len(columns) - 1)
+
+
+def shortened(path: str, length: int) -> str:
+    """`path` in so many characters: its middle goes, since both ends tell layers apart."""
+    if len(path) <= length:
+        return path
+    if length < 2:
+        return path[:length]
+    front = (length - 1) // 3
+    return f"{path[:front]}…{path[front + 1 - length :]}"
+
+
+def _summary(layers: Sequence[LayerRecord]) -> str:
+    rendered = [layer for layer in layers if layer.status == "rendered"]
+    filters, shown = sum(layer.filters_total for layer in rendered), sum(len(layer.filters_shown) for layer in rendered)
+    share = "all of them shown" if shown == filters else f"{shown:,} of them shown"
+    left = len(layers) - len(rendered)
+    words = f"{len(rendered)} {'layer' if len(rendered) == 1 else 'layers'}, {filters:,} filters, {share}"
+    return f"{words}; {left} not in the report" if left else words
+
+
+def _grouped(reasons: Iterable[tuple[str | None, LayerRecord]]) -> dict[str, list[LayerRecord]]:
+    groups: dict[str, list[LayerRecord]] = {}
+    for reason, layer in reasons:
+        groups.setdefault(reason or "no reason is known", []).append(layer)
+    return groups
+
+
+def _reasons(groups: dict[str, list[LayerRecord]], width: int | None) -> list[str]:
+    """A line a reason, with the layers that share it."""
+    lines = []
+    for reason, layers in groups.items():
+        named = layers if width is None else layers[:NAMED]
+        paths = ", ".join(f"{layer.path} ({layer.layer_class})" for layer in named)
+        rest = f" and {len(layers) - len(named)} more" if len(layers) > len(named) else ""
+        lines += _wrapped(f"{paths}{rest}: {reason}", width, INDENT)
+    return lines
+
+
+def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
+    if width is None:
+        return [indent + text]
+    return textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent=2 * indent, break_long_words=False, break_on_hyphens=False
     )
-
-
-RIGHT_ALIGNED = frozenset({"parameters", "filters"})
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(
-        cell.rjust(width) if heading in RIGHT_ALIGNED else cell.ljust(width)
-        for cell, width, heading in zip(cells, widths, HEADINGS, strict=True)
-    ).rstrip()

@@ -1,0 +1,68 @@
+"""The table of layers: whole in a file, and in a window never wider than it, with every reason."""
+
+from __future__ import annotations
+
+import pytest
+
+import report_fixture
+from reportgen.listing import as_table, shortened
+from reportgen.records import InputContract, LayerRecord
+
+CONTRACT = InputContract(
+    (None, None, 3), (224, 224), "crop", 0.0, 255.0, "unit", "the default where nothing says otherwise", None
+)
+
+
+def layer(path: str, **changes: object) -> LayerRecord:
+    return report_fixture.layer(path.replace("/", "-")[:60], path=path, **{"unit": path, **changes})
+
+
+LONG = "backbone/stages/3/blocks/17/convolutions/depthwise"
+LAYERS = (
+    layer("conv1", unit="conv1_relu", kernel_shape=(7, 7, 3, 64), filters_total=64),
+    layer(LONG, parameters=1_234_567, receptive_field=None, receptive_field_note="the whole input"),
+    layer("sum", kernel_shape=None, kernel_kind=None, receptive_field=None, receptive_field_note="the whole input"),
+    *(layer(f"left{number}", status="skipped", reason="left out by --exclude") for number in range(6)),
+    layer("deep", status="skipped", reason="it has four axes"),
+)
+
+
+def test_a_file_gets_everything_whole() -> None:
+    text = as_table("net.keras", CONTRACT, LAYERS)
+    assert "net.keras: input ?x?x3, preprocessing unit (the default" in text
+    for words in (LONG, "relu at conv1_relu", "7x7x3x64", "1,234,567", "6 of 64", "left5"):
+        assert words in text
+    assert "3 layers, 76 filters, 18 of them shown; 7 not in the report" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+def test_no_line_is_wider_than_the_window_and_every_layer_and_reason_is_there(width: int) -> None:
+    lines = as_table("net.keras", CONTRACT, LAYERS, width).splitlines()
+    assert max(map(len, lines)) <= width
+    table = lines[lines.index("") + 1 :]
+    assert table[0].split()[0] == "layer"
+    assert [row.split()[0] for row in table[:5]] == [
+        "layer",
+        table[1].split()[0],
+        "conv1",
+        shortened(LONG, table[1].index(" ")),
+        "sum",
+    ]
+    text = " ".join(" ".join(lines).split())
+    assert "left0 (Conv2D), left1 (Conv2D), left2 (Conv2D), left3 (Conv2D) and 2 more: left out by --exclude" in text
+    assert "deep (Conv2D): it has four axes" in text
+    assert f"{LONG} (Conv2D), sum (Conv2D): the whole input" in text
+
+
+def test_columns_stand_under_their_headings() -> None:
+    head, rule, *rows = as_table("net.keras", CONTRACT, LAYERS, 120).splitlines()[2:7]
+    starts = [place for place in range(len(rule)) if rule[place] == "-" and (place == 0 or rule[place - 1] == " ")]
+    for row in rows:
+        assert all(place == 0 or row[place - 1] == " " for place in starts if place < len(row))
+    assert head.index("class") in starts
+
+
+def test_a_path_is_shortened_in_its_middle() -> None:
+    assert shortened("block/conv", 10) == "block/conv"
+    short = shortened(LONG, 20)
+    assert (len(short), short[:6], short[-13:]) == (20, LONG[:6], LONG[-13:])
