@@ -298,7 +298,8 @@ class Tiles(Record):
     """Where the tiles of a mosaic lie, in picture pixels.
 
     `count` tiles of tile_height x tile_width array cells, each cell drawn as scale x scale pixels, `columns` a row, `gap` pixels around
-    and between tiles. The last row is padded.
+    and between tiles. The last row is padded. group: so many tiles of a row belong together, with two more gaps to the next; 0 where
+    none do.
     """
 
     count: int
@@ -307,6 +308,7 @@ class Tiles(Record):
     tile_width: int
     scale: int
     gap: int
+    group: int = 0
 
     @property
     def rows(self) -> int:
@@ -316,7 +318,8 @@ class Tiles(Record):
     @property
     def width(self) -> int:
         """Width of the whole picture in pixels."""
-        return self.columns * (self.tile_width * self.scale + self.gap) + self.gap
+        apart = (self.columns - 1) // self.group if self.group else 0
+        return self.columns * (self.tile_width * self.scale + self.gap) + self.gap + 2 * self.gap * apart
 
     @property
     def height(self) -> int:
@@ -328,7 +331,7 @@ class Tiles(Record):
         row, column = divmod(index, self.columns)
         tile_width, tile_height = self.tile_width * self.scale, self.tile_height * self.scale
         return (
-            self.gap + column * (tile_width + self.gap),
+            self.gap + column * (tile_width + self.gap) + (2 * self.gap * (column // self.group) if self.group else 0),
             self.gap + row * (tile_height + self.gap),
             tile_width,
             tile_height,

@@ -18,21 +18,21 @@ from reportgen.store import Store
 
 
 @pytest.mark.parametrize(
-    ("layer_class", "shape"),
-    [("Conv2D", (3, 2, 4, 5)), ("Conv1D", (3, 4, 5)), ("Conv3D", (2, 2, 2, 4, 5)), ("Conv2DTranspose", (3, 2, 5, 4))],
+    ("kind", "shape"),
+    [("plain", (3, 2, 4, 5)), ("plain", (3, 4, 5)), ("plain", (2, 2, 2, 4, 5)), ("transposed", (3, 2, 5, 4))],
 )
-def test_a_filters_row_is_its_own_slice_of_the_kernel(layer_class: str, shape: tuple[int, ...]) -> None:
+def test_a_filters_row_is_its_own_slice_of_the_kernel(kind: str, shape: tuple[int, ...]) -> None:
     kernel = np.random.default_rng(1).normal(size=shape)
-    rows = filter_rows({"kernel": kernel}, report_fixture.layer("l", layer_class=layer_class, filters_total=5))
+    rows = filter_rows({"kernel": kernel}, report_fixture.layer("l", kernel_kind=kind, filters_total=5))
     for index in range(5):
-        own = kernel[..., index, :] if layer_class.endswith("Transpose") else kernel[..., index]
+        own = kernel[..., index, :] if kind == "transposed" else kernel[..., index]
         assert sorted(rows[index]) == sorted(own.ravel())
 
 
 def test_a_depthwise_filter_is_a_channel_and_a_multiple_of_it() -> None:
     kernel = np.random.default_rng(1).normal(size=(3, 3, 4, 2))
     rows = filter_rows(
-        {"depthwise_kernel": kernel, "kernel": kernel}, report_fixture.layer("l", layer_class="DepthwiseConv2D")
+        {"depthwise_kernel": kernel, "kernel": kernel}, report_fixture.layer("l", kernel_kind="depthwise")
     )
     np.testing.assert_array_equal(rows[2 * 3 + 1], kernel[:, :, 3, 1].ravel())
 

@@ -126,18 +126,44 @@ def test_one_input_channel_makes_one_tile_a_filter_sixteen_a_row() -> None:
     assert list(layout.filter_tiles(17)) == [17]
 
 
-def test_too_many_slices_become_means_and_the_caption_says_so() -> None:
-    weights = kernel(3, 3, 65, 64)
+def test_of_too_many_slices_each_filters_strongest_are_drawn_and_the_caption_says_so() -> None:
+    weights = kernel(3, 3, 65, 64) * np.linspace(0.1, 1, 65)[None, None, :, None].astype(np.float32)
     assert TILE_LIMIT < 65 * 64
-    figure = draw({"kernel": weights}, layer(64))
-    means = weights.astype(np.float64).sum(axis=2) / 65
-    assert figure.tiles.count == 64
-    assert "the mean over the 65 input channels" in figure.caption
-    assert figure.legend is not None
-    assert figure.legend[1] == pytest.approx(np.abs(means).max())
-    drawn = np.stack([tile(figure, index) for index in range(64)], axis=-1)
-    assert np.abs(drawn - mapped(means, float(np.abs(means).max()))).max() <= 1
+    figure, layout = draw({"kernel": weights}, layer(64)), kernel_layout({"kernel": weights}, layer(64))
+    assert layout.channels is not None
+    assert figure.tiles.count == 64 * 16
+    assert (
+        "16 tiles side by side a filter: of its 65 input channels those whose weights are largest (L2 norm)"
+        in figure.caption
+    )
+    limit = max(float(np.abs(weights[:, :, layout.channels[index], index]).max()) for index in range(64))
+    for index in (0, 7, 63):
+        norms = np.sqrt((weights[..., index].astype(np.float64) ** 2).sum(axis=(0, 1)))
+        assert layout.channels[index].tolist() == np.argsort(-norms, kind="stable")[:16].tolist()
+        for place, channel in enumerate(layout.channels[index]):
+            drawn = tile(figure, layout.filter_tiles(index)[place])
+            assert np.array_equal(drawn, mapped(weights[:, :, channel, index], limit))
     assert draw({"kernel": kernel(3, 3, 64, 64)}, layer(64)).tiles.count == TILE_LIMIT
+
+
+def test_filters_side_by_side_stand_apart() -> None:
+    tiles = draw({"kernel": kernel(3, 3, 65, 64)}, layer(64)).tiles
+    within = tiles.box(1)[0] - tiles.box(0)[0] - tiles.box(0)[2]
+    between = tiles.box(16)[0] - tiles.box(15)[0] - tiles.box(15)[2]
+    assert between == 3 * within
+    assert tiles.box(tiles.columns - 1)[0] + tiles.box(0)[2] + tiles.gap == tiles.width
+
+
+def test_a_kernel_beside_is_drawn_by_the_same_slices() -> None:
+    trained, start = kernel(3, 3, 65, 64), kernel(3, 3, 65, 64)[..., ::-1] * 0.5
+    figure = draw({"kernel": start}, layer(64), {"kernel": trained}, {"kernel": trained})
+    layout = kernel_layout({"kernel": trained}, layer(64))
+    assert layout.channels is not None
+    assert figure.legend is not None
+    limit = figure.legend[1]
+    assert isinstance(limit, float)
+    drawn = tile(figure, layout.filter_tiles(5)[2])
+    assert np.array_equal(drawn, mapped(start[:, :, layout.channels[5, 2], 5], limit))
 
 
 def test_weights_that_cancel_out_are_not_called_zeros() -> None:
@@ -199,11 +225,11 @@ def test_filters_that_are_not_finite_are_hatched_and_named(bad: float, bands: st
     assert set(np.unique(tile(figure, position))) == expected
 
 
-def test_infinities_that_cancel_break_the_mean() -> None:
+def test_slices_that_are_not_finite_are_among_those_drawn_and_hatched() -> None:
     weights = kernel(1, 1, 65, 64)
-    weights[0, 0, :2, 9] = [np.inf, -np.inf]
-    weights[0, 0, 0, 11] = NAN
-    assert broken(draw({"kernel": weights}, layer(64))) == [9, 11]
+    weights[0, 0, 40:42, 9] = [np.inf, -np.inf]
+    weights[0, 0, 60, 11] = NAN
+    assert broken(draw({"kernel": weights}, layer(64))) == [9 * 16, 9 * 16 + 1, 11 * 16]
 
 
 def test_filters_of_zeros_are_drawn_as_zero_and_named() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reportgen.records import Figure, LayerRecord, Tiles
 from reportgen.render import curves, mosaic, palette, png, slices
+from reportgen.render.strongest import strongest
 from reportgen.render.text import count, figure, named, plural, shape
 
 TILE_LIMIT = 4096  # 64 filters of 64 channels; beyond it a slice is too small to see and the picture too large to load
@@ -19,6 +20,7 @@ CURVE_HEIGHTS, CURVE_WIDTHS = (24, 48), (28, 72)  # pixels of a curve: least and
 LARGEST_VOLUME, SMALLEST_VOLUME = 96, 36  # the same of slices side by side
 LARGEST_TILE, SMALLEST_TILE = 24, 6  # pixels along a kernel's longer side, where the picture's size leaves the choice
 PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 4000  # pixels to stay within where tiles can be made smaller
+STRONGEST_COLUMNS, STRONGEST_TILE = 64, 12  # tiles a row, and pixels of one, where only the strongest slices are drawn
 GREY_ZERO, GREY_REACH = 127.5, 127.5  # 8-bit value of a weight of 0, and the way from there to the largest weight
 
 
@@ -26,16 +28,18 @@ GREY_ZERO, GREY_REACH = 127.5, 127.5  # 8-bit value of a weight of 0, and the wa
 class KernelLayout:
     """Which tiles of a weight picture belong to which filter.
 
-    kind: "colour" (a tile a filter, RGB), "slices" (a row of tiles a filter, one an input channel), "means" (a tile a
-    filter: the mean over its input channels), "channels" (depthwise: a tile a filter), "depthwise" (separable: a tile
+    kind: "colour" (a tile a filter, RGB), "slices" (a row of tiles a filter, one an input channel), "strongest" (some
+    tiles a filter, of the input channels that weigh most), "channels" (depthwise: a tile a filter), "depthwise" (separable: a tile
     a depthwise channel, which no single filter owns). tiles_per_filter: consecutive tiles of one filter, 0 where no
     filter owns any. taps: of the kernel, on each spatial axis: a curve of one, a picture of two, slices of three.
+    channels: of "strongest", the input channels of each filter's tiles, (filters, tiles_per_filter).
     """
 
     kind: str
     tiles: Tiles
     tiles_per_filter: int
     taps: tuple[int, ...]
+    channels: NDArray[np.intp] | None = None
 
     def filter_tiles(self, index: int) -> range:
         """The tiles of filter `index`, empty where no filter owns any."""
@@ -48,7 +52,10 @@ def kernel_layout(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Kerne
 
 
 def draw(
-    arrays: Mapping[str, np.ndarray], layer: LayerRecord, beside: Mapping[str, np.ndarray] | None = None
+    arrays: Mapping[str, np.ndarray],
+    layer: LayerRecord,
+    beside: Mapping[str, np.ndarray] | None = None,
+    chosen_by: Mapping[str, np.ndarray] | None = None,
 ) -> Figure:
     """The kernel of `layer`.
 
@@ -57,19 +64,20 @@ def draw(
     the picture is made. Kernels of one spatial axis are drawn as curves, those of three as slices.
 
     beside: the arrays of a kernel of the same shapes that is drawn on the same scale in a picture of its own.
+    chosen_by: the arrays whose strongest slices are drawn where not all are; `arrays` where not given.
 
     Every weight v is drawn on a linear scale from -m to m, m the largest magnitude of a finite value drawn. Tiles
     with a value that is not finite are hatched; filters of nothing but zeros are drawn as zero and named. Raises
     ValueError where the kernel does not have one to three spatial axes or does not fit the layer.
     """
-    tiles, zero, layout = _arrange(arrays, layer)
+    tiles, zero, layout = _arrange(arrays, layer, None if chosen_by is None else _arrange(chosen_by, layer)[2].channels)
     finite = np.isfinite(tiles)
     sound = finite.reshape(len(tiles), -1).all(axis=1)
     broken = np.flatnonzero(~sound).tolist()
     values = np.where(finite, tiles, 0)
     limit = float(np.abs(values).max())
     if beside is not None:
-        other = _arrange(beside, layer)[0]
+        other = _arrange(beside, layer, layout.channels)[0]
         limit = max(limit, float(np.abs(other).max(initial=0, where=np.isfinite(other))))
     per_owner = max(layout.tiles_per_filter, 1)
     zero_owners = np.flatnonzero(zero).tolist()
@@ -96,9 +104,12 @@ def draw(
 
 
 def _arrange(
-    arrays: Mapping[str, np.ndarray], layer: LayerRecord
+    arrays: Mapping[str, np.ndarray], layer: LayerRecord, channels: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_], KernelLayout]:
-    """The tiles to draw, (count, *taps[, 3]), which owners have only zeros, (owners,), and the layout."""
+    """The tiles to draw, (count, *taps[, 3]), which owners have only zeros, (owners,), and the layout.
+
+    channels: the input channels to draw where not all are; the strongest without it.
+    """
     separable = "depthwise_kernel" in arrays
     stored = np.asarray(arrays["depthwise_kernel" if separable else "kernel"])
     if stored.ndim not in KERNEL_AXES or stored.size == 0:
@@ -125,8 +136,11 @@ def _arrange(
         tiles = tiles[..., ::-1] if layer.kernel_bands == "BGR" else tiles
         return tiles, zero, KernelLayout("colour", _layout(len(tiles), taps), 1, taps)
     if filters * inputs > TILE_LIMIT:
-        tiles = _means(parts)
-        return tiles, zero, KernelLayout("means", _layout(len(tiles), taps), 1, taps)
+        if channels is None:
+            channels = strongest(parts, TILE_LIMIT)
+        tiles = parts[np.arange(filters)[:, None], channels].reshape(-1, *taps)
+        each = channels.shape[1]
+        return tiles, zero, KernelLayout("strongest", _grouped(len(tiles), taps, each), each, taps, channels)
     tiles = parts.reshape(filters * inputs, *taps)
     if inputs == 1:
         return tiles, zero, KernelLayout("slices", _layout(len(tiles), taps), 1, taps)
@@ -160,9 +174,16 @@ def _within(pixels: int, limits: tuple[int, int]) -> int:
     return max(limits[0], min(limits[1], pixels))
 
 
-def _means(parts: NDArray[np.floating]) -> NDArray[np.floating]:
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs have no mean: the tile is hatched
-        return np.asarray(parts.mean(axis=1, dtype=np.float64))
+def _grouped(total: int, taps: Sequence[int], each: int) -> Tiles:
+    """The tiles of filters that stand side by side, `each` tiles a filter."""
+    columns = each * max(1, STRONGEST_COLUMNS // each)
+    if len(taps) == 1:
+        layout = mosaic.choose_tiles(total, CURVE_HEIGHTS[0], CURVE_WIDTHS[0], columns=columns, smallest=1)
+    elif len(taps) > 2:
+        layout = slices.choose_tiles(total, taps, columns=columns, smallest=SMALLEST_VOLUME)
+    else:
+        layout = mosaic.choose_tiles(total, taps[0], taps[1], columns=columns, smallest=STRONGEST_TILE)
+    return replace(layout, group=each)
 
 
 def _mapped_picture(values: NDArray[np.floating], limit: float, layout: KernelLayout, broken: Sequence[int]) -> bytes:
@@ -228,12 +249,13 @@ def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndar
         return f"{filters} of {size} in the colours of the input image, one a tile"
     if layout.kind == "channels":
         return f"{filters} of {size}, one a tile in the order of the output channels"
-    inputs = plural(tiles.columns if layout.tiles_per_filter > 1 else _inputs(layer, arrays), "input channel")
+    inputs = plural(_inputs(layer, arrays), "input channel")
     grouped = " of its group" if layer.groups is not None and layer.groups > 1 else ""
-    if layout.kind == "means":
+    if layout.kind == "strongest":
+        each = "1 tile" if layout.tiles_per_filter == 1 else f"{layout.tiles_per_filter} tiles side by side"
         return (
-            f"{filters} of {size}, one a tile: the mean over the {inputs}{grouped}, "
-            f"because single slices would be more than {count(TILE_LIMIT)} tiles"
+            f"{filters} of {size}, {each} a filter: of its {inputs}{grouped} those whose weights are largest (L2 norm), "
+            f"the strongest first, because all would be more than {count(TILE_LIMIT)} tiles"
         )
     if layout.tiles_per_filter == 1:
         return f"{filters} of {size}, one a tile, each over {inputs}{grouped}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.render.text import figure, plural, ratio, span
+from reportgen.render.text import figure, listed, plural, ratio, span
 from reportgen.report import movement
 from reportgen.report.charts import Gauge, gauge
 from reportgen.report.documents import Document, plain
@@ -243,10 +243,10 @@ def _kernel(drawn: LayerPictures, index: int, root: str) -> tuple[tuple[Cut, ...
     tiles = layout.filter_tiles(index)
     if not tiles:
         return (), "its pointwise kernel is not drawn"
+    if layout.channels is not None:
+        return _strongest(picture, layout.channels[index].tolist(), tiles, index, root)
     if len(tiles) == 1:
-        label = f"Kernel of filter {index}" + (", mean over its input channels" if layout.kind == "means" else "")
-        note = "mean over its input channels" if layout.kind == "means" else None
-        return (cut(picture, root, picture.tiles.box(tiles[0]), KERNEL_PIXELS, label),), note
+        return (cut(picture, root, picture.tiles.box(tiles[0]), KERNEL_PIXELS, f"Kernel of filter {index}"),), None
     shown = tiles[: KERNEL_ROW * KERNEL_ROWS]
     rows = [shown[first : first + KERNEL_ROW] for first in range(0, len(shown), KERNEL_ROW)]
     pixels = KERNEL_ROW_PIXELS // min(KERNEL_ROW, len(tiles))
@@ -261,6 +261,19 @@ def _kernel(drawn: LayerPictures, index: int, root: str) -> tuple[tuple[Cut, ...
     return tuple(
         cuts
     ), f"{len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
+
+
+def _strongest(
+    picture: Picture, channels: list[int], tiles: range, index: int, root: str
+) -> tuple[tuple[Cut, ...], str | None]:
+    """The slices of a filter that weigh most, as the weight grid has them."""
+    x, y, _, height = picture.tiles.box(tiles[0])
+    last, _, width, _ = picture.tiles.box(tiles[-1])
+    numbers = listed([str(channel) for channel in channels])
+    label = f"Kernel of filter {index}, input channels {numbers}"
+    pixels = min(KERNEL_ROW_PIXELS // len(channels), KERNEL_PIXELS) * len(channels)
+    note = f"the strongest first: input channels {numbers}; all are in the data file"
+    return (cut(picture, root, (x, y, last + width - x, height), pixels, label),), note
 
 
 def _maps(drawn: LayerPictures, index: int, root: str) -> tuple[MapCut, ...]:

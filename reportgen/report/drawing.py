@@ -99,7 +99,7 @@ def draw_layer(
             drawn = weights.draw(stored.weights, stored.layer, stored.initial)
             kernel_picture = _keep(output, f"figures/{slug}/weights.png", drawn)
             if stored.initial is not None:
-                before = weights.draw(stored.initial, stored.layer, stored.weights)
+                before = weights.draw(stored.initial, stored.layer, stored.weights, stored.weights)
                 before = replace(before, alt=f"Before training: {before.alt}")
                 initial = _keep(output, f"figures/{slug}/initial_weights.png", before)
             kernel = weights.kernel_layout(stored.weights, stored.layer)

@@ -86,7 +86,8 @@ class LeftOut:
 class IndexView:
     """Everything on index.html. natural, start: whether any layer's patterns are compared with that.
 
-    negative: whether what filters answer least to was asked for. recipe: how patterns are sought, in words.
+    negative: whether what filters answer least to was asked for; with_initial: whether weights before training were given.
+    recipe: how patterns are sought, in words.
     """
 
     site: Site
@@ -108,6 +109,7 @@ class IndexView:
     natural: bool
     start: bool
     negative: bool
+    with_initial: bool
     recipe: str | None
     settings: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
@@ -182,6 +184,7 @@ def index_view(
         natural=natural,
         start=start,
         negative=bool(report["settings"].get("negative")),
+        with_initial=any(layer["initial"] is not None for layer in covered),
         recipe=_recipe(report),
         settings=flattened(report["settings"]),
         environment=flattened(report["environment"]),

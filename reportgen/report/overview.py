@@ -16,7 +16,7 @@ from reportgen.report.output import Output
 from reportgen.report.stored import StoredLayer
 from reportgen.settings import MapStyle
 
-MOST_LAYERS = 16  # columns: VGG16 whole; beyond that nobody follows a row from end to end
+MOST_LAYERS = 20  # columns: VGG16 whole, with its pooling; beyond that nobody follows a row from end to end
 MOST_IMAGES = 8  # rows: what fits on a screen and on a sheet
 MOST_PREDICTIONS = 3
 CELL_PIXELS, PICTURE_PIXELS = 84, 84  # longer side of a cell and of an image, CSS pixels
