@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen import signals
 from reportgen.compute.figures import Meter
 from reportgen.compute.natural import natural_figures
 from reportgen.compute.patterns import colour
@@ -20,7 +21,7 @@ from reportgen.errors import UsageError
 from reportgen.images import fit, natural_crops, read
 from reportgen.network.network import Network, Site
 from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
-from reportgen.prepare import batch_for, open_network
+from reportgen.prepare import batch_for, limit_patterns, open_network
 from reportgen.progress import Progress
 from reportgen.records import InputContract
 from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
@@ -96,6 +97,7 @@ def patterns(
     site = _site(network, layer)
     bands = network.contract.bands
     photographs = [_pixels(item, network.contract) for item in images]
+    limit_patterns(network, given, photographs)
     numbers = FilterChoice.parse(given.filters).of(site.channels)
     if not numbers:
         raise UsageError(f"{layer} has {site.channels} filters, and none of {given.filters}.")
@@ -143,8 +145,16 @@ def _pixels(item: ImageLike, contract: InputContract) -> np.ndarray:
     bands = contract.bands
     if not isinstance(item, np.ndarray):
         return read(item, bands, contract.rank, contract.floats)
-    if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != bands:
-        raise UsageError(f"an image of {item.dtype} {item.shape} was given; uint8 (height, width, {bands}) is needed.")
+    fits = item.ndim == contract.rank + 1 and item.shape[-1] == bands
+    if not contract.is_picture and fits and item.dtype.kind in "fiu":
+        return item.astype(np.float32)
+    if item.dtype != np.uint8 or not fits:
+        needed = (
+            f"uint8 (height, width, {bands})"
+            if contract.is_picture
+            else signals.AXES[contract.rank].format(bands=bands)
+        )
+        raise UsageError(f"an image of {item.dtype} {item.shape} was given; {needed} is needed.")
     return item
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from reportgen import signals
 from reportgen.decoding import ARRAY_SUFFIX, UNIT, decode, printable_name
 from reportgen.errors import ImageError
-from reportgen.records import PICTURE_RANK, ImageRecord
+from reportgen.records import PICTURE_RANK, ImageRecord, InputContract
 from reportgen.slugs import unique_slugs
 
 __all__ = ["SUFFIXES", "Collection", "UserImage", "collect", "decode", "fit", "natural_crops", "read"]
@@ -37,6 +37,10 @@ class UserImage:
 
     path: Path
     record: ImageRecord
+
+    def read(self, contract: InputContract) -> Values:
+        """Its pixels or numbers, as `read` gives them for a model of this contract."""
+        return read(self.path, contract.bands, contract.rank, contract.floats)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import PIL
 
 import reportgen
-from reportgen import images, plan
+from reportgen import images, plan, signals
 from reportgen.compute.job import compute
 from reportgen.compute.patterns import recipe as recipes
 from reportgen.compute.patterns.optimizers import make as check_optimizer
@@ -90,6 +91,9 @@ def prepare(specification: Any, settings: Settings) -> Job:
         notes.append(f"{why}: there are no feature maps, and patterns are compared with their own start only.")
     if named is not None:
         notes.append(named)
+    reach = limit_patterns(network, settings, (image.read(network.contract) for image in collection.images))
+    if reach is not None:
+        notes.append(reach)
     differentiable = network.check_feed()
     if not differentiable:
         notes.append(f"There are no patterns: --preprocess {settings.preprocess} is not differentiable.")
@@ -142,6 +146,20 @@ def prepare(specification: Any, settings: Settings) -> Job:
         diagram=network.diagram,
     )
     return Job(made, network, collection.images, recipe, batches, initial)
+
+
+def limit_patterns(network: Network, settings: Settings, arrays: Iterable[np.ndarray]) -> str | None:
+    """Patterns of signals and volumes reach as far as the user's own numbers, unless `--input-range` says otherwise; says so."""
+    if network.contract.is_picture or settings.input_range is not None:
+        return None
+    reach = signals.value_range(arrays)
+    if reach is None:
+        return None
+    network.limit(*reach)
+    return (
+        f"Patterns lie between {reach[0]:.4g} and {reach[1]:.4g}, the smallest and largest number in what was given; "
+        "--input-range states another range."
+    )
 
 
 def _batches(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, int]:

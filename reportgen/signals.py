@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,13 @@ def _table(path: Path, name: str) -> NDArray[Any]:
     except ValueError as error:
         why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         raise ImageError(f"{name} is no table of numbers: {why}.") from error
+
+
+def value_range(arrays: Iterable[NDArray[np.floating]]) -> tuple[float, float] | None:
+    """The smallest and largest number of all `arrays`; None where there is no more than one number."""
+    ends = [(float(values.min()), float(values.max())) for values in arrays]
+    low, high = min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=0.0)
+    return (low, high) if low < high else None
 
 
 def fit(values: NDArray[np.float32], size: tuple[int, ...], how: str) -> NDArray[np.float32]:

@@ -191,7 +191,7 @@ def test_separable_layers_show_their_depthwise_kernels_which_no_filter_owns() ->
     figure = draw(arrays, layer(20, "SeparableConv2D"))
     assert figure.tiles.count == 6
     assert "6 depthwise kernels of 3 × 3" in figure.caption.lower()
-    assert "pointwise kernel is not drawn" in figure.caption
+    assert "pointwise kernel that mixes them follows" in figure.caption
     layout = kernel_layout(arrays, layer(20, "SeparableConv2D"))
     assert list(layout.filter_tiles(3)) == []
 

@@ -17,7 +17,7 @@ from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent
 from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError
-from reportgen.images import UserImage, fit, natural_crops, read
+from reportgen.images import UserImage, fit, natural_crops
 from reportgen.network.network import Network
 from reportgen.network.quiet import tf
 from reportgen.network.sentences import one_line
@@ -76,8 +76,7 @@ class _Worker:
         return fit(self._read(self.user_images[slug]), contract.size, contract.fit)
 
     def _read(self, image: UserImage) -> np.ndarray:
-        contract = self.network.contract
-        return read(image.path, contract.bands, contract.rank, contract.floats)
+        return image.read(self.network.contract)
 
     def images(self) -> None:
         for task in self.run.todo("image"):

@@ -128,6 +128,11 @@ class Network:
         self._arguments = Arguments(own, looked_at, held, self.feed, contract.size[0])
         self.weights_sha256 = weights_sha256(self.model)
 
+    def limit(self, low: float, high: float) -> None:
+        """Let patterns lie between `low` and `high`: of signals and volumes, which are fed as the numbers they are."""
+        assert not self.contract.is_picture
+        self.contract = replace(self.contract, low=low, high=high)
+
     def _build(self, contract: InputContract) -> None:
         """Let a model that has never been called make its weights; where it fails, walking finds out how far it gets."""
         try:

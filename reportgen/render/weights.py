@@ -103,6 +103,18 @@ def draw(
     )
 
 
+def pointwise(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> tuple[dict[str, np.ndarray], LayerRecord] | None:
+    """A separable layer's second kernel as `draw` and `kernel_layout` take it, a plain kernel of one tap; None where there is none.
+
+    One tap of one axis would be a curve of a single position, so it is drawn as a plane.
+    """
+    if "pointwise_kernel" not in arrays:
+        return None
+    kernel = np.asarray(arrays["pointwise_kernel"])
+    plain = replace(layer, kernel_kind="plain", kernel_bands=None, groups=None)
+    return {"kernel": kernel.reshape(1, 1, *kernel.shape[-2:])}, plain
+
+
 def _arrange(
     arrays: Mapping[str, np.ndarray], layer: LayerRecord, channels: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_], KernelLayout]:
@@ -243,7 +255,7 @@ def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndar
     if len(layout.taps) > 2:
         size += f" (a tile holds {slices.words(layout.taps[0])})"
     if layout.kind == "depthwise":
-        return f"{plural(tiles.count, 'depthwise kernel')} of {size}, one a tile; the pointwise kernel is not drawn"
+        return f"{plural(tiles.count, 'depthwise kernel')} of {size}, one a tile; the pointwise kernel that mixes them follows"
     filters = plural(layer.filters_total, "filter")
     if layout.kind == "colour":
         return f"{filters} of {size} in the colours of the input image, one a tile"

@@ -240,6 +240,8 @@ def _kernel(drawn: LayerPictures, index: int, root: str) -> tuple[tuple[Cut, ...
     picture, layout = drawn.weights, drawn.kernel
     if picture is None or layout is None:
         return (), None
+    if drawn.pointwise is not None and drawn.pointwise_layout is not None:
+        picture, layout = drawn.pointwise, drawn.pointwise_layout
     tiles = layout.filter_tiles(index)
     if not tiles:
         return (), "its pointwise kernel is not drawn"

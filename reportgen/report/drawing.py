@@ -71,7 +71,8 @@ class LayerPictures:
     """Every picture of one layer. initial: the kernel before training, on the scale of `weights`.
 
     weights_note: why the kernel is not drawn. kernel: which of its tiles belong to a filter. bands: how the bands of a
-    pattern are drawn, as a clause, where not in their own grey or colours.
+    pattern are drawn, as a clause, where not in their own grey or colours. pointwise, pointwise_layout: the second kernel of a
+    separable layer, which is where its filters differ.
     """
 
     weights: Picture | None
@@ -83,6 +84,8 @@ class LayerPictures:
     negatives: Picture | None
     strip: Picture | None
     bands: str | None
+    pointwise: Picture | None = None
+    pointwise_layout: KernelLayout | None = None
 
 
 def draw_layer(
@@ -105,9 +108,12 @@ def draw_layer(
             kernel = weights.kernel_layout(stored.weights, stored.layer)
         except ValueError as error:
             note = str(error)
+    pointwise, pointwise_layout = _draw_pointwise(stored, output)
     maps = tuple(_draw_maps(stored, item, output, style) for item in stored.maps)
     if stored.patterns is None:
-        return LayerPictures(kernel_picture, initial, note, kernel, maps, None, None, None, None)
+        return LayerPictures(
+            kernel_picture, initial, note, kernel, maps, None, None, None, None, pointwise, pointwise_layout
+        )
 
     words = [item["verdict"] for item in facts["patterns"]["filters"]]
     dead = frozenset(position for position, word in enumerate(words) if word == DEAD)
@@ -137,7 +143,23 @@ def draw_layer(
         negatives,
         _keep(output, f"figures/{slug}/strip.png", draw_strip(stored, stored.patterns, dead, broken, bands)),
         seen(stored.patterns.images[:1], bands).bands,
+        pointwise,
+        pointwise_layout,
     )
+
+
+def _draw_pointwise(stored: StoredLayer, output: Output) -> tuple[Picture | None, KernelLayout | None]:
+    """The second kernel of a separable layer, which is where its filters differ, and which of its tiles are whose."""
+    plain = None if stored.weights is None else weights.pointwise(stored.weights, stored.layer)
+    if plain is None:
+        return None, None
+    try:
+        drawn = weights.draw(*plain)
+        layout = weights.kernel_layout(*plain)
+    except ValueError:  # a kernel that does not fit the layer: it is in the data file
+        return None, None
+    drawn = replace(drawn, alt=f"Pointwise kernel: {drawn.alt}", caption=f"Pointwise kernel: {drawn.caption}")
+    return _keep(output, f"figures/{stored.layer.slug}/pointwise_weights.png", drawn), layout
 
 
 def _draw_negatives(stored: StoredLayer, found: Patterns, facts: list[Document], bands: Bands | None) -> Figure:

@@ -54,6 +54,7 @@ class LayerView:
     weight_note: str | None
     histogram: Chart | None
     weights: FigureView | None
+    pointwise: FigureView | None
     initial: InitialView | None
     bias_facts: tuple[Fact, ...]
     bias: Chart | None
@@ -103,6 +104,7 @@ def layer_view(
         weight_note=_weight_note(stored, drawn),
         histogram=None if facts["weights"] is None else _histogram(facts["weights"]),
         weights=None if drawn.weights is None else figure_view(drawn.weights, root),
+        pointwise=None if drawn.pointwise is None else figure_view(drawn.pointwise, root),
         initial=_initial(facts["initial"], drawn, root),
         bias_facts=_statistics(facts["bias"], "bias"),
         bias=None if bias is None else bias_bars(bias),
