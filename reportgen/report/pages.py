@@ -79,4 +79,6 @@ def _render(look: Look, name: str, **values: object) -> bytes:
     try:
         return look.environment.get_template(name).render(**values).encode()
     except jinja2.TemplateError as error:
+        if look.template is None:  # ours: a bug, and not the user's to mend
+            raise
         raise template_error(name, error) from error
