@@ -71,6 +71,16 @@ def test_the_only_picture_is_looked_at_and_the_others_are_zero(model: Any) -> No
     np.testing.assert_allclose(network.predict(shown), expected, rtol=1e-4)
 
 
+def test_a_picture_goes_before_a_signal() -> None:
+    picture, signal = keras.Input((SIDE, SIDE, 3), name="picture"), keras.Input((5, 2), name="signal")
+    joined = layers.Add()(
+        [layers.Conv2D(2, 3)(picture), layers.Reshape((1, 1, 2))(layers.GlobalMaxPooling1D()(signal))]
+    )
+    model = keras.Model([signal, picture], joined)
+    assert opened(model).contract.name == "picture"
+    assert opened(model, input="signal").contract.shape == (5, 2)
+
+
 def test_an_input_is_held_at_the_numbers_of_its_file(model: Any, tmp_path: Path) -> None:
     vector, tokens = np.array([3.0, -2, 5], np.float32), np.array([1, 9, 0, 4])
     np.save(tmp_path / "v.npy", vector)

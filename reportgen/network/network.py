@@ -37,6 +37,7 @@ MOST_AXES = 3  # spatial axes, time inside a TimeDistributed among them, that ma
 CLASSIFIER_RANK = 2  # batch, classes
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
 RECURRING = "it convolves step by step inside a recurrence; name its path with --layers to see what it answers"
+PROBE_SIDE = 64  # pixels, of pictures that ask a model of any size how it scales them: any size tells that
 UNSCALED = Scaling("none", "not known before the model is walked", None)
 APART = "it does not depend on the input that is looked at"
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
@@ -144,7 +145,8 @@ class Network:
 
     def _entered(self, contract: InputContract, first: Call) -> np.ndarray | None:
         """Float (3, channels): what pictures of nothing but 0, 1 and 255 have become in the middle where the call `first` takes them in."""
-        shape = (1, *contract.size, contract.bands)
+        sizes = zip(contract.shape[:-1], contract.size, strict=True)
+        shape = (1, *(size if own is not None else min(size, PROBE_SIDE) for own, size in sizes), contract.bands)
         pictures = tf.concat([tf.fill(shape, value) for value in (0.0, 1.0, EIGHT_BIT_MAXIMUM)], axis=0)
         calls: list[Call] = []
 
