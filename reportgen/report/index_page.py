@@ -27,7 +27,7 @@ from reportgen.report.views import (
     verdict_views,
 )
 from reportgen.report.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
-from reportgen.verdict import OK, SKIPPED, VERDICTS
+from reportgen.verdict import DEAD, OK, SKIPPED, VERDICTS
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
@@ -87,7 +87,7 @@ class IndexView:
     """Everything on index.html. natural, start: whether any layer's patterns are compared with that.
 
     negative: whether what filters answer least to was asked for; with_initial: whether weights before training were given.
-    recipe: how patterns are sought, in words.
+    recipe: how patterns are sought, in words. effort: how far to trust that a filter is dead, None where none is.
     """
 
     site: Site
@@ -111,6 +111,7 @@ class IndexView:
     negative: bool
     with_initial: bool
     recipe: str | None
+    effort: str | None
     settings: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
     downloads: tuple[Link, ...]
@@ -186,6 +187,7 @@ def index_view(
         negative=bool(report["settings"].get("negative")),
         with_initial=any(layer["initial"] is not None for layer in covered),
         recipe=_recipe(report),
+        effort=_effort(report, verdicts[DEAD]),
         settings=flattened(report["settings"]),
         environment=flattened(report["environment"]),
         downloads=(Link("report.json", "report.json"),),
@@ -361,6 +363,17 @@ def _recipe(report: Document) -> str | None:
     recipe = report["settings"].get("recipe")
     bands = report["input"]["shape"][-1]
     return recipe_words.sentence(recipe, bands=bands) if isinstance(recipe, dict) else None
+
+
+def _effort(report: Document, dead: int) -> str | None:
+    """What calling filters dead rests on: a filter that few steps leave silent may be woken by more."""
+    recipe = report["settings"].get("recipe")
+    if dead == 0 or not isinstance(recipe, dict) or recipe.get("steps") is None:
+        return None
+    return (
+        f"A filter is called dead after {plural(recipe['steps'], 'step')} of ascent, unless its weights alone prove it: "
+        "a longer search may yet wake some (--quality paper searches longest)."
+    )
 
 
 def _thumbnails(strip: Picture) -> Thumbnails:
