@@ -357,10 +357,13 @@ def _late(*_: Any) -> None:
 def run_batch(numbers: list[int], seed: int) -> None:
     """In a process of its own: begin and outcome of each case on stdout, one JSON list a line."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        from reportgen.network import probe
+
         seeds = make_seeds()
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESS_SPACE, used + ADDRESS_SPACE))
         signal.signal(signal.SIGALRM, _late)
+        probe.PATIENCE = SECONDS / 3
         for number in numbers:
             print(json.dumps([number]), flush=True)
             signal.alarm(SECONDS)
@@ -436,6 +439,9 @@ def main() -> int:
         name, _, data = case(given.only, given.seed, seeds)
         Path(f"{given.only}-{name}").write_bytes(data)
     with tempfile.TemporaryDirectory() as folder:
+        from reportgen.network import probe
+
+        probe.PATIENCE = SECONDS / 3
         result = outcome(given.only, given.seed, seeds, Path(folder), verbose=True)
     print(*result)
     return 1 if result[2].startswith("FOUND") else 0

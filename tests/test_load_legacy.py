@@ -43,7 +43,11 @@ def test_layers_of_keras_2_are_walked_by_their_mended_names() -> None:
     assert [site.path for site in walked.sites] == ["block1_conv_2", "depthwise", "separable", "transposed"]
     loaded = load(str(HERE / "operations.h5"), Settings())
     walked = Network(loaded, Settings(preprocess="none"))
-    assert {site.path for site in walked.sites} == {"first", "second", "inner/third"}
+    assert {site.path: site.unit.name for site in walked.sites if site.unit is not None} == {
+        "first": "relu",
+        "second": "linear",  # a number is added before its rectifier
+        "inner/third": "linear",
+    }
 
 
 def keras_1(path: Path, layers: Any, weights: dict[str, list[np.ndarray]], **attributes: str) -> Path:

@@ -7,7 +7,9 @@ import json
 import marshal
 import resource
 import shutil
+import signal
 import sys
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 
 from model_files import H5_WARNING, save, sentence, small, with_architecture
 from reportgen.errors import ModelError
+from reportgen.network import probe
 from reportgen.network.allocation import bounded
 from reportgen.network.load import load
 from reportgen.network.quiet import keras
@@ -380,6 +383,22 @@ def test_layers_of_absurd_size_are_refused_before_they_are_allocated(
     assert peak_memory() - before < 64 << 20
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_picture_or_a_padding_without_end_is_refused(saved: dict[str, Path], tmp_path: Path, suffix: str) -> None:
+    def widen(architecture: dict[str, Any]) -> None:
+        architecture["config"]["layers"][0]["config"]["batch_shape"] = [None, 200_000, 200_000, 3]
+
+    path = with_architecture(copy(saved, suffix, tmp_path), widen)
+    assert "makes 447 GiB of one picture" in sentence(path)
+    model = functional(layers.Conv2D(2, 3), layers.ZeroPadding2D(1, name="pad"), shape=(8, 8, 3))
+    path = save(model, tmp_path / f"padded{suffix}")
+
+    def pad(architecture: dict[str, Any]) -> None:
+        architecture["config"]["layers"][-1]["config"]["padding"] = [[0, 10**6], [0, 10**6]]
+
+    assert "layer pad makes 7.3 TiB" in sentence(with_architecture(path, pad))
+
+
 def test_the_limit_counts_all_variables_and_is_gone_afterwards() -> None:
     def make(count: int) -> None:
         for _ in range(count):
@@ -433,3 +452,39 @@ def test_layers_with_hostile_names_make_a_report_in_its_own_folder(tmp_path: Pat
     assert len(set(slugs)) == len(names)
     assert all(len(slug) <= 64 for slug in slugs)
     assert "<script>alert" not in built.index.read_text(encoding="utf-8")
+
+
+ENDLESS = slice(7293, 8317)  # of legacy/operations.h5: zeros there make HDF5 look for an attribute for ever
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_a_file_on_which_hdf5_never_returns_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(probe, "PATIENCE", 1.0)
+    data = bytearray((Path(__file__).parent / "legacy" / "operations.h5").read_bytes())
+    data[ENDLESS] = bytes(len(data[ENDLESS]))
+    path = tmp_path / f"endless{suffix}"
+    if suffix == ".h5":
+        path.write_bytes(data)
+    else:
+        archive(path, {"config.json": b"{}", "model.weights.h5": bytes(data)})
+    assert "(reading it does not end)" in sentence(path)
+    assert load(str(save(small(), tmp_path / "small.h5")), Settings()).sha256 is not None, "the next one is read"
+
+
+def test_a_file_on_which_hdf5_crashes_is_one_sentence(
+    saved: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = probe._Reader()
+    monkeypatch.setattr(probe, "_READER", reader)
+    path = copy(saved, ".h5", tmp_path)
+    load(str(path), Settings())
+    process = reader._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    crash = threading.Timer(0.2, process.kill)  # as the library would, in the middle of the file
+    crash.start()
+    assert "(the HDF5 library crashes on it)" in sentence(path)
+    load(str(path), Settings())
+    reader.stop()

@@ -1,4 +1,4 @@
-"""A limit to what a model file can make Keras allocate: the numbers that its variables ask for against those that the file holds."""
+"""Limits to what a model file can make Keras allocate: variables against the numbers that the file holds, tensors against a machine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 from reportgen.errors import ModelError
 from reportgen.network.quiet import keras
-from reportgen.network.sentences import readable_size
+from reportgen.network.sentences import readable_size, shown_name
 
 FREE_ELEMENTS = 1 << 26  # 256 MiB of float32: what a network may always ask for
 ELEMENTS_RATIO = 2  # variables per stored number above that; a saved model stores each of its variables
 ELEMENT_BYTES = 4  # of float32
+LARGEST_TENSOR = 16 << 30  # bytes for one picture; 64 channels at 8192 x 8192 pixels
 
 
 @contextmanager
@@ -53,6 +54,19 @@ def bounded(stored: int, name: str) -> Iterator[None]:
             keras.Variable.__init__ = make
         else:
             del keras.Variable.__init__
+
+
+def check_tensors(model: Any, name: str) -> None:
+    """Raise ModelError where a tensor inside a model with a fixed input is larger for one picture than a machine can hold."""
+    for layer in getattr(model, "_flatten_layers", lambda: ())():
+        for node in getattr(layer, "_inbound_nodes", ()):
+            for tensor in node.output_tensors:
+                size = ELEMENT_BYTES * math.prod(length for length in tensor.shape[1:] if length is not None)
+                if size > LARGEST_TENSOR:
+                    raise ModelError(
+                        f"{name} describes a network whose layer {shown_name(layer.name)} makes {readable_size(size)} of one picture; "
+                        "it is not loaded."
+                    )
 
 
 def _elements(shape: Any) -> int:

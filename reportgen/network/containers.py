@@ -16,6 +16,7 @@ import h5py  # a dependency of Keras
 from reportgen.errors import ModelError
 from reportgen.network.class_names import KEYS as CLASS_KEYS
 from reportgen.network.class_names import in_mapping
+from reportgen.network.probe import probe
 from reportgen.network.sentences import readable_size, shown_name
 
 ARCHITECTURE, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # members of a .keras archive
@@ -51,6 +52,7 @@ def look_through(path: Path) -> Contents:
     """What a .keras or HDF5 file holds. Raises ModelError where it is not safe to unpack, and one of READING where it is damaged."""
     if is_archive(path):
         return _look_through_archive(path)
+    probe(path)
     with h5py.File(path, "r") as file:
         elements = _measure(file, path.name, path.stat().st_size)
         text = file.attrs.get("model_config")
@@ -67,6 +69,7 @@ def _look_through_archive(path: Path) -> Contents:
         architecture = parse(archive.read(ARCHITECTURE), path.name)
         metadata, elements = _metadata(archive), 0
         if WEIGHTS in archive.namelist():
+            probe(path, WEIGHTS)
             data = archive.read(WEIGHTS)
             with h5py.File(BytesIO(data), "r") as file:
                 elements = _measure(file, path.name, len(data))

@@ -15,7 +15,7 @@ import h5py  # a dependency of Keras
 
 from reportgen.errors import ModelError
 from reportgen.network import legacy, legacy_files, safety
-from reportgen.network.allocation import bounded
+from reportgen.network.allocation import bounded, check_tensors
 from reportgen.network.containers import READING, TODAY, WEIGHTS, Contents, look_through, rewrite_archive
 from reportgen.network.custom import own_objects
 from reportgen.network.hashes import file_sha256
@@ -73,6 +73,7 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
             raise ModelError(_why_unreadable(path.name, str(error) or type(error).__name__, readable)) from error
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path.name} holds a {type(model).__name__}, not a Keras model.")
+    check_tensors(model, path.name)
     return ModelFile(model, digest, contents.classes)
 
 

@@ -62,6 +62,19 @@ DROPPED: dict[str, dict[str, tuple[Any, ...]]] = {  # arguments that Keras 3 no 
     "Activation": {"input_dim": (None,)},
 }  # fmt: skip
 DROPPED_ANYWHERE: dict[str, tuple[Any, ...]] = {"rng_type": ("stateful", "stateless", "legacy_stateful", None)}
+OWN_LAYERS: dict[
+    str, tuple[str, Config]
+] = {  # functions of TensorFlow that Keras has as layers, by which a chain's end is known
+    "nn.relu": ("ReLU", {}),
+    "nn.relu6": ("ReLU", {"max_value": 6.0}),
+    "nn.leaky_relu": ("LeakyReLU", {"negative_slope": 0.2}),  # TensorFlow's own default
+    "nn.softmax": ("Softmax", {}),
+    **{
+        f"nn.{name}": ("Activation", {"activation": name})
+        for name in ("elu", "selu", "silu", "softplus", "sigmoid", "tanh")
+    },
+    **{f"math.{name}": ("Activation", {"activation": name}) for name in ("softplus", "sigmoid", "tanh")},
+}
 RENORM = ("renorm_clipping", "renorm_momentum")  # only together with renorm
 
 
@@ -187,10 +200,14 @@ class _Mender:
         if any(_holds_connection(value) for key, value in given.items() if key not in tensors):
             raise self._cannot(f"calls TensorFlow's `{shown_name(function)}` on several layers at once")
         arguments = {key: value for key, value in given.items() if key not in tensors}
+        base = {key: value for key, value in node["config"].items() if key in ("name", "trainable", "dtype")}
+        if function in OWN_LAYERS and not arguments and not tensors:
+            kind, more = OWN_LAYERS[function]
+            return {"class_name": kind, "config": {**base, **more}, "inbound_nodes": [first]}
         return {
             "class_name": operations.REGISTERED,
             "config": {
-                **{key: value for key, value in node["config"].items() if key in ("name", "trainable", "dtype")},
+                **base,
                 **{"function": function, "arguments": arguments, "tensors": tensors},
             },
             "inbound_nodes": [[*first, *(given[key][:3] for key in tensors)]],
