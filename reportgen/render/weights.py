@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from reportgen.records import Figure, LayerRecord, Tiles
 from reportgen.render import curves, mosaic, palette, png, slices
+from reportgen.render.scale import SCALE_PERCENTILE
 from reportgen.render.strongest import strongest
-from reportgen.render.text import count, figure, named, plural, shape
+from reportgen.render.text import count, figure, named, percent, plural, shape
 
 TILE_LIMIT = 4096  # 64 filters of 64 channels; beyond it a slice is too small to see and the picture too large to load
 COLOURS = 3
@@ -66,7 +67,8 @@ def draw(
     beside: the arrays of a kernel of the same shapes that is drawn on the same scale in a picture of its own.
     chosen_by: the arrays whose strongest slices are drawn where not all are; `arrays` where not given.
 
-    Every weight v is drawn on a linear scale from -m to m, m the largest magnitude of a finite value drawn. Tiles
+    Every weight v is drawn on a linear scale from -m to m, m the largest magnitude of a finite value drawn, or the 99.5th
+    percentile of the magnitudes other than 0 where only the strongest slices are drawn. Tiles
     with a value that is not finite are hatched; filters of nothing but zeros are drawn as zero and named. Raises
     ValueError where the kernel does not have one to three spatial axes or does not fit the layer.
     """
@@ -75,10 +77,10 @@ def draw(
     sound = finite.reshape(len(tiles), -1).all(axis=1)
     broken = np.flatnonzero(~sound).tolist()
     values = np.where(finite, tiles, 0)
-    limit = float(np.abs(values).max())
+    limit = _limit(tiles, layout)
     if beside is not None:
-        other = _arrange(beside, layer, layout.channels)[0]
-        limit = max(limit, float(np.abs(other).max(initial=0, where=np.isfinite(other))))
+        limit = max(limit, _limit(_arrange(beside, layer, layout.channels)[0], layout))
+    largest = float(np.abs(values).max())
     per_owner = max(layout.tiles_per_filter, 1)
     zero_owners = np.flatnonzero(zero).tolist()
     broken_owners = np.flatnonzero(~sound.reshape(-1, per_owner).all(axis=1)).tolist()
@@ -88,7 +90,10 @@ def draw(
     paint = _colour_picture if colour else _curve_picture if curved else _mapped_picture
     data = paint(values, limit, layout, broken)
     owner = "depthwise channel" if layout.kind == "depthwise" else "filter"
-    facts = [_scale_sentence(limit, colour, curved, beside is not None)]
+    facts = [_scale_sentence(limit, colour, curved, beside is not None, layout.kind == "strongest" and not curved)]
+    if largest > limit:
+        beyond = percent(float(np.mean(np.abs(values) > limit)))
+        facts.append(f"{beyond} of the weights drawn are larger (up to {figure(largest)}) and have an end colour.")
     if zero_owners:
         facts.append(f"{_owners(zero_owners, owner)} nothing but zeros: {named(zero_owners)}.")
     if broken_owners:
@@ -113,6 +118,15 @@ def pointwise(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> tuple[dic
     kernel = np.asarray(arrays["pointwise_kernel"])
     plain = replace(layer, kernel_kind="plain", kernel_bands=None, groups=None)
     return {"kernel": kernel.reshape(1, 1, *kernel.shape[-2:])}, plain
+
+
+def _limit(tiles: NDArray[np.floating], layout: KernelLayout) -> float:
+    """Where the scale ends: at the largest finite magnitude; of many slices at a percentile, or a few would leave the others pale."""
+    magnitudes = np.abs(tiles[np.isfinite(tiles)])
+    if layout.kind != "strongest" or len(layout.taps) == 1:
+        return float(magnitudes.max(initial=0))
+    magnitudes = magnitudes[magnitudes > 0]
+    return float(np.percentile(magnitudes, SCALE_PERCENTILE, method="higher")) if magnitudes.size else 0.0
 
 
 def _arrange(
@@ -226,8 +240,8 @@ def _curve_picture(values: NDArray[np.floating], limit: float, layout: KernelLay
     return png.encode(picture)
 
 
-def _scale_sentence(limit: float, colour: bool, curved: bool, shared: bool) -> str:
-    """shared: another picture has the same scale."""
+def _scale_sentence(limit: float, colour: bool, curved: bool, shared: bool, most: bool) -> str:
+    """shared: another picture has the same scale. most: it ends where a few weights are still larger."""
     if limit == 0:
         return "Every finite weight drawn is 0."
     bottom, top = figure(-limit), figure(limit)
@@ -240,7 +254,11 @@ def _scale_sentence(limit: float, colour: bool, curved: bool, shared: bool) -> s
     else:
         largest = "the largest magnitude drawn"
         scale = f"Colours ({palette.DIVERGING}) are linear from {bottom} (blue) through 0 (white) to {top} (red)"
-    if shared:
+    if most:
+        largest = f"the {SCALE_PERCENTILE}th percentile of the magnitudes drawn other than 0"
+    if shared and most:
+        largest += ", the larger one of before and after training, on one scale with the picture beside it"
+    elif shared:
         largest = "the largest magnitude before or after training, on one scale with the picture beside it"
     return f"{scale}, {largest}."
 
