@@ -19,6 +19,7 @@ import report_fixture
 from page_parser import Page, parse
 from reportgen.render.text import figure
 from reportgen.report.assemble import assemble
+from reportgen.report.index_page import _effort
 from reportgen.store import Store
 
 RESOURCES = {("img", "src"), ("image", "href"), ("link", "href"), ("script", "src"), ("use", "href"), ("source", "src")}
@@ -277,6 +278,17 @@ def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, 
     assert "Images 3 12 ok 1 weak 2 dead 2 not-finite 7 not computed" in words
     assert "Feature maps are shown for 2 of 3 images" in words
     assert "75.0 %" in words
+
+
+def test_first_page_says_what_calling_a_filter_dead_rests_on(pages: dict[Path, Page], folder: Path) -> None:
+    words = pages[folder / "index.html"].words
+    assert "A filter is called dead after 64 steps of ascent, unless its weights alone prove it" in words
+
+
+def test_first_page_says_nothing_of_the_effort_where_no_filter_is_dead() -> None:
+    recipe = {"recipe": report_fixture.RECIPE}
+    assert _effort({"settings": recipe}, dead=0) is None
+    assert _effort({"settings": recipe}, dead=1) is not None
 
 
 def test_neighbours_are_linked_both_ways(pages: dict[Path, Page], folder: Path) -> None:
