@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import keras
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from reportgen.cli import main
+from small_models import randomised
 
+ROOT = Path(__file__).parent.parent
 layers = keras.layers
 
 
@@ -152,3 +156,36 @@ def test_times_add_up_over_runs_and_a_damaged_run_json_does_no_harm(tmp_path: Pa
     assert json.loads(path.read_bytes())["layers"]["conv"]["patterns_seconds"] == first
     path.write_text('{"tasks": [1, 2]}')
     assert build(model, tmp_path).exit_code == 0
+
+
+def test_twelve_floating_point_bands_beside_a_held_vector_go_all_the_way(tmp_path: Path) -> None:
+    picture, age = keras.Input((16, 16, 12), name="picture"), keras.Input((1,), name="age")
+    maps = layers.Add()([layers.Conv2D(2, 3, name="conv")(picture), layers.Reshape((1, 1, 2))(layers.Dense(2)(age))])
+    answer = layers.Softmax()(layers.GlobalAveragePooling2D()(layers.ReLU()(maps)))
+    model = randomised(keras.Model([age, picture], answer), low=-1e-4, high=1e-4)
+    numbers = np.random.default_rng(0).uniform(0, 10_000, (16, 16, 12)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "field.tif", numbers, photometric="minisblack", planarconfig="contig")
+    (tmp_path / "age.csv").write_text("age\n40\n")
+    result = build(
+        model,
+        tmp_path,
+        "-i",
+        tmp_path / "field.tif",
+        "--input-range",
+        "0,10000",
+        "--hold",
+        f"age={tmp_path / 'age.csv'}",
+    )
+    assert result.exit_code == 0, result.output
+    report = facts(tmp_path)
+    jsonschema.validate(report, json.loads((ROOT / "docs" / "report.schema.json").read_bytes()))
+    assert (report["input"]["name"], report["input"]["preprocess"]) == ("picture", "none")
+    assert report["input"]["floats"] == [0, 10_000]
+    assert [(one["name"], one["file"]) for one in report["input"]["held"]] == [("age", "age.csv")]
+    seen = np.rint(numbers / 10_000 * 255) * 10_000 / 255
+    expected = model.predict_on_batch([np.array([[40.0]]), seen[None].astype(np.float32)])[0]
+    given = {item["label"]: item["probability"] for item in report["images"][0]["predictions"]}
+    assert [given[f"output {number}"] for number in range(2)] == pytest.approx(expected.tolist(), rel=1e-3)
+    with np.load(tmp_path / "report" / "data" / "conv" / "patterns.npz") as arrays:
+        assert arrays["images"].shape[1:] == (16, 16, 12)
+    assert "held at what age.csv holds" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
