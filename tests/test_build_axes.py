@@ -72,6 +72,8 @@ def test_every_figure_of_a_signal_model_is_there(line: Path) -> None:
         assert (line / "figures" / f"{path}.png").is_file(), path
     page = (line / "layers" / "s.html").read_text("utf-8")
     assert "pointwise_weights.png" in page
+    assert page.count('fill="url(#map-rdbu-r)"') >= 1
+    assert 'id="map-rdbu-r"' in page  # the colour bar of the pointwise kernel, the only coloured picture there
     assert "3 depthwise kernels" in page
     assert "40 steps" in page
     with np.load(line / "data" / "c" / "feature_maps.npz") as arrays:

@@ -11,7 +11,7 @@ from reportgen.records import Tiles
 from reportgen.render import mosaic
 
 IN_ONE_ROW = 4  # as many slices as stand side by side; more make a grid that is nearly square
-TILE_GAP = 3  # cells between two tiles
+TILE_GAP = 2  # cells between two tiles
 SLICE_GAP = 1  # cell between two slices: they belong together more than two tiles do
 
 

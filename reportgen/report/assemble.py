@@ -192,5 +192,9 @@ def _bands(plan: Plan) -> Bands | None:
 
 
 def _palettes(drawn: LayerPictures) -> set[str]:
-    pictures = [drawn.weights, *(picture for maps in drawn.maps for picture in (maps.after, maps.before))]
+    pictures = [
+        drawn.weights,
+        drawn.pointwise,
+        *(picture for maps in drawn.maps for picture in (maps.after, maps.before)),
+    ]
     return {picture.legend[2] for picture in pictures if picture is not None and picture.legend is not None}
