@@ -77,7 +77,8 @@ def test_nothing_stands_in_the_way_of_people_who_use_a_page_otherwise(
 ) -> None:
     with opened(browser, page_of(folder, name)) as (page, _):
         page.locator("details").evaluate_all("all => all.forEach(x => x.open = true)")
-        assert violations(page, runOnly=RULES) == {}
+        contrast = {"color-contrast": {"enabled": name != "one"}}  # slow, and of colours that the pages above have
+        assert violations(page, runOnly=RULES, rules=contrast) == {}
         if name == "logits":
             page.locator(".card .enlarge").first.click()
             assert violations(page, "dialog", runOnly=RULES) == {}
