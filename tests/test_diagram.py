@@ -150,6 +150,10 @@ def test_a_straight_run_is_one_box_until_the_size_changes(tmp_path: Path) -> Non
     columns = [slab.x for slab in view.slabs]
     assert columns[1] == columns[2] == columns[3] == columns[4]
     assert columns[0] < columns[1] < columns[5]
+    strided = DiagramNode("n4", "convolution", "strided", "Conv2D", (16, 16, 8), ("n3",))
+    view = diagram_view(planned(tmp_path, [*chain(3), strided]))
+    assert view is not None
+    assert view.slabs[-1].x > view.slabs[-2].x
 
 
 def test_boxes_lead_to_their_layers_pages_and_the_drawing_is_described(tmp_path: Path) -> None:
