@@ -518,3 +518,33 @@ def test_the_keras_io_border_is_left_out_of_display_in_proportion(height: int, w
         assert (
             recipe.display_crop(other, (height, width)) == recipe.display_crop(other.describe(), (height, width)) == 0
         )
+
+
+# Signals and volumes
+
+
+@pytest.mark.parametrize("size", [(9,), (10,), (4, 5, 6)])
+def test_signals_and_volumes_are_the_inverse_transform_of_their_scaled_spectrum(size: tuple[int, ...]) -> None:
+    spectra = np.random.default_rng(0).standard_normal((2, *fourier.spectrum_shape(size, 3))).astype(np.float32)
+    scaled = (spectra[..., 0] + 1j * spectra[..., 1]) * fourier.frequency_scale(size)
+    expected = np.moveaxis(np.fft.irfftn(scaled, size, axes=range(2, 2 + len(size))), 1, -1) / fourier.MAGIC
+    found = np.asarray(fourier.to_planes(tf.constant(spectra), size))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_warp_of_a_signal_samples_it_between_its_steps() -> None:
+    signal = np.random.default_rng(0).uniform(size=(2, 12, 3)).astype(np.float32)
+    warp = transforms.affine((12,), (0.75,), 1.1, 0.3)
+    places = (np.arange(12) - 5.5 - 0.75) / 1.1 + 5.5
+    mirrored = np.where(places < 0, -places, np.where(places > 11, 22 - places, places))
+    found = np.asarray(transforms.apply(tf.constant(signal), warp.sources, warp.weights))
+    for number, band in np.ndindex(2, 3):
+        expected = np.interp(mirrored, np.arange(12), signal[number, :, band])
+        np.testing.assert_allclose(found[number, :, band], expected, rtol=1e-5)
+
+
+def test_a_warp_of_a_volume_moves_it_along_every_axis() -> None:
+    volume = np.random.default_rng(0).uniform(size=(1, 4, 5, 6, 2)).astype(np.float32)
+    warp = transforms.affine((4, 5, 6), (1, -1, 2), 1, 0)
+    found = np.asarray(transforms.apply(tf.constant(volume), warp.sources, warp.weights))
+    np.testing.assert_allclose(found[:, 1:, :4, 2:], volume[:, :3, 1:, :4], rtol=1e-6)
