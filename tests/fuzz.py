@@ -146,7 +146,7 @@ def change_archive(data: bytes, random: Random) -> bytes:
     elif how == 4:
         members[name] = BYTES[random.integers(0, len(BYTES))](members[name], random) if members[name] else b"x"
     elif how == 5:
-        names = ("../x", "assets/x", "/x", "config.json/x", "a" * 300, "\x00", "model.weights.npz", "ü")
+        names = ("../x", "assets/x", "/x", "config.json/x", "a" * 300, "a\x01b", "model.weights.npz", "ü")
         members[names[random.integers(0, len(names))]] = members.pop(name)
     elif how == 6:
         members["assets/zeros"] = bytes(1 << 20)

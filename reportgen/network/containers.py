@@ -26,7 +26,6 @@ UNPACKED_RATIO = (
     50  # above the floor, unpacked bytes per byte of the file: weights compress little, bombs a thousandfold
 )
 ARCHITECTURE_LIMIT = 64 << 20  # bytes of JSON; the largest network of keras.applications has 2 MiB
-READING = (OSError, KeyError, ValueError, TypeError, RuntimeError, EOFError, NotImplementedError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def is_archive(path: Path) -> bool:
 
 
 def look_through(path: Path) -> Contents:
-    """What a .keras or HDF5 file holds. Raises ModelError where it is not safe to unpack, and one of READING where it is damaged."""
+    """What a .keras or HDF5 file holds. Raises ModelError where it is not safe to unpack, and anything else where it is damaged."""
     if is_archive(path):
         return _look_through_archive(path)
     probe(path)
@@ -116,7 +115,7 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
     _check_size(sum(member.file_size for member in archive.infolist()), path.stat().st_size, path.name)
     for member in archive.infolist():
         parts = member.filename.replace("\\", "/").split("/")
-        if ".." in parts or member.filename.startswith(("/", "\\")) or ":" in parts[0]:
+        if not member.filename or ".." in parts or member.filename.startswith(("/", "\\")) or ":" in parts[0]:
             raise ModelError(
                 f"{path.name} holds a file that would be unpacked outside its folder ({shown_name(member.filename)}); it is not loaded."
             )

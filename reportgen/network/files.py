@@ -16,7 +16,7 @@ import h5py  # a dependency of Keras
 from reportgen.errors import ModelError
 from reportgen.network import legacy, legacy_files, safety
 from reportgen.network.allocation import bounded, check_tensors
-from reportgen.network.containers import READING, TODAY, WEIGHTS, Contents, look_through, rewrite_archive
+from reportgen.network.containers import TODAY, WEIGHTS, Contents, look_through, rewrite_archive
 from reportgen.network.custom import own_objects
 from reportgen.network.hashes import file_sha256
 from reportgen.network.quiet import keras
@@ -59,7 +59,9 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
         try:
             contents = look_through(readable)
             readable, own = _for_keras(readable, path.name, Path(folder), contents, settings, modules)
-        except READING as error:
+        except ModelError:
+            raise
+        except Exception as error:  # damaged files make readers raise anything
             raise ModelError(_unreadable(path.name, one_line(error))) from error
         stored = contents.elements + _stored_in_weights(settings.weights)
         try:
@@ -153,7 +155,7 @@ def _stored_in_weights(weights: str | None) -> int:
         return 0
     try:
         return look_through(Path(weights)).elements
-    except (ModelError, *READING):
+    except Exception:
         return 0
 
 

@@ -1,6 +1,7 @@
 """A second process that reads HDF5 files first: on damaged ones the library can crash or never return, and then it is that process's end.
 
-Run as a program it is that process: a JSON list [path, member of a ZIP archive or null] a line on stdin, a line on stdout when all is read.
+Run as a program it is that process: a JSON list [path, member of a ZIP archive or null] a line on stdin; on stdout a line when it is
+ready, and a line for each when all is read.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class _Reader:
             self._process = subprocess.Popen(
                 [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
+            assert self._process.stdout is not None
+            self._process.stdout.readline()  # it is ready: starting it is no part of a file's time
         return self._process
 
     def stop(self) -> None:
@@ -92,6 +95,7 @@ def _serve() -> None:
         import resource
     except ImportError:  # not on Windows
         resource = None  # type: ignore[assignment]
+    print("ready", flush=True)
     for line in sys.stdin:
         path, member = json.loads(line)
         size = Path(path).stat().st_size
