@@ -35,8 +35,9 @@ from reportgen.compute.figures import Meter
 from reportgen.compute.patterns import transforms
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.images import decode, natural_crops
+from reportgen.network.kernels import kernels
 from reportgen.network.load import load
-from reportgen.network.network import Network, kernels
+from reportgen.network.network import Network
 from reportgen.plan import pattern_size
 from reportgen.settings import Settings
 from systems import KERAS_IO

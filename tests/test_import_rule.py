@@ -116,6 +116,41 @@ def test_modules_that_start_at_once_bring_nothing_heavy_in(name: str) -> None:
     }
 
 
+def missing(script: Path) -> set[str]:
+    """What `script` takes from modules of ours although it does not stand in them."""
+    found = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reportgen."):
+            module = PACKAGE.joinpath(*str(node.module).split(".")[1:])
+            source = module.with_suffix(".py")
+            taken = {alias.name for alias in node.names}
+            if source.is_file():
+                found.update(f"{node.module}.{name}" for name in taken - defined(source))
+            else:
+                found.update(f"{node.module}.{name}" for name in taken if not (module / f"{name}.py").is_file())
+    return found
+
+
+def defined(module: Path) -> set[str]:
+    """Names that a module makes or imports anywhere."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def test_benchmarks_take_from_the_package_what_is_there() -> None:
+    """They run by hand, so that nothing else would notice."""
+    scripts = sorted((ROOT / "benchmarks").rglob("*.py"))
+    assert scripts
+    assert {named(script): missing(script) for script in scripts if missing(script)} == {}
+
+
 def modules_after(code: str) -> set[str]:
     """Top-level modules that a fresh interpreter holds after running `code`."""
     program = f"import sys, json\nsys.argv = ['reportgen']\n{code}\nprint(json.dumps(sorted(sys.modules)))"
