@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
+from reportgen.records import POOLING, DiagramNode, ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
+from reportgen.settings import PER_MAP
 from reportgen.store import Store
 
 HOSTILE_PATH = "backbone/../<script>alert(1)</script>\"&'"
@@ -117,6 +118,33 @@ OUTPUTS = layer(
     filters_shown=(0, 4),
     labels=("cat <i>", "dog"),
 )
+POOL = layer(
+    "pool",
+    layer_class="MaxPooling2D",
+    kind=POOLING,
+    kernel_kind=None,
+    kernel_shape=None,
+    window=(2, 2),
+    strides=(2, 2),
+    dilation=None,
+    groups=None,
+    output_shape=(None, None, 6),
+    receptive_field=(4, 4),
+    parameters=0,
+    activation="linear",
+    rectified=False,
+    filters_shown=(),
+    pattern_size=None,
+)
+DIAGRAM = (
+    DiagramNode("0", "input", "", "Input", (None, None, 3), ()),
+    DiagramNode("1", "convolution", HOSTILE_PATH, "Conv2D", (None, None, 6), ("0",)),
+    DiagramNode("2", "pooling", "pool", "MaxPooling2D", (None, None, 6), ("1",)),
+    DiagramNode("3", "convolution", "deep", "Conv2D", (7, 5, 70), ("2",)),
+    DiagramNode("4", "merge", "add", "Add", (7, 5, 70), ("2", "3")),
+    DiagramNode("5", "convolution", "point", "Conv2D", (1, 1, 4), ("4",)),
+    DiagramNode("6", "output", "", "Output", (9,), ("5",)),
+)
 
 
 class Writer:
@@ -146,12 +174,19 @@ class Writer:
 
 
 def make(
-    folder: Path, *, images: bool = True, missing: bool = True, negative: bool = False, outputs: bool = False
+    folder: Path,
+    *,
+    images: bool = True,
+    missing: bool = True,
+    negative: bool = False,
+    outputs: bool = False,
+    whole: bool = False,
 ) -> Plan:
     """Store a run in `folder`: three layers, one skipped, a dead filter, one that is not finite, hostile names.
 
     images: the user gave images. missing: the second chunk of the deep layer's patterns is not in the store. negative: what
-    filters answer least to was asked for. outputs: so were two of the model's nine classes.
+    filters answer least to was asked for. outputs: so were two of the model's nine classes. whole: and whatever else a report can
+    have: a layer that pools, weights before training, a drawing of the network, a scale of its own for each map.
     """
     writer = Writer(folder)
     numbers = np.random.Generator(np.random.PCG64(7))
@@ -162,7 +197,12 @@ def make(
         writer.save("image", f"im-{image.slug}", {"picture": picture}, facts, image=image.slug)
     for record, size in zip(LAYERS, ((20, 24), (7, 5), (1, 1)), strict=False):
         _layer(writer, record, size, numbers, images=images)
+        if whole:
+            start = numbers.standard_normal(record.kernel_shape).astype(np.float32)
+            writer.save("initial", f"in-{record.slug}", {"kernel": start}, {}, layer=record.slug)
         _patterns(writer, record, numbers, images=images, missing=missing, negative=negative)
+    if whole:
+        _maps(writer, POOL, (20, 24), numbers, images=images)
     if outputs:
         _patterns(writer, OUTPUTS, numbers, images=images, missing=missing, negative=negative)
     plan = Plan(
@@ -174,13 +214,15 @@ def make(
             **{"filters": "all", "seed": 0, "title": None, "layers": [], "nested": {"deep": True}},
             **{"bands": None, "negative": negative, "outputs": "cat <i>,dog" if outputs else None},
             "recipe": {name: value for name, value in RECIPE.items() if name not in ("precision", "mixing")},
+            **({"normalize": PER_MAP, "pooling": True, "initial": "start.keras"} if whole else {}),
         },
         environment={"python": "3.11", "numpy": "2", "reportgen": "0.1.0", "device": "CPU"},
         images=IMAGES if images else (),
         images_left_out=({"name": "torn.jpg", "reason": "it is cut short"},) if images else (),
-        layers=(*LAYERS, OUTPUTS) if outputs else LAYERS,
+        layers=(*LAYERS[:1], *((POOL,) if whole else ()), *LAYERS[1:], *((OUTPUTS,) if outputs else ())),
         tasks=tuple(writer.tasks),
         notes=("One note.",),
+        diagram=DIAGRAM if whole else (),
     )
     writer.store.save_plan(plan)
     return plan
@@ -200,10 +242,20 @@ def _layer(
     kernel[..., 1] = 0
     arrays = {"kernel": kernel, "bias": numbers.standard_normal(total).astype(np.float32)}
     writer.save("weights", f"ww-{slug}", arrays, {}, layer=slug)
+    _maps(writer, record, size, numbers, images=images)
+
+
+def _maps(
+    writer: Writer, record: LayerRecord, size: tuple[int, int], numbers: np.random.Generator, *, images: bool
+) -> None:
+    """Store a layer's maps on every shown image, and those before where they are others."""
+    slug, total = record.slug, record.filters_total
     for image in IMAGES[:2] if images else ():
         pre = numbers.standard_normal((*size, total)).astype(np.float16)
         pre[..., 1] = 0
         maps = np.maximum(pre, 0) if record.rectified else pre
+        if record.is_pooling:
+            maps = np.maximum.reduce([pre[row::2, column::2] for row in (0, 1) for column in (0, 1)])
         facts = {
             "minimum": float(maps.min()),
             "maximum": float(maps.max()),
@@ -212,7 +264,7 @@ def _layer(
             "pre_minimum": float(pre.min()),
             "pre_maximum": float(pre.max()),
         }
-        both = {"maps": maps, "pre": pre} if record.rectified else {"maps": maps}
+        both = {"maps": maps, "pre": pre} if maps is not pre else {"maps": maps}
         writer.save("feature_maps", f"fm-{slug}-{image.slug}", both, facts, layer=slug, image=image.slug)
 
 

@@ -18,16 +18,21 @@ from reportgen.report.assemble import assemble
 
 pytestmark = pytest.mark.browser
 
-NAMES = ("index", "colour", "deep", "point", "logits", "one")  # `one`: the report of one file
+NAMES = ("index", "colour", "pool", "deep", "point", "logits", "one")  # `one`: the report of one file
+EXPECTED = {  # what a page has for certain, lest it be looked at without
+    "index": (".diagram svg a", "table.overview td img"),
+    "pool": (".beside h3", "#ranges td"),
+    "deep": ("[alt^='Before training']", ".beside h4", "#ranges td", "#negatives"),
+}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    report_fixture.make(folder, negative=True, outputs=True)
+    report_fixture.make(folder, negative=True, outputs=True, whole=True)
     assemble(folder)
-    report_fixture.make(folder / "one", negative=True, outputs=True)
+    report_fixture.make(folder / "one", negative=True, outputs=True, whole=True)
     assemble(folder / "one", drawing={"single_file": True})
     return folder
 
@@ -62,7 +67,8 @@ def test_a_page_loads_without_a_message_and_without_the_network(
         assert seen.messages == []
         assert seen.requests
         assert seen.from_network == []
-        assert page.locator(".controls").first.is_visible() is scripts
+        if name != "pool":  # a page without cards has nothing to be found or ordered
+            assert page.locator(".controls").first.is_visible() is scripts
 
 
 def violations(page: Page, context: str | None = None, **options: Any) -> dict[str, list[str]]:
@@ -71,11 +77,13 @@ def violations(page: Page, context: str | None = None, **options: Any) -> dict[s
     return {item["id"]: [node["html"] for node in item["nodes"]] for item in found}
 
 
-@pytest.mark.parametrize("name", ["index", "deep", "logits", "one"])
+@pytest.mark.parametrize("name", ["index", "pool", "deep", "logits", "one"])
 def test_nothing_stands_in_the_way_of_people_who_use_a_page_otherwise(
     browser: Browser, folder: Path, name: str
 ) -> None:
     with opened(browser, page_of(folder, name)) as (page, _):
+        for part in EXPECTED.get(name, ()):
+            assert page.locator(part).count() > 0, f"the page has no {part}"
         page.locator("details").evaluate_all("all => all.forEach(x => x.open = true)")
         contrast = {"color-contrast": {"enabled": name != "one"}}  # slow, and of colours that the pages above have
         assert violations(page, runOnly=RULES, rules=contrast) == {}
@@ -92,7 +100,7 @@ def test_text_has_contrast_in_the_dark_too(browser: Browser, folder: Path, name:
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280, 3840])
-@pytest.mark.parametrize("name", ["index", "deep", "logits"])
+@pytest.mark.parametrize("name", ["index", "pool", "deep", "logits"])
 def test_a_page_is_never_wider_than_its_window(browser: Browser, folder: Path, name: str, width: int) -> None:
     with opened(browser, page_of(folder, name), viewport={"width": width, "height": 800}) as (page, _):
         assert no_wider_than_its_window(page)
@@ -133,10 +141,10 @@ def test_a_header_orders_the_layers_up_down_and_back_by_keyboard(browser: Browse
         assert head.get_attribute("aria-sort") == "none"
         head.locator("button").focus()
         page.keyboard.press("Enter")
-        assert shown(page, rows) == [own[0], "point", "deep"]  # 162, 280 and 3780 weights
+        assert shown(page, rows) == [own[0], "point", "deep", "pool"]  # 162, 280, 3780 weights and none
         assert head.get_attribute("aria-sort") == "ascending"
         page.keyboard.press("Space")
-        assert shown(page, rows) == ["deep", "point", own[0]]
+        assert shown(page, rows) == ["deep", "point", own[0], "pool"]
         assert head.get_attribute("aria-sort") == "descending"
         page.keyboard.press("Enter")
         assert shown(page, rows) == own
@@ -155,15 +163,15 @@ def test_layers_are_found_by_words_and_by_verdict_with_a_live_count(browser: Bro
     with opened(browser, folder / "index.html") as (page, _):
         rows, controls = "#layer-rows > tr", page.locator(".controls")
         count = controls.locator("output")
-        assert count.text_content() == "3 of 3 shown"
+        assert count.text_content() == "4 of 4 shown"
         assert count.get_attribute("aria-live") == "polite"
         controls.get_by_label("Path or class").fill("CONV2D deep")
         assert shown(page, rows) == ["deep"]
-        assert count.text_content() == "1 of 3 shown"
+        assert count.text_content() == "1 of 4 shown"
         controls.get_by_label("Path or class").fill("nowhere")
         assert shown(page, rows) == []
         controls.get_by_role("button", name="Show all").click()
-        assert len(shown(page, rows)) == 3
+        assert len(shown(page, rows)) == 4
         controls.get_by_label("Verdict").select_option("not-computed")
         assert shown(page, rows) == ["deep"]
 

@@ -685,9 +685,16 @@ def test_maps_on_scales_of_their_own_have_their_ranges_in_a_table_and_the_settin
     page = parse(tmp_path / "layers" / "deep.html")
     assert page.unbalanced == []
     assert "colours (magma) are linear from 2 standard deviations below its mean" in page.words
-    maps = np.load(tmp_path / "data" / "deep" / "feature_maps.npz")
-    row = " ".join(["64", *(f"0 … {figure(float(maps[image][..., 64].max()))}" for image in ("cat", "plain"))])
-    assert row in page.words.partition("The range of each map")[2]
+    stored = [Store(tmp_path).load(f"fm-deep-{image}")[0] for image in ("cat", "plain")]
+    values = [arrays[kind][..., 64].astype(float) for arrays in stored for kind in ("pre", "maps")]
+    row = " ".join(["64", *(f"{figure(own.min())} … {figure(own.max())}" for own in values)])
+    table = page.words.rpartition("The range of each map")[2]
+    assert row in table
+    assert "on each image, before and after the activation function." in table
+    assert f"{report_fixture.HOSTILE_IMAGE}, before {report_fixture.HOSTILE_IMAGE}, after plain.png, before" in table
+    alone = parse(tmp_path / "layers" / "point.html").words.rpartition("The range of each map")[2]
+    assert "on each image, after the activation function. Filter" in alone
+    assert "before" not in alone.partition("Filters")[0]
     settings = json.loads((tmp_path / "report.json").read_bytes())["settings"]
     assert (settings["normalize"], settings["colormap"]) == ("per-map", "magma")
     assemble(tmp_path)

@@ -174,7 +174,8 @@ class Standardised:
         linear = medium.linear.format(self.palette)
         return (
             f"Each map has a scale of its own: {linear[0].lower()}{linear[1:]} are linear from {SPREAD:g} standard deviations below "
-            f"its mean to {SPREAD:g} above. So brightness cannot be compared between tiles; each map's own range stands below."
+            f"its mean to {SPREAD:g} above. So brightness cannot be compared between tiles; each map's own range stands in the "
+            "table below the pictures."
         )
 
 

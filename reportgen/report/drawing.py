@@ -57,13 +57,14 @@ class ImageFile:
 class MapPictures:
     """The mosaics of one image, after the activation function and before it; None where there is none to draw.
 
-    ranges: float32 (channels, 2), the smallest and largest value of each map after the activation function.
+    ranges, before_ranges: float32 (channels, 2), the smallest and largest value of each of their maps; None without maps before it.
     """
 
     image: ImageRecord
     after: Picture | None
     before: Picture | None
     ranges: np.ndarray
+    before_ranges: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -257,10 +258,10 @@ def _draw_maps(stored: StoredLayer, maps: ImageMaps, output: Output, style: MapS
     after = _draw_map(output, f"{base}.png", maps.maps, title, style, maps.facts, "")
     ranges = map_ranges(maps.maps)
     if maps.pre is None:
-        return MapPictures(maps.image, after, None, ranges)
+        return MapPictures(maps.image, after, None, ranges, None)
     title = f"{title}, before {'pooling' if stored.layer.is_pooling else 'the activation function'}"
     before = _draw_map(output, f"{base}.pre.png", maps.pre, title, style, maps.facts, "pre_")
-    return MapPictures(maps.image, after, before, ranges)
+    return MapPictures(maps.image, after, before, ranges, map_ranges(maps.pre))
 
 
 def map_ranges(maps: np.ndarray) -> np.ndarray:

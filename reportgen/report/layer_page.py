@@ -113,7 +113,7 @@ def layer_view(
             drawn, facts["feature_maps"], images, pictures, root, POOLED if layer.is_pooling else ACTIVATION
         ),
         maps_note=maps_note(plan, drawn, layer.is_pooling),
-        map_ranges=ranges_view(drawn, MapStyle.of(plan.settings)),
+        map_ranges=ranges_view(drawn, MapStyle.of(plan.settings), layer.is_pooling),
         cards=cards(stored, facts, drawn, images, root),
         orders=orders(facts["patterns"]),
         downloads=tuple(

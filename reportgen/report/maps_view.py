@@ -81,23 +81,35 @@ def maps_note(plan: Plan, drawn: LayerPictures, pooling: bool = False) -> str:
 
 @dataclass(frozen=True)
 class RangesView:
-    """The range of every map of a layer: a row a filter, a cell an image."""
+    """The range of every map of a layer: a row a channel, called `owner`, and a cell for each of `columns`."""
 
     caption: str
-    images: tuple[str, ...]
+    owner: str
+    columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def ranges_view(drawn: LayerPictures, style: MapStyle) -> RangesView | None:
-    """The table that maps drawn each on a scale of its own need; None where they share one."""
+def ranges_view(drawn: LayerPictures, style: MapStyle, pooling: bool = False) -> RangesView | None:
+    """The table that maps drawn each on a scale of its own need; None where they share one.
+
+    A column for every picture of maps: of each image those before, where there are any, then those after.
+    """
     if style.normalize != PER_MAP or not drawn.maps:
         return None
-    columns = [maps.ranges.tolist() for maps in drawn.maps]
+    step, owner = (POOLED, "channel") if pooling else (ACTIVATION, "filter")
+    columns: list[tuple[str, list[list[float]]]] = []
+    for maps in drawn.maps:
+        if maps.before_ranges is not None:
+            columns.append((f"{maps.image.name}, before", maps.before_ranges.tolist()))
+        columns.append((f"{maps.image.name}, after", maps.ranges.tolist()))
+    when = f"before and after {step}" if len(columns) > len(drawn.maps) else f"after {step}"
     return RangesView(
-        "Smallest and largest value of every filter's map on each image, after the activation function.",
-        tuple(maps.image.name for maps in drawn.maps),
+        f"Smallest and largest value of every {owner}'s map on each image, {when}.",
+        owner.capitalize(),
+        tuple(name for name, _ in columns),
         tuple(
-            (str(number), tuple(span(*ends) for ends in row)) for number, row in enumerate(zip(*columns, strict=True))
+            (str(number), tuple(span(*ends) for ends in row))
+            for number, row in enumerate(zip(*(ranges for _, ranges in columns), strict=True))
         ),
     )
 
