@@ -58,6 +58,39 @@ def test_large_maps_are_averaged_and_not_thinned_out() -> None:
     assert set(np.unique(inside)) == {palette.FIRST_VALUE + (palette.LEVELS - 1) // 2, 255}
 
 
+def test_signals_are_curves_and_of_volumes_the_middle_slice_is_shown() -> None:
+    line = np.zeros((50, 1), np.float32)
+    line[:, 0] = np.linspace(0, 4, 50)
+    column = draw_column([line], MapStyle())
+    drawn = indices(column.cells[0].png)
+    x, y, width, height = column.cells[0].tiles.box(0)
+    ink = np.argmin(drawn[y : y + height, x + 5 : x + width - 5], axis=0)
+    assert (np.diff(ink) <= 0).all()
+    assert ink[0] - ink[-1] > height / 2
+    assert column.size == (50,)
+    solid = np.zeros((5, 4, 6, 1), np.float32)
+    solid[..., 0] = np.arange(5)[:, None, None] * np.linspace(0.5, 1, 24).reshape(4, 6)
+    flat = draw_column([solid[2]], MapStyle()).cells[0]
+    assert draw_column([solid], MapStyle()).cells[0].png == flat.png
+    assert draw_column([solid], MapStyle()).cells[0].peaks == (4.0,)
+
+
+def test_the_border_in_time_counts_like_any_other_step() -> None:
+    film = np.zeros((3, 7, 7, 5), np.float32)
+    film[0, 3, 3, 4] = film[1, 3, 3, :3] = film[1, 0, 0, 3] = 1
+    assert strongest([film], times=1) == (0, 1, 2, 4)
+
+
+def test_layers_that_cannot_be_shown_are_counted(tmp_path: Path) -> None:
+    plan = report_fixture.make(tmp_path)
+    tasks = [task for task in plan.tasks if (task.kind, task.layer) != ("feature_maps", "point")]
+    report_fixture.replan(tmp_path, plan, tasks=tuple(tasks))
+    assemble(tmp_path)
+    words = parse(tmp_path / "index.html").words
+    assert "2 of 3 layers from left to right" in words
+    assert "1 layer more has no maps that can be shown." in words
+
+
 def test_constant_maps_are_flat_and_broken_ones_hatched() -> None:
     maps = np.ones((6, 6, 3), np.float32)
     maps[..., 0] = np.arange(36).reshape(6, 6)

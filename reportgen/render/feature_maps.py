@@ -58,7 +58,8 @@ def draw(
             indices[channel] = chosen.indices(values[channel])
     curved = len(lengths) == 1
     if curved:
-        data, layout = _curves(indices, used, flat, broken)
+        columns = FEW_COLUMNS if channels <= FEW_CURVES else MANY_COLUMNS
+        data, layout = drawn_curves(indices, used, flat, broken, CURVE, columns)
     else:
         laid_out = slices.laid_out(indices, palette.GAP) if len(lengths) > 2 else indices
         layout = mosaic.choose_tiles(channels, *laid_out.shape[1:])
@@ -86,14 +87,18 @@ def draw(
     )
 
 
-def _curves(indices: NDArray[np.uint8], used: str, flat: list[int], broken: list[int]) -> tuple[bytes, Tiles]:
-    """A picture of curves from the palette's indices (channels, steps), which are finer than its pixels."""
-    columns = FEW_COLUMNS if len(indices) <= FEW_CURVES else MANY_COLUMNS
-    layout = mosaic.choose_tiles(len(indices), CURVE.height, CURVE.width, columns=columns, smallest=1)
+def drawn_curves(
+    indices: NDArray[np.uint8], used: str, flat: list[int], broken: list[int], canvas: curves.Canvas, columns: int
+) -> tuple[bytes, Tiles]:
+    """A picture of curves from the palette's indices (channels, steps), which are finer than its pixels.
+
+    used: the palette that they are of. flat, broken: channels drawn plain and hatched. canvas: of one curve.
+    """
+    layout = mosaic.choose_tiles(len(indices), canvas.height, canvas.width, columns=columns, smallest=1)
     shares = (indices.astype(np.float64) - palette.FIRST_VALUE) / (palette.LEVELS - 1)
     zero = MIDDLE if used == palette.DIVERGING else None
     greys = palette.GREYS
-    picture = mosaic.compose(curves.draw(shares, CURVE, zero), layout, greys[palette.GAP])
+    picture = mosaic.compose(curves.draw(shares, canvas, zero), layout, greys[palette.GAP])
     mosaic.fill(picture, layout, flat, greys[palette.FLAT])
     mosaic.hatch(picture, layout, broken, greys[palette.BROKEN], greys[palette.BROKEN_LINE])
     return png.encode(picture), layout

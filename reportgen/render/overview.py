@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reportgen.records import Tiles
-from reportgen.render import mosaic, palette, png
+from reportgen.render import curves, feature_maps, mosaic, palette, png
 from reportgen.render.scale import Scale, choose
 from reportgen.settings import MapStyle
 
@@ -18,6 +18,7 @@ MAPS_PER_CELL = 4  # two by two: a cell then has the shape of the image it belon
 CELL_COLUMNS = 2
 BORDER = 2  # positions left out at each border where filters are chosen, as in every figure: padding shows there first
 TILE_PIXELS = 80  # a map's longer side; shown at half of it, so that it is sharp on dense screens
+CURVE = curves.Canvas(40, TILE_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -34,65 +35,77 @@ class Column:
     """A layer's cells, image by image, of the same `filters`, maps of `size`, on one scale; None where no value can be drawn."""
 
     filters: tuple[int, ...]
-    size: tuple[int, int]
+    size: tuple[int, ...]
     scale: Scale | None
     cells: tuple[Cell, ...]
 
 
-def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle) -> Column:
+def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: int = 0) -> Column:
     """The strongest filters of a layer on some images, maps of (height, width, channels) each.
 
-    Maps larger than TILE_PIXELS are shrunk by averaging before the scale is taken. A constant map of more than one position
-    is drawn flat, one that is not finite is hatched. Raises ValueError where maps do not have three axes or no values.
+    Maps larger than TILE_PIXELS are shrunk by averaging before the scale is taken; maps of (steps, channels) are drawn as curves, of
+    (depth, height, width, channels) their middle slice. times: how many of their first axes are time. A constant map of more than
+    one position is drawn flat, one that is not finite is hatched. Raises ValueError where maps have other axes or no values.
     """
-    if any(maps.ndim != 3 or maps.size == 0 for maps in images):
-        raise ValueError("an overview has maps of three axes and at least one value")
-    filters = strongest(images)
+    if any(maps.ndim not in feature_maps.MAP_AXES or maps.size == 0 for maps in images):
+        raise ValueError("an overview has maps of two to four axes and at least one value")
+    filters = strongest(images, times)
     chosen = [np.moveaxis(maps[..., list(filters)], -1, 0).astype(np.float32) for maps in images]
     peaks = [_peaks(maps) for maps in chosen]
-    small = np.stack(
-        [np.stack([_shrunk(tile) for tile in maps]) for maps in chosen]
-    )  # (images, filters, height, width)
-    sound: NDArray[np.bool_] = np.all(np.isfinite(small), axis=(2, 3))
+    small = np.stack([_small(maps) for maps in chosen])  # (images, filters, height, width) or (images, filters, steps)
+    positions = tuple(range(2, small.ndim))
+    sound: NDArray[np.bool_] = np.all(np.isfinite(small), axis=positions)
     values = np.where(np.isfinite(small), small, 0)
-    varied: NDArray[np.bool_] = np.logical_and(sound, (np.ptp(values, axis=(2, 3)) > 0) | (values[0, 0].size == 1))
+    varied: NDArray[np.bool_] = np.logical_and(sound, (np.ptp(values, axis=positions) > 0) | (values[0, 0].size == 1))
     scale = choose(small[varied], style)
+    used = style.colormap if scale is None else scale.palette
     cells = []
     for image in range(len(images)):
-        layout = mosaic.choose_tiles(len(filters), *small.shape[2:], columns=CELL_COLUMNS, smallest=TILE_PIXELS)
         indices = np.full(small.shape[1:], palette.FLAT, np.uint8)
         for place in np.flatnonzero(varied[image]):
             assert scale is not None
             indices[place] = scale.indices(small[image, place])
-        picture = mosaic.compose(indices, layout, palette.GAP)
-        broken = np.flatnonzero(~sound[image]).tolist()
-        mosaic.hatch(picture, layout, broken, palette.BROKEN, palette.BROKEN_LINE)
-        used = style.colormap if scale is None else scale.palette
-        cells.append(Cell(png.encode_indexed(picture, palette.table(used)), layout, tuple(peaks[image].tolist())))
-    return Column(filters, images[0].shape[:2], scale, tuple(cells))
+        flat, broken = np.flatnonzero(sound[image] & ~varied[image]).tolist(), np.flatnonzero(~sound[image]).tolist()
+        if indices.ndim == 2:
+            data, layout = feature_maps.drawn_curves(indices, used, flat, broken, CURVE, CELL_COLUMNS)
+        else:
+            layout = mosaic.choose_tiles(len(filters), *small.shape[2:], columns=CELL_COLUMNS, smallest=TILE_PIXELS)
+            picture = mosaic.compose(indices, layout, palette.GAP)
+            mosaic.hatch(picture, layout, broken, palette.BROKEN, palette.BROKEN_LINE)
+            data = png.encode_indexed(picture, palette.table(used))
+        cells.append(Cell(data, layout, tuple(peaks[image].tolist())))
+    return Column(filters, images[0].shape[:-1], scale, tuple(cells))
 
 
-def strongest(images: Sequence[NDArray[np.generic]]) -> tuple[int, ...]:
+def strongest(images: Sequence[NDArray[np.generic]], times: int = 0) -> tuple[int, ...]:
     """At most MAPS_PER_CELL filters, in the order of their numbers: those whose maps reach highest, by the mean over the images.
 
-    Looked at are the positions BORDER or more from the border, or as near to that as the map allows. A value that is not
-    finite counts for nothing; of equals, the lower number is taken.
+    Looked at are the positions BORDER or more from the border, or as near to that as the map allows, on every axis but the first
+    `times`. A value that is not finite counts for nothing; of equals, the lower number is taken.
     """
-    reached = np.mean([_peaks(np.moveaxis(_inner(maps), -1, 0)) for maps in images], axis=0)
+    reached = np.mean([_peaks(np.moveaxis(_inner(maps, times), -1, 0)) for maps in images], axis=0)
     order = np.argsort(-np.where(np.isfinite(reached), reached, -np.inf), kind="stable")
     return tuple(sorted(order[:MAPS_PER_CELL].tolist()))
 
 
-def _inner(maps: NDArray[np.generic]) -> NDArray[np.generic]:
-    rows, columns = (min(BORDER, (length - 1) // 2) for length in maps.shape[:2])
-    return maps[rows : maps.shape[0] - rows, columns : maps.shape[1] - columns]
+def _inner(maps: NDArray[np.generic], times: int) -> NDArray[np.generic]:
+    borders = [0 if axis < times else min(BORDER, (length - 1) // 2) for axis, length in enumerate(maps.shape[:-1])]
+    return maps[tuple(slice(border, length - border) for border, length in zip(borders, maps.shape, strict=False))]
 
 
 def _peaks(maps: NDArray[np.generic]) -> NDArray[np.float64]:
-    """The largest finite value of each of (channels, height, width), NaN where there is none."""
+    """The largest finite value of each of (channels, ...), NaN where there is none."""
     values = maps.reshape(len(maps), -1).astype(np.float64)
     highest = np.max(values, axis=1, initial=-np.inf, where=np.isfinite(values))
     return np.where(np.isfinite(highest), highest, np.nan)
+
+
+def _small(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maps (filters, *lengths) as they are drawn: planes shrunk, the middle slice of volumes, signals whole."""
+    if maps.ndim == 2:
+        return maps
+    planes = maps[:, maps.shape[1] // 2] if maps.ndim > 3 else maps
+    return np.stack([_shrunk(tile) for tile in planes])
 
 
 def _shrunk(tile: NDArray[np.float32]) -> NDArray[np.float32]:

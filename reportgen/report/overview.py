@@ -14,7 +14,7 @@ from reportgen.report.drawing import ImageFile
 from reportgen.report.images_view import Prediction, predictions
 from reportgen.report.output import Output
 from reportgen.report.stored import StoredLayer
-from reportgen.settings import MapStyle
+from reportgen.settings import FIXED, PER_LAYER, PER_MAP, MapStyle
 
 MOST_LAYERS = 20  # columns: VGG16 whole, with its pooling; beyond that nobody follows a row from end to end
 MOST_IMAGES = 8  # rows: what fits on a screen and on a sheet
@@ -25,6 +25,11 @@ RULE = (
     "those whose maps reach highest, by the largest value two or more positions from the border and its mean over these "
     "images, in the order of their numbers"
 )
+SCALES = {
+    PER_LAYER: "A column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values).",
+    FIXED: "All columns have one linear scale, stated in their heads ({}).",
+    PER_MAP: "Each map has a linear scale of its own ({}), so brightness cannot be compared.",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Column:
 
     layer: LayerRecord
     filters: tuple[int, ...]
-    size: tuple[int, int]
+    size: tuple[int, ...]
     scale: Scale | None
     cells: dict[str, CellPicture]
 
@@ -99,12 +104,12 @@ def selected(plan: Plan) -> tuple[str, ...]:
 
 
 def draw(stored: StoredLayer, style: MapStyle, output: Output) -> Column | None:
-    """Draw and write a layer's column; None where it has no maps that lie in a plane."""
+    """Draw and write a layer's column; None where it has no maps, or maps of too many axes."""
     maps = stored.maps[:MOST_IMAGES]
     if not maps:
         return None
     try:
-        column = drawing.draw_column([item.maps for item in maps], style)
+        column = drawing.draw_column([item.maps for item in maps], style, stored.layer.times)
     except ValueError:
         return None
     cells = {}
@@ -158,7 +163,7 @@ def overview_view(
         for image in shown
     )
     return OverviewView(
-        note=_note(overview, len(columns), len(shown), sum(image["shown"] for image in images), style),
+        note=_note(overview, columns, len(shown), sum(image["shown"] for image in images), style),
         columns=tuple(
             ColumnView(
                 href=f"layers/{column.layer.slug}.html#maps",
@@ -175,14 +180,24 @@ def overview_view(
     )
 
 
-def _note(overview: Document, columns: int, shown: int, images: int, style: MapStyle) -> str:
-    total = overview["layers_total"]
-    which = "Every layer" if columns == total else f"{columns} of {plural(total, 'layer')}, {EVEN},"
-    few = "" if shown == images else f" The first {shown} of {images} images."
-    return (
-        f"{which} from left to right; the same filters in every row: {RULE}. A column has one linear scale, stated in its head "
-        f"({style.colormap}, or red and blue about zero where there are negative values). Large maps are shrunk by averaging.{few}"
+def _note(overview: Document, columns: Sequence[Column], shown: int, images: int, style: MapStyle) -> str:
+    total, ranks = overview["layers_total"], {len(column.size) for column in columns}
+    which = "Every layer" if len(columns) == total else f"{len(columns)} of {plural(total, 'layer')}"
+    even = f", {EVEN}," if total > MOST_LAYERS else ""
+    without = min(total, MOST_LAYERS) - len(columns)
+    hows = (
+        SCALES[style.normalize].format(style.colormap),
+        *(["Maps of one axis are curves from the bottom to the top of it."] if 1 in ranks else []),
+        *(["Of maps of three axes the middle slice along the first is shown."] if max(ranks) > 2 else []),
+        *(["Large maps are shrunk by averaging."] if ranks - {1} else []),
+        *([f"The first {shown} of {images} images."] if shown != images else []),
+        *(
+            [f"{plural(without, 'layer')} more {'has' if without == 1 else 'have'} no maps that can be shown."]
+            if without
+            else []
+        ),
     )
+    return f"{which}{even} from left to right; the same filters in every row: {RULE}. {' '.join(hows)}"
 
 
 def _ends(scale: Scale | None) -> tuple[float, float] | None:
