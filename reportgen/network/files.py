@@ -20,7 +20,7 @@ from reportgen.network.containers import TODAY, WEIGHTS, Contents, look_through,
 from reportgen.network.custom import own_objects
 from reportgen.network.hashes import file_sha256
 from reportgen.network.quiet import keras
-from reportgen.network.sentences import one_line, shown_name
+from reportgen.network.sentences import misfit, one_line, shown_name
 from reportgen.network.strangers import refuse_folder, refuse_stranger
 from reportgen.settings import Settings
 
@@ -203,7 +203,7 @@ def load_weights(model: Any, path: Path) -> None:
     except ModelError as error:
         raise ModelError(f"--weights {error}") from error
     except Exception as error:
-        raise ModelError(f"--weights {path.name} does not fit the network: {one_line(error)}") from error
+        raise ModelError(f"--weights {path.name} does not fit the network: {misfit(error)}") from error
 
 
 def _is_of_keras_3(path: Path) -> bool:

@@ -41,10 +41,16 @@ def initial_kernels(network: Network, specification: Any, settings: Settings) ->
         path = network.path_of(site.layer, 1)
         own = kernels(site.layer)
         start = kernels(layers[path]) if path in layers else {}
-        if {name: array.shape for name, array in own.items()} != {name: array.shape for name, array in start.items()}:
-            raise ModelError(f"{OPTION} {settings.initial} does not fit the network: {path} has other weights there.")
+        if (wanted := _shapes(own)) != (there := _shapes(start)):
+            raise ModelError(
+                f"{OPTION} {settings.initial} does not fit the network: {path} has {wanted}, and there {there}."
+            )
         found[site.path] = start
     return found
+
+
+def _shapes(arrays: Mapping[str, np.ndarray]) -> str:
+    return ", ".join(f"a {name} of the shape {array.shape}" for name, array in arrays.items()) or "no weights"
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:

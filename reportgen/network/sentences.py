@@ -25,6 +25,27 @@ def one_line(error: BaseException | str) -> str:
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
 
 
+LAYER_NAMED = re.compile(r"error message for object <\w+ name=([^,>]+)")
+WANTED, FOUND = re.compile(r"variable\.shape=(\([^)]*\))"), re.compile(r"value\.shape=(\([^)]*\))")
+VARIABLE = re.compile(r"path=(?:[^,]*/)?(\w+),")
+COUNTED = re.compile(r"expected (\d+) variables, but received (\d+) variables")
+
+
+def misfit(error: BaseException) -> str:
+    """Which layer weights do not fit, and how, where Keras says so in one of its ways; else its own words, as `one_line`."""
+    text = str(error)
+    layer = LAYER_NAMED.search(text)
+    shapes = [found.group(1) for pattern in (WANTED, FOUND) if (found := pattern.search(text)) is not None]
+    counts = COUNTED.search(text)
+    if layer is not None and len(shapes) == 2:
+        variable = VARIABLE.search(text)
+        what = "a weight" if variable is None else f"the {shown_name(variable.group(1))}"
+        return f"{what} of {shown_name(layer.group(1))} has the shape {shapes[0]}, in the file {shapes[1]}."
+    if layer is not None and counts is not None:
+        return f"{shown_name(layer.group(1))} has {counts.group(1)} arrays of weights, in the file {counts.group(2)}."
+    return one_line(error)
+
+
 def shown_name(name: object) -> str:
     """A name out of a file, short enough for a sentence and without signs that would disturb a terminal."""
     text = "".join(sign if sign.isprintable() else "?" for sign in str(name))
