@@ -250,7 +250,7 @@ def test_less_memory_makes_smaller_batches(tmp_path: Path) -> None:
         ('["cat", "dog"]', None),
         ("cat\n", "names 1 classes, the model answers 2"),
         ('["cat", 2]', "something else than names"),
-        ('["cat", "dog"', "not a JSON list"),
+        ('["cat", "dog"', "is not JSON"),
     ],
 )
 def test_class_names_are_lines_or_a_json_list(tmp_path: Path, text: str, words: str | None) -> None:

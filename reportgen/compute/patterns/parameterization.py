@@ -80,7 +80,7 @@ def standardised(pictures: Any) -> Any:
 
 def _standard(pictures: Any) -> Any:
     """float32, the same between 0 and 1."""
-    axes = tuple(range(1, pictures.shape.rank))
+    axes = tuple(range(1, len(pictures.shape)))
     values = 2.0 * pictures - 1.0
     spread = tf.math.reduce_std(values, axis=axes, keepdims=True)
     centred = (values - tf.reduce_mean(values, axis=axes, keepdims=True)) / (spread + STANDARD_EPSILON)
