@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from reportgen.errors import UsageError
+from reportgen.network.arguments import signature
 from reportgen.network.network import Network
 from reportgen.network.quiet import keras, tf
 from reportgen.prepare import open_network
@@ -152,6 +153,14 @@ def test_a_subclassed_model_is_called_as_it_was_called_first() -> None:
     assert (network.contract.name, network.contract.shape) == ("image", (None, None, 3))
     assert [(one.name, one.shape) for one in network.contract.held] == [("age", (1,))]
     assert [(item.path, item.reason) for item in network.sites] == [("conv", None)]
+
+
+def test_a_call_may_name_the_model_itself_as_it_likes() -> None:
+    class Own(keras.Model):
+        def call(this, image: Any, training: bool = False) -> Any:  # noqa: N805
+            return image
+
+    assert [one.name for one in signature(Own()).inputs] == ["image"]
 
 
 def test_a_model_that_was_never_called_is_called_with_what_the_options_name(tmp_path: Path) -> None:

@@ -229,6 +229,19 @@ def test_the_wanted_channels_are_those_of_the_whole_layer(name: str) -> None:
     np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_the_wanted_channel_of_a_causal_layer_is_that_of_the_whole_layer() -> None:
+    causal = layers.Conv1D(5, 3, dilation_rate=2, padding="causal", name="causal")
+    walked = network(randomised(functional(layers.Conv1D(4, 3), causal, shape=(16, 2))))
+    found, filters = walked.sites[-1], tf.constant([3])
+    shown = tf.constant(np.random.default_rng(0).uniform(size=(1, 16, 2)).astype(np.float32))
+
+    def both(entry: Any) -> Any:
+        return walked.own_channels(entry, found, filters), walked.units(entry, [found])[0][0][..., 3]
+
+    own, whole = tf.function(both, autograph=False)(shown)
+    np.testing.assert_allclose(own, whole, rtol=1e-4, atol=1e-5)
+
+
 def broken(layer: Any, filter_number: int, value: float) -> None:
     """Put `value` into one entry of one filter's own slice of the kernel."""
     weights = layer.get_weights()

@@ -137,6 +137,9 @@ NETWORKS: dict[str, Callable[[], Any]] = {
     "a row at a time": stack(
         conv(3), lambda: layers.TimeDistributed(layers.Conv1D(2, 3, dilation_rate=2, padding="same")), conv(3)
     ),
+    "dense along the channels, and softmax": stack(
+        conv(3), lambda: layers.Dense(3, activation="softmax"), conv(3), layers.Softmax, conv(2)
+    ),
     "layer normalisation": stack(conv(3), lambda: layers.LayerNormalization(), conv(3)),
 }
 
@@ -228,6 +231,7 @@ def test_a_pooling_over_everything_that_is_spread_again_is_not_taken_for_a_windo
         lambda: layers.Reshape((8, 32, 3)),
         lambda: layers.GroupNormalization(1),
         lambda: layers.Resizing(24, 24),
+        lambda: layers.Softmax(axis=1),
         lambda: layers.Lambda(lambda tensor: tensor[:, ::-1]),
         lambda: layers.Lambda(lambda tensor: tf.roll(tensor, 3, 1)),
         lambda: layers.Lambda(lambda tensor: tf.cumsum(tensor, 1)),
@@ -245,10 +249,17 @@ def test_costs_are_the_multiplications_of_the_forward_pass() -> None:
         layers.DepthwiseConv2D(3, strides=2, padding="same", name="b"),
         layers.SeparableConv2D(6, 3, name="c"),
         layers.Conv2DTranspose(2, 3, strides=2, padding="same", name="d"),
-        layers.Conv2D(4, 3, groups=2, name="e"),
+        layers.Dense(5),
+        layers.Conv2D(5, 3, groups=5, name="e"),
     )
     macs = {item.path: item.costs.macs for item in network(model).sites}
-    costs = {"a": 256 * 4 * 27, "b": 64 * 4 * 9, "c": 36 * 4 * 9 + 36 * 6 * 4, "d": 36 * 6 * 9 * 2, "e": 100 * 4 * 9}
+    costs = {
+        "a": 256 * 4 * 27,
+        "b": 64 * 4 * 9,
+        "c": 36 * 4 * 9 + 36 * 6 * 4,
+        "d": 36 * 6 * 9 * 2,
+        "e": 144 * 2 * 5 + 100 * 5 * 9,
+    }
     total = 0
     for path, cost in costs.items():
         total += cost

@@ -228,6 +228,17 @@ def test_channels_first_is_read_and_kept_channels_last() -> None:
     )
 
 
+def test_only_axes_that_follow_from_the_input_vary_where_no_field_is_known() -> None:
+    """Squeezed to one position, and the columns of a text line read as steps."""
+    entry = keras.Input((32, None, 1))
+    squeezed = layers.Conv2D(3, 1, name="squeezed")(layers.GlobalAveragePooling2D(keepdims=True)(entry))
+    steps = layers.Reshape((-1, 32))(layers.Permute((2, 1, 3))(layers.Multiply()([entry, entry])))
+    read = layers.Conv1D(2, 3, name="read")(steps)
+    walked = network(keras.Model(entry, [squeezed, read]))
+    found = {record.path: record.output_shape for record in describe(walked, Settings(), {})}
+    assert found == {"squeezed": (1, 1, 3), "read": (None, 2)}
+
+
 def test_a_size_behind_a_resizing_is_stated_although_the_input_has_none() -> None:
     model = functional(
         layers.Conv2D(2, 3, name="before"),

@@ -16,7 +16,7 @@ from reportgen.records import HeldInput, ModelInput
 
 Arrange = Callable[[Mapping[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 PICTURE_AXES, OTHER_AXES = 3, (2, 4)  # height, width, bands; steps, bands and depth, height, width, bands
-OWN_PARAMETERS = frozenset({"self", "training", "mask"})  # of a `call` that are no inputs
+OWN_PARAMETERS = frozenset({"training", "mask"})  # of a `call` that are no inputs
 RECORDED = "_build_shapes_dict"  # where Keras keeps the shapes of a subclassed model's first call, also in its file
 
 
@@ -151,9 +151,10 @@ def _parameters(model: Any) -> list[str]:
     """Names of what a subclassed model's `call` must be given."""
     function = getattr(type(model).call, "python_function", type(model).call)
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    _, *given = inspect.signature(function).parameters.items()  # the first is the model itself, whatever it is called
     return [
         name
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in given
         if name not in OWN_PARAMETERS and parameter.kind in kinds and parameter.default is inspect.Parameter.empty
     ]
 

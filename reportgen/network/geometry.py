@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -55,19 +55,25 @@ class Geometry:
         seen = [(tensor, self._views[tensor.name]) for tensor in operation.inputs if tensor.name in self._views]
         if not seen:
             return
-        repetition = _repetition(operation)
-        source = None if repetition is None else self.view(repetition.source)
-        if (
-            repetition is not None
-            and source is not None
-            and source.axes is not None
-            and repetition.axis in source.places
-        ):
-            view = repeated(source, repetition.axis, repetition.factor)
-        else:
+        view = self._composed(operation)
+        if view is None:
             view = after(operation, seen)
         for output in operation.outputs:
             self._views[output.name] = view
+
+    def _composed(self, operation: Any) -> View | None:
+        """The view behind the last of several operations that are known as one; None where `operation` is no such end."""
+        repetition = _repetition(operation)
+        if repetition is not None:
+            source = self.view(repetition.source)
+            if source.axes is not None and repetition.axis in source.places:
+                return repeated(source, repetition.axis, repetition.factor)
+        mixed = _pointwise(operation)
+        if mixed is not None:
+            source = self.view(mixed)
+            if source.axes is not None and mixed.shape.rank - 1 not in source.places:
+                return replace(source, colour=False)
+        return None
 
     def _count(self, operation: Any) -> None:
         sizes = [tensor.shape.num_elements() or 0 for tensor in operation.outputs if tensor.dtype.is_floating]
@@ -102,7 +108,24 @@ def _macs(operation: Any) -> int:
     if operation.type in TRANSPOSING:
         taps = operation.inputs[1].shape.as_list()
         return int(prod(taps[:-1]) * (operation.inputs[2].shape.num_elements() or 0))
+    if operation.type == "MatMul":
+        inner = operation.inputs[0].shape[0 if operation.get_attr("transpose_a") else 1]
+        return (inner or 0) * (operation.outputs[0].shape.num_elements() or 0)
     return 0
+
+
+def _pointwise(operation: Any) -> Any | None:
+    """The tensor whose last axis alone `operation` mixed, where it ends a dense layer on maps: folded to rows, multiplied, unfolded."""
+    product = operation.inputs[0].op if operation.type == "Reshape" else operation
+    rows = product.inputs[0].op if product.type == "MatMul" else product
+    if product is operation or rows is product or rows.type != "Reshape" or product.get_attr("transpose_a"):
+        return None
+    source, answer = rows.inputs[0], operation.outputs[0]
+    known = source.shape.as_list() if source.shape.rank is not None else [None]
+    folded = product.inputs[0].shape.as_list()
+    if None in known or answer.shape.rank != len(known) or folded != [prod(known[:-1]), known[-1]]:
+        return None
+    return source if answer.shape.as_list() == [*known[:-1], product.outputs[0].shape[-1]] else None
 
 
 @dataclass(frozen=True)

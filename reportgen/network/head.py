@@ -32,13 +32,16 @@ def selected(layer: Any, normalisations: Sequence[Any], inputs: Any, filters: An
 
     Likewise with one or three spatial axes.
     """
-    rank = layer.rank
+    rank, padding = layer.rank, layer.padding
     kernel = tf.cast(tf.gather(_finite(layer.kernel), filters, axis=rank + 1), inputs.dtype)
+    if padding == "causal":  # of signals alone: what lies ahead is never looked at
+        behind = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+        inputs, padding = tf.pad(inputs, ((0, 0), (behind, 0), (0, 0))), "valid"
     maps = keras.ops.conv(
         inputs,
         kernel,
         strides=list(layer.strides),
-        padding=layer.padding,
+        padding=padding,
         dilation_rate=layer.dilation_rate,
         data_format="channels_last",
     )

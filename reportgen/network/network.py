@@ -190,7 +190,7 @@ class Network:
             for call in calls
             if isinstance(call.layer, self._covered) or self._is_named(call)
         ]
-        sites = self._resolved(sites, contract, graph)
+        sites = self._resolved(sites, contract)
         reached = {id(site.layer) for site in sites}
         used = {id(outside) for outside, _ in graph.captures}
         why = f"the model stopped before it ({one_line(failure[0])})" if failure else "the model never calls it"
@@ -302,11 +302,10 @@ class Network:
             return bool(stated == "channels_first" if stated is not None else self._bands_first)
         return bool(view.places) and min(view.places) == 2
 
-    def _resolved(self, sites: list[Site], contract: InputContract, graph: Any) -> list[Site]:
-        """Sites behind a resizing have a fixed size although the input has none: a second trace without sizes tells."""
+    def _resolved(self, sites: list[Site], contract: InputContract) -> list[Site]:
+        """Which axes follow from the input's cannot be told where no field is known: a second trace without sizes tells."""
         dynamic = None in contract.shape[:-1]
-        resized = any(operation.type.startswith("Resize") for operation in graph.get_operations())
-        if not (dynamic and resized and any(site.unit is not None and site.view.axes is None for site in sites)):
+        if not (dynamic and any(site.unit is not None and site.view.axes is None for site in sites)):
             return sites
         calls: list[Call] = []
 

@@ -83,6 +83,7 @@ POOLING = frozenset({"MaxPool", "MaxPoolV2", "AvgPool", "MaxPool3D", "AvgPool3D"
 CONVOLVING = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative"})
 TRANSPOSING = frozenset({"Conv2DBackpropInput", "Conv3DBackpropInputV2"})
 REDUCTIONS = frozenset({"Mean", "Sum", "Max", "Min", "Prod", "EuclideanNorm"})
+SOFTMAXES = frozenset({"Softmax", "LogSoftmax"})
 LAYOUTS = {"NHWC": 1, "NDHWC": 1, "NCHW": 2, "NCDHW": 2}  # the first spatial axis of a tensor
 
 
@@ -121,6 +122,9 @@ def after(operation: Any, seen: list[tuple[Any, View]]) -> View:
     kind = operation.type
     if kind in ELEMENTWISE:
         return _joined(operation, seen, colour=all(view.colour for _, view in seen))
+    if kind in SOFTMAXES:  # along the last axis: of the channels, it looks at one position alone
+        last = (tensor.shape.rank or 0) - 1
+        return _unknown(operation) if last in first.places else replace(first, colour=False)
     if kind == "ConcatV2":
         axis, rank = tf.get_static_value(operation.inputs[-1]), operation.outputs[0].shape.rank
         if axis is None or rank is None or int(axis) % rank in (0, *first.places):
