@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import reportgen
+from page_parser import parse
 from reportgen.cli import main
 from reportgen.network.quiet import keras
 from small_models import layers, randomised
@@ -79,6 +81,27 @@ def test_every_figure_of_a_signal_model_is_there(line: Path) -> None:
     with np.load(line / "data" / "c" / "feature_maps.npz") as arrays:
         assert arrays["line1"].shape == (36, 3)
     assert facts(line)["images"][0]["lengths"] == [50]
+
+
+NOT_OF_SIGNALS = (
+    "(crop: ",  # what was chosen by --fit
+    "decorrelation images",  # what was chosen by --decorrelate
+    "next picture",
+    "The picture, its pixels repeated",
+    "a picture opens enlarged",
+    "Enlarge the pictures of",
+)
+
+
+def test_pages_of_signals_call_them_signals(line: Path) -> None:
+    for path in (line / "index.html", *sorted((line / "layers").iterdir())):
+        page = parse(path)
+        own = page.words.partition("It is one maximum of many")[0]  # what follows cites studies and lists settings
+        own += " ".join(page.attributes("alt", "aria-label"))
+        for text in NOT_OF_SIGNALS:
+            own = own.replace(text, "")
+        assert re.findall(r".*?((?:image|picture|crop|pixel).{,30})", own, re.I) == [], path.name
+        assert "signal" in own
 
 
 def test_python_makes_the_same_patterns_of_signals_as_a_report(line: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 DIGITS = 4  # significant digits of a figure on a page or in a caption; report.json has them all
 SMALLEST_PLAIN = 1e-3  # below it, and from LARGEST_PLAIN on, a power of ten reads better than a row of zeros
@@ -14,8 +15,24 @@ NAMED = 8  # more numbers than this nobody reads in a sentence
 THOUSAND = 1000
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 NONE = "—"
-NOUNS = {1: "signal", 2: "image", 3: "volume"}  # by number of spatial axes
 AXIS_UNITS = {1: "steps", 2: "pixels", 3: "voxels"}  # by number of spatial axes
+
+
+@dataclass(frozen=True)
+class Nouns:
+    """What a page calls what its model is fed: one of the user's, a part of one at its own resolution, and one that was made."""
+
+    one: str
+    part: str
+    made: str
+
+
+NOUNS = {  # by number of spatial axes
+    1: Nouns("signal", "section", "signal"),
+    2: Nouns("image", "crop", "picture"),
+    3: Nouns("volume", "block", "volume"),
+}
+OF_IMAGES = NOUNS[2]
 MINUS = "−"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

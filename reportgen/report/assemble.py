@@ -9,6 +9,7 @@ from typing import Any
 
 from reportgen.records import Plan
 from reportgen.render.picture import Bands
+from reportgen.render.text import NOUNS
 from reportgen.report import overview, single_file
 from reportgen.report.diagram import diagram_view
 from reportgen.report.documents import Document
@@ -103,10 +104,12 @@ def _write(
         progress(len(plan.layers), len(plan.layers), "index.html")
 
     report = document(plan, images, facts, overview.facts(plan, columns))
-    figure = overview.overview_view(report["overview"], columns, images, pictures, map_style)
+    figure = overview.overview_view(
+        report["overview"], columns, images, pictures, map_style, NOUNS[plan.contract.rank].one
+    )
     written = json_bytes(report)
     view = index_view(
-        site(look, title, title, "", set(), _base(output)),
+        site(look, title, title, "", set(), NOUNS[plan.contract.rank], _base(output)),
         report,
         pictures,
         strips,
@@ -132,7 +135,7 @@ def _bound(plan: Plan, output: Output, look: Look, title: str, palettes: set[str
     parts = [
         single_file.Part(path, name, html.decode()) for path, name, html in ((single_file.INDEX, title, index), *pages)
     ]
-    return render_single(look, title, palettes, single_file.bind(parts, output.held))
+    return render_single(look, title, palettes, NOUNS[plan.contract.rank], single_file.bind(parts, output.held))
 
 
 def _images(plan: Plan, store: Store, output: Output) -> tuple[list[Document], dict[str, ImageFile]]:
@@ -170,7 +173,7 @@ def _layer(
     used = _palettes(drawn)
     palettes |= used
     view = layer_view(
-        site(look, title, f"{page_heading(layer)} – {title}", "../", used, _base(output)),
+        site(look, title, f"{page_heading(layer)} – {title}", "../", used, stored.nouns, _base(output)),
         plan,
         stored,
         facts,

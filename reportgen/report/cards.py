@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.render.text import figure, listed, plural, ratio, span
+from reportgen.render.text import Nouns, figure, listed, plural, ratio, span
 from reportgen.report import movement
 from reportgen.report.charts import Gauge, gauge
 from reportgen.report.documents import Document, plain
@@ -24,7 +24,7 @@ KERNEL_ROW = 16  # slices of a kernel in one row of a card
 KERNEL_ROWS = 4  # rows before a card says how many slices it leaves to the weight grid
 KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
 ANCHOR_DIGITS = 3
-RESCUED = "No gradient reached this picture at first, so silent rectifiers were opened for it."
+RESCUED = "No gradient reached this {} at first, so silent rectifiers were opened for it."
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def cards(
     for index in stored.layer.filters_shown:
         place, item = found.get(index, (None, None))
         kernel, note = _kernel(drawn, index, root)
-        verdict = _verdict(item, index in planned, natural, owner)
+        verdict = _verdict(item, index in planned, natural, owner, stored.nouns.one)
         made.append(
             Card(
                 anchor=anchor(index),
@@ -97,7 +97,7 @@ def cards(
                 pattern=_pattern(drawn, drawn.patterns, place, f"Pattern of {owner} {index}", PATTERN_PIXELS, root),
                 headline=None if item is None else _headline(item),
                 meaning=None if item is None or verdict.word == OK else verdict.meaning,
-                notes=() if item is None else _search_notes(item, restarts),
+                notes=() if item is None else _search_notes(item, restarts, stored.nouns),
                 gauge=None
                 if item is None
                 else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
@@ -141,10 +141,10 @@ def _keys(index: int, label: str | None, verdict: Verdict, item: Document | None
     )
 
 
-def _verdict(item: Document | None, planned: bool, natural: bool, owner: str) -> Verdict:
+def _verdict(item: Document | None, planned: bool, natural: bool, owner: str, noun: str) -> Verdict:
     if item is None:
-        return verdict_view(NOT_COMPUTED if planned else SKIPPED, images=natural, owner=owner)
-    return verdict_view(item["verdict"], images=natural, proven=item["dead_proven"], owner=owner)
+        return verdict_view(NOT_COMPUTED if planned else SKIPPED, images=natural, owner=owner, noun=noun)
+    return verdict_view(item["verdict"], images=natural, proven=item["dead_proven"], owner=owner, noun=noun)
 
 
 def _headline(item: Document) -> Fact | None:
@@ -174,12 +174,12 @@ def _facts(item: Document, names: dict[str, str]) -> tuple[Fact, ...]:
     )
 
 
-def _search_notes(item: Document, restarts: int) -> tuple[str, ...]:
+def _search_notes(item: Document, restarts: int, nouns: Nouns) -> tuple[str, ...]:
     """How one picture was found."""
     likeness = "not defined" if item["likeness"] is None else figure(item["likeness"])
     return (
         *((f"{restarts} starts, likeness {likeness}.",) if restarts > 1 else ()),
-        *((RESCUED,) if item["rescued"] else ()),
+        *((RESCUED.format(nouns.made),) if item["rescued"] else ()),
     )
 
 
@@ -216,23 +216,23 @@ def _negative(
         (
             Fact("Start", figure(item["pre_activation_start"])),
             Fact("Reached", figure(item["pre_activation"])),
-            *(() if lowest is None else (Fact("Lowest on images", figure(lowest)),)),
+            *(() if lowest is None else (Fact(f"Lowest on {stored.nouns.one}s", figure(lowest)),)),
             Fact("Seed", str(item["seed"])),
         ),
-        (*_negative_notes(item, owner), *_search_notes(item, restarts)),
+        (*_negative_notes(item, owner, stored.nouns), *_search_notes(item, restarts, stored.nouns)),
     )
 
 
-def _negative_notes(item: Document, owner: str) -> tuple[str, ...]:
+def _negative_notes(item: Document, owner: str, nouns: Nouns) -> tuple[str, ...]:
     """What the figures of a negative pattern say."""
     if is_broken(item):
         return ("A figure behind it is infinite or not a number.",)
     if is_unmoved(item):
-        return (f"The {owner} answers it exactly as its start, so the picture shows nothing.",)
+        return (f"The {owner} answers it exactly as its start, so the {nouns.made} shows nothing.",)
     notes = [] if item["pre_activation"] < item["pre_activation_start"] else ["Nothing below its start was found."]
     if item["below_natural"] is not None:
         below = "Below" if item["below_natural"] else "Not below"
-        notes.append(f"{below} the lowest on the images.")
+        notes.append(f"{below} the lowest on the {nouns.one}s.")
     return tuple(notes)
 
 

@@ -177,8 +177,8 @@ def _draw_negatives(stored: StoredLayer, found: Patterns, facts: list[Document],
         bands=bands,
         words=pattern_grid.Words("negative pattern", owner, owners, "Answered exactly like the start"),
     )
-    what = f"The picture that each {owner} answers least to."
-    below = below_natural(facts, stored.layer.is_output)
+    what = f"The {stored.nouns.made} that each {owner} answers least to."
+    below = below_natural(facts, stored.layer.is_output, stored.nouns.one)
     figures = "" if below is None else f" {below}"
     return replace(grid, caption=f"{what}{figures} {grid.caption}", alt=f"{grid.alt}{figures}")
 

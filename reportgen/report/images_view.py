@@ -49,20 +49,18 @@ def image_views(images: Sequence[Document], pictures: dict[str, ImageFile]) -> t
     return tuple(_view(image, pictures.get(image["slug"])) for image in images if image["shown"])
 
 
-def images_note(images: Sequence[Document]) -> str:
+def images_note(images: Sequence[Document], noun: str) -> str:
     """Which of the images feature maps are shown for."""
     if not images:
-        return (
-            "No images were given: there are no feature maps, and a pattern is compared with the image it started from."
-        )
+        return f"No {noun}s were given: there are no feature maps, and a pattern is compared with the {noun} it started from."
     shown = sum(image["shown"] for image in images)
     if shown == len(images):
-        whom = "this image, as the model is fed it" if shown == 1 else f"all {shown} images, as the model is fed them"
+        whom = (
+            f"this {noun}, as the model is fed it" if shown == 1 else f"all {shown} {noun}s, as the model is fed them"
+        )
         return f"Feature maps are shown for {whom}."
     rest = ", ".join(image["name"] for image in images if not image["shown"])
-    return (
-        f"Feature maps are shown for {shown} of {len(images)} images; the others count for natural maxima only: {rest}."
-    )
+    return f"Feature maps are shown for {shown} of {len(images)} {noun}s; the others count for natural maxima only: {rest}."
 
 
 def predictions(image: Document) -> tuple[Prediction, ...]:

@@ -137,7 +137,7 @@ def index_view(
     covered = [layer for layer in rows if layer["kind"] == CONVOLUTION]
     outputs = [layer for layer in shown_at_all if layer["labels"] is not None]
     left_out = [layer for layer in report["layers"] if layer["status"] == "skipped"]
-    with_images = bool(report["images"])
+    with_images, noun = bool(report["images"]), site.nouns.one
     references = {against_images(layer["patterns"]) for layer in shown_at_all} - {None} or {with_images}
     natural, start = True in references, False in references
     verdicts: Counter[str] = Counter()
@@ -163,11 +163,13 @@ def index_view(
         counts=(
             Fact("Layers", count(len(covered)), note=_beside(len(rows) - len(covered), len(left_out))),
             Fact("Filters shown", count(shown), note=f"of {count(total)}"),
-            Fact("Images", count(len(report["images"])), note=None if with_images else "none were given"),
+            Fact(
+                f"{noun}s".capitalize(), count(len(report["images"])), note=None if with_images else "none were given"
+            ),
         ),
-        verdicts=verdict_views(totals, images=natural, start=start),
+        verdicts=verdict_views(totals, images=natural, start=start, noun=noun),
         images=image_views(report["images"], pictures),
-        images_note=images_note(report["images"]),
+        images_note=images_note(report["images"], noun),
         diagram=diagram,
         overview=overview,
         layers=tuple(_row(layer, strips.get(layer["slug"])) for layer in rows),
@@ -180,7 +182,7 @@ def index_view(
             )
             for layer in left_out
         ),
-        meanings=tuple(verdict_view(word, images=natural, start=start) for word in VERDICTS),
+        meanings=tuple(verdict_view(word, images=natural, start=start, noun=noun) for word in VERDICTS),
         with_images=with_images,
         natural=natural,
         start=start,
@@ -275,7 +277,7 @@ def _fed_at(contract: Document) -> str:
     """The size of what is fed, and how the user's files are brought to it."""
     is_picture = len(contract["size"]) == PICTURE_RANK
     how = (PICTURE_FITS if is_picture else ARRAY_FITS)[contract["fit"]]
-    return f"{NOUNS[len(contract['size'])]}s are fed at {dimensions(contract['size'])} ({contract['fit']}: {how})"
+    return f"{NOUNS[len(contract['size'])].one}s are fed at {dimensions(contract['size'])} ({contract['fit']}: {how})"
 
 
 def _looked_at(contract: Document) -> str:
@@ -362,7 +364,11 @@ def _recipe(report: Document) -> str | None:
     """How patterns are sought, as far as it is the same for every layer."""
     recipe = report["settings"].get("recipe")
     bands = report["input"]["shape"][-1]
-    return recipe_words.sentence(recipe, bands=bands) if isinstance(recipe, dict) else None
+    return (
+        recipe_words.sentence(recipe, bands=bands, rank=len(report["input"]["size"]))
+        if isinstance(recipe, dict)
+        else None
+    )
 
 
 def _effort(report: Document, dead: int) -> str | None:

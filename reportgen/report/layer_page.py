@@ -97,7 +97,9 @@ def layer_view(
         failed=sentence(facts["reason"] if facts["reason"] is not None else "failed")
         if facts["status"] == "failed"
         else None,
-        verdicts=verdict_views(facts["verdicts"], images=against_images(facts["patterns"]) is True),
+        verdicts=verdict_views(
+            facts["verdicts"], images=against_images(facts["patterns"]) is True, noun=stored.nouns.one
+        ),
         facts=_facts(layer),
         weight_facts=_statistics(facts["weights"], "weight"),
         weight_warning=_weight_warning(facts["weights"]),
@@ -113,7 +115,7 @@ def layer_view(
             drawn, facts["feature_maps"], images, pictures, root, POOLED if layer.is_pooling else ACTIVATION
         ),
         maps_note=maps_note(plan, drawn, layer.is_pooling),
-        map_ranges=ranges_view(drawn, MapStyle.of(plan.settings), layer.is_pooling),
+        map_ranges=ranges_view(drawn, MapStyle.of(plan.settings), stored.nouns.one, layer.is_pooling),
         cards=cards(stored, facts, drawn, images, root),
         orders=orders(facts["patterns"]),
         downloads=tuple(
@@ -202,7 +204,7 @@ def _receptive_field(layer: LayerRecord) -> str:
 
 
 def _kernel_bands(layer: LayerRecord) -> str | None:
-    return None if layer.kernel_bands is None else f"its inputs are the {layer.kernel_bands} bands of the image"
+    return None if layer.kernel_bands is None else f"its inputs are the {layer.kernel_bands} bands of the input"
 
 
 def _lede(plan: Plan, layer: LayerRecord, covered: list[LayerRecord]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reportgen.records import Plan
-from reportgen.render.text import percent, plural, span
+from reportgen.render.text import NOUNS, percent, plural, span
 from reportgen.report.documents import Document
 from reportgen.report.drawing import ImageFile, LayerPictures, MapPictures
 from reportgen.report.views import FigureView, figure_view
@@ -62,13 +62,14 @@ def maps_views(
 
 def maps_note(plan: Plan, drawn: LayerPictures, pooling: bool = False) -> str:
     """What the maps are of."""
+    noun = NOUNS[plan.contract.rank].one
     if not plan.images:
-        return "No images were given."
+        return f"No {noun}s were given."
     if not drawn.maps:
         return "No feature maps of this layer are in the store."
     if drawn.maps[0].before is not None and pooling:
         return (
-            f"What every channel is on {plural(len(drawn.maps), 'image')}, one tile a channel. On the left what the layer is "
+            f"What every channel is on {plural(len(drawn.maps), noun)}, one tile a channel. On the left what the layer is "
             "given, on the right what it passes on, each on its own stated scale."
         )
     both = (
@@ -76,7 +77,7 @@ def maps_note(plan: Plan, drawn: LayerPictures, pooling: bool = False) -> str:
         if any(m.before for m in drawn.maps)
         else ""
     )
-    return f"What every filter answers to {plural(len(drawn.maps), 'image')}, one tile a filter.{both}"
+    return f"What every filter answers to {plural(len(drawn.maps), noun)}, one tile a filter.{both}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class RangesView:
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def ranges_view(drawn: LayerPictures, style: MapStyle, pooling: bool = False) -> RangesView | None:
+def ranges_view(drawn: LayerPictures, style: MapStyle, noun: str, pooling: bool = False) -> RangesView | None:
     """The table that maps drawn each on a scale of its own need; None where they share one.
 
     A column for every picture of maps: of each image those before, where there are any, then those after.
@@ -104,7 +105,7 @@ def ranges_view(drawn: LayerPictures, style: MapStyle, pooling: bool = False) ->
         columns.append((f"{maps.image.name}, after", maps.ranges.tolist()))
     when = f"before and after {step}" if len(columns) > len(drawn.maps) else f"after {step}"
     return RangesView(
-        f"Smallest and largest value of every {owner}'s map on each image, {when}.",
+        f"Smallest and largest value of every {owner}'s map on each {noun}, {when}.",
         owner.capitalize(),
         tuple(name for name, _ in columns),
         tuple(

@@ -22,8 +22,8 @@ MOST_PREDICTIONS = 3
 CELL_PIXELS, PICTURE_PIXELS = 84, 84  # longer side of a cell and of an image, CSS pixels
 EVEN = "evenly spaced from the first to the last"
 RULE = (
-    "those whose maps reach highest, by the largest value two or more positions from the border and its mean over these "
-    "images, in the order of their numbers"
+    "those whose maps reach highest, by the largest value two or more positions from the border and its mean over the "
+    "inputs shown, in the order of their numbers"
 )
 SCALES = {
     PER_LAYER: "A column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values).",
@@ -148,6 +148,7 @@ def overview_view(
     images: Sequence[Document],
     pictures: dict[str, ImageFile],
     style: MapStyle,
+    noun: str,
 ) -> OverviewView | None:
     """The figure as a view; None where there is none. overview, images: of report.json; pictures: by image slug."""
     if overview is None:
@@ -163,7 +164,7 @@ def overview_view(
         for image in shown
     )
     return OverviewView(
-        note=_note(overview, columns, len(shown), sum(image["shown"] for image in images), style),
+        note=_note(overview, columns, len(shown), sum(image["shown"] for image in images), style, noun),
         columns=tuple(
             ColumnView(
                 href=f"layers/{column.layer.slug}.html#maps",
@@ -180,7 +181,7 @@ def overview_view(
     )
 
 
-def _note(overview: Document, columns: Sequence[Column], shown: int, images: int, style: MapStyle) -> str:
+def _note(overview: Document, columns: Sequence[Column], shown: int, images: int, style: MapStyle, noun: str) -> str:
     total, ranks = overview["layers_total"], {len(column.size) for column in columns}
     which = "Every layer" if len(columns) == total else f"{len(columns)} of {plural(total, 'layer')}"
     even = f", {EVEN}," if total > MOST_LAYERS else ""
@@ -190,14 +191,16 @@ def _note(overview: Document, columns: Sequence[Column], shown: int, images: int
         *(["Maps of one axis are curves from the bottom to the top of it."] if 1 in ranks else []),
         *(["Of maps of three axes the middle slice along the first is shown."] if max(ranks) > 2 else []),
         *(["Large maps are shrunk by averaging."] if ranks - {1} else []),
-        *([f"The first {shown} of {images} images."] if shown != images else []),
+        *([f"The first {shown} of {images} {noun}s."] if shown != images else []),
         *(
             [f"{plural(without, 'layer')} more {'has' if without == 1 else 'have'} no maps that can be shown."]
             if without
             else []
         ),
     )
-    return f"{which}{even} from left to right; the same filters in every row: {RULE}. {' '.join(hows)}"
+    return (
+        f"{which}{even} from left to right; the same filters in every row: {overview['filters_rule']}. {' '.join(hows)}"
+    )
 
 
 def _ends(scale: Scale | None) -> tuple[float, float] | None:

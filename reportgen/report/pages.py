@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from reportgen import __version__
+from reportgen.render.text import Nouns
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
 from reportgen.report.look import Look, template_error
@@ -21,10 +22,13 @@ POLICY = (
 OWN_FILES = "'self' file:"  # a report is opened from a disk more often than from a server
 
 
-def site(look: Look, report_title: str, page_title: str, root: str, palettes: set[str], base: str = PAGE) -> Site:
+def site(
+    look: Look, report_title: str, page_title: str, root: str, palettes: set[str], nouns: Nouns, base: str = PAGE
+) -> Site:
     """What every page says.
 
-    root: from the page to the report's folder; palettes: colour maps that its colour bars need; base: PAGE or FRAGMENT.
+    root: from the page to the report's folder; palettes: colour maps that its colour bars need; nouns: of what the model is fed; base: PAGE
+    or FRAGMENT.
     """
     return Site(
         root=root,
@@ -35,6 +39,7 @@ def site(look: Look, report_title: str, page_title: str, root: str, palettes: se
         style=root + look.style.path,
         script=root + look.script.path,
         inline=None,
+        nouns=nouns,
         version=__version__,
         gradients=gradients(palettes),
     )
@@ -50,7 +55,7 @@ def render_layer(look: Look, view: LayerView) -> bytes:
     return _render(look, "layer.html", view=view, site=view.site)
 
 
-def render_single(look: Look, title: str, palettes: set[str], pages: str) -> bytes:
+def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, pages: str) -> bytes:
     """One file that holds all `pages` (HTML), the style and the script, which its policy knows by their hashes."""
     style, script = (text.replace("</", r"<\/") for text in (look.style.text, look.script.text))
     policy = POLICY.format(images="data:", style=_hash(style), script=_hash(script))
@@ -63,6 +68,7 @@ def render_single(look: Look, title: str, palettes: set[str], pages: str) -> byt
         style="",
         script="",
         inline=Inline(Markup(style), Markup(script)),
+        nouns=nouns,
         version=__version__,
         gradients=gradients(palettes),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reportgen.render.text import NOUNS, dimensions, plural
+from reportgen.render.text import dimensions, plural
 from reportgen.report import recipe_words
 from reportgen.report.documents import Document
 from reportgen.report.drawing import LayerPictures
@@ -56,20 +56,20 @@ def _note(stored: StoredLayer, patterns: Document | None, images: int) -> str:
     if patterns is None:
         what = "the model's outputs" if stored.layer.is_output else "this layer"
         return "No pattern is in the store." if stored.planned_filters else f"No patterns were made for {what}."
+    nouns = stored.nouns
     compared = (
-        compared_pictures(patterns["natural_crops"], images)
+        compared_pictures(patterns["natural_crops"], images, nouns)
         if against_images(patterns)
-        else "the image it started from"
+        else f"the {nouns.one} it started from"
     )
-    noun = NOUNS[len(patterns["size"])]
     whom = "raise the logit of each class" if stored.layer.is_output else "excite each filter"
     meaning = (
-        "A pattern shows what raises a class's logit, not what images of that class look like."
+        f"A pattern shows what raises a class's logit, not what {nouns.one}s of that class look like."
         if stored.layer.is_output
         else "A pattern shows what excites a filter, not what the filter is for."
     )
     return (
-        f"The {noun}s that {whom} most, found by {plural(patterns['steps'], 'step')} of gradient ascent at "
+        f"The {nouns.one}s that {whom} most, found by {plural(patterns['steps'], 'step')} of gradient ascent at "
         f"{dimensions(patterns['size'])}, each compared with {compared}. {meaning}{_likeness(stored, patterns)}"
     )
 
@@ -82,8 +82,8 @@ def _likeness(stored: StoredLayer, patterns: Document) -> str:
     others = f"the other {owners}" if stored.layer.is_output else f"the layer's other {owners}"
     parts = "classes" if stored.layer.is_output else "features"
     return (
-        f" Each {owner} was sought from {restarts} starts, and the best picture is kept. Likeness is the mean cosine between "
-        f"what {others} answer to the pictures of two starts: 1 where every start led to the same mixture of {parts}."
+        f" Each {owner} was sought from {restarts} starts, and the best {stored.nouns.made} is kept. Likeness is the mean cosine between "
+        f"what {others} answer to the {stored.nouns.made}s of two starts: 1 where every start led to the same mixture of {parts}."
     )
 
 
@@ -91,6 +91,7 @@ def _recipe(stored: StoredLayer, found: Patterns) -> str | None:
     return recipe_words.sentence(
         found.recipe,
         bands=found.images.shape[-1],
+        rank=found.images.ndim - 2,
         crop=found.crop,
         size=found.images.shape[1:-1],
         rectified=stored.layer.rectified,
@@ -113,14 +114,14 @@ def _negatives(stored: StoredLayer, drawn: LayerPictures, images: int, root: str
         else ("downwards and by the plain mean", "the unit's before its activation function")
     )
     compared = (
-        f", compared with the lowest on {compared_pictures(stored.natural.crops, images)}"
+        f", compared with the lowest on {compared_pictures(stored.natural.crops, images, stored.nouns)}"
         if stored.natural is not None
         else ""
     )
-    tight = None if stored.negatives is None else recipe_words.memory(stored.negatives.recipe)
+    tight = None if stored.negatives is None else recipe_words.memory(stored.negatives.recipe, stored.nouns.made)
     return NegativesView(
         figure=None if drawn.negatives is None else figure_view(drawn.negatives, root),
-        note=f"The image that each {owner} answers least to, sought like the patterns but {how}. "
+        note=f"The {stored.nouns.one} that each {owner} answers least to, sought like the patterns but {how}. "
         f"Its figure is {figure}{compared}." + ("" if tight is None else f" Sought {tight}."),
         lost=_lost(stored, stored.planned_negatives, stored.negatives),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reportgen.render.text import plural, stated
+from reportgen.records import PICTURE_RANK
+from reportgen.render.text import AXIS_UNITS, NOUNS, OF_IMAGES, Nouns, plural, stated
 
 # What the sentence is made of; the recipe of a store that another version wrote may lack some of it.
 PIECES = frozenset(
@@ -47,6 +48,7 @@ def sentence(
     recipe: Mapping[str, Any],
     *,
     bands: int,
+    rank: int = PICTURE_RANK,
     crop: int = 0,
     size: Sequence[int] | None = None,
     rectified: bool | None = None,
@@ -55,15 +57,16 @@ def sentence(
     """The whole recipe; None where it is not one of this version.
 
     recipe: of the settings, or of a layer's patterns, which adds `precision`, `mixing`, `batch` and `planned_batch`.
-    bands: of a picture. crop: pixels of each side that display leaves out, of pictures of `size` (height, width).
+    bands: of a picture. rank: of its spatial axes. crop: pixels of each side that display leaves out of `size` (height, width).
     rectified: of the layer's unit, None where many layers are meant. is_output: the layer is the model's own outputs.
     """
     if not recipe.keys() >= PIECES:
         return None
+    nouns = NOUNS[rank]
     clauses = [
-        _picture(recipe),
-        *_colours(recipe, bands),
-        *_limits(recipe),
+        _picture(recipe, nouns),
+        *_colours(recipe, bands, nouns),
+        *_limits(recipe, rank),
         _objective(recipe, rectified, is_output),
         "one random affine warp a step" if recipe["transforms"] else "no transforms",
         _gradient(recipe),
@@ -71,51 +74,52 @@ def sentence(
         plural(recipe["steps"], "step"),
         _regularizers(recipe),
         _restarts(recipe),
-        _rescue(recipe),
+        _rescue(recipe, nouns),
         *_precision(recipe),
     ]
-    tight = memory(recipe)
+    tight = memory(recipe, nouns.made)
     if tight is not None:
         clauses.append(tight)
     if recipe["limits"] == "standardised":
-        clauses.append("the finished picture standardised to mean 1/2 and deviation 0.15")
+        clauses.append(f"the finished {nouns.made} standardised to mean 1/2 and deviation 0.15")
     if crop > 0:
         of = "" if size is None else f" of {min(size)}"
-        clauses.append(f"{crop}{of} pixels cropped at each side for display")
+        clauses.append(f"{crop}{of} {AXIS_UNITS[rank]} cropped at each side for display")
     return f"{METHODS.get(recipe['method'], recipe['method'])}: {'; '.join(clauses)}."
 
 
-def memory(recipe: Mapping[str, Any]) -> str | None:
+def memory(recipe: Mapping[str, Any], noun: str) -> str | None:
     """As a clause, that fewer pictures were sought at once than planned; None where they were as planned."""
     batch, planned = recipe.get("batch"), recipe.get("planned_batch")
     if batch is None or planned is None or batch >= planned:
         return None
-    return f"{plural(batch, 'picture')} at once instead of {planned}, because memory ran out"
+    return f"{plural(batch, noun)} at once instead of {planned}, because memory ran out"
 
 
-def _picture(recipe: Mapping[str, Any]) -> str:
+def _picture(recipe: Mapping[str, Any], nouns: Nouns) -> str:
     if recipe["parameterization"] == "pixel":
-        return "plain pixels from grey noise"
+        return "plain pixels from grey noise" if nouns == OF_IMAGES else "plain numbers from noise"
     if recipe["limits"] == "logistic":
-        return "Fourier image, begun near the best of several random pictures"
-    return "Fourier image from faint noise"
+        return f"Fourier {nouns.one}, begun near the best of several random {nouns.made}s"
+    return f"Fourier {nouns.one} from faint noise"
 
 
-def _colours(recipe: Mapping[str, Any], bands: int) -> list[str]:
+def _colours(recipe: Mapping[str, Any], bands: int, nouns: Nouns) -> list[str]:
     if bands == 1:
         return []
     found = recipe["decorrelation"]
     if found == "imagenet":
         return ["colours decorrelated by ImageNet’s correlation"]
     if found == "images" and recipe.get("mixing", found) is not None:
-        return ["bands decorrelated by their correlation in the images"]
+        return [f"bands decorrelated by their correlation in the {nouns.one}s"]
     if found == "images":
-        return ["bands not decorrelated, because they never change in the images"]
+        return [f"bands not decorrelated, because they never change in the {nouns.one}s"]
     return ["bands not decorrelated"]
 
 
-def _limits(recipe: Mapping[str, Any]) -> list[str]:
-    return ["values kept between black and white by a logistic function"] if recipe["limits"] == "logistic" else []
+def _limits(recipe: Mapping[str, Any], rank: int) -> list[str]:
+    ends = "between black and white" if rank == PICTURE_RANK else "within their range"
+    return [f"values kept {ends} by a logistic function"] if recipe["limits"] == "logistic" else []
 
 
 def _objective(recipe: Mapping[str, Any], rectified: bool | None, is_output: bool) -> str:
@@ -168,9 +172,9 @@ def _restarts(recipe: Mapping[str, Any]) -> str:
     return "one start" if restarts == 1 else f"the best of {restarts} starts"
 
 
-def _rescue(recipe: Mapping[str, Any]) -> str:
+def _rescue(recipe: Mapping[str, Any], nouns: Nouns) -> str:
     if recipe["rescue"]:
-        return "silent rectifiers opened in the first steps for a picture that no gradient reaches"
+        return f"silent rectifiers opened in the first steps for a {nouns.made} that no gradient reaches"
     return "silent rectifiers left shut"
 
 

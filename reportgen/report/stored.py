@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.errors import StoreError
 from reportgen.records import ImageRecord, LayerRecord, Plan, Task
-from reportgen.render.text import plural
+from reportgen.render.text import NOUNS, Nouns, plural
 from reportgen.report.wording import owner_words, reasoned
 from reportgen.store import Store
 
@@ -89,7 +89,7 @@ class StoredLayer:
     """Everything of one layer that is there. missing: what the plan asks for and the store lacks, each as a clause.
 
     initial: the weights before training, where they were given. negatives: the pictures that filters answer least to, only
-    beside patterns. planned_filters, planned_negatives: what was asked for.
+    beside patterns. planned_filters, planned_negatives: what was asked for. nouns: of what the model is fed.
     """
 
     layer: LayerRecord
@@ -102,6 +102,7 @@ class StoredLayer:
     planned_filters: tuple[int, ...]
     planned_negatives: tuple[int, ...]
     missing: tuple[str, ...]
+    nouns: Nouns
 
     def label(self, index: int) -> str | None:
         """The name of the class `index` where this is the model's output."""
@@ -151,7 +152,17 @@ def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
         missing.append(("negative patterns are not shown without the patterns", ()))
         negatives = None
     return StoredLayer(
-        layer, weights, initial, maps, natural, patterns, negatives, planned, planned_negatives, reasoned(missing)
+        layer,
+        weights,
+        initial,
+        maps,
+        natural,
+        patterns,
+        negatives,
+        planned,
+        planned_negatives,
+        reasoned(missing),
+        NOUNS[plan.contract.rank],
     )
 
 
@@ -181,7 +192,7 @@ def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[Missi
             pre = _unscaled(arrays["pre"], facts.get("pre_exponent", 0)) if "pre" in arrays else None
             found.append(ImageMaps(images[task.image], maps, pre, facts))
     if lost:
-        share = f"feature maps of {len(lost)} of {plural(len(tasks), 'image')} are not computed ({', '.join(lost)})"
+        share = f"feature maps of {len(lost)} of {plural(len(tasks), NOUNS[plan.contract.rank].one)} are not computed ({', '.join(lost)})"
         missing.append((share, _reasons(store, tasks)))
     return tuple(found)
 

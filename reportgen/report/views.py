@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reportgen.render.palette import colours
-from reportgen.render.text import count, figure
+from reportgen.render.text import OF_IMAGES, Nouns, count, figure
 from reportgen.report.drawing import Picture
 from reportgen.report.pattern_facts import NOT_COMPUTED
 from reportgen.verdict import DEAD, NOT_FINITE, OK, SKIPPED, VERDICTS, WEAK
 
 GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
 MEANINGS = {
-    OK: "the pattern excites the {owner} more than any of the images does",
-    WEAK: "the pattern does not exceed what the images already reach",
+    OK: "the pattern excites the {owner} more than any of the {noun}s does",
+    WEAK: "the pattern does not exceed what the {noun}s already reach",
     DEAD: "the {owner} answers the same to everything it was shown, or nothing at all",
     NOT_FINITE: "a figure behind the pattern is infinite or not a number",
     SKIPPED: "no pattern was asked for",
     NOT_COMPUTED: "a pattern was asked for and is not in the store",
 }
 AGAINST_START = {
-    OK: "the pattern excites the {owner} clearly more than the image it started from",
-    WEAK: "the pattern hardly excites the {owner} more than the image it started from",
+    OK: "the pattern excites the {owner} clearly more than the {noun} it started from",
+    WEAK: "the pattern hardly excites the {owner} more than the {noun} it started from",
 }
 
 
@@ -118,7 +118,7 @@ class Site:
     """What every page says.
 
     root: from the page to the report's folder. base: the template that pages extend. policy: what a page may load. style, script: where
-    they lie, unless they are `inline`.
+    they lie, unless they are `inline`. nouns: of what the model is fed.
     """
 
     root: str
@@ -129,6 +129,7 @@ class Site:
     style: str
     script: str
     inline: Inline | None
+    nouns: Nouns
     version: str
     gradients: tuple[Gradient, ...]
 
@@ -141,11 +142,12 @@ def verdict_view(
     number: int | None = None,
     proven: bool = False,
     owner: str = "filter",
+    noun: str = OF_IMAGES.one,
 ) -> Verdict:
     """A verdict, with its count where `number` is given.
 
     images, start: what the patterns that it is said of are compared with; where both occur, both are explained.
-    owner: what they are patterns of.
+    owner: what they are patterns of. noun: what the model is fed.
     """
     meaning = MEANINGS[word]
     if word in AGAINST_START and not images:
@@ -153,8 +155,10 @@ def verdict_view(
     elif word in AGAINST_START and start:
         meaning += f"; in a layer without natural maxima, {AGAINST_START[word]}"
     if proven:
-        meaning = "the filter's kernel is zero throughout, so it answers the same to every image"
-    return Verdict(word, verdict_key(word), meaning.format(owner=owner), "" if number is None else count(number))
+        meaning = "the filter's kernel is zero throughout, so it answers the same to every {noun}"
+    return Verdict(
+        word, verdict_key(word), meaning.format(owner=owner, noun=noun), "" if number is None else count(number)
+    )
 
 
 def verdict_key(word: str) -> str:
@@ -167,10 +171,12 @@ def known_keys(**values: str | float | None) -> Keys:
     return tuple((name, str(value)) for name, value in values.items() if value is not None)
 
 
-def verdict_views(counts: dict[str, int], *, images: bool, start: bool = False) -> tuple[Verdict, ...]:
-    """The verdicts that occur, in the order of the contract; `images` and `start` as for `verdict_view`."""
+def verdict_views(
+    counts: dict[str, int], *, images: bool, start: bool = False, noun: str = OF_IMAGES.one
+) -> tuple[Verdict, ...]:
+    """The verdicts that occur, in the order of the contract; the rest as for `verdict_view`."""
     return tuple(
-        verdict_view(word, images=images, start=start, number=counts[word])
+        verdict_view(word, images=images, start=start, number=counts[word], noun=noun)
         for word in (*VERDICTS, NOT_COMPUTED)
         if counts[word]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reportgen.render.text import count, plural
+from reportgen.render.text import OF_IMAGES, Nouns, count, plural
 
 HASH_SHOWN = 12  # hexadecimal digits that tell files apart at a glance; the whole hash stands beside it
 MODEL_OUTPUTS = "Model outputs"  # what the page of the model's own outputs is called, which is no layer's
@@ -41,7 +41,7 @@ def owner_words(is_output: bool) -> tuple[str, str]:
     return ("class", "classes") if is_output else ("filter", "filters")
 
 
-def below_natural(negatives: Sequence[Mapping[str, Any]], is_output: bool) -> str | None:
+def below_natural(negatives: Sequence[Mapping[str, Any]], is_output: bool, noun: str = OF_IMAGES.one) -> str | None:
     """How many negative patterns go below what the images reach, as a sentence; None where there is nothing to compare.
 
     negatives: entries of `patterns.negative.filters` of report.json.
@@ -51,18 +51,18 @@ def below_natural(negatives: Sequence[Mapping[str, Any]], is_output: bool) -> st
         return None
     where = "" if is_output else " before the activation function"
     verb = "goes" if sum(known) == 1 else "go"
-    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the images reach{where}."
+    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the {noun}s reach{where}."
 
 
-def compared_pictures(pictures: int, images: int) -> str:
+def compared_pictures(pictures: int, images: int, nouns: Nouns = OF_IMAGES) -> str:
     """What natural maxima were measured on: `78 pictures: each image whole and 25 crops of it`.
 
     pictures: of all `images` >= 1 together; each image gives itself and equally many crops.
     """
     crops = pictures // images - 1
-    whole = "the image" if images == 1 else "each image"
-    return f"{plural(pictures, 'picture')}: {whole} whole" + (
-        f" and {plural(crops, 'crop')} of it" if crops > 0 else ""
+    whole = f"the {nouns.one}" if images == 1 else f"each {nouns.one}"
+    return f"{plural(pictures, nouns.made)}: {whole} whole" + (
+        f" and {plural(crops, nouns.part)} of it" if crops > 0 else ""
     )
 
 
