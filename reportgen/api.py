@@ -19,7 +19,8 @@ from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent, Patterns
 from reportgen.compute.patterns.recipe import choose
 from reportgen.errors import UsageError
 from reportgen.images import fit, natural_crops, read
-from reportgen.network.network import Network, Site
+from reportgen.network.network import Network
+from reportgen.network.sites import Site
 from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
 from reportgen.prepare import batch_for, limit_patterns, open_network
 from reportgen.progress import Progress

@@ -7,7 +7,8 @@ from typing import Any
 
 from reportgen.errors import UsageError
 from reportgen.network.kernels import kernel_kind, kernels
-from reportgen.network.network import Network, Site
+from reportgen.network.network import Network
+from reportgen.network.sites import Site
 from reportgen.plan import pattern_size
 from reportgen.records import CONVOLUTION, POOLING, LayerRecord
 from reportgen.settings import FilterChoice, Settings

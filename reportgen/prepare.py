@@ -24,8 +24,9 @@ from reportgen.network.class_names import names_of
 from reportgen.network.environment import environment
 from reportgen.network.initial import digest, initial_kernels
 from reportgen.network.load import import_callable, load
-from reportgen.network.network import Network, Site
+from reportgen.network.network import Network
 from reportgen.network.precision import has_bfloat16
+from reportgen.network.sites import Site
 from reportgen.records import LayerRecord, ModelRecord, Plan
 from reportgen.run import Run
 from reportgen.settings import Settings

@@ -10,8 +10,9 @@ import numpy as np
 from reportgen.compute.patterns.ascent import Ascent, Patterns
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.network.load import Loaded
-from reportgen.network.network import Network, Site
+from reportgen.network.network import Network
 from reportgen.network.quiet import keras, tf
+from reportgen.network.sites import Site
 from reportgen.settings import Settings
 
 layers = keras.layers

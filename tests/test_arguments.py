@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.errors import UsageError
+from reportgen.errors import ModelError, UsageError
 from reportgen.network.arguments import signature
 from reportgen.network.network import Network
 from reportgen.network.quiet import keras, tf
@@ -110,6 +110,13 @@ def test_of_two_pictures_the_user_says_which() -> None:
         opened(siamese())
     with pytest.raises(UsageError, match=r"no input `middle`; its inputs are left"):
         opened(siamese(), input="middle")
+
+
+def test_inputs_of_which_none_can_be_looked_at_are_not_offered() -> None:
+    noise, label = keras.Input((8,), name="noise"), keras.Input((1,), name="label")
+    both = layers.Reshape((3, 3, 1))(layers.Concatenate()([noise, label]))
+    with pytest.raises(ModelError, match=r"none of the model's 2 inputs is a picture.*noise \(8\), label \(1\)"):
+        signature(keras.Model([noise, label], layers.Conv2DTranspose(1, 3)(both))).looked_at(None)
 
 
 def test_what_the_input_does_not_reach_is_left_out_with_that_reason() -> None:

@@ -70,6 +70,9 @@ SILENT: dict[str, Model] = {
     "nothing": lambda: functional(conv()),
     "padding": lambda: functional(layers.ZeroPadding2D(), conv()),
     "normalisation that was never trained": lambda: functional(layers.BatchNormalization(), conv()),
+    "a dense layer, whose small weights make its answers small": lambda: functional(
+        layers.Dense(2, kernel_initializer=keras.initializers.Constant(1e-3)), conv()
+    ),
     "arithmetic that changes nothing": lambda: arithmetic(lambda x: x * 1.0 + 1e-7),
 }
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.network.network import Network, Site
+from reportgen.network.network import Network
 from reportgen.network.quiet import tf
+from reportgen.network.sites import Site
 
 BORDER = 2  # positions left out at each border: padding shows there first
 

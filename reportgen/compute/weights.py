@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reportgen.network.kernels import kernels
-from reportgen.network.network import Site
+from reportgen.network.sites import Site
 
 
 def weights(site: Site) -> dict[str, np.ndarray]:

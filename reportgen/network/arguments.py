@@ -46,6 +46,10 @@ class Signature:
                 return alike[0]
             if alike:
                 break
+        if all(one.shape is not None and len(one.shape) not in (PICTURE_AXES, *OTHER_AXES) for one in self.inputs):
+            raise ModelError(
+                f"none of the model's {len(self.inputs)} inputs is a picture, signal or volume: {_listed(self.inputs)}."
+            )
         raise UsageError(
             f"the model has {len(self.inputs)} inputs; say with --input which is looked at: {_listed(self.inputs)}."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from reportgen.network.kernels import POOLINGS
 from reportgen.network.quiet import keras, tf
 from reportgen.network.tap import Call
 from reportgen.records import CONVOLUTION, POOLING, DiagramNode
@@ -12,10 +13,8 @@ from reportgen.records import CONVOLUTION, POOLING, DiagramNode
 layers = keras.layers
 # Layers that are drawn besides those of the report: what makes a network's shape, not what only rescales or reorders.
 LANDMARKS = (
-    layers.Dense, layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D, layers.AveragePooling1D,
-    layers.AveragePooling2D, layers.AveragePooling3D, layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D,
-    layers.GlobalMaxPooling3D, layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
-    layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D, layers.MultiHeadAttention, layers.LSTM, layers.GRU,
+    layers.Dense, *POOLINGS, layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D,
+    layers.MultiHeadAttention, layers.LSTM, layers.GRU,
 )  # fmt: skip
 MERGES = {  # graph operation -> what the layer that does the same is called
     "AddV2": "Add", "Add": "Add", "AddN": "Add", "Sub": "Subtract", "Mul": "Multiply", "ConcatV2": "Concatenate", "Maximum": "Maximum",
@@ -90,8 +89,7 @@ def _outermost(calls: Sequence[Call]) -> list[Call]:
 
 
 def _kind(call: Call, covered: tuple[type, ...]) -> str:
-    name = type(call.layer).__name__
-    if "Pooling" in name:
+    if isinstance(call.layer, POOLINGS):
         return POOLING
     return CONVOLUTION if isinstance(call.layer, covered) else "other"
 

@@ -21,15 +21,10 @@ def bands_first(layers: Sequence[Any]) -> bool:
     return False
 
 
-def bands_moved(tensor: Any, source: int, target: int) -> Any:
-    """`tensor` with the axis `source` moved to `target`."""
-    return keras.ops.moveaxis(tensor, source, target)
-
-
 def stored(tensor: Any, times: tuple[int, ...], channels_first: bool) -> Any:
     """A layer's own tensor as reports keep it: channels last, time unfolded from the batch."""
     if channels_first:
-        tensor = bands_moved(tensor, 1, -1)
+        tensor = keras.ops.moveaxis(tensor, 1, -1)
     return tf.reshape(tensor, (-1, *times, *tensor.shape[1:])) if times else tensor
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reportgen.network.quiet import keras
@@ -21,6 +21,12 @@ def named_layers(model: Any) -> dict[int, tuple[str, Any]]:
     seen = {id(model)}
     _collect(model, "", found, seen)
     return found
+
+
+def path_of(named: Mapping[int, tuple[str, Any]], layer: Any, occurrence: int) -> str:
+    """The path of a layer's k-th call, `named` as `named_layers` gives it."""
+    path = named[id(layer)][0]
+    return path if occurrence == 1 else f"{path}@{occurrence}"
 
 
 def _collect(container: Any, prefix: str, found: dict[int, tuple[str, Any]], seen: set[int]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.network.arguments import is_whole
 from reportgen.network.load import import_callable
 from reportgen.network.quiet import keras, tf
 from reportgen.records import PICTURE_RANK
@@ -69,9 +70,9 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Entrance:
-    """What lies between the input and the first convolution that sees it.
+    """What lies between the input and the first learned layer that sees it: a convolution, a recurrence or a dense layer.
 
-    layers: called before that convolution, in order. values: float (3, channels), what pictures of nothing but 0, 1 and 255 have become
+    layers: called before that layer, in order. values: float (3, channels), what pictures of nothing but 0, 1 and 255 have become
     there; None where that is not known.
     """
 
@@ -100,7 +101,7 @@ def found(
     own = _own_scaling(layer, entrance.values)
     if own is not None:
         return own
-    if dtype is not None and "int" in dtype:
+    if is_whole(dtype):
         return Scaling("none", f"the model takes whole numbers ({dtype})", None)
     if len(shape) - 1 != PICTURE_RANK:
         return Scaling("none", "signals and volumes are fed as the numbers in their files", None)
@@ -125,7 +126,7 @@ def found(
 
 def _own_scaling(layer: Any | None, values: np.ndarray | None) -> Scaling | None:
     """What the model's own scaling tells: `none` where it takes 0..255, `unit` where it plainly takes 0..1, None where there is none."""
-    what = "the model itself scales its input before its first convolution"
+    what = "the model itself scales its input before its first learned layer"
     if layer is not None:
         what = f"the model itself contains a {type(layer).__name__} layer (`{layer.name}`)"
     if values is None or not np.isfinite(values).all():

@@ -164,12 +164,12 @@ def _operation_count() -> int:
     return int(tf.compat.v1.get_default_graph().version)  # grows by one an operation, and costs nothing to ask
 
 
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]  # of a call: by position, and by name
+GivenArguments = tuple[tuple[Any, ...], dict[str, Any]]  # of a call: by position, and by name
 
 
 def run_until(
     model: Any,
-    arguments: Arguments,
+    arguments: GivenArguments,
     layers: Collection[Any],
     is_last: Callable[[Call], bool],
     calls: list[Call] | None = None,

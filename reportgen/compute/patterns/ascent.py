@@ -17,10 +17,11 @@ from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO, KERAS_IO_BANDS, KERAS_IO_SIDE, Recipe
 from reportgen.errors import ModelError
 from reportgen.network.contract import as_shown
-from reportgen.network.network import Network, Site
+from reportgen.network.network import Network
 from reportgen.network.precision import bfloat16, has_bfloat16
 from reportgen.network.quiet import tf
 from reportgen.network.redirected import redirected
+from reportgen.network.sites import Site
 
 # Multiplications of a picture's forward pass: below, making the pictures takes longer than the network.
 FAST_PAYS = 2e8

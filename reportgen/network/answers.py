@@ -1,0 +1,45 @@
+"""What a model answers: class probabilities or something else, and the numbers behind its own softmax or sigmoid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reportgen.network.quiet import tf
+
+CLASSIFIER_RANK = 2  # batch, classes
+PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
+LOGARITHMS = frozenset({"LogSoftmax"})
+UNCHANGED = frozenset({"Identity", "Cast", "Reshape", "Squeeze"})  # operations that only pass the numbers on
+
+
+def answers_classes(outputs: Sequence[Any]) -> bool:
+    """Whether the model's only output is one number a class."""
+    return (
+        len(outputs) == 1
+        and tf.is_tensor(outputs[0])
+        and outputs[0].shape.rank == CLASSIFIER_RANK
+        and outputs[0].shape[-1] is not None
+    )
+
+
+def class_count(outputs: Sequence[Any]) -> int | None:
+    """How many class probabilities the model answers; None where its output is something else."""
+    probable = answers_classes(outputs) and _source(outputs[0]).type in PROBABILITY_OPERATIONS
+    return int(outputs[0].shape[-1]) if probable else None
+
+
+def logits(output: Any) -> Any:
+    """What the model's own softmax or sigmoid was given, shaped as `output`; `output` where there is none. Call inside a trace."""
+    operation = _source(output)
+    if operation.type not in PROBABILITY_OPERATIONS | LOGARITHMS:
+        return output
+    return tf.reshape(operation.inputs[0], tf.shape(output))
+
+
+def _source(tensor: Any) -> Any:
+    """The operation behind a tensor, seen through copies and casts."""
+    operation = tensor.op
+    while operation.type in UNCHANGED:
+        operation = operation.inputs[0].op
+    return operation

@@ -1,0 +1,225 @@
+"""One trace of a model at the images' size, and everything that is read off its graph before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reportgen.errors import ModelError
+from reportgen.network.answers import answers_classes, class_count
+from reportgen.network.diagram import diagram
+from reportgen.network.geometry import Geometry
+from reportgen.network.kernels import CONVOLUTIONS, POOLINGS
+from reportgen.network.layout import stored_shape, varying
+from reportgen.network.names import path_of
+from reportgen.network.quiet import keras, tf
+from reportgen.network.scaling import COLOUR_BANDS
+from reportgen.network.sentences import one_line
+from reportgen.network.sites import Site, unreached
+from reportgen.network.tap import Call
+from reportgen.network.units import Unit, find_unit, own_unit
+from reportgen.network.views import View, whole_input
+from reportgen.records import InputContract
+
+layers = keras.layers
+RECURRENT = (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
+LEARNED = (
+    *CONVOLUTIONS,
+    layers.RNN,
+    layers.Dense,
+    layers.EinsumDense,
+)  # what comes out of them is no longer scaled input
+MOST_AXES = 3  # spatial axes, time inside a TimeDistributed among them, that maps can be drawn along
+HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
+RECURRING = "it convolves step by step inside a recurrence; name its path with --layers to see what it answers"
+APART = "it does not depend on the input that is looked at"
+FLAT = "its output has no axis beside its channels, so there is no map to draw"
+OUTPUT_NAMES = ("logits", "model/logits", "model/outputs/logits")
+WHOLE_INPUT = "the whole input: these are the model's outputs"
+Run = Callable[[Any, Callable[[Call], bool], list[Call]], Any]  # (inputs, is_last, calls) of `run_until`
+
+
+class Walk:
+    """What one trace told of a model.
+
+    sites: every layer that is covered, in the order in which data meets them, those that cannot be looked at with the reason. output: the
+    model's classes as a site, None where it does not answer one number a class. class_count: how many class probabilities it answers,
+    None where it answers something else. diagram: how data flows. before: the layers that were called before `entrance`, the first
+    call that mixes what it sees of the input by learned weights; None where there is no such call.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        named: Mapping[int, tuple[str, Any]],
+        run: Run,
+        contract: InputContract,
+        covered: tuple[Any, ...],
+        wanted: Sequence[str],
+        takes_bands_first: bool,
+    ) -> None:
+        """named: the model's layers by id, see `named_layers`. covered: classes of layers that become sites. wanted: paths of any others.
+
+        Raises ModelError where the model cannot be traced.
+        """
+        self._named, self._contract, self._wanted = named, contract, frozenset(wanted)
+        self._takes_bands_first = takes_bands_first
+        self._calls: list[Call] = []
+        outputs: list[Any] = []
+        entry: list[Any] = []
+        failure: list[Exception] = []
+
+        def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
+            entry.append(pictures)
+            try:
+                outputs.extend(tf.nest.flatten(run(pictures, _never, self._calls)))
+            except Exception as error:  # what was reached before is still true
+                failure.append(error)
+
+        try:
+            self._graph = _traced(trace, (1, *contract.size, contract.bands))
+        except Exception as error:
+            raise ModelError(f"the model cannot be traced ({one_line(error)}).") from error
+        if failure and not any(isinstance(call.layer, CONVOLUTIONS) for call in self._calls):
+            raise ModelError(
+                f"the model does not run on an input of {contract.size} ({one_line(failure[0])})."
+            ) from failure[0]
+        self._geometry = Geometry(self._graph, {entry[0].name: whole_input(contract.rank)})
+        self._positions = {operation.name: index for index, operation in enumerate(self._graph.get_operations())}
+        met = [
+            self._site(call)
+            for call in self._calls
+            if isinstance(call.layer, covered) or self._path(call) in self._wanted
+        ]
+        why = f"the model stopped before it ({one_line(failure[0])})" if failure else "the model never calls it"
+        self.sites = [*self._resolved(met, run), *self._missed(met, covered, why)]
+        self.output = self._output_site(model, outputs)
+        self.class_count = class_count(outputs)
+        self.diagram = diagram(
+            self._graph, entry[0], self._calls, outputs, CONVOLUTIONS, lambda *call: path_of(named, *call)
+        )
+        order = sorted(filter(self._sees, self._calls), key=lambda call: call.first_operation)
+        first = next((index for index, call in enumerate(order) if isinstance(call.layer, LEARNED)), len(order))
+        self.before = [call.layer for call in order[:first]]
+        self.entrance = order[first] if first < len(order) else None
+
+    def _path(self, call: Call) -> str:
+        return path_of(self._named, call.layer, call.occurrence)
+
+    def _is_reached(self, call: Call) -> bool:
+        """Whether the call answers a tensor of this very graph."""
+        return bool(tf.is_tensor(call.output) and call.output.graph is self._graph)
+
+    def _sees(self, call: Call) -> bool:
+        """Whether the call's output depends on the input that is looked at."""
+        return self._is_reached(call) and self._geometry.depends(call.output)
+
+    def _missed(self, met: Sequence[Site], covered: tuple[Any, ...], why: str) -> list[Site]:
+        """Sites of the covered layers that were not met."""
+        reached = {id(site.layer) for site in met}
+        used = {id(outside) for outside, _ in self._graph.captures}
+        return [
+            unreached(path, layer, HIDDEN if any(id(weight.value.handle) in used for weight in layer.weights) else why)
+            for path, layer in self._named.values()
+            if isinstance(layer, covered) and id(layer) not in reached
+        ]
+
+    def _output_site(self, model: Any, outputs: Sequence[Any]) -> Site | None:
+        """The model's classes as a site; None where it does not answer one number a class."""
+        if not answers_classes(outputs):
+            return None
+        taken = {path for path, _ in self._named.values()}
+        path = next(name for name in OUTPUT_NAMES if name not in taken)
+        costs = self._geometry.costs(len(self._positions))
+        shape = (1, 1, int(outputs[0].shape[-1]))
+        view = View(None, WHOLE_INPUT, False)
+        return Site(path, model, 1, Unit(model, 1, "linear"), path, view, costs, shape, None, None, True)
+
+    def _obstacle(self, call: Call) -> str | None:
+        """Why there is nothing to look at in a call; None where there is."""
+        if not self._is_reached(call):
+            return HIDDEN
+        if isinstance(call.layer, RECURRENT) and self._path(call) not in self._wanted:
+            return RECURRING
+        spatial = (call.output.shape.rank or 0) - 2 + len(call.times)
+        if spatial < 1:
+            return FLAT
+        if spatial > MOST_AXES:
+            shape = " × ".join("any" if length is None else str(length) for length in call.output.shape[1:])
+            return f"its output of {shape} has {spatial} axes beside its channels; up to {MOST_AXES} are drawn"
+        return None if self._sees(call) else APART
+
+    def _site(self, call: Call) -> Site:
+        obstacle = self._obstacle(call)
+        if obstacle is not None:
+            return unreached(self._path(call), call.layer, obstacle)
+        convolves, contract = isinstance(call.layer, CONVOLUTIONS), self._contract
+        if isinstance(call.layer, POOLINGS):
+            unit = Unit(call.layer, call.occurrence, "linear", pooling=True)
+        else:
+            unit = find_unit(call, self._calls, self._positions) if convolves else own_unit(call)
+        end = next(other for other in self._calls if unit.is_end(other))
+        view = self._geometry.view(end.output)
+        channels_first = self._keeps_bands_first(call.layer, view)
+        looks = convolves and contract.is_picture and contract.bands == COLOUR_BANDS
+        colour = looks and self._geometry.view(call.input).colour
+        return Site(
+            path=self._path(call),
+            layer=call.layer,
+            occurrence=call.occurrence,
+            unit=unit,
+            unit_path=path_of(self._named, unit.layer, unit.occurrence),
+            view=view,
+            costs=self._geometry.costs(end.last_operation),
+            output_shape=stored_shape(end.output, end.times, channels_first),
+            kernel_bands="RGB" if colour else None,
+            reason=None,
+            varies=varying(view, end, contract, channels_first),
+            times=len(end.times),
+            channels_first=channels_first,
+        )
+
+    def _keeps_bands_first(self, layer: Any, view: View) -> bool:
+        """Whether a layer's maps have their channels behind the batch: as it says, else where the input's own axes leave room for them."""
+        stated = getattr(layer, "data_format", None)
+        if stated is not None:
+            return bool(stated == "channels_first")
+        if view.axes is None:
+            return self._takes_bands_first
+        return bool(view.places) and min(view.places) == 2
+
+    def _resolved(self, sites: list[Site], run: Run) -> list[Site]:
+        """Which axes follow from the input's cannot be told where no field is known: a second trace without sizes tells."""
+        contract = self._contract
+        dynamic = None in contract.shape[:-1]
+        if not (dynamic and any(site.unit is not None and site.view.axes is None for site in sites)):
+            return sites
+        calls: list[Call] = []
+
+        def trace(pictures: Any) -> None:
+            run(pictures, _never, calls)
+
+        try:
+            _traced(trace, (1, *contract.shape))
+        except Exception:  # a model that needs a size: then what is known stands
+            return sites
+        shapes = {(id(call.layer), call.occurrence): call for call in calls if tf.is_tensor(call.output)}
+        told = []
+        for site in sites:
+            end = None if site.unit is None else shapes.get((id(site.unit.layer), site.unit.occurrence))
+            if end is not None and site.view.axes is None and end.times == () and site.times == 0:
+                shape = stored_shape(end.output, (), site.channels_first)
+                site = replace(site, varies=tuple(length is None for length in shape))
+            told.append(site)
+        return told
+
+
+def _never(call: Call) -> bool:
+    """The model is run to its end."""
+    return False
+
+
+def _traced(trace: Callable[[Any], None], shape: tuple[int | None, ...]) -> Any:
+    """The graph of `trace` for a float32 input of `shape`."""
+    return tf.function(trace, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
