@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 import report_fixture
 from page_parser import parse
 from reportgen.cli import main
+from reportgen.report.look import templates_folder
 
 LOOK = Path(__file__).parent.parent / "docs" / "look.md"
 
@@ -86,11 +87,30 @@ def test_a_style_or_a_folder_that_is_not_there_is_one_sentence(report: Path, tmp
         assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_bad_template_is_told_before_anything_is_computed(tmp_path: Path) -> None:
-    (tmp_path / "layer.html").write_text("{% endif %}")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{% endif %}", "the template layer.html, line 1"),
+        (
+            "{% if view.cards %}{{ view.nothing }}{% endif %}",
+            "the template layer.html cannot be used: a page has no view.nothing.",
+        ),
+        ("{{ site.nothing.more }}", "a page has no site.nothing."),
+    ],
+)
+def test_a_bad_template_is_told_before_anything_is_computed(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "layer.html").write_text(text)
     output = tmp_path / "out"
     command = ["build", "no.keras", "--template", str(tmp_path), "-o", str(output)]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 2
-    assert "the template layer.html, line 1" in result.stderr
+    assert words in result.stderr
     assert not output.exists()
+
+
+def test_a_template_may_ask_whether_a_field_is_there(report: Path, tmp_path: Path) -> None:
+    text = "{% for view in [] %}{{ view.mine }}{% endfor %}"
+    (tmp_path / "index.html").write_text("{% if view.later is defined %}later{% else %}now{% endif %}")
+    (tmp_path / "macros.html").write_text((templates_folder() / "macros.html").read_text() + text)
+    assert assembled(report, "--template", str(tmp_path)).exit_code == 3
+    assert parse(report / "index.html").words == "now"

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import jinja2.nodes
 
 from reportgen.errors import ReportgenError, UsageError
+from reportgen.report.index_page import IndexView
+from reportgen.report.layer_page import LayerView
+from reportgen.report.views import Site
 
 ASSET_HASH = 8  # hexadecimal digits in an asset's name: a browser never shows new pages in an old style
 STYLE, SCRIPT = "assets/style.css", "assets/report.js"
+FIELDS = {  # what every template can name; `view` is that of the first page or of a layer's
+    "site": frozenset(field.name for field in dataclasses.fields(Site)),
+    "view": frozenset(field.name for view in (IndexView, LayerView) for field in dataclasses.fields(view)),
+}
 OURS = "reportgen"  # `reportgen/index.html` is our own template where the user's has the same name
 
 
@@ -97,8 +106,28 @@ def _check(folder: Path, environment: jinja2.Environment) -> None:
         if name.endswith(".html"):
             try:
                 environment.get_template(name)
+                unknown = _unknown(environment, folder / name)
             except (jinja2.TemplateError, UnicodeDecodeError) as error:
                 raise template_error(name, error) from error
+            if unknown is not None:
+                raise UsageError(f"the template {name} cannot be used: a page has no {unknown}.")
+
+
+def _unknown(environment: jinja2.Environment, template: Path) -> str | None:
+    """A field of a page's view that a template names and no page has, such as `view.nothing`; None where there is none.
+
+    So what would fail only after computing is told before. A name that the template asks for by `is defined` is no fault.
+    """
+    tree = environment.parse(template.read_text(encoding="utf-8"))
+    asked = {id(test.node) for test in tree.find_all(jinja2.nodes.Test) if test.name in ("defined", "undefined")}
+    own = {name.name for name in tree.find_all(jinja2.nodes.Name) if name.ctx != "load"}
+    for field in tree.find_all(jinja2.nodes.Getattr):
+        if not isinstance(field.node, jinja2.nodes.Name) or id(field) in asked or field.node.name in own:
+            continue
+        known = FIELDS.get(field.node.name)
+        if known is not None and field.attr not in known:
+            return f"{field.node.name}.{field.attr}"
+    return None
 
 
 def template_error(name: str, error: Exception) -> UsageError:
