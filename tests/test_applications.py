@@ -98,10 +98,13 @@ def test_a_network_of_keras_names_its_own_file() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.input_shape. is undefined:UserWarning")  # Keras's own words on MobileNetV3
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_of_keras_names_its_own_file(name: str) -> None:
-    with pytest.raises(ModelError, match=r"put https://storage\.googleapis\.com/\S+/[\w.-]+\.h5 into"):
+    without_values = keras.StatelessScope(initialize_variables=False)  # most of the time goes into these
+    with without_values, pytest.raises(ModelError, match=r"put https://storage\.googleapis\.com/\S+/[\w.-]+\.h5 into"):
         make_application(name, None)
+    keras.backend.clear_session()  # or Keras gives all these variables values in the next scope
 
 
 @pytest.mark.parametrize("name", NAMES)
