@@ -99,26 +99,28 @@ def test_text_has_contrast_in_the_dark_too(browser: Browser, folder: Path, name:
         assert violations(page, runOnly=["color-contrast"]) == {}
 
 
-@pytest.mark.parametrize("width", [320, 360, 1280, 3840])
 @pytest.mark.parametrize("name", ["index", "pool", "deep", "logits"])
-def test_a_page_is_never_wider_than_its_window(browser: Browser, folder: Path, name: str, width: int) -> None:
-    with opened(browser, page_of(folder, name), viewport={"width": width, "height": 800}) as (page, _):
-        assert no_wider_than_its_window(page)
-        page.locator("details").evaluate_all("all => all.forEach(x => x.open = true)")
-        assert no_wider_than_its_window(page)
-        if width in (360, 1280):
-            SCREENS.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=SCREENS / f"{name}-{width}.png", full_page=True)
+def test_a_page_is_never_wider_than_its_window(browser: Browser, folder: Path, name: str) -> None:
+    with opened(browser, page_of(folder, name)) as (page, _):
+        for details in ("as they were", "open"):
+            if details == "open":
+                page.locator("details").evaluate_all("all => all.forEach(x => x.open = true)")
+            for width in (320, 360, 1280, 3840):
+                page.set_viewport_size({"width": width, "height": 800})
+                assert no_wider_than_its_window(page), f"{width} pixels, details {details}"
+                if details == "open" and width in (360, 1280):
+                    SCREENS.mkdir(parents=True, exist_ok=True)
+                    page.screenshot(path=SCREENS / f"{name}-{width}.png", full_page=True)
 
 
-@pytest.mark.parametrize("size", ["A4", "Letter"])
 @pytest.mark.parametrize("name", ["index", "deep"])
-def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folder: Path, name: str, size: str) -> None:
+def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folder: Path, name: str) -> None:
     with opened(browser, page_of(folder, name), color_scheme="dark", reduced_motion="reduce") as (page, _):
-        printed = page.pdf(format=size, margin=dict.fromkeys(("top", "right", "bottom", "left"), "12mm"))
+        printed = page.pdf(format="A4", margin=dict.fromkeys(("top", "right", "bottom", "left"), "12mm"))
         page.emulate_media(media="print", color_scheme="dark")
-        page.set_viewport_size({"width": {"A4": 703, "Letter": 725}[size], "height": 900})  # paper less its margins
-        assert no_wider_than_its_window(page)
+        for width in (703, 725):  # of A4 and Letter less their margins
+            page.set_viewport_size({"width": width, "height": 900})
+            assert no_wider_than_its_window(page)
         assert not page.locator(".controls, .enlarge, .skip").first.is_visible()
     with warnings.catch_warnings():
         document = pypdfium2.PdfDocument(printed)
@@ -127,7 +129,7 @@ def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folde
     for number in range(len(document)):
         sheet = document[number]
         picture = sheet.render(scale=1).to_pil().convert("L")
-        picture.save(SCREENS / f"{name}-{size}-{number + 1}.png")
+        picture.save(SCREENS / f"{name}-A4-{number + 1}.png")
         assert picture.getpixel((2, 2)) == 255
         words += sheet.get_textpage().get_text_range()
     assert ("Settings and versions" if name == "index" else "Filter 65") in words

@@ -1,4 +1,4 @@
-"""The command line from model file to report: what is written, what is computed again, what bad input gets."""
+"""From model file to report by the command line: what is written, what is computed again, what Python finds."""
 
 from __future__ import annotations
 
@@ -7,48 +7,15 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from PIL import Image
 
-from reportgen.cli import main
-from reportgen.errors import OutputError, UsageError
+from reportgen.errors import UsageError
 from reportgen.progress import Progress
-from reportgen.story import check_output, is_report
-
-ROOT = Path(__file__).parent.parent
-SAMPLES = ROOT / "sample_models"
-QUICK = ["--filters", "3", "--steps", "2", "--layers", "conv[12]"]
-BARE = ["--filters", "1", "--steps", "1", "--layers", "conv1"]  # where it does not matter what is in the report
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def build(
-    output: Path, *arguments: object, model: Path = SAMPLES / "galaxies.keras", extent: Sequence[str] = QUICK
-) -> Result:
-    return run("build", model, "-o", output, *extent, *arguments)
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but run.json, by relative path."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.json"
-    }
-
-
-def stored(folder: Path) -> dict[str, int]:
-    """When each stored task was written."""
-    return {path.name: path.stat().st_mtime_ns for path in (folder / ".store").rglob("*.npz")}
+from sample_build import BARE, ONE_LAYER, QUICK, ROOT, SAMPLES, build, contents, draw, run, stored
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +25,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{folder / 'index.html'}\n"
     return folder
-
-
-def draw(path: Path) -> Path:
-    Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)).save(path)
-    return path
 
 
 @pytest.fixture
@@ -232,7 +194,7 @@ def test_a_failing_task_is_named_and_the_rest_is_there(
 
     monkeypatch.setattr(Ascent, "seek", fail)
     folder = tmp_path / "report"
-    result = build(folder, "-i", picture)
+    result = build(folder, "-i", picture, extent=BARE)
     assert result.exit_code == 3
     assert "the machine is tired" in result.stderr
     facts = json.loads((folder / "report.json").read_bytes())
@@ -270,7 +232,7 @@ def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Pa
     folder = tmp_path / "report"
     options = "--negative --restarts 2 --outputs 2 --objective pre-activation --no-transforms --optimizer rmsprop"
     more = "--learning-rate 0.1 --clip-norm 2 --trim 1 --regularize tv=0.1,l2=0.2 --parameterization pixel"
-    result = build(folder, "-i", picture, *options.split(), *more.split())
+    result = build(folder, "-i", picture, *options.split(), *more.split(), extent=ONE_LAYER)
     assert result.exit_code == 0, result.stderr
     facts = json.loads((folder / "report.json").read_bytes())
     recipe = facts["layers"][0]["patterns"]["recipe"]
@@ -303,18 +265,16 @@ def test_python_and_the_command_line_find_the_same_patterns(report: Path) -> Non
     import reportgen
 
     images = sorted((SAMPLES / "galaxies").glob("*.png"))
-    for name in ("conv1", "conv2"):
-        found = reportgen.patterns(SAMPLES / "galaxies.keras", name, 3, steps=2, images=images)
-        with np.load(report / "data" / name / "patterns.npz") as stored_arrays:
-            np.testing.assert_array_equal(found.images, stored_arrays["images"])
-        facts = next(
-            layer for layer in json.loads((report / "report.json").read_bytes())["layers"] if layer["path"] == name
-        )
-        for record, item in zip(found.records, facts["patterns"]["filters"], strict=True):
-            assert record["index"] == item["index"]
-            assert record["verdict"] == item["verdict"]
-            assert record["activation"] == pytest.approx(item["activation"], rel=1e-6)
-            assert record["natural_maximum"] == pytest.approx(item["natural_maximum"], rel=1e-6)
+    found = reportgen.patterns(SAMPLES / "galaxies.keras", "conv2", 3, steps=2, images=images)
+    with np.load(report / "data" / "conv2" / "patterns.npz") as stored_arrays:
+        np.testing.assert_array_equal(found.images, stored_arrays["images"])
+    facts = json.loads((report / "report.json").read_bytes())["layers"][1]
+    assert facts["path"] == "conv2"
+    for record, item in zip(found.records, facts["patterns"]["filters"], strict=True):
+        assert record["index"] == item["index"]
+        assert record["verdict"] == item["verdict"]
+        assert record["activation"] == pytest.approx(item["activation"], rel=1e-6)
+        assert record["natural_maximum"] == pytest.approx(item["natural_maximum"], rel=1e-6)
 
 
 def test_a_live_model_gives_what_its_file_gives() -> None:
@@ -346,41 +306,6 @@ def test_bad_arguments_from_python_are_one_sentence(layer, filters, settings, wo
     assert all(word in str(caught.value) for word in words), caught.value
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--optimizer", "lamb"], ["lamb", "couples"]),
-        (["--optimizer", "hill"], ["hill", "adam"]),
-        (["--regularize", "tv=x"], ["tv=x"]),
-        (["--outputs", "comet"], ["comet", "output 0"]),
-        (["--bands", "0,1,2"], ["0,1,2", "1 band"]),
-        (["--restarts", "0"], ["--restarts 0"]),
-        (["--learning-rate", "-1"], ["-1"]),
-        (["--layers", "nothing*"], ["nothing*", "conv1"]),
-        (["--filters", "900-910"], ["900", "24"]),
-        (["--size", "100"], ["100", "64"]),
-        (["--preprocess", "caffe"], ["caffe", "3 bands", "1"]),
-        (["--preprocess", "no.such.module:f"], ["no.such.module"]),
-        (["-i", "missing.png"], ["missing.png"]),
-        (["--filters", "5-3"], ["5-3"]),
-        (["--memory", "much"], ["much"]),
-        (["--classes", "missing.txt"], ["missing.txt"]),
-        (["--input-range", "9,1"], ["9,1"]),
-        (["--steps", "0"], ["--steps"]),
-    ],
-)
-def test_bad_usage_gets_one_sentence_exit_2_and_writes_nothing(
-    tmp_path: Path, arguments: list[str], words: list[str]
-) -> None:
-    result = build(tmp_path / "report", *arguments)
-    assert result.exit_code == 2
-    last = result.stderr.strip().splitlines()[-1]
-    for word in words:
-        assert word in last
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "report").exists()
-
-
 def test_a_run_that_fails_at_once_leaves_the_earlier_report_whole(report: Path, tmp_path: Path) -> None:
     before = contents(report)
     broken = tmp_path / "broken.png"
@@ -390,141 +315,10 @@ def test_a_run_that_fails_at_once_leaves_the_earlier_report_whole(report: Path, 
     assert contents(report) == before
 
 
-def test_a_bad_image_in_a_folder_is_left_out_and_named(tmp_path: Path, picture: Path) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    (folder / "broken.png").write_bytes(b"no picture")
-    picture.rename(folder / "good.png")
-    result = build(tmp_path / "report", "-i", folder)
-    assert result.exit_code == 3
-    assert "broken.png" in result.stderr
-    facts = json.loads((tmp_path / "report" / "report.json").read_bytes())
-    assert [image["name"] for image in facts["images"]] == ["good.png"]
-
-
-def test_a_folder_that_is_not_ours_is_refused_without_force(tmp_path: Path) -> None:
-    folder = tmp_path / "thesis"
-    folder.mkdir()
-    (folder / "chapter.tex").write_text("words")
-    result = build(folder)
-    assert result.exit_code == 2
-    assert "--force" in result.stderr
-    assert build(folder, "--force", extent=BARE).exit_code == 0
-    assert (folder / "chapter.tex").read_text() == "words"
-
-
-def test_an_output_that_cannot_be_a_folder_is_one_sentence(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("x")
-    for output in (file, file / "below"):
-        result = build(output)
-        assert result.exit_code == 2
-        assert "--output" in result.stderr
-        assert "Traceback" not in result.stderr
-
-
-def test_a_model_without_convolutions_is_one_sentence(tmp_path: Path) -> None:
-    import keras
-
-    path = tmp_path / "dense.keras"
-    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]).save(path)
-    result = run("build", path, "-o", tmp_path / "report")
-    assert result.exit_code == 2
-    assert "no convolution layer" in result.stderr
-
-
-def test_quiet_says_nothing_but_the_path(tmp_path: Path) -> None:
-    result = build(tmp_path / "report", "-q", extent=BARE)
-    assert result.exit_code == 0
-    assert result.stderr == ""
-
-
-def test_settings_may_stand_in_a_file_and_flags_win(tmp_path: Path) -> None:
-    config = tmp_path / "settings.toml"
-    config.write_text('filters = 2\nseed = 5\ntitle = "From the file"\n')
-    arguments = ["--layers", "conv1", "--steps", "1", "-c", config, "--seed", "6"]
-    assert run("build", SAMPLES / "galaxies.keras", "-o", tmp_path / "report", *arguments).exit_code == 0
-    settings = json.loads((tmp_path / "report" / "report.json").read_bytes())["settings"]
-    assert (settings["filters"], settings["seed"], settings["title"]) == ("2", 6, "From the file")
-
-
-def test_layers_lists_what_a_report_would_cover() -> None:
-    table = run("layers", SAMPLES / "photos.keras")
-    assert table.exit_code == 0
-    assert "backbone/stem_conv" in table.stdout
-    records = json.loads(run("layers", SAMPLES / "photos.keras", "--json").stdout)
-    assert [record["path"] for record in records][:2] == ["backbone/stem_conv", "backbone/block1_conv1"]
-    assert records[0]["receptive_field"] == [7, 7]
-
-
-def test_help_of_every_command_answers() -> None:
-    for command in ([], ["build"], ["layers"], ["assemble"]):
-        assert run(*command, "--help").exit_code == 0
-
-
-def test_assemble_of_a_folder_without_a_report_is_one_sentence(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        result = run("assemble", folder)
-        assert result.exit_code == 2
-        assert "reportgen build" in result.stderr
-        assert "Traceback" not in result.stderr
-    assert not (tmp_path / "nowhere").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "ours"),
-    [
-        (".store/plan.json", '{"format": "reportgen-plan/1"}', True),
-        (".store/plan.json", '{"format": "reportgen-plan/99", "more": []}', True),
-        ("report.json", '{"schema": "reportgen/1"}', True),
-        (".store/plan.json", '{"format": "terraform/1"}', False),
-        (".store/plan.json", '{"format": 1}', False),
-        (".store/plan.json", '["format"]', False),
-        (".store/plan.json", "not JSON", False),
-        (".store/settings.db", "somebody else's store", False),
-        ("report.json", '{"schema": "other/1"}', False),
-        ("report.json", '{"schema": ["reportgen/1"]}', False),
-        ("report.json", '"reportgen/1"', False),
-    ],
-)
-def test_a_folder_is_ours_only_where_a_file_of_ours_says_so(
-    tmp_path: Path, name: str, content: str, ours: bool
-) -> None:
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text(content)
-    assert is_report(tmp_path) is ours
-    if not ours:
-        with pytest.raises(OutputError, match="--force"):
-            check_output(tmp_path, force=False)
-
-
-def test_a_build_by_force_leaves_the_users_files_as_they_are(tmp_path: Path) -> None:
-    folder = tmp_path / "thesis"
-    mine = ("data/results.csv", "figures/plot.png", "layers/draft.html", "assets/logo.svg")
-    for name in mine:
-        (folder / name).parent.mkdir(parents=True)
-        (folder / name).write_text("mine")
-    assert build(folder, "--force", extent=BARE).exit_code == 0
-    assert build(folder, extent=BARE).exit_code == 0
-    assert [(folder / name).read_text() for name in mine] == ["mine"] * len(mine)
-
-
-def test_a_file_where_pages_should_be_is_one_sentence(tmp_path: Path) -> None:
-    folder = tmp_path / "thesis"
-    folder.mkdir()
-    (folder / "layers").write_text("mine")
-    result = build(folder, "--force", extent=BARE)
-    assert result.exit_code == 2
-    last = result.stderr.strip().splitlines()[-1]
-    assert "layers/conv1.html cannot be written in the report's folder (layers is a file)" in last
-    assert str(tmp_path) not in last
-    assert (folder / "layers").read_text() == "mine"
-
-
-def test_the_bar_says_which_page_is_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_says_which_page_is_being_written(copied: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(Progress, "doing", lambda self, what: said.append(what))
-    assert build(tmp_path / "report").exit_code == 0
+    assert build(copied, "-i", picture).exit_code == 0
     pages = [what for what in said if what.startswith("writing pages")]
     assert pages[:2] == ["writing pages: conv1", "writing pages: conv2"]
     assert pages[-1] == "writing pages: index.html"
