@@ -101,6 +101,7 @@ def test_a_pooling_layers_page_shows_every_channel_before_and_after_and_nothing_
     assert page.unbalanced == []
     assert "Before pooling" in page.words
     assert "After pooling" in page.words
+    assert "noise.png after pooling " in page.words
     before, _, after = page.words.partition("After pooling")
     assert "4 feature maps of 13 × 12" in before
     assert "4 feature maps of 6 × 6" in after

@@ -20,6 +20,7 @@ from page_parser import Page, parse
 from reportgen.render.text import figure
 from reportgen.report.assemble import assemble
 from reportgen.report.index_page import _effort
+from reportgen.report.maps_view import zeros
 from reportgen.store import Store
 
 RESOURCES = {("img", "src"), ("image", "href"), ("link", "href"), ("script", "src"), ("use", "href"), ("source", "src")}
@@ -699,3 +700,18 @@ def test_maps_on_scales_of_their_own_have_their_ranges_in_a_table_and_the_settin
     assert (settings["normalize"], settings["colormap"]) == ("per-map", "magma")
     assemble(tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("zero", "silenced", "words"),
+    [
+        (0.5, None, "50.0 % exactly zero"),
+        (0.5, 0.5, "50.0 % exactly zero, all of it silenced by the rectifier"),
+        (0.5, 0.25, "50.0 % exactly zero; the rectifier silences 25.0 % of the values"),
+        (0.0, 0.0, "0 % exactly zero; the rectifier silences 0 % of the values"),
+    ],
+)
+def test_what_is_zero_and_what_was_silenced_is_told_once_where_it_is_the_same(
+    zero: float, silenced: float | None, words: str
+) -> None:
+    assert zeros(zero, silenced) == words

@@ -129,9 +129,8 @@ def _view(
         scale = PICTURE_PIXELS / max(picture.width, picture.height)
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         small = ImagePicture(root + picture.path, *size, scale > 1)
-    words = f"activation {span(facts['minimum'], facts['maximum'])}, {percent(facts['zero_fraction'])} exactly zero"
-    if facts["silenced_fraction"] is not None:
-        words += f"; the rectifier silences {percent(facts['silenced_fraction'])} of the values"
+    what = "activation" if step == ACTIVATION else f"after {step}"
+    words = f"{what} {span(facts['minimum'], facts['maximum'])}, {zeros(facts['zero_fraction'], facts['silenced_fraction'])}"
     if facts["nonfinite_fraction"]:
         words += f", {percent(facts['nonfinite_fraction'])} not finite"
     return MapsView(
@@ -145,6 +144,16 @@ def _view(
         step=step,
         open=unfolded,
     )
+
+
+def zeros(zero: float | None, silenced: float | None) -> str:
+    """How much of some maps is zero, and how much of that a rectifier made so; silenced: None where there is no rectifier."""
+    share = f"{percent(zero)} exactly zero"
+    if silenced is None:
+        return share
+    if silenced and silenced == zero:
+        return f"{share}, all of it silenced by the rectifier"
+    return f"{share}; the rectifier silences {percent(silenced)} of the values"
 
 
 def _answer(image: Document) -> str | None:
