@@ -12,11 +12,9 @@ import numpy as np
 from reportgen.decoding import ARRAY_SUFFIX, UNIT, decode
 from reportgen.errors import ImageError, UsageError
 from reportgen.images import SUFFIXES, fit
-from reportgen.records import HeldInput, HeldRecord, ModelInput
+from reportgen.records import PICTURE_AXES, HeldInput, HeldRecord, ModelInput
 from reportgen.settings import Settings
 from reportgen.tables import TABLE_SUFFIX, read_table
-
-PICTURE_AXES = 3  # height, width, bands
 
 
 def hold(

@@ -26,6 +26,7 @@ def _frozen(value: Any) -> Any:
 
 
 PICTURE_RANK = 2  # height and width
+PICTURE_AXES = PICTURE_RANK + 1  # and bands
 
 
 @dataclass(frozen=True)

@@ -243,6 +243,11 @@ def test_what_is_not_understood_is_not_guessed(make: Callable[[], Any]) -> None:
     assert found.view.note
 
 
+def test_a_recurrence_is_called_one_where_it_leaves_no_field() -> None:
+    found = network(functional(layers.Lambda(lambda tensor: tf.map_fn(tf.identity, tensor)), layers.Conv2D(2, 3)))
+    assert found.sites[0].view.note == "not known: a loop or recurrence lies before this layer"
+
+
 def test_costs_are_the_multiplications_of_the_forward_pass() -> None:
     model = functional(
         layers.Conv2D(4, 3, padding="same", name="a"),

@@ -14,6 +14,7 @@ from reportgen.compute.patterns.ascent import LEAST
 from reportgen.compute.patterns.recipe import KERAS_IO
 from reportgen.describe import describe_output
 from reportgen.errors import UsageError
+from reportgen.network.answers import class_count
 from reportgen.network.network import Network
 from reportgen.network.quiet import keras, tf
 from reportgen.settings import Settings
@@ -253,3 +254,8 @@ def test_a_class_that_is_not_finite_leaves_the_other_classes_as_they_were() -> N
     found = ascent(model, path="logits").seek(range(4))
     assert np.isnan(found.activation).tolist() == [False, False, True, False]
     assert found.images[[0, 1, 3]].tobytes() == whole.images[[0, 1, 3]].tobytes()
+
+
+def test_what_is_no_tensor_is_no_class_probability() -> None:
+    """A subclassed model may answer nothing, or a plain number."""
+    assert [class_count([answer]) for answer in (None, 3)] == [None, None]

@@ -12,10 +12,10 @@ import numpy as np
 
 from reportgen.errors import ModelError, UsageError
 from reportgen.network.quiet import keras, tf
-from reportgen.records import HeldInput, ModelInput
+from reportgen.records import PICTURE_AXES, HeldInput, ModelInput
+from reportgen.settings import SHAPE_AXES
 
 Arrange = Callable[[Mapping[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
-PICTURE_AXES, OTHER_AXES = 3, (2, 4)  # height, width, bands; steps, bands and depth, height, width, bands
 OWN_PARAMETERS = frozenset({"training", "mask"})  # of a `call` that are no inputs
 RECORDED = "_build_shapes_dict"  # where Keras keeps the shapes of a subclassed model's first call, also in its file
 
@@ -40,13 +40,13 @@ class Signature:
             return self.of(name)
         if len(self.inputs) == 1:
             return self.inputs[0]
-        for axes in ((PICTURE_AXES,), OTHER_AXES):
+        for axes in ((PICTURE_AXES,), SHAPE_AXES):
             alike = [one for one in self.inputs if one.shape is not None and len(one.shape) in axes]
             if len(alike) == 1:
                 return alike[0]
             if alike:
                 break
-        if all(one.shape is not None and len(one.shape) not in (PICTURE_AXES, *OTHER_AXES) for one in self.inputs):
+        if all(one.shape is not None and len(one.shape) not in SHAPE_AXES for one in self.inputs):
             raise ModelError(
                 f"none of the model's {len(self.inputs)} inputs is a picture, signal or volume: {_listed(self.inputs)}."
             )

@@ -83,6 +83,8 @@ POOLING = frozenset({"MaxPool", "MaxPoolV2", "AvgPool", "MaxPool3D", "AvgPool3D"
 CONVOLVING = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative"})
 TRANSPOSING = frozenset({"Conv2DBackpropInput", "Conv3DBackpropInputV2"})
 REDUCTIONS = frozenset({"Mean", "Sum", "Max", "Min", "Prod", "EuclideanNorm"})
+LOOPS = frozenset({"While", "StatelessWhile"})
+LOOP_PARTS = "TensorList"  # how the names of operations begin that collect what a loop takes and answers
 SOFTMAXES = frozenset({"Softmax", "LogSoftmax"})
 LAYOUTS = {"NHWC": 1, "NDHWC": 1, "NCHW": 2, "NCDHW": 2}  # the first spatial axis of a tensor
 
@@ -110,7 +112,9 @@ WHOLE = "the whole input: a global operation lies before this layer"
 
 
 def _unknown(operation: Any) -> View:
-    return View(None, f"not known: an operation of type {operation.type} lies before this layer", False)
+    looped = operation.type in LOOPS or operation.type.startswith(LOOP_PARTS)
+    what = "a loop or recurrence" if looped else f"an operation of type {operation.type}"
+    return View(None, f"not known: {what} lies before this layer", False)
 
 
 def after(operation: Any, seen: list[tuple[Any, View]]) -> View:
