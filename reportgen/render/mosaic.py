@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from reportgen.records import Tiles
 
@@ -14,6 +16,19 @@ GAP_PIXELS = 2  # one pixel disappears where a browser shrinks a wide mosaic
 SMALLEST_TILE = 32  # pixels along a tile's longer side: what can be told apart at arm's length
 SMALLEST_SIDE = 4  # pixels along its shorter side, so that a very long tile is more than a hairline
 HATCH_PERIOD = 8  # pixels from one line of the hatching to the next
+
+
+def shrunk(tile: NDArray[Any], longest: int) -> NDArray[Any]:
+    """A tile averaged down to `longest` pixels along its longer side; a smaller one as it is.
+
+    tile: uint8 (height, width) or (height, width, 3), or float32 (height, width).
+    """
+    height, width = tile.shape[:2]
+    longer = max(height, width)
+    if longer <= longest:
+        return tile
+    size = (max(1, width * longest // longer), max(1, height * longest // longer))
+    return np.asarray(Image.fromarray(np.ascontiguousarray(tile)).resize(size, Image.Resampling.BOX))
 
 
 def choose_tiles(

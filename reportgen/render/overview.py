@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from reportgen.records import Tiles
 from reportgen.render import curves, feature_maps, mosaic, palette, png
@@ -105,13 +104,4 @@ def _small(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     if maps.ndim == 2:
         return maps
     planes = maps[:, maps.shape[1] // 2] if maps.ndim > 3 else maps
-    return np.stack([_shrunk(tile) for tile in planes])
-
-
-def _shrunk(tile: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = tile.shape
-    longer = max(height, width)
-    if longer <= TILE_PIXELS:
-        return tile
-    size = (max(1, width * TILE_PIXELS // longer), max(1, height * TILE_PIXELS // longer))
-    return np.asarray(Image.fromarray(tile).resize(size, Image.Resampling.BOX), dtype=np.float32)
+    return np.stack([mosaic.shrunk(tile, TILE_PIXELS) for tile in planes])

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from reportgen.arrays import pack
 from reportgen.records import Figure, ImageRecord, Tiles
 from reportgen.render import feature_maps, mosaic, palette, png, weights
 from reportgen.render import patterns as pattern_grid
 from reportgen.render.picture import Bands, seen
+from reportgen.render.scale import HALF_LARGEST
 from reportgen.render.weights import KernelLayout
 from reportgen.report.documents import Document
 from reportgen.report.output import Output
@@ -22,7 +22,6 @@ from reportgen.report.wording import below_natural, owner_words
 from reportgen.settings import MapStyle
 from reportgen.verdict import DEAD, NOT_FINITE
 
-FLOAT16_LARGEST = float(np.finfo(np.float16).max)
 STRIP_PATTERNS = 8  # thumbnails in a row of the layer table
 STRIP_PIXELS = 64  # a thumbnail's longer side; shown smaller, so that it is sharp on dense screens
 
@@ -207,7 +206,7 @@ def _half(maps: np.ndarray) -> np.ndarray:
     """`maps` as float16, finite values beyond what it holds clipped."""
     if maps.dtype == np.float16:
         return maps
-    clipped = np.clip(maps, -FLOAT16_LARGEST, FLOAT16_LARGEST)
+    clipped = np.clip(maps, -HALF_LARGEST, HALF_LARGEST)
     return np.where(np.isfinite(maps), clipped, maps).astype(np.float16)
 
 
@@ -229,7 +228,7 @@ def draw_strip(
     count = min(STRIP_PATTERNS, len(patterns.images))
     chosen = [round(position) for position in np.linspace(0, len(patterns.images) - 1, count)]
     view = seen(patterns.images[chosen], bands, crop=patterns.crop, width=STRIP_PIXELS)
-    small = np.stack([_shrunk(pixels) for pixels in view.pixels])
+    small = np.stack([mosaic.shrunk(pixels, STRIP_PIXELS) for pixels in view.pixels])
     tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
     picture = mosaic.compose(small, tiles, palette.GREYS[palette.GAP])
     mosaic.fill(
@@ -241,15 +240,6 @@ def draw_strip(
     alt = f"Patterns of {owner_words(stored.layer.is_output)[1]} {names} of {stored.layer.path}, small"
     alt = alt if view.bands is None else f"{alt}: {view.bands}"
     return Figure(png.encode(picture), tiles, "", alt, None)
-
-
-def _shrunk(pixels: np.ndarray) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    longer = max(height, width)
-    if longer <= STRIP_PIXELS:
-        return pixels
-    size = (max(1, width * STRIP_PIXELS // longer), max(1, height * STRIP_PIXELS // longer))
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BOX))
 
 
 def _draw_maps(stored: StoredLayer, maps: ImageMaps, output: Output, style: MapStyle) -> MapPictures:
