@@ -125,10 +125,9 @@ def unhelped() -> Ascent:
 
 def test_without_help_a_picture_below_silent_rectifiers_stays_exactly_its_start(unhelped: Ascent) -> None:
     found = unhelped.seek([STUCK, AWAKE, HOPELESS])
-    own = np.stack([unhelped.parameters.start(seed) for seed in found.seeds])
-    starts = np.asarray(unhelped.parameters.finish(unhelped.parameters.to_pictures(own)))
-    np.testing.assert_array_equal(found.images[[0, 2]], starts[[0, 2]])
-    assert (found.images[1] != starts[1]).mean() > 0.5
+    faint = np.asarray(unhelped.parameters.finish(unhelped.parameters.to_pictures(unhelped._bank[:1])))
+    np.testing.assert_array_equal(found.images[[0, 2]], np.repeat(faint, 2, axis=0))
+    assert (found.images[1] != faint[0]).mean() > 0.5
     assert found.activation[0] == found.activation_start[0] == 0
     assert found.rescued.tolist() == [False, False, False]
 
@@ -173,3 +172,14 @@ def test_where_there_is_a_gradient_the_help_is_never_given() -> None:
     found = sought.seek([0])
     assert found.rescued.tolist() == [False]
     assert found.activation[0] > 0 == found.activation_start[0]
+
+
+def test_convolutions_are_fused_with_their_rectifiers_only_while_pictures_climb(unhelped: Ascent) -> None:
+    """What is measured must see the NaN that a fused rectifier would hide."""
+    during: list[object] = []
+    unhelped.seek([AWAKE], on_step=lambda: during.append(tf.config.optimizer.get_experimental_options()["remapping"]))
+    assert during == [True] * WITHOUT.steps
+    assert tf.config.optimizer.get_experimental_options()["remapping"] is False
+    with pytest.raises(ZeroDivisionError):
+        unhelped.seek([AWAKE], on_step=lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    assert tf.config.optimizer.get_experimental_options()["remapping"] is False

@@ -1,4 +1,4 @@
-"""Where ascents begin: every filter near that picture of the layer's bank which it likes best, or dislikes most."""
+"""Where ascents begin: every filter at that picture of the layer's bank which it likes best, or dislikes most."""
 
 from __future__ import annotations
 
@@ -34,21 +34,15 @@ def test_the_bank_follows_from_layer_and_seed_alone() -> None:
     assert len({picture.tobytes() for picture in bank}) == len(bank) == 21
     for other in (made(seed=1)[0], made(path="conv@2")[0]):
         assert other is not None
-        assert (other[1:] != bank[1:]).any(axis=(1, 2, 3, 4)).all()
+        assert (other != bank).any(axis=(1, 2, 3, 4)).all()
 
 
-def test_the_first_start_of_the_bank_is_nothing_but_the_filters_own() -> None:
-    bank, _ = made()
-    assert bank is not None
-    assert not bank[0].any()
-
-
-def test_the_bank_shows_clouds_of_far_more_contrast_than_a_filters_own_start() -> None:
+def test_the_bank_shows_one_faint_cloud_and_many_of_far_more_contrast() -> None:
     bank, parameters = made(field=None)
     assert bank is not None
-    faint = np.asarray(parameters.to_pictures(parameters.start(3)[None])).std()
     spread = np.asarray(parameters.to_pictures(bank)).std(axis=(1, 2, 3))
-    assert (spread[1:] > 5 * faint).all()
+    assert 0 < spread[0] < 0.05
+    assert (spread[1:] > 5 * spread[0]).all()
 
 
 LOW, HIGH = 1 / (1 + np.exp(1.0)), 1 / (1 + np.exp(-1.0))
@@ -97,16 +91,16 @@ def test_without_a_bank_a_filter_starts_from_its_own_noise() -> None:
     np.testing.assert_array_equal(found.images, sought.parameters.finish(sought.parameters.to_pictures(own)))
 
 
-@pytest.mark.parametrize(("objective", "trim"), [("leaky", 2), ("pre-activation", 0), ("activation", 2)])
-def test_each_filter_begins_near_the_start_that_it_answers_most_to_or_least(objective: str, trim: int) -> None:
-    """Every start of the bank shown to every filter by itself, in NumPy."""
+@pytest.mark.parametrize("objective", ["leaky", "pre-activation", "activation"])
+def test_each_filter_begins_at_the_start_that_it_answers_most_to_or_least(objective: str) -> None:
+    """Every finished picture of the bank shown to every filter by itself, in NumPy."""
     layer = layers.Conv2D(9, 3, activation="relu", name="conv")
-    given = dataclasses.replace(STILL, objective=objective, trim=trim)
+    given = dataclasses.replace(STILL, objective=objective)
     sought = ascent(randomised(functional(layer), seed=2), batch=4, recipe=given)
     bank = starts.bank(given, 0, "conv", 3, sought.parameters, 3, colour.imagenet())
     assert bank is not None
-    maps = convolve(np.asarray(sought.parameters.to_pictures(bank)), *layer.get_weights())
-    inner = maps[:, trim : 14 - trim, trim : 14 - trim]
+    pictures = np.asarray(sought.parameters.finish(sought.parameters.to_pictures(bank)))
+    inner = convolve(pictures / 255, *layer.get_weights())[:, 2:12, 2:12]
     most = {
         "leaky": np.where(inner > 0, inner, 0.1 * inner),
         "pre-activation": inner,
@@ -119,12 +113,28 @@ def test_each_filter_begins_near_the_start_that_it_answers_most_to_or_least(obje
         for first in (0, 4, 8):
             filters = range(first, min(first + 4, 9))
             found = sought.seek(filters, direction=direction)
-            own = np.stack([sought.parameters.start(seed) for seed in found.seeds])
-            shown = sought.parameters.to_pictures(own + bank[expected[list(filters)]])
-            np.testing.assert_array_equal(found.images, sought.parameters.finish(shown))
+            starts_of = expected[list(filters)]
+            np.testing.assert_array_equal(found.images, pictures[starts_of])
+            np.testing.assert_allclose(
+                found.pre_activation_start, inner.mean((1, 2))[starts_of, list(filters)], rtol=1e-4, atol=1e-6
+            )
+            np.testing.assert_array_equal(found.pre_activation_start, found.pre_activation)
+            np.testing.assert_array_equal(found.activation_start, found.activation)
 
 
-def test_a_filter_that_is_not_finite_starts_from_its_own_noise_and_no_other_notices() -> None:
+def test_every_restart_begins_at_the_next_start_of_the_bank_and_from_own_noise_when_there_is_none_left() -> None:
+    sought = ascent(randomised(functional(layers.Conv2D(2, 3, name="conv"))), recipe=STILL)
+    found = [sought._climb([0, 1], restart, lambda: None, MOST) for restart in range(23)]
+    for own in range(2):
+        assert len({each.images[own].tobytes() for each in found}) == 23
+        reached = [float(each.activation[own]) for each in found[:21]]
+        assert reached == sorted(reached, reverse=True)
+    noise = np.stack([sought.parameters.start(seed) for seed in found[21].seeds])
+    np.testing.assert_array_equal(found[21].images, sought.parameters.finish(sought.parameters.to_pictures(noise)))
+    assert found[21].seeds != found[22].seeds
+
+
+def test_a_filter_that_is_not_finite_starts_from_the_faint_cloud_and_no_other_notices() -> None:
     layer = layers.Conv2D(4, 3, name="conv")
     model = randomised(functional(layer))
     whole = ascent(model, recipe=STILL).seek([0, 1, 2, 3])
@@ -134,5 +144,6 @@ def test_a_filter_that_is_not_finite_starts_from_its_own_noise_and_no_other_noti
     sought = ascent(model, recipe=STILL)
     found = sought.seek([0, 1, 2, 3])
     assert found.images[[0, 1, 3]].tobytes() == whole.images[[0, 1, 3]].tobytes()
-    own = sought.parameters.start(found.seeds[2])[None]
-    np.testing.assert_array_equal(found.images[2:3], sought.parameters.finish(sought.parameters.to_pictures(own)))
+    bank = starts.bank(STILL, 0, "conv", 3, sought.parameters, 3, colour.imagenet())
+    assert bank is not None
+    np.testing.assert_array_equal(found.images[2:3], sought.parameters.finish(sought.parameters.to_pictures(bank[:1])))

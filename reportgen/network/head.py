@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from math import prod
 from typing import Any
 
 from reportgen.network.quiet import keras, tf
@@ -38,15 +39,14 @@ def selected(layer: Any, normalisations: Sequence[Any], inputs: Any, filters: An
         behind = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
         inputs, padding = tf.pad(inputs, ((0, 0), (behind, 0), (0, 0))), "valid"
     maps = keras.ops.conv(
-        inputs,
-        kernel,
+        _by_tap(inputs, kernel),
+        _one_of_each(layer.kernel_size, inputs.dtype),
         strides=list(layer.strides),
         padding=padding,
         dilation_rate=layer.dilation_rate,
         data_format="channels_last",
     )
-    count = tf.shape(filters)[0]
-    own = tf.cast(tf.gather(maps, tf.range(count), axis=rank + 1, batch_dims=1), tf.float32)
+    own = tf.cast(tf.squeeze(maps, -1), tf.float32)
     if layer.use_bias:
         own += _of(layer.bias, filters, rank)
     for normalisation in normalisations:
@@ -57,6 +57,22 @@ def selected(layer: Any, normalisations: Sequence[Any], inputs: Any, filters: An
         if normalisation.center:
             own += _of(normalisation.beta, filters, rank)
     return own
+
+
+def _by_tap(inputs: Any, kernel: Any) -> Any:
+    """(n, *spatial, taps): what each tap of picture k's own filter k makes of every position of its inputs, not yet moved or added up.
+
+    kernel: (*taps, channels, n). A convolution with all n filters would compute n times as much.
+    """
+    *taps, channels, _ = kernel.shape
+    own = tf.transpose(tf.reshape(kernel, (prod(taps), channels, -1)), (2, 1, 0))
+    rows = tf.matmul(tf.reshape(inputs, (tf.shape(own)[0], -1, channels)), own)
+    return tf.reshape(rows, tf.concat([tf.shape(inputs)[:-1], [prod(taps)]], 0))
+
+
+def _one_of_each(taps: Sequence[int], dtype: Any) -> Any:
+    """(*taps, prod(taps), 1): the kernel that looks at each tap's own channel in that tap's place, so that a convolution adds them up."""
+    return tf.reshape(tf.eye(prod(taps), dtype=dtype), (*taps, prod(taps), 1))
 
 
 def _of(variable: Any, filters: Any, rank: int) -> Any:

@@ -19,7 +19,7 @@ from reportgen.errors import ModelError
 from reportgen.network.contract import as_shown
 from reportgen.network.network import Network
 from reportgen.network.precision import bfloat16, has_bfloat16
-from reportgen.network.quiet import tf
+from reportgen.network.quiet import fused, tf
 from reportgen.network.redirected import redirected
 from reportgen.network.sites import Site
 
@@ -98,7 +98,8 @@ class Ascent:
         self.precision = self._agreed(precision)
         field = None if site.receptive_field is None else max(site.receptive_field)
         self._bank = starts.bank(recipe, seed, site.path, field, self.parameters, bands, self._mixing)
-        self._ranked = None if self._bank is None else self._asked(self._bank)
+        if self._bank is not None:
+            self._bank_before, self._bank_after = self._measured(self._finished(self._bank))
         self._climber = Climber(recipe.optimizer, (batch, *self.parameters.shape), recipe.clip_norm is None)
         self._gradients: dict[tuple[float, bool], Any] = {}
         for direction in directions:  # now, so that the first chunk's time is that of any other
@@ -195,31 +196,21 @@ class Ascent:
         numbers = np.array(filters, np.int32)
         key = ("start",) if restart == 0 else ("start", restart)
         seeds = tuple(derived_seed(self._seed, self._site.path, int(number), *key) for number in filters)
-        noise = np.stack([self.parameters.start(seed) for seed in seeds])
-        if self._bank is not None and self._ranked is not None:
-            ranks = self._ranked[direction]
-            noise = noise + self._bank[ranks[restart % len(ranks), numbers]]
+        own = (np.arange(len(numbers)), numbers)
+        start, before_start, at_start = self._started(numbers, seeds, restart, direction)
         indices = padded(numbers, self._batch)
-        position = self._climber.start(padded(noise, self._batch))
-        started = self._finished(position)
+        position = self._climber.start(padded(start, self._batch))
         rescued = np.zeros(self._batch, bool)
-        for number in range(self._recipe.steps):
-            warp = transforms.draw(self._seed, number + 1, self._size)
-            given = (position, indices, warp.sources, warp.weights)
-            gradient, stuck = self._traced(direction, rescuing=False)(*given)
-            rescuing = self._recipe.rescue and number < min(RESCUE_STEPS, self._recipe.steps // 2)
-            if rescuing and np.asarray(stuck).any():
-                other, still = self._traced(direction, rescuing=True)(*given)
-                woken = np.asarray(stuck) & ~np.asarray(still)
-                gradient = tf.where(woken.reshape(-1, *(1,) * len(self.parameters.shape)), other, gradient)
+        with fused():
+            for number in range(self._recipe.steps):
+                warp = transforms.draw(self._seed, number + 1, self._size)
+                gradient, woken = self._uphill(position, indices, warp, number, direction)
                 rescued |= woken
-            position = self._climber.move(gradient, self._rate(number))
-            on_step()
+                position = self._climber.move(gradient, self._rate(number))
+                on_step()
         images = self._finished(position)
         count = len(numbers)
-        own = (np.arange(count), numbers)
-        before_start, at_start = (figures[own] for figures in self._meter.both(started)[0])
-        before, answers = self._meter.both(images)[0]
+        before, answers = self._measured(images)
         return Patterns(
             images=images[:count],
             indices=numbers,
@@ -232,6 +223,50 @@ class Ascent:
             rescued=rescued[:count],
             seeds=seeds,
         )
+
+    def _started(
+        self, filters: np.ndarray, seeds: Sequence[int], restart: int, direction: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each filter's climb begins, float32 (n, *parameters.shape), and its two figures there, each float32 (n,).
+
+        From the bank while it lasts: it was measured once for all filters. Otherwise from the filter's own noise.
+        """
+        if self._bank is not None and restart < len(self._bank):
+            chosen = self._liked(direction)[restart, filters]
+            return self._bank[chosen], self._bank_before[chosen, filters], self._bank_after[chosen, filters]
+        noise = np.stack([self.parameters.start(seed) for seed in seeds])
+        before, after = self._measured(self._finished(padded(noise, self._batch)))
+        own = (np.arange(len(filters)), filters)
+        return noise, before[own], after[own]
+
+    def _liked(self, direction: float) -> np.ndarray:
+        """For every filter of the layer the numbers of the bank's starts, the best first: int (k, channels)."""
+        before, after = direction * self._bank_before, self._bank_after
+        if self._activated(direction):
+            value = after
+        elif direction > 0 and self._leaky:
+            value = objectives.leaky_mean(before, after)
+        else:
+            value = before
+        return np.argsort(-np.nan_to_num(value, nan=-np.inf), axis=0, kind="stable")
+
+    def _measured(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(before, after the activation) of all the layer's units on finished `images`, each float32 (n, channels)."""
+        return self._meter.both(images)[0]
+
+    def _uphill(
+        self, position: Any, indices: np.ndarray, warp: transforms.Warp, number: int, direction: float
+    ) -> tuple[Any, np.ndarray]:
+        """(the gradient that step `number` follows, bool (n,) for which pictures it was let through silent rectifiers)."""
+        given = (position, indices, warp.sources, warp.weights)
+        gradient, stuck = self._traced(direction, rescuing=False)(*given)
+        woken = np.zeros(self._batch, bool)
+        rescuing = self._recipe.rescue and number < min(RESCUE_STEPS, self._recipe.steps // 2)
+        if rescuing and np.asarray(stuck).any():
+            other, still = self._traced(direction, rescuing=True)(*given)
+            woken = np.asarray(stuck) & ~np.asarray(still)
+            gradient = tf.where(woken.reshape(-1, *(1,) * len(self.parameters.shape)), other, gradient)
+        return gradient, woken
 
     def _rate(self, number: int) -> float:
         """The optimizer's rate at step `number`, from 0."""
@@ -267,8 +302,7 @@ class Ascent:
 
             with redirected() if rescuing else nullcontext():
                 values, gradient = self.gradient(position, filters, warped, self.precision, direction)
-            axes = tuple(range(1, gradient.shape.rank))
-            stuck = tf.reduce_all(gradient == 0, axis=axes) & tf.math.is_finite(values)
+            stuck = tf.reduce_all(tf.reshape(gradient, (self._batch, -1)) == 0, axis=1) & tf.math.is_finite(values)
             return self._tamed(gradient), stuck
 
         traced = tf.function(read, input_signature=signature, autograph=False)
@@ -278,36 +312,16 @@ class Ascent:
 
     def _tamed(self, gradient: Any) -> Any:
         """Each picture's gradient clipped at a length, or brought to unit size per value and clipped there; 0 where not finite."""
-        axes = tuple(range(1, gradient.shape.rank))
-        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=axes, keepdims=True)
-        gradient = tf.where(finite, gradient, 0.0)
+        rows = tf.reshape(gradient, (self._batch, -1))  # TensorFlow is slow at spreading one number over many axes
+        finite = tf.reduce_all(tf.math.is_finite(rows), axis=1, keepdims=True)
+        rows = tf.math.multiply_no_nan(rows, tf.cast(finite, tf.float32))
         if self._recipe.clip_norm is not None:
-            return tf.clip_by_norm(gradient, self._recipe.clip_norm, axes=axes)
-        gradient = tf.math.divide_no_nan(gradient, _size(gradient))
-        clip = self._recipe.clip
-        return gradient if clip is None else tf.clip_by_value(gradient, -clip, clip)
-
-    def _asked(self, bank: np.ndarray) -> dict[float, np.ndarray]:
-        """By direction int (k, channels): for every filter of the layer the numbers of the bank's starts, the best first.
-
-        One look at the whole bank serves all filters at once.
-        """
-
-        def answer(some: Any) -> list[Any]:
-            self.step_traces += 1
-            with bfloat16(self._network.layers) if self.precision == "bfloat16" else nullcontext():
-                fed = self._network.feed(as_shown(self._network.contract, self.parameters.to_pictures(some)))
-                (maps,) = self._network.units(fed, [self._site])
-            return [self._means(maps[self._activated(direction)], direction) for direction in (MOST, LEAST)]
-
-        signature = tf.TensorSpec((self._batch, *self.parameters.shape), tf.float32)
-        ask = tf.function(answer, input_signature=[signature], autograph=False)
-        answers = [ask(padded(bank[at : at + self._batch], self._batch)) for at in range(0, len(bank), self._batch)]
-        ranked = {}
-        for part, direction in enumerate((MOST, LEAST)):
-            found = np.concatenate([np.asarray(each[part]) for each in answers])[: len(bank)]
-            ranked[direction] = np.argsort(-np.nan_to_num(found, nan=-np.inf), axis=0, kind="stable")
-        return ranked
+            rows = tf.clip_by_norm(rows, self._recipe.clip_norm, axes=[1])
+        else:
+            rows = tf.math.divide_no_nan(rows, _size(rows))
+            if self._recipe.clip is not None:
+                rows = tf.clip_by_value(rows, -self._recipe.clip, self._recipe.clip)
+        return tf.reshape(rows, gradient.shape)
 
     def _agreed(self, wanted: str) -> str:
         """The precision of the ascent: what was wanted, or for `auto` bfloat16 where it pays and a probe agrees with float32."""

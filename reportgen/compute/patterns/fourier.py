@@ -47,8 +47,7 @@ def start(seed: int, size: tuple[int, ...], bands: int) -> np.ndarray:
 
 def to_planes(spectra: Any, size: tuple[int, ...]) -> Any:
     """float32 (n, *size, bands) without limits, from float32 spectra (n, *spectrum_shape)."""
-    scaled = spectra * frequency_scale(size)[None, None, ..., None]
-    coefficients = tf.complex(scaled[..., 0], scaled[..., 1])
+    coefficients = _complex(spectra * frequency_scale(size)[None, None, ..., None])
     if len(size) > 2:  # TensorFlow's own three-dimensional transform has no gradient
         coefficients = tf.transpose(tf.signal.ifft(tf.transpose(coefficients, (0, 1, 3, 4, 2))), (0, 1, 4, 2, 3))
     planes = (
@@ -57,6 +56,16 @@ def to_planes(spectra: Any, size: tuple[int, ...]) -> Any:
         else tf.signal.irfft2d(coefficients, list(size[-2:]))
     )
     return tf.transpose(planes, (0, *range(2, len(size) + 2), 1)) / MAGIC
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _complex(pairs: Any) -> Any:
+    """complex64 (...) from float32 (..., 2), real and imaginary part: the same memory, which slices and their gradients would copy."""
+
+    def gradient(upstream: Any) -> Any:
+        return tf.bitcast(upstream, tf.float32)
+
+    return tf.bitcast(pairs, tf.complex64), gradient
 
 
 def plain(planes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

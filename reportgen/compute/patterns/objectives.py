@@ -21,6 +21,14 @@ def means(maps: Any, border: int, leaky: bool, times: int = 0) -> Any:
     return tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank - 1)))
 
 
+def leaky_mean(before: Any, after: Any) -> Any:
+    """The leaky mean of maps from their plain means before and after a rectifier.
+
+    Exact: a leaky rectifier gives LEAK of what goes in and the rest of what a plain one lets out.
+    """
+    return LEAK * before + (1 - LEAK) * after
+
+
 def total_variation(pictures: Any) -> Any:
     """float32 (n,): the sum of the absolute differences of neighbouring values of `pictures` (n, *size, bands) in [0, 1].
 

@@ -9,7 +9,7 @@ from typing import Any
 from reportgen.records import PICTURE_RANK
 from reportgen.settings import Settings
 
-ALGORITHM = 2  # raised whenever the same numbers would give another picture: stored patterns are then computed again
+ALGORITHM = 3  # raised whenever the same numbers would give another picture: stored patterns are then computed again
 
 # The keras.io recipe is stated for pictures of 180 x 180 x 3: there a step of `rate` along the gradient of unit length moves a value by
 # rate / sqrt(180 * 180 * 3) on average. Elsewhere the same average is kept.

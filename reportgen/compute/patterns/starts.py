@@ -1,4 +1,4 @@
-"""Where an ascent begins: a bank of pictures that all filters of a layer are asked about at once; each begins near the one it likes best.
+"""Where an ascent begins: a bank of pictures that all filters of a layer are measured on at once; each begins at the one it likes best.
 
 From mid-grey many filters have nothing to climb: a filter of the first layers may want a plain colour at its limit, one in the
 middle may be silent on anything faint. One look at a few pictures of natural contrast saves them, and saves all others some steps.
@@ -13,7 +13,7 @@ from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import Recipe
 
-NOISES = 20  # pictures of the bank beside the faint start itself
+NOISES = 20  # clouds of the bank beside the faint one
 COLOURED = 8  # of them on a plain colour each, where filters see only a few pixels
 # Pixels. On VGG16 a coloured start helps in the first block (fields of 3 and 5) and only tints the picture in the fourth (60 and more).
 PLAIN_COLOUR_FIELD = 16
@@ -34,18 +34,18 @@ def bank(
     bands: int,
     mixing: np.ndarray | None,
 ) -> np.ndarray | None:
-    """float32 (k, *parameters.shape): what may be added to a filter's own faint start, first nothing at all; from layer and seed alone.
+    """float32 (k, *parameters.shape): where filters may begin, first a faint cloud; from layer and seed alone.
 
     field: the receptive field in pixels, None where not known. None for recipes that begin from plain grey noise.
     """
     if recipe.parameterization != "fourier" or recipe.limits != "logistic":
         return None
-    noises = np.stack([parameters.start(derived_seed(seed, path, number, "bank")) for number in range(NOISES)])
-    noises *= np.float32(CONTRAST)
+    noises = np.stack([parameters.start(derived_seed(seed, path, number, "bank")) for number in range(1 + NOISES)])
+    noises[1:] *= np.float32(CONTRAST)
     if field is not None and field <= PLAIN_COLOUR_FIELD:
         colours = parameters.plain(colour.unmixed(plain_logits(bands), mixing))
         noises[-COLOURED:] += colours[np.arange(COLOURED) % len(colours)]
-    return np.concatenate([np.zeros_like(noises[:1]), noises])
+    return noises
 
 
 def plain_logits(bands: int) -> np.ndarray:

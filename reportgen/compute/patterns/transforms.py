@@ -52,17 +52,22 @@ def affine(size: tuple[int, ...], shifts: Sequence[float] | np.ndarray, scale: f
         y, x = places[-2:]
         places[-2:] = [cos(angle) * y + sin(angle) * x, -sin(angle) * y + cos(angle) * x]
     places = [place / scale + middle for place, middle in zip(places, middles, strict=True)]
-    firsts = [np.floor(place) for place in places]
+    ends = [_neighbours(place, length) for place, length in zip(places, size, strict=True)]  # of each axis
     sources, weights = [], []
-    for corner in product((0, 1), repeat=len(size)):
-        source, weight = np.zeros(size, np.int64), np.ones(size)
-        for length, place, first, step in zip(size, places, firsts, corner, strict=True):
-            share = place - first
-            source = source * length + _mirrored(first + step, length)
-            weight = weight * (share if step else 1 - share)
+    for corner in product(*ends):
+        source, weight = corner[0]
+        for length, (other, share) in zip(size[1:], corner[1:], strict=True):
+            source, weight = source * length + other, weight * share
         sources.append(source.reshape(-1))
         weights.append(weight.reshape(-1))
     return Warp(np.array(sources, np.int32), np.array(weights, np.float32))
+
+
+def _neighbours(place: np.ndarray, length: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The two pixels between which each place lies on an axis of `length` pixels, and the share of each."""
+    first = np.floor(place)
+    share = place - first
+    return [(_mirrored(first, length), 1 - share), (_mirrored(first + 1, length), share)]
 
 
 def _mirrored(position: np.ndarray, length: int) -> np.ndarray:
