@@ -4,11 +4,12 @@
     python benchmarks/patterns.py --peers all --peer-filters 2     # tf-keras-vis, xplique and torch-lucent as well, each in its environment
     python benchmarks/patterns.py --linear 16,64,256               # how time and memory grow with the number of filters
 
-For every layer and system it prints seconds a filter (with the start-up apart), the share above the natural maximum among filters that
-are not dead, the median activation, the median activation under 16 held-out small warps (a picture that only works pixel-exact is noise),
-and the peak memory above the loaded model. A filter is dead that neither the photographs nor our best quality in the run excite.
-Activations are measured on the finished 8-bit pictures with the untouched model. Every system runs in a process of its own; libraries
-run with their own defaults, on few filters, because they take long. The pictures are written side by side.
+For every layer and system it prints seconds a filter (with the start-up apart) and, in brackets, CPU seconds, which a busy machine
+changes less; the share above the natural maximum among filters that are not dead, the median activation, the median activation under
+16 held-out small warps (a picture that only works pixel-exact is noise), and the peak memory above the loaded model. A filter is dead that
+neither the photographs nor our best quality in the run excite. Activations are measured on the finished 8-bit pictures with the
+untouched model. Every system runs in a process of its own; libraries run with their own defaults, on few filters, because they take
+long. The pictures are written side by side.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ LINEAR_LAYER = "block3_conv3"  # wide enough for 256 filters
 LOG_LINES = 5  # of a failed runner's log: the error itself
 LUCENT = "torch-lucent"
 HEADINGS = (
-    "layer", "system", "filters", "s / filter", "vs keras.io", "vs torch-lucent", "start-up s", "above natural", "median",
+    "layer", "system", "filters", "s / filter (CPU)", "vs keras.io", "vs torch-lucent", "start-up s", "above natural", "median",
     "held-out warps", "median, shared", "held-out, shared", "GiB above model",
 )  # fmt: skip
 
@@ -81,7 +82,11 @@ class Bench:
             command = [sys.executable, HERE / "systems.py", system, "--network", self.keras_file]
         command += ["--layer", layer, "--filters", ",".join(map(str, filters)), "--size", size, "--output", output]
         with log.open("w") as said:
-            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            environment = {
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                "OMP_WAIT_POLICY": "passive",
+            }  # waiting is no work
             ended = subprocess.run([str(part) for part in command], stdout=said, stderr=said, env=environment)
         if ended.returncode != 0:
             last = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
@@ -176,7 +181,7 @@ def table(bench: Bench, layer: str, size: int, results: dict[str, Result], best:
                 layer,
                 result.system,
                 len(result.filters),
-                f"{result.pace:.3f}",
+                f"{result.pace:.3f} ({result.effort:.3f})",
                 faster(results.get(KERAS_IO), result),
                 faster(results.get(LUCENT), result),
                 f"{result.start_up:.1f}",
@@ -191,17 +196,17 @@ def table(bench: Bench, layer: str, size: int, results: dict[str, Result], best:
 
 
 def faster(slow: Result | None, result: Result) -> str:
-    """How many times faster a result is than another, a dash where there is no other."""
-    return "–" if slow is None else f"{slow.pace / result.pace:.1f}"
+    """How many times faster a result is than another, by the clock and by CPU time; a dash where there is no other."""
+    return "–" if slow is None else f"{slow.pace / result.pace:.1f} ({slow.effort / result.effort:.1f})"
 
 
 def fastest(bench: Bench, layer: str, size: int, wanted: dict[str, list[int]], repeats: int) -> dict[str, Result]:
-    """Each system's fastest answer of `repeats` runs in turn, so that a slow minute of the machine hits all alike; libraries run once."""
+    """Each system's answer of least CPU time of `repeats` runs in turn; libraries run once."""
     results: dict[str, Result] = {}
     for repeat in range(repeats):
         for system, numbers in wanted.items():
             result = None if repeat > 0 and system in PEERS else bench.run(system, layer, numbers, size)
-            if result is not None and (system not in results or result.seconds < results[system].seconds):
+            if result is not None and (system not in results or result.cpu < results[system].cpu):
                 results[system] = result
     return results
 
@@ -231,7 +236,7 @@ def linear(bench: Bench, options: argparse.Namespace) -> None:
     """Print how seconds and memory grow with the number of filters of one layer."""
     size = bench.side(LINEAR_LAYER, options.size.split(",")[0])
     print(f"\n{LINEAR_LAYER}, {size} pixels\n")
-    head(["system", "filters", "s", "s / filter", "start-up s", "GiB above model"])
+    head(["system", "filters", "s", "s / filter (CPU)", "start-up s", "GiB above model"])
     for quality in options.qualities:
         for count in options.linear:
             filters = spread(range(bench.site(LINEAR_LAYER).channels), count)
@@ -242,7 +247,7 @@ def linear(bench: Bench, options: argparse.Namespace) -> None:
                         result.system,
                         len(filters),
                         f"{result.seconds:.1f}",
-                        f"{result.pace:.3f}",
+                        f"{result.pace:.3f} ({result.effort:.3f})",
                         f"{result.start_up:.1f}",
                         f"{result.memory:.2f}",
                     ]
@@ -260,7 +265,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peers", default=KERAS_IO, help=f"some of {','.join(peers)}, or `all`; empty for none")
     parser.add_argument("--peer-filters", type=int, default=2, help="filters of a layer that each library seeks")
     parser.add_argument(
-        "--repeats", type=int, default=1, help="runs of our qualities and the recipe; the fastest counts"
+        "--repeats", type=int, default=1, help="runs of our qualities and the recipe; that of least CPU time counts"
     )
     parser.add_argument("--environments", type=Path, default=DEFAULT_FOLDER, help="where libraries are installed")
     parser.add_argument("--linear", help="numbers of filters to time instead, such as 16,64,256")

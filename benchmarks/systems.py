@@ -7,14 +7,13 @@ SYSTEM is `keras-io` or one of our qualities.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
-from reportgen.network.quiet import tf  # first, so that TensorFlow keeps quiet
+from reportgen.network.quiet import fused, tf  # first, so that TensorFlow keeps quiet
 
 import numpy as np
 
-from peers.protocol import Memory, Result, parser, versions
+from peers.protocol import Memory, Result, now, parser, versions
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.network.load import load
@@ -43,11 +42,11 @@ def keras_io(network: Network, site, size: int, filters: list[int]) -> Result:
         return picture + rate * tf.math.l2_normalize(tape.gradient(value, picture))
 
     random = np.random.default_rng(0)
-    started = time.perf_counter()
+    started = now()
     step(tf.zeros((1, size, size, 3)), tf.constant(0))
-    start_up = time.perf_counter() - started
+    start_up = (now() - started)[0]
     images = []
-    started = time.perf_counter()
+    started = now()
     for number in filters:
         picture = tf.constant(0.5 + (random.random((1, size, size, 3), np.float32) - 0.5) * spread)
         for _ in range(steps):
@@ -55,21 +54,20 @@ def keras_io(network: Network, site, size: int, filters: list[int]) -> Result:
         values = picture.numpy()[0]
         values = (values - values.mean()) / (values.std() + 1e-5) * contrast + 0.5
         images.append(np.clip(values * 255, 0, 255).astype(np.uint8))
-    return Result("keras.io recipe", filters, np.stack(images), start_up, time.perf_counter() - started)
+    return Result("keras.io recipe", filters, np.stack(images), start_up, *(now() - started))
 
 
 def ours(network: Network, site, size: int, filters: list[int], quality: str) -> Result:
     """One of our qualities, all filters. The only place in the benchmarks that knows our kernel."""
     side = (size, size)
     batch = batch_for(network, site, side, Settings())
-    started = time.perf_counter()
+    started = now()
     ascent = Ascent(network, site, side, batch, QUALITIES[quality], 0, "auto")
     ascent.seek(filters[:1])  # the first run of a graph still optimizes it
-    start_up = time.perf_counter() - started
-    started = time.perf_counter()
+    start_up = (now() - started)[0]
+    started = now()
     images = ascent.seek(filters).images
-    seconds = time.perf_counter() - started
-    return Result(f"reportgen {quality} ({ascent.precision})", filters, images, start_up, seconds)
+    return Result(f"reportgen {quality} ({ascent.precision})", filters, images, start_up, *(now() - started))
 
 
 def main() -> None:
@@ -82,7 +80,8 @@ def main() -> None:
     site = next(site for site in network.sites if site.path == task.layer)
     memory = Memory()
     if task.system == KERAS_IO:
-        result = keras_io(network, site, task.size, task.filters)
+        with fused():  # TensorFlow's own default
+            result = keras_io(network, site, task.size, task.filters)
     else:
         result = ours(network, site, task.size, task.filters, task.system)
     replace(result, memory=memory.above(), versions=versions(["tensorflow", "keras"])).write(task.output)

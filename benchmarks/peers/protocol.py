@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -27,8 +28,8 @@ class Result:
     """Finished pictures of one system on one layer.
 
     images: uint8 (n, height, width, 3), RGB. start_up: seconds until the ascent could begin, the model already loaded. seconds: of the
-    ascent alone. memory: GiB at the peak above the loaded model. difference: from our own activations on a photograph, relative to the
-    largest; NaN for the network itself.
+    ascent alone. cpu: seconds that all processors together computed for it. memory: GiB at the peak above the loaded model. difference:
+    from our own activations on a photograph, relative to the largest; NaN for the network itself.
     """
 
     system: str
@@ -36,6 +37,7 @@ class Result:
     images: np.ndarray
     start_up: float
     seconds: float
+    cpu: float
     memory: float = math.nan
     versions: str = ""
     difference: float = math.nan
@@ -44,6 +46,11 @@ class Result:
     def pace(self) -> float:
         """Seconds a filter."""
         return self.seconds / len(self.filters)
+
+    @property
+    def effort(self) -> float:
+        """CPU seconds a filter: what a busy machine changes least."""
+        return self.cpu / len(self.filters)
 
     def write(self, path: Path) -> None:
         """Write it for `read`."""
@@ -55,6 +62,11 @@ def read(path: Path) -> Result:
     with np.load(path) as stored:
         values = {name: stored[name] for name in stored.files}
     return Result(**{name: value if name == "images" else value.tolist() for name, value in values.items()})
+
+
+def now() -> np.ndarray:
+    """Seconds on the clock and seconds that this process computed, to take the difference of two."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,11 +5,10 @@ All filters are one batch, started from uniform noise in the full range, as its 
 
 from __future__ import annotations
 
-import time
 
 import tensorflow as tf
 from keras_vgg16 import build
-from protocol import Memory, Result, difference, eight_bit, parser, photograph, versions
+from protocol import Memory, Result, difference, eight_bit, now, parser, photograph, versions
 from tf_keras_vis.activation_maximization import ActivationMaximization
 from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
 from tf_keras_vis.utils.scores import CategoricalScore
@@ -23,21 +22,22 @@ def main() -> None:
     tf.keras.utils.set_random_seed(0)
     model = build(task.network, task.layer, task.size, WHITE)
     memory = Memory()
-    started = time.perf_counter()
+    started = now()
     maximize = ActivationMaximization(model, model_modifier=ReplaceToLinear())
     score = CategoricalScore(task.filters)
     noise = tf.random.uniform((len(task.filters), task.size, task.size, 3), 0, WHITE)
     maximize(score, seed_input=noise, steps=1)
-    start_up = time.perf_counter() - started
-    started = time.perf_counter()
+    start_up = (now() - started)[0]
+    started = now()
     pictures = maximize(score, seed_input=noise)
-    seconds = time.perf_counter() - started
+    seconds, cpu = now() - started
     Result(
         "tf-keras-vis",
         task.filters,
         eight_bit(pictures, WHITE),
         start_up,
         seconds,
+        cpu,
         memory.above(),
         versions(["tf-keras-vis", "tensorflow", "keras"]),
         difference(task.reference, model(photograph(task.reference, WHITE)).numpy()),

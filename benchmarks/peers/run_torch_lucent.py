@@ -6,7 +6,6 @@ a third of the pixels at 128.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from protocol import (
     Result,
     difference,
     eight_bit,
+    now,
     opens_block,
     parser,
     photograph,
@@ -88,12 +88,12 @@ def main() -> None:
         )[-1]
 
     memory = Memory()
-    started = time.perf_counter()
+    started = now()
     seek(task.filters[0], thresholds=(1,))
-    start_up = time.perf_counter() - started
-    started = time.perf_counter()
+    start_up = (now() - started)[0]
+    started = now()
     pictures = np.concatenate([seek(number) for number in task.filters])
-    seconds = time.perf_counter() - started
+    seconds, cpu = now() - started
     above = memory.above()
     with torch.no_grad():
         maps = model(torch.tensor(photograph(task.reference, WHITE).transpose(0, 3, 1, 2))).numpy()
@@ -103,6 +103,7 @@ def main() -> None:
         eight_bit(pictures, WHITE),
         start_up,
         seconds,
+        cpu,
         above,
         versions(["torch-lucent", "torch", "torchvision", "kornia"]),
         difference(task.reference, maps.transpose(0, 2, 3, 1)),

@@ -5,11 +5,10 @@ It traces its step anew in every call, so its seconds contain that.
 
 from __future__ import annotations
 
-import time
 
 import tensorflow as tf
 from keras_vgg16 import build
-from protocol import Memory, Result, difference, eight_bit, parser, photograph, versions
+from protocol import Memory, Result, difference, eight_bit, now, parser, photograph, versions
 from xplique.features_visualizations import Objective, optimize
 
 WHITE = 1.0  # its values_range is (0, 1)
@@ -22,19 +21,20 @@ def main() -> None:
     model = build(task.network, task.layer, task.size, WHITE)
     side = (task.size, task.size)
     memory = Memory()
-    started = time.perf_counter()
+    started = now()
     objective = Objective.channel(model, task.layer, task.filters)
     optimize(objective, nb_steps=1, custom_shape=side)
-    start_up = time.perf_counter() - started
-    started = time.perf_counter()
+    start_up = (now() - started)[0]
+    started = now()
     pictures, _ = optimize(objective, custom_shape=side)
-    seconds = time.perf_counter() - started
+    seconds, cpu = now() - started
     Result(
         "xplique",
         task.filters,
         eight_bit(pictures[-1], WHITE),
         start_up,
         seconds,
+        cpu,
         memory.above(),
         versions(["xplique", "tensorflow", "keras"]),
         difference(task.reference, model(photograph(task.reference, WHITE)).numpy()),
