@@ -18,7 +18,7 @@ from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.network.load import load
 from reportgen.network.network import Network
-from reportgen.prepare import batch_for
+from reportgen.prepare import breadth_for
 from reportgen.settings import Settings
 
 KERAS_IO = "keras-io"
@@ -60,9 +60,9 @@ def keras_io(network: Network, site, size: int, filters: list[int]) -> Result:
 def ours(network: Network, site, size: int, filters: list[int], quality: str) -> Result:
     """One of our qualities, all filters. The only place in the benchmarks that knows our kernel."""
     side = (size, size)
-    batch = batch_for(network, site, side, Settings())
+    breadth = breadth_for(network, site, side, Settings())
     started = now()
-    ascent = Ascent(network, site, side, batch, QUALITIES[quality], 0, "auto")
+    ascent = Ascent(network, site, side, breadth, QUALITIES[quality], 0, "auto")
     ascent.seek(filters[:1])  # the first run of a graph still optimizes it
     start_up = (now() - started)[0]
     started = now()

@@ -15,14 +15,15 @@ from reportgen import signals
 from reportgen.compute.figures import Meter
 from reportgen.compute.natural import natural_figures
 from reportgen.compute.patterns import colour
-from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent, Patterns
+from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent
+from reportgen.compute.patterns.found import Patterns
 from reportgen.compute.patterns.recipe import choose
 from reportgen.errors import UsageError
 from reportgen.images import fit, natural_crops, read
 from reportgen.network.network import Network
 from reportgen.network.sites import Site
 from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
-from reportgen.prepare import batch_for, limit_patterns, open_network
+from reportgen.prepare import breadth_for, limit_patterns, open_network
 from reportgen.progress import Progress
 from reportgen.records import InputContract
 from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
@@ -107,9 +108,9 @@ def patterns(
     mixing = None
     if recipe.decorrelation == "images":
         mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
-    batch = batch_for(network, site, size, given)
+    breadth = breadth_for(network, site, size, given)
     direction = LEAST if given.negative else MOST
-    ascent = Ascent(network, site, size, batch, recipe, given.seed, given.precision, mixing, [direction])
+    ascent = Ascent(network, site, size, breadth, recipe, given.seed, given.precision, mixing, [direction])
     found = ascent.seek(numbers, on_step, direction)
     natural = _natural(network, site, size, photographs)
     return LayerPatterns(

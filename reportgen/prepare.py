@@ -14,6 +14,7 @@ import reportgen
 from reportgen import images, plan, signals
 from reportgen.compute.job import compute
 from reportgen.compute.patterns import recipe as recipes
+from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.describe import describe, describe_output
 from reportgen.errors import ModelError, UsageError
@@ -25,7 +26,7 @@ from reportgen.network.environment import environment
 from reportgen.network.initial import digest, initial_kernels
 from reportgen.network.load import import_callable, load
 from reportgen.network.network import Network
-from reportgen.network.precision import has_bfloat16
+from reportgen.network.precision import has_bfloat16, has_gpu
 from reportgen.network.sites import Site
 from reportgen.records import LayerRecord, ModelRecord, Plan
 from reportgen.run import Run
@@ -42,12 +43,12 @@ class Job:
     network: Network
     images: tuple[images.UserImage, ...]
     recipe: recipes.Recipe
-    batches: dict[str, int]
+    breadths: dict[str, Breadth]
     initial: dict[str, dict[str, np.ndarray]]
 
     def compute(self, run: Run) -> None:
         """Do every task of the plan that is not stored yet."""
-        compute(self.network, self.images, self.recipe, self.batches, self.initial, run)
+        compute(self.network, self.images, self.recipe, self.breadths, self.initial, run)
 
 
 def open_network(specification: Any, settings: Settings) -> Network:
@@ -105,7 +106,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
     if settings.optimizer is not None:
         check_optimizer(settings.optimizer)
     recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
-    batches = _batches(network, [layer for layer in rendered if layer.pattern_size is not None], settings)
+    breadths = _breadths(network, [layer for layer in rendered if layer.pattern_size is not None], settings)
     image_records = tuple(image.record for image in collection.images)
     stated = {**environment(), "numpy": np.__version__, "pillow": PIL.__version__, "reportgen": reportgen.__version__}
     identity = {
@@ -122,7 +123,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         identity,
         {**recipe.describe(), "precision": settings.precision, "bfloat16": has_bfloat16()},
         settings.seed,
-        batches,
+        {slug: breadth.batch for slug, breadth in breadths.items()},
         classes,
         _preprocess_code(settings.preprocess),
         settings.negative,
@@ -146,7 +147,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         notes=tuple(notes),
         diagram=network.diagram,
     )
-    return Job(made, network, collection.images, recipe, batches, initial)
+    return Job(made, network, collection.images, recipe, breadths, initial)
 
 
 def limit_patterns(network: Network, settings: Settings, arrays: Iterable[np.ndarray]) -> str | None:
@@ -163,20 +164,21 @@ def limit_patterns(network: Network, settings: Settings, arrays: Iterable[np.nda
     )
 
 
-def _batches(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, int]:
+def _breadths(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, Breadth]:
     """Patterns sought at once, by layer slug."""
     sites = network.by_path
-    batches = {}
+    breadths = {}
     for layer in layers:
         assert layer.pattern_size is not None
-        batches[layer.slug] = batch_for(network, sites[layer.path], layer.pattern_size, settings)
-    return batches
+        breadths[layer.slug] = breadth_for(network, sites[layer.path], layer.pattern_size, settings)
+    return breadths
 
 
-def batch_for(network: Network, site: Site, size: tuple[int, ...], settings: Settings) -> int:
-    """Patterns of a site sought at once at `size`: from the layer and the settings alone."""
+def breadth_for(network: Network, site: Site, size: tuple[int, ...], settings: Settings) -> Breadth:
+    """Patterns of a site sought at once at `size`: the batch from the layer and the settings alone, on a GPU one at a time."""
     tensor_bytes = site.costs.tensor_bytes * prod(size) // prod(network.contract.size)
-    return plan.batch_size(tensor_bytes, settings.memory_bytes, site.channels)
+    batch = plan.batch_size(tensor_bytes, settings.memory_bytes, site.channels)
+    return Breadth(batch, 1 if has_gpu() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
 
 
 def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRecord:

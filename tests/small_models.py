@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.patterns.ascent import Ascent, Patterns
+from reportgen.compute.patterns.ascent import Ascent, Breadth
+from reportgen.compute.patterns.found import Patterns
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.network.load import Loaded
 from reportgen.network.network import Network
@@ -84,6 +85,7 @@ def ascent(
     model: Any,
     path: str = "conv",
     batch: int = 4,
+    abreast: int = 1,
     recipe: Recipe = QUICK,
     seed: int = 0,
     size: tuple[int, int] | None = None,
@@ -99,7 +101,7 @@ def ascent(
         size = (height, width)
     if walked.contract.bands != 3 and recipe.decorrelation == "imagenet":
         recipe = dataclasses.replace(recipe, decorrelation="none")
-    return Ascent(walked, found, size, batch, recipe, seed, mixing=mixing)
+    return Ascent(walked, found, size, Breadth(batch, abreast), recipe, seed, mixing=mixing)
 
 
 def same(first: Patterns, second: Patterns, where: list[int] | None = None) -> bool:

@@ -87,6 +87,29 @@ def test_more_filters_than_a_batch_holds_are_sought_batch_after_batch() -> None:
     assert same(every, sought.seek([2, 9]), [5, 3])
 
 
+def test_batches_that_climb_abreast_find_the_same_pictures_one_at_a_time() -> None:
+    """Also where the last climbs alone, from several starts, in both directions, and where rectifiers let the gradient through."""
+    recipe = dataclasses.replace(QUICK, restarts=2)
+    alone, together = (ascent(stack("plain"), batch=2, abreast=count, recipe=recipe) for count in (1, 3))
+    steps: list[int] = []
+    parts = [([7, 1], MOST), ([4], LEAST), ([9, 0, 2, 5], MOST), ([3, 8], LEAST)]
+    found = list(together.seek_each(parts, lambda: steps.append(1)))
+    assert len(steps) == together.steps_of(parts) == 5 * 2 * QUICK.steps
+    for (filters, direction), patterns in zip(parts, found, strict=True):
+        assert same(patterns, alone.seek(filters, direction=direction))
+    assert together.traces == alone.traces
+
+
+def test_a_failure_of_one_batch_stops_those_beside_it() -> None:
+    sought = ascent(stack("plain"), batch=2, abreast=2, recipe=dataclasses.replace(QUICK, steps=10**6))
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sought.seek([0, 1, 2, 3], interrupted)
+
+
 def test_nothing_is_traced_again_whatever_is_sought_and_however_often() -> None:
     counts = set()
     for filters in (3, 40):

@@ -145,16 +145,16 @@ def test_an_interrupted_build_goes_on_where_it_was(
     from reportgen.compute.patterns.ascent import Ascent
 
     folder = tmp_path / "report"
-    seek, calls = Ascent.seek, []
+    climbed, calls = Ascent._climbed, []
 
     def interrupted(self, *arguments):
         if calls:
             raise KeyboardInterrupt
         calls.append(1)
-        return seek(self, *arguments)
+        return climbed(self, *arguments)
 
     left: list[int] = []
-    monkeypatch.setattr(Ascent, "seek", interrupted)
+    monkeypatch.setattr(Ascent, "_climbed", interrupted)
     monkeypatch.setattr("os._exit", left.append)
     assert build(folder, "-i", picture).exit_code == 130
     assert left == [130]
@@ -166,7 +166,7 @@ def test_an_interrupted_build_goes_on_where_it_was(
     assert partial.exit_code == 3
     assert "conv2" in partial.stderr
 
-    monkeypatch.setattr(Ascent, "seek", seek)
+    monkeypatch.setattr(Ascent, "_climbed", climbed)
     assert build(folder, "-i", picture).exit_code == 0
     assert {name: time for name, time in stored(folder).items() if name in kept} == kept
 
@@ -192,7 +192,7 @@ def test_a_failing_task_is_named_and_the_rest_is_there(
     def fail(self, *arguments):
         raise RuntimeError("the machine is tired")
 
-    monkeypatch.setattr(Ascent, "seek", fail)
+    monkeypatch.setattr(Ascent, "seek_each", fail)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=BARE)
     assert result.exit_code == 3
@@ -209,16 +209,16 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
     from reportgen.compute.patterns.ascent import Ascent
     from reportgen.network.quiet import tf
 
-    climb, batches = Ascent._climb, []
+    begin, batches = Ascent._begun, []
 
     def tight(self, filters, *arguments):
         batches.append(self._batch)
         if self._batch > 2:
             raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
         assert len(filters) <= 2
-        return climb(self, filters, *arguments)
+        return begin(self, filters, *arguments)
 
-    monkeypatch.setattr(Ascent, "_climb", tight)
+    monkeypatch.setattr(Ascent, "_begun", tight)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=["--filters", "5", "--steps", "1", "--layers", "conv1"])
     assert result.exit_code == 0, result.stderr

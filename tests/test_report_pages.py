@@ -517,7 +517,7 @@ def test_cards_say_how_alike_the_starts_were_and_what_was_rescued(full_pages: di
 
 def test_the_recipe_is_stated_in_words_on_every_page(full_pages: dict[Path, Page], full: Path) -> None:
     start = (
-        "Feature visualization by optimization: Fourier image, begun near the best of several random pictures; colours"
+        "Feature visualization by optimization: Fourier image, begun at the best of several random pictures; colours"
     )
     assert f"How they were sought. {start}" in full_pages[full / "layers" / "deep.html"].words
     assert f"How patterns are sought. {start}" in full_pages[full / "index.html"].words

@@ -31,7 +31,7 @@ def test_every_field_of_a_recipe_has_its_words_but_the_number_of_the_algorithm()
 def test_the_standard_recipe_reads_as_it_is() -> None:
     recipe = dataclasses.replace(OPTVIS, steps=24, rate=0.3, clip=10.0, schedule="cosine")
     assert words(recipe, rectified=True, facts={"precision": "bfloat16"}) == (
-        "Feature visualization by optimization: Fourier image, begun near the best of several random pictures; colours "
+        "Feature visualization by optimization: Fourier image, begun at the best of several random pictures; colours "
         "decorrelated by ImageNet’s correlation; values kept between black and white by a logistic function; mean of the "
         "leaky pre-activation (negative positions count a tenth) without 2 positions at each border (fewer on small maps); "
         "one random affine warp a step; gradient of unit size per value clipped at 10; Adam at 0.3 falling along a cosine; "

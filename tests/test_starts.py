@@ -115,6 +115,7 @@ def test_each_filter_begins_at_the_start_that_it_answers_most_to_or_least(object
             found = sought.seek(filters, direction=direction)
             starts_of = expected[list(filters)]
             np.testing.assert_array_equal(found.images, pictures[starts_of])
+            assert found.seeds == tuple(starts.cloud_seed(0, "conv", number) for number in starts_of.tolist())
             np.testing.assert_allclose(
                 found.pre_activation_start, inner.mean((1, 2))[starts_of, list(filters)], rtol=1e-4, atol=1e-6
             )
@@ -124,7 +125,7 @@ def test_each_filter_begins_at_the_start_that_it_answers_most_to_or_least(object
 
 def test_every_restart_begins_at_the_next_start_of_the_bank_and_from_own_noise_when_there_is_none_left() -> None:
     sought = ascent(randomised(functional(layers.Conv2D(2, 3, name="conv"))), recipe=STILL)
-    found = [sought._climb([0, 1], restart, lambda: None, MOST) for restart in range(23)]
+    found = [sought._climbed([([0, 1], MOST)], restart, lambda: None)[0] for restart in range(23)]
     for own in range(2):
         assert len({each.images[own].tobytes() for each in found}) == 23
         reached = [float(each.activation[own]) for each in found[:21]]

@@ -13,7 +13,7 @@ from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.figures import Meter
 from reportgen.compute.natural import natural_figures
 from reportgen.compute.patterns import colour
-from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent
+from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent, Breadth
 from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError
@@ -32,12 +32,12 @@ def compute(
     network: Network,
     images: Sequence[UserImage],
     recipe: Recipe,
-    batches: dict[str, int],
+    breadths: dict[str, Breadth],
     initial: Mapping[str, dict[str, np.ndarray]],
     run: Run,
 ) -> None:
     """Do every task of `run.plan` that is missing. initial: the weights that training started from, by layer path."""
-    worker = _Worker(network, images, recipe, batches, run)
+    worker = _Worker(network, images, recipe, breadths, run)
     worker.images()
     worker.weights()
     worker.initial(initial)
@@ -50,9 +50,9 @@ def compute(
 
 class _Worker:
     def __init__(
-        self, network: Network, images: Sequence[UserImage], recipe: Recipe, batches: dict[str, int], run: Run
+        self, network: Network, images: Sequence[UserImage], recipe: Recipe, breadths: dict[str, Breadth], run: Run
     ) -> None:
-        self.network, self.recipe, self.batches, self.run = network, recipe, batches, run
+        self.network, self.recipe, self.breadths, self.run = network, recipe, breadths, run
         self.user_images = {image.record.slug: image for image in images}
         self.layers = {layer.slug: layer for layer in run.plan.layers if layer.status == "rendered"}
         by_path = network.by_path
@@ -168,41 +168,50 @@ class _Worker:
 
     def patterns(self, layer: LayerRecord) -> None:
         """All missing chunks of a layer, by one ascent that is traced once; with half the batch where memory runs out (a GPU's)."""
-        batch = self.batches[layer.slug]
+        breadth = self.breadths[layer.slug]
         while tasks := [*self.run.todo("patterns", layer.slug), *self.run.todo("negatives", layer.slug)]:
             with self._failing(tasks):
                 try:
-                    self._seek(layer, tasks, batch)
+                    self._seek(layer, tasks, breadth)
                 except tf.errors.ResourceExhaustedError:
-                    if batch == 1:
+                    if breadth.batch == 1:
                         raise
-                    batch //= 2
+                    breadth = Breadth(breadth.batch // 2)
                     continue
             return
 
-    def _seek(self, layer: LayerRecord, tasks: Sequence[Task], batch: int) -> None:
+    def _seek(self, layer: LayerRecord, tasks: Sequence[Task], breadth: Breadth) -> None:
         """Do `tasks` of a layer, so many filters at once."""
         assert layer.pattern_size is not None
         self.run.progress.doing(f"{layer.path}: patterns (tracing)")
         settings = self.run.plan.settings
         size, seed, precision = layer.pattern_size, settings["seed"], settings["precision"]
         site = self.sites[layer.slug]
-        directions = [MOST if kind == "patterns" else LEAST for kind in dict.fromkeys(task.kind for task in tasks)]
-        ascent = Ascent(self.network, site, size, batch, self.recipe, seed, precision, self.mixing(), directions)
-        for number, task in enumerate(tasks, start=1):
-            self.run.progress.doing(f"{layer.path}: patterns, part {number} of {len(tasks)}")
-            started = time.perf_counter()
-            on_step = self._step_counter(task.cost / (self.recipe.steps * ascent.climbs))
-            found = ascent.seek(task.filters, on_step, MOST if task.kind == "patterns" else LEAST)
+        parts = [(task.filters, MOST if task.kind == "patterns" else LEAST) for task in tasks]
+        directions = list(dict.fromkeys(direction for _, direction in parts))
+        ascent = Ascent(self.network, site, size, breadth, self.recipe, seed, precision, self.mixing(), directions)
+        self.run.progress.doing(f"{layer.path}: patterns")
+        filters, finished = sum(len(task.filters) for task in tasks), 0
+        on_step = self._step_counter(sum(task.cost for task in tasks) / ascent.steps_of(parts))
+        started = time.perf_counter()
+        for task, found in zip(tasks, ascent.seek_each(parts, on_step), strict=True):
             facts = {
                 "steps": self.recipe.steps,
                 "size": list(size),
                 "seeds": list(found.seeds),
                 # Where memory ran out, the batch is smaller than planned: then other runs may give other bytes.
-                "recipe": {**ascent.describe(), "batch": batch, "planned_batch": self.batches[layer.slug]},
+                "recipe": {
+                    **ascent.describe(),
+                    "batch": breadth.batch,
+                    "planned_batch": self.breadths[layer.slug].batch,
+                },
                 "crop": display_crop(self.recipe, size),
             }
-            self.run.done(task, found.arrays(), facts, time.perf_counter() - started)
+            ended = time.perf_counter()
+            self.run.done(task, found.arrays(), facts, ended - started)  # what climbs abreast shares the time
+            started = ended
+            finished += len(task.filters)
+            self.run.progress.doing(f"{layer.path}: patterns, {finished} of {filters}")
         self.run.traced(layer.slug, ascent.traces)
 
     def mixing(self) -> np.ndarray | None:

@@ -14,6 +14,11 @@ CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic
 
 
+def has_gpu() -> bool:
+    """Whether TensorFlow computes on a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 @cache
 def has_bfloat16() -> bool:
     """Whether this machine computes convolutions in bfloat16 faster than in float32."""

@@ -100,7 +100,7 @@ def _picture(recipe: Mapping[str, Any], nouns: Nouns) -> str:
     if recipe["parameterization"] == "pixel":
         return "plain pixels from grey noise" if nouns == OF_IMAGES else "plain numbers from noise"
     if recipe["limits"] == "logistic":
-        return f"Fourier {nouns.one}, begun near the best of several random {nouns.made}s"
+        return f"Fourier {nouns.one}, begun at the best of several random {nouns.made}s"
     return f"Fourier {nouns.one} from faint noise"
 
 

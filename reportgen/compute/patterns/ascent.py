@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from math import cos, pi, prod, sqrt
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
 
 from reportgen.compute.figures import Meter, padded
 from reportgen.compute.patterns import colour, objectives, parameterization, starts, transforms
+from reportgen.compute.patterns.found import Patterns, best, finite_or_nan, joined
 from reportgen.compute.patterns.optimizers import Climber
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO, KERAS_IO_BANDS, KERAS_IO_SIDE, Recipe
@@ -34,33 +37,26 @@ MOST, LEAST = 1.0, -1.0  # what is sought: the picture that a filter answers mos
 
 
 @dataclass(frozen=True)
-class Patterns:
-    """Finished patterns of n filters; figures are NaN where not finite.
+class Breadth:
+    """How many pictures climb at once: `abreast` batches of `batch`. Pictures depend on the batch, never on how many are abreast."""
 
-    images: exactly the pixels measured: uint8 (n, height, width, bands), or float32 (n, *size, bands) of signals and volumes.
-    activation, activation_start: float32 (n,), of the unit on the finished picture and on the one that the ascent started from.
-    pre_activation, pre_activation_start: the same before the activation function. answers: float32 (n, channels), the whole layer's
-    figures on each finished picture. likeness: float32 (n,), how alike the pictures of several starts are to the layer; NaN for a single
-    start. rescued: bool (n,), whether the gradient had to be let through silent rectifiers.
+    batch: int
+    abreast: int = 1
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """Where one climb of n filters begins.
+
+    seeds: that each start was drawn from. start: float32 (n, ...), coefficients. pre_activation, activation: float32 (n,), there.
     """
 
-    images: np.ndarray
-    indices: np.ndarray
-    activation: np.ndarray
-    activation_start: np.ndarray
-    pre_activation: np.ndarray
-    pre_activation_start: np.ndarray
-    answers: np.ndarray
-    likeness: np.ndarray
-    rescued: np.ndarray
+    filters: np.ndarray
+    direction: float
     seeds: tuple[int, ...]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What a report keeps of them."""
-        return {name: getattr(self, name) for name in ARRAYS if name != "answers"}
-
-
-ARRAYS = tuple(field.name for field in fields(Patterns) if field.name != "seeds")  # one row a filter
+    start: np.ndarray
+    pre_activation: np.ndarray
+    activation: np.ndarray
 
 
 class Ascent:
@@ -71,7 +67,7 @@ class Ascent:
         network: Network,
         site: Site,
         size: tuple[int, ...],
-        batch: int,
+        breadth: Breadth,
         recipe: Recipe,
         seed: int,
         precision: str = "float32",
@@ -80,17 +76,18 @@ class Ascent:
     ) -> None:
         """Trace the layer.
 
-        size: of the pictures, without bands. batch: filters a step, from layer and settings alone. precision: of the ascent,
+        size: of the pictures, without bands. breadth: filters a step, the batch from layer and settings alone. precision: of the ascent,
         `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees; figures are always measured in the model's own. mixing:
         float32 (bands, bands), the correlation of the bands, for a recipe that takes it from images. directions: what will be sought.
         Raises ModelError where no gradient reaches the input, UsageError for an optimizer that couples filters.
         """
-        self._network, self._site, self._size, self._batch = network, site, size, batch
+        self._network, self._site, self._size = network, site, size
+        self._batch, self._abreast = breadth.batch, breadth.abreast
         self._recipe, self._seed = recipe, seed
         assert site.unit is not None
         self._leaky = recipe.objective == "leaky" and site.unit.rectified
         self.step_traces = 0
-        self._meter = Meter(network, [site], size, batch)
+        self._meter = Meter(network, [site], size, self._batch)
         self._meter.trace()
         bands = network.contract.bands
         self._mixing = {"imagenet": colour.imagenet(), "images": mixing}.get(recipe.decorrelation)
@@ -100,10 +97,14 @@ class Ascent:
         self._bank = starts.bank(recipe, seed, site.path, field, self.parameters, bands, self._mixing)
         if self._bank is not None:
             self._bank_before, self._bank_after = self._measured(self._finished(self._bank))
-        self._climber = Climber(recipe.optimizer, (batch, *self.parameters.shape), recipe.clip_norm is None)
+        self._climbers = [self._climber()]
+        self._tracing = Lock()
         self._gradients: dict[tuple[float, bool], Any] = {}
         for direction in directions:  # now, so that the first chunk's time is that of any other
             self._traced(direction, rescuing=False)
+
+    def _climber(self) -> Climber:
+        return Climber(self._recipe.optimizer, (self._batch, *self.parameters.shape), self._recipe.clip_norm is None)
 
     @property
     def traces(self) -> int:
@@ -119,6 +120,10 @@ class Ascent:
     def climbs(self) -> int:
         """How many times every filter is sought, each time from another start; the best is kept."""
         return self._recipe.restarts
+
+    def steps_of(self, parts: Sequence[tuple[Sequence[int], float]]) -> int:
+        """How often `seek_each` will call `on_step` for these parts."""
+        return self.climbs * self._recipe.steps * sum(-(-len(filters) // self._batch) for filters, _ in parts)
 
     def objective(self, pictures: Any, filters: Any, precision: str, direction: float = MOST) -> Any:
         """float32 (n,): how strongly each picture, float32 with 0 black and 1 white, excites its own filter.
@@ -181,63 +186,110 @@ class Ascent:
 
         direction: MOST for what excites each filter, LEAST for what it answers least to.
         """
-        firsts = range(0, len(filters), self._batch)
-        return _joined([self._seek_batch(filters[at : at + self._batch], on_step, direction) for at in firsts])
+        return next(self.seek_each([(filters, direction)], on_step))
 
-    def _seek_batch(self, filters: Sequence[int], on_step: Callable[[], None], direction: float) -> Patterns:
-        found = [self._climb(filters, restart, on_step, direction) for restart in range(self.climbs)]
-        best = found[0]
-        for other in found[1:]:
-            best = _better(best, other, direction)
-        return replace(best, likeness=_likeness([each.answers for each in found], best.indices))
+    def seek_each(
+        self, parts: Sequence[tuple[Sequence[int], float]], on_step: Callable[[], None] = lambda: None
+    ) -> Iterator[Patterns]:
+        """The patterns of each part, some filters and the direction, in order and as soon as they are there. See `seek`.
 
-    def _climb(self, filters: Sequence[int], restart: int, on_step: Callable[[], None], direction: float) -> Patterns:
-        """One ascent of every filter from its own start."""
-        numbers = np.array(filters, np.int32)
-        key = ("start",) if restart == 0 else ("start", restart)
-        seeds = tuple(derived_seed(self._seed, self._site.path, int(number), *key) for number in filters)
-        own = (np.arange(len(numbers)), numbers)
-        start, before_start, at_start = self._started(numbers, seeds, restart, direction)
-        indices = padded(numbers, self._batch)
-        position = self._climber.start(padded(start, self._batch))
-        rescued = np.zeros(self._batch, bool)
-        with fused():
-            for number in range(self._recipe.steps):
-                warp = transforms.draw(self._seed, number + 1, self._size)
-                gradient, woken = self._uphill(position, indices, warp, number, direction)
-                rescued |= woken
-                position = self._climber.move(gradient, self._rate(number))
+        Several batches climb at the same time, each in a thread; `on_step` is never called by two at once.
+        """
+        lock = Lock()
+
+        def step() -> None:
+            with lock:
                 on_step()
+
+        batches = [
+            (number, filters[at : at + self._batch], direction)
+            for number, (filters, direction) in enumerate(parts)
+            for at in range(0, len(filters), self._batch)
+        ]
+        found: list[list[Patterns]] = [[] for _ in parts]
+        for at in range(0, len(batches), self._abreast):
+            some = batches[at : at + self._abreast]
+            climbs = [self._climbed([batch[1:] for batch in some], restart, step) for restart in range(self.climbs)]
+            for own, (number, _, direction) in zip(zip(*climbs, strict=True), some, strict=True):
+                found[number].append(best(own, direction))
+                if len(found[number]) * self._batch >= len(parts[number][0]):
+                    yield joined(found[number])
+
+    def _climbed(
+        self, parts: Sequence[tuple[Sequence[int], float]], restart: int, on_step: Callable[[], None]
+    ) -> list[Patterns]:
+        """One climb of every filter of each part; the parts' steps overlap, since many of TensorFlow's operations keep one core busy."""
+        climbs = [self._begun(np.array(filters, np.int32), restart, direction) for filters, direction in parts]
+        while len(self._climbers) < len(climbs):
+            self._climbers.append(self._climber())
+        stop = Event()
+        with fused():
+            if len(climbs) == 1:
+                ends = [self._ascended(climbs[0], self._climbers[0], on_step, stop)]
+            else:
+                with ThreadPoolExecutor(
+                    len(climbs)
+                ) as pool:  # new threads: TensorFlow keeps what `fused` sets by thread
+                    running = [
+                        pool.submit(self._ascended, climb, climber, on_step, stop)
+                        for climb, climber in zip(climbs, self._climbers, strict=False)
+                    ]
+                    try:
+                        ends = [each.result() for each in running]
+                    except BaseException:
+                        stop.set()
+                        raise
+        return [self._ended(climb, *end) for climb, end in zip(climbs, ends, strict=True)]
+
+    def _ascended(
+        self, climb: _Climb, climber: Climber, on_step: Callable[[], None], stop: Event
+    ) -> tuple[Any, np.ndarray]:
+        """(where the climb ends, bool (batch,) for which pictures the gradient was let through silent rectifiers)."""
+        indices = padded(climb.filters, self._batch)
+        position = climber.start(padded(climb.start, self._batch))
+        rescued = np.zeros(self._batch, bool)
+        for number in range(self._recipe.steps):
+            if stop.is_set():  # another part failed, or the user interrupts
+                break
+            warp = transforms.draw(self._seed, number + 1, self._size)
+            gradient, woken = self._uphill(position, indices, warp, number, climb.direction)
+            rescued |= woken
+            position = climber.move(gradient, self._rate(number))
+            on_step()
+        return position, rescued
+
+    def _ended(self, climb: _Climb, position: Any, rescued: np.ndarray) -> Patterns:
+        """The climb's finished pictures, measured."""
         images = self._finished(position)
-        count = len(numbers)
         before, answers = self._measured(images)
+        count = len(climb.filters)
+        own = (np.arange(count), climb.filters)
         return Patterns(
             images=images[:count],
-            indices=numbers,
-            activation=_finite_or_nan(answers[own]),
-            activation_start=_finite_or_nan(at_start),
-            pre_activation=_finite_or_nan(before[own]),
-            pre_activation_start=_finite_or_nan(before_start),
-            answers=_finite_or_nan(answers[:count]),
+            indices=climb.filters,
+            activation=finite_or_nan(answers[own]),
+            activation_start=finite_or_nan(climb.activation),
+            pre_activation=finite_or_nan(before[own]),
+            pre_activation_start=finite_or_nan(climb.pre_activation),
+            answers=finite_or_nan(answers[:count]),
             likeness=np.full(count, np.nan, np.float32),
             rescued=rescued[:count],
-            seeds=seeds,
+            seeds=climb.seeds,
         )
 
-    def _started(
-        self, filters: np.ndarray, seeds: Sequence[int], restart: int, direction: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where each filter's climb begins, float32 (n, *parameters.shape), and its two figures there, each float32 (n,).
-
-        From the bank while it lasts: it was measured once for all filters. Otherwise from the filter's own noise.
-        """
+    def _begun(self, filters: np.ndarray, restart: int, direction: float) -> _Climb:
+        """Where each filter's climb begins: in the bank while it lasts, measured once for all filters; then in the filter's own noise."""
         if self._bank is not None and restart < len(self._bank):
             chosen = self._liked(direction)[restart, filters]
-            return self._bank[chosen], self._bank_before[chosen, filters], self._bank_after[chosen, filters]
+            seeds = tuple(starts.cloud_seed(self._seed, self._site.path, int(number)) for number in chosen)
+            own = (chosen, filters)
+            return _Climb(filters, direction, seeds, self._bank[chosen], self._bank_before[own], self._bank_after[own])
+        key = ("start",) if restart == 0 else ("start", restart)
+        seeds = tuple(derived_seed(self._seed, self._site.path, int(number), *key) for number in filters)
         noise = np.stack([self.parameters.start(seed) for seed in seeds])
         before, after = self._measured(self._finished(padded(noise, self._batch)))
         own = (np.arange(len(filters)), filters)
-        return noise, before[own], after[own]
+        return _Climb(filters, direction, seeds, noise, before[own], after[own])
 
     def _liked(self, direction: float) -> np.ndarray:
         """For every filter of the layer the numbers of the bank's starts, the best first: int (k, channels)."""
@@ -284,8 +336,12 @@ class Ascent:
 
     def _traced(self, direction: float, rescuing: bool) -> Any:
         """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced at the first call."""
-        if (direction, rescuing) in self._gradients:
+        with self._tracing:  # climbs that run abreast may both be the first to need it
+            if (direction, rescuing) not in self._gradients:
+                self._gradients[direction, rescuing] = self._trace(direction, rescuing)
             return self._gradients[direction, rescuing]
+
+    def _trace(self, direction: float, rescuing: bool) -> Any:
         corners = (2 ** len(self._size), prod(self._size))
         signature = [
             tf.TensorSpec((self._batch, *self.parameters.shape), tf.float32),
@@ -307,7 +363,6 @@ class Ascent:
 
         traced = tf.function(read, input_signature=signature, autograph=False)
         traced.get_concrete_function()
-        self._gradients[direction, rescuing] = traced
         return traced
 
     def _tamed(self, gradient: Any) -> Any:
@@ -364,45 +419,3 @@ def _size(gradient: Any) -> Any:
     largest = tf.reduce_max(tf.abs(gradient), axis=axes, keepdims=True)
     scaled = tf.math.divide_no_nan(gradient, largest)
     return largest * tf.sqrt(tf.reduce_mean(tf.square(scaled), axis=axes, keepdims=True))
-
-
-def _finite_or_nan(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
-
-
-def _joined(parts: Sequence[Patterns]) -> Patterns:
-    """The patterns of one batch after the other."""
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
-    return Patterns(**joined, seeds=tuple(seed for part in parts for seed in part.seeds))
-
-
-def _better(one: Patterns, other: Patterns, direction: float) -> Patterns:
-    """For every filter what reached more in the wanted direction; the first where neither did.
-
-    Upwards the unit's own activation counts; downwards the pre-activation, since a rectifier answers 0 to anything it dislikes.
-    """
-    name = "activation" if direction > 0 else "pre_activation"
-    kept, new = direction * getattr(one, name), direction * getattr(other, name)
-    better = (new > kept) | (np.isnan(kept) & ~np.isnan(new))
-
-    def chosen(name: str) -> np.ndarray:
-        first, second = getattr(one, name), getattr(other, name)
-        return np.asarray(np.where(better.reshape(-1, *(1,) * (first.ndim - 1)), second, first))
-
-    seeds = tuple(second if wins else first for wins, first, second in zip(better, one.seeds, other.seeds, strict=True))
-    return replace(one, **{name: chosen(name) for name in ARRAYS}, seeds=seeds)
-
-
-def _likeness(answers: Sequence[np.ndarray], filters: np.ndarray) -> np.ndarray:
-    """float32 (n,): the mean cosine, over all pairs of starts, between what the layer's other filters answer to a filter's pictures.
-
-    1 where every start led to the same mixture of features; NaN for a single start or where the other filters are silent.
-    """
-    if len(answers) < 2:
-        return np.full(len(filters), np.nan, np.float32)
-    found = np.nan_to_num(np.stack(answers).astype(np.float64), nan=0)  # starts, filters, channels
-    found[:, np.arange(len(filters)), filters] = 0  # each picture excites its own filter: that says nothing
-    length = np.linalg.norm(found, axis=2, keepdims=True)
-    unit = np.divide(found, length, out=np.full_like(found, np.nan), where=length > 0)
-    pairs = [(unit[first] * unit[second]).sum(axis=1) for second in range(len(found)) for first in range(second)]
-    return np.asarray(np.mean(pairs, axis=0), np.float32)

@@ -91,6 +91,7 @@ class Climber:
 
         signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.float32)]
         self._move = tf.function(move, input_signature=signature, autograph=False)
+        self._move.get_concrete_function()  # now: later it may be called from another thread
 
     def start(self, position: np.ndarray) -> Any:
         """Forget every step so far and stand at `position`."""

@@ -40,12 +40,17 @@ def bank(
     """
     if recipe.parameterization != "fourier" or recipe.limits != "logistic":
         return None
-    noises = np.stack([parameters.start(derived_seed(seed, path, number, "bank")) for number in range(1 + NOISES)])
+    noises = np.stack([parameters.start(cloud_seed(seed, path, number)) for number in range(1 + NOISES)])
     noises[1:] *= np.float32(CONTRAST)
     if field is not None and field <= PLAIN_COLOUR_FIELD:
         colours = parameters.plain(colour.unmixed(plain_logits(bands), mixing))
         noises[-COLOURED:] += colours[np.arange(COLOURED) % len(colours)]
     return noises
+
+
+def cloud_seed(seed: int, path: str, number: int) -> int:
+    """What picture `number` of a layer's bank is drawn from."""
+    return derived_seed(seed, path, number, "bank")
 
 
 def plain_logits(bands: int) -> np.ndarray:
