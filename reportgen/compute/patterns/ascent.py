@@ -33,6 +33,7 @@ PROBES = 4  # filters that the two precisions are compared on
 RESCUE_STEPS = (
     16  # at most, and never more than half: how long a picture without any gradient is let through silent rectifiers
 )
+WARP_BYTES = 2**25  # of all steps' warps that are kept
 MOST, LEAST = 1.0, -1.0  # what is sought: the picture that a filter answers most to, or least
 
 
@@ -99,6 +100,7 @@ class Ascent:
             self._bank_before, self._bank_after = self._measured(self._finished(self._bank))
         self._climbers = [self._climber()]
         self._tracing = Lock()
+        self._warps: dict[int, transforms.Warp] = {}
         self._gradients: dict[tuple[float, bool], Any] = {}
         for direction in directions:  # now, so that the first chunk's time is that of any other
             self._traced(direction, rescuing=False)
@@ -251,12 +253,21 @@ class Ascent:
         for number in range(self._recipe.steps):
             if stop.is_set():  # another part failed, or the user interrupts
                 break
-            warp = transforms.draw(self._seed, number + 1, self._size)
+            warp = self._warp(number + 1)
             gradient, woken = self._uphill(position, indices, warp, number, climb.direction)
             rescued |= woken
             position = climber.move(gradient, self._rate(number))
             on_step()
         return position, rescued
+
+    def _warp(self, step: int) -> transforms.Warp:
+        """What every picture is seen through at `step`, kept for the next batch where all steps' together are small."""
+        if step in self._warps:
+            return self._warps[step]
+        warp = transforms.draw(self._seed, step, self._size)
+        if self._recipe.steps * warp.nbytes <= WARP_BYTES:
+            self._warps[step] = warp
+        return warp
 
     def _ended(self, climb: _Climb, position: Any, rescued: np.ndarray) -> Patterns:
         """The climb's finished pictures, measured."""

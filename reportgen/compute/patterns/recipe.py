@@ -79,7 +79,7 @@ OPTVIS = Recipe(
 )
 # Few bold steps beat many timid ones (measured on VGG16: benchmarks/README.md).
 QUALITIES = {
-    "draft": dataclasses.replace(OPTVIS, steps=10, rate=1.0),
+    "draft": dataclasses.replace(OPTVIS, steps=9, rate=1.0),
     "standard": OPTVIS,
     "paper": dataclasses.replace(OPTVIS, steps=256, rate=0.15),
 }

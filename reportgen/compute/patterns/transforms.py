@@ -34,6 +34,11 @@ class Warp:
     sources: np.ndarray
     weights: np.ndarray
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.sources.nbytes + self.weights.nbytes
+
 
 def draw(seed: int, step: int, size: tuple[int, ...], strength: float = 1.0) -> Warp:
     """The warp of one step, from (seed, step) alone; `strength` times the usual limits."""
