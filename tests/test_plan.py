@@ -165,7 +165,7 @@ def test_a_batch_has_no_more_places_than_the_layer_has_filters(filters: int, exp
 
 @pytest.mark.parametrize(
     ("tensor_bytes", "memory", "expected"),
-    [(10**6, 2**31, 2), (10**8, 2**30, 1), (10**8, 2**31, 2), (10**12, 1, 1), (0, 1, 2)],
+    [(10**6, 2**31, 2), (10**8, 2**30, 1), (10**8, 2**31, 2), (10**12, 1, 1), (0, 2, 2)],
 )
 def test_two_batches_of_eight_climb_abreast_where_memory_allows(tensor_bytes: int, memory: int, expected: int) -> None:
     assert plan.abreast(tensor_bytes, memory, 8) == expected
