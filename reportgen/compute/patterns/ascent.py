@@ -229,9 +229,8 @@ class Ascent:
             if len(climbs) == 1:
                 ends = [self._ascended(climbs[0], self._climbers[0], on_step, stop)]
             else:
-                with ThreadPoolExecutor(
-                    len(climbs)
-                ) as pool:  # new threads: TensorFlow keeps what `fused` sets by thread
+                # In new threads: TensorFlow keeps for each thread what `fused` sets.
+                with ThreadPoolExecutor(len(climbs)) as pool:
                     running = [
                         pool.submit(self._ascended, climb, climber, on_step, stop)
                         for climb, climber in zip(climbs, self._climbers, strict=False)
