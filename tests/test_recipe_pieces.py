@@ -190,13 +190,13 @@ def lengths(given: recipe.Recipe) -> np.ndarray:
     """(steps, filters): how long the gradients are that the optimizer is handed."""
     sought = ascent(some_model()[0], batch=2, recipe=given)
     handed: list[np.ndarray] = []
-    original = sought._climber.move
+    original = sought._climbers[0].move
 
     def move(gradient: Any, rate: float) -> Any:
         handed.append(np.linalg.norm(np.asarray(gradient).reshape(2, -1), axis=1))
         return original(gradient, rate)
 
-    sought._climber.move = move  # type: ignore[method-assign]
+    sought._climbers[0].move = move  # type: ignore[method-assign]
     sought.seek(FILTERS)
     return np.stack(handed)
 
