@@ -22,11 +22,11 @@ from reportgen.held import hold
 from reportgen.inputs import code_key, read_classes
 from reportgen.network.arguments import signature
 from reportgen.network.class_names import names_of
-from reportgen.network.environment import environment
+from reportgen.network.environment import environment, graphics
 from reportgen.network.initial import digest, initial_kernels
 from reportgen.network.load import import_callable, load
 from reportgen.network.network import Network
-from reportgen.network.precision import has_bfloat16, has_gpu
+from reportgen.network.precision import has_bfloat16
 from reportgen.network.sites import Site
 from reportgen.records import LayerRecord, ModelRecord, Plan
 from reportgen.run import Run
@@ -178,7 +178,7 @@ def breadth_for(network: Network, site: Site, size: tuple[int, ...], settings: S
     """Patterns of a site sought at once at `size`: the batch from the layer and the settings alone, on a GPU one at a time."""
     tensor_bytes = site.costs.tensor_bytes * prod(size) // prod(network.contract.size)
     batch = plan.batch_size(tensor_bytes, settings.memory_bytes, site.channels)
-    return Breadth(batch, 1 if has_gpu() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
+    return Breadth(batch, 1 if graphics() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
 
 
 def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRecord:

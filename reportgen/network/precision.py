@@ -8,24 +8,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reportgen.network.quiet import keras, tf
+from reportgen.network.environment import graphics
+from reportgen.network.quiet import keras
 
 CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic
 
 
-def has_gpu() -> bool:
-    """Whether TensorFlow computes on a GPU."""
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
 @cache
 def has_bfloat16() -> bool:
     """Whether this machine computes convolutions in bfloat16 faster than in float32."""
-    devices = tf.config.list_physical_devices("GPU")
-    if devices:
-        capability = tf.config.experimental.get_device_details(devices[0]).get("compute_capability", (0, 0))
-        return tuple(capability) >= TENSOR_CORES
+    gpus = graphics()
+    if gpus:
+        return tuple(gpus[0].get("compute_capability", (0, 0))) >= TENSOR_CORES
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
