@@ -6,12 +6,13 @@ import base64
 import json
 import marshal
 import resource
+import select
 import shutil
 import signal
 import sys
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -480,18 +481,69 @@ def test_a_file_on_which_hdf5_never_returns_is_one_sentence(
     assert load(str(save(small(), tmp_path / "small.h5")), Settings()).sha256 is not None, "the next one is read"
 
 
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[probe._Reader]:
+    own = probe._Reader()
+    monkeypatch.setattr(probe, "_READER", own)
+    yield own
+    own.stop()
+
+
 def test_a_file_on_which_hdf5_crashes_is_one_sentence(
-    saved: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saved: dict[str, Path], reader: probe._Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = probe._Reader()
-    monkeypatch.setattr(probe, "_READER", reader)
+    path = copy(saved, ".h5", tmp_path)
+    crashing = tmp_path / "crashing.py"
+    crashing.write_text("import os\nprint('ready', flush=True)\ninput()\nos.abort()\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(probe, "__file__", str(crashing))
+        assert "(the HDF5 library crashes on it)" in sentence(path)
+    load(str(path), Settings())
+
+
+def test_a_reader_that_is_killed_is_not_the_fault_of_the_file(
+    saved: dict[str, Path], reader: probe._Reader, tmp_path: Path
+) -> None:
     path = copy(saved, ".h5", tmp_path)
     load(str(path), Settings())
     process = reader._process
     assert process is not None
     process.send_signal(signal.SIGSTOP)
-    crash = threading.Timer(0.2, process.kill)  # as the library would, in the middle of the file
-    crash.start()
-    assert "(the HDF5 library crashes on it)" in sentence(path)
+    threading.Timer(0.2, process.kill).start()  # as a machine short of memory would, in the middle of the file
     load(str(path), Settings())
-    reader.stop()
+    assert process.poll() is not None
+
+
+def test_a_file_that_is_not_there_costs_the_reader_nothing(
+    saved: dict[str, Path], reader: probe._Reader, tmp_path: Path
+) -> None:
+    path = copy(saved, ".h5", tmp_path)
+    load(str(path), Settings())
+    process = reader._process
+    assert process is not None
+    with pytest.raises(FileNotFoundError):
+        probe.probe(tmp_path / "nowhere.h5")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps([str(tmp_path / "gone.h5"), None]).encode() + b"\n")  # removed in between
+    process.stdin.flush()
+    assert process.stdout.readline() == b"read\n"
+    load(str(path), Settings())
+    assert reader._process is process
+
+
+def test_the_answer_of_an_interrupted_reading_is_not_the_next_files(
+    saved: dict[str, Path], reader: probe._Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy(saved, ".h5", tmp_path)
+    load(str(path), Settings())
+
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(select, "select", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load(str(path), Settings())
+    assert reader._process is None
+    load(str(path), Settings())

@@ -151,6 +151,7 @@ def test_initial_weights_that_do_not_fit_are_one_sentence_and_nothing_is_written
 
 def test_without_the_option_pooling_layers_are_not_mentioned(files: Path) -> None:
     result = run("layers", files / "after.keras", "--json")
+    assert result.exit_code == 0, result.stderr
     assert [layer["path"] for layer in json.loads(result.stdout)] == ["conv1", "conv2"]
     with_pooling = run("layers", files / "after.keras", "--pooling")
     assert "MaxPooling2D" in with_pooling.stdout

@@ -35,22 +35,32 @@ class _Reader:
         self._process: subprocess.Popen[bytes] | None = None
 
     def read(self, path: Path, member: str | None) -> None:
-        """Let the process read a file. Raises DamagedError."""
+        """Let the process read a file. Raises DamagedError, and OSError where there is no file."""
+        patience = PATIENCE + path.stat().st_size / BYTES_PER_SECOND
+        used = self._process is not None
+        answer = self._answer(path, member, patience)
+        if answer == b"" and used:  # what killed a process that had read other files need not be this one
+            answer = self._answer(path, member, patience)
+        if not answer:
+            raise DamagedError("reading it does not end" if answer is None else "the HDF5 library crashes on it")
+
+    def _answer(self, path: Path, member: str | None, patience: float) -> bytes | None:
+        """The line that the process answers: empty where it died, None where it said nothing for `patience` seconds."""
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
+        answer: bytes | None = b""
         try:
             process.stdin.write(json.dumps([str(path.resolve()), member]).encode() + b"\n")
             process.stdin.flush()
-            patience = PATIENCE + path.stat().st_size / BYTES_PER_SECOND
             ready, _, _ = select.select([process.stdout], [], [], patience)
             answer = process.stdout.readline() if ready else None
         except BrokenPipeError:
-            answer = b""
-        if answer:
-            return
-        self.stop()
-        raise DamagedError("reading it does not end" if answer is None else "the HDF5 library crashes on it")
+            pass
+        finally:
+            if not answer:  # interrupted, too: an answer that nobody waited for would be taken for the next file's
+                self.stop()
+        return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -98,10 +108,10 @@ def _serve() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         path, member = json.loads(line)
-        size = Path(path).stat().st_size
-        if resource is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY + 4 * size, resource.getrlimit(resource.RLIMIT_AS)[1]))
         try:
+            size = Path(path).stat().st_size
+            if resource is not None:
+                resource.setrlimit(resource.RLIMIT_AS, (MEMORY + 4 * size, resource.getrlimit(resource.RLIMIT_AS)[1]))
             source: Any = path
             if member is not None:
                 with zipfile.ZipFile(path) as archive:
