@@ -15,8 +15,9 @@ from reportgen import signals
 from reportgen.compute.figures import Meter
 from reportgen.compute.natural import natural_figures
 from reportgen.compute.patterns import colour
-from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent
+from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.found import Patterns
+from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.recipe import choose
 from reportgen.errors import UsageError
 from reportgen.images import fit, natural_crops, read

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent
+from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.recipe import KERAS_IO
 from reportgen.network.quiet import keras, tf
 from small_models import QUICK, ascent, functional, layers, network, randomised, same

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from reportgen.compute.patterns import ascent as ascending
-from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent
+from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.found import Patterns, likeness
+from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO
 from small_models import QUICK, ascent, functional, layers, randomised, same

@@ -71,9 +71,9 @@ def test_the_gradient_is_that_of_finite_differences(activation: str, leak: float
     sought, filters = ascent(model, batch=3, recipe=SPACES[space]), [2, 0, 1]
     random = np.random.default_rng(0)
     given = random.normal(0, 0.05 if space == "fourier" else 0.8, (3, *sought.parameters.shape)).astype(np.float32)
-    values, gradient = tf.function(lambda given: sought.gradient(given, filters, lambda shown: shown), autograph=False)(
-        tf.constant(given)
-    )
+    values, gradient = tf.function(
+        lambda given: sought.slope.gradient(given, filters, lambda shown: shown), autograph=False
+    )(tf.constant(given))
     exact = given.astype(np.float64)
     np.testing.assert_allclose(values, objective(first, second, space, exact, filters, leak), rtol=1e-4, atol=1e-6)
     step = 1e-5  # float64 keeps the difference exact to ten digits
@@ -91,7 +91,9 @@ def test_the_gradient_goes_through_the_transform() -> None:
     spectra = tf.constant(
         np.random.default_rng(0).normal(0, 0.05, (1, *fourier.spectrum_shape((8, 9), 3))).astype(np.float32)
     )
-    read = tf.function(lambda given, scale: sought.gradient(given, [0], lambda shown: shown * scale), autograph=False)
+    read = tf.function(
+        lambda given, scale: sought.slope.gradient(given, [0], lambda shown: shown * scale), autograph=False
+    )
     value, gradient = read(spectra, 0.0)
     assert np.asarray(gradient).max() == 0
     assert float(value[0]) == pytest.approx(_dark(first, second), rel=1e-4)

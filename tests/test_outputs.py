@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.compute.patterns.ascent import LEAST
+from reportgen.compute.patterns.objectives import LEAST
 from reportgen.compute.patterns.recipe import KERAS_IO
 from reportgen.describe import describe_output
 from reportgen.errors import UsageError

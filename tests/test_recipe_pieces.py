@@ -11,7 +11,8 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns import colour, recipe, transforms
-from reportgen.compute.patterns.ascent import Ascent, Patterns
+from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.found import Patterns
 from reportgen.compute.patterns.optimizers import UNIT_ADAM
 from reportgen.settings import Settings
 from small_models import ascent, functional, layers, randomised

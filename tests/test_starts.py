@@ -9,7 +9,7 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns import colour, parameterization, recipe, starts
-from reportgen.compute.patterns.ascent import LEAST, MOST
+from reportgen.compute.patterns.objectives import LEAST, MOST
 from small_models import ascent, functional, layers, randomised
 
 STILL = dataclasses.replace(recipe.OPTVIS, steps=1, rate=1e-12)  # the finished picture is the one it starts from

@@ -13,7 +13,8 @@ from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.figures import Meter
 from reportgen.compute.natural import natural_figures
 from reportgen.compute.patterns import colour
-from reportgen.compute.patterns.ascent import LEAST, MOST, Ascent, Breadth
+from reportgen.compute.patterns.ascent import Ascent, Breadth
+from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError

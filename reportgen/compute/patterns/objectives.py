@@ -7,6 +7,7 @@ from typing import Any
 from reportgen.compute.figures import trimmed
 from reportgen.network.quiet import tf
 
+MOST, LEAST = 1.0, -1.0  # what is sought: the picture that a filter answers most to, or least
 LEAK = 0.1  # of a silent position's pull: enough to wake it, too little to drown those that fire
 
 

@@ -22,7 +22,6 @@ PLAIN_LOGIT = (
 )
 FEW_BANDS = 3  # up to here every corner of the cube of bands is tried
 CONTRAST = 12.0  # times the faint start: clouds of about natural contrast
-PROBE_CONTRAST = 30.0  # starts are too faint to tell two precisions apart: the probe sees pictures of strong contrast
 
 
 def bank(
