@@ -67,7 +67,7 @@ def ours(network: Network, site, size: int, filters: list[int], quality: str) ->
     start_up = (now() - started)[0]
     started = now()
     images = ascent.seek(filters).images
-    return Result(f"reportgen {quality} ({ascent.precision})", filters, images, start_up, *(now() - started))
+    return Result(f"reportgen {quality} ({ascent.slope.precision})", filters, images, start_up, *(now() - started))
 
 
 def main() -> None:

@@ -34,6 +34,8 @@ RECIPE: dict[str, Any] = {
     "total_variation": 0.0,
     "l2": 0.0,
     "restarts": 1,
+    "insistence": 16,
+    "insistent_rate": 0.4,
     "algorithm": 2,
     "precision": "float32",
     "mixing": [[0.7, 0.2, 0.1], [0.7, 0.0, -0.2], [0.7, -0.2, 0.1]],

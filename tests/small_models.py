@@ -78,7 +78,7 @@ def one_picture() -> Any:
     return tf.constant(pictures(1).astype(np.float32) / 255)
 
 
-QUICK = dataclasses.replace(OPTVIS, steps=4, rate=0.4)
+QUICK = dataclasses.replace(OPTVIS, steps=4, rate=0.4, insistence=0)  # one climb
 
 
 def ascent(

@@ -96,7 +96,7 @@ def test_batches_that_climb_abreast_find_the_same_pictures_one_at_a_time() -> No
     parts = [([7, 1], MOST), ([4], LEAST), ([9, 0, 2, 5], MOST), ([3, 8], LEAST)]
     found = list(together.seek_each(parts, lambda: steps.append(1)))
     assert len(steps) == together.steps_of(parts) == 5 * 2 * QUICK.steps
-    for (filters, direction), patterns in zip(parts, found, strict=True):
+    for (filters, direction), (_, patterns) in zip(parts, found, strict=True):
         assert same(patterns, alone.seek(filters, direction=direction))
     assert together.traces == alone.traces
 

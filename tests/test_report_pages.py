@@ -283,7 +283,10 @@ def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, 
 
 def test_first_page_says_what_calling_a_filter_dead_rests_on(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "index.html"].words
-    assert "A filter is called dead after 64 steps of ascent, unless its weights alone prove it" in words
+    assert (
+        "A filter is called dead after 64 steps of ascent and 16 steps for its strongest positions, unless its weights alone prove it"
+        in words
+    )
 
 
 def test_first_page_says_nothing_of_the_effort_where_no_filter_is_dead() -> None:

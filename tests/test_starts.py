@@ -12,7 +12,9 @@ from reportgen.compute.patterns import colour, parameterization, recipe, starts
 from reportgen.compute.patterns.objectives import LEAST, MOST
 from small_models import ascent, functional, layers, randomised
 
-STILL = dataclasses.replace(recipe.OPTVIS, steps=1, rate=1e-12)  # the finished picture is the one it starts from
+STILL = dataclasses.replace(
+    recipe.OPTVIS, steps=1, rate=1e-12, insistence=0
+)  # the finished picture is the one it starts from
 
 
 def made(

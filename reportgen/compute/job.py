@@ -195,7 +195,8 @@ class _Worker:
         filters, finished = sum(len(task.filters) for task in tasks), 0
         on_step = self._step_counter(sum(task.cost for task in tasks) / ascent.steps_of(parts))
         started = time.perf_counter()
-        for task, found in zip(tasks, ascent.seek_each(parts, on_step), strict=True):
+        for number, found in ascent.seek_each(parts, on_step):
+            task = tasks[number]
             facts = {
                 "steps": self.recipe.steps,
                 "size": list(size),

@@ -376,8 +376,11 @@ def _effort(report: Document, dead: int) -> str | None:
     recipe = report["settings"].get("recipe")
     if dead == 0 or not isinstance(recipe, dict) or recipe.get("steps") is None:
         return None
+    again = (
+        f" and {plural(recipe['insistence'], 'step')} for its strongest positions" if recipe.get("insistence") else ""
+    )
     return (
-        f"A filter is called dead after {plural(recipe['steps'], 'step')} of ascent, unless its weights alone prove it: "
+        f"A filter is called dead after {plural(recipe['steps'], 'step')} of ascent{again}, unless its weights alone prove it: "
         "a longer search may yet wake some (--quality paper searches longest)."
     )
 

@@ -23,6 +23,7 @@ PIECES = frozenset(
             "objective",
         ),
         *("transforms", "clip", "rescue", "clip_norm", "trim", "total_variation", "l2", "restarts"),
+        *("insistence", "insistent_rate"),
     }
 )
 METHODS = {
@@ -75,6 +76,7 @@ def sentence(
         _regularizers(recipe),
         _restarts(recipe),
         _rescue(recipe, nouns),
+        *_insistence(recipe, rectified, is_output),
         *_precision(recipe),
     ]
     tight = memory(recipe, nouns.made)
@@ -176,6 +178,13 @@ def _rescue(recipe: Mapping[str, Any], nouns: Nouns) -> str:
     if recipe["rescue"]:
         return f"silent rectifiers opened in the first steps for a {nouns.made} that no gradient reaches"
     return "silent rectifiers left shut"
+
+
+def _insistence(recipe: Mapping[str, Any], rectified: bool | None, is_output: bool) -> list[str]:
+    if not recipe["insistence"] or recipe["objective"] != "leaky" or rectified is False or is_output:
+        return []
+    steps, rate = plural(recipe["insistence"], "step"), stated(recipe["insistent_rate"])
+    return [f"what is silent then is sought again for its strongest positions, {steps} at {rate}"]
 
 
 def _precision(recipe: Mapping[str, Any]) -> list[str]:

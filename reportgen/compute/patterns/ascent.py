@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, pi, sqrt
 from threading import Event, Lock
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from reportgen.compute.figures import Meter, padded
 from reportgen.compute.patterns import colour, parameterization, starts, transforms
-from reportgen.compute.patterns.found import Patterns, best, finite_or_nan, joined
+from reportgen.compute.patterns.found import Patterns, best, better, finite_or_nan, joined, replaced
 from reportgen.compute.patterns.objectives import MOST
 from reportgen.compute.patterns.optimizers import Climber
 from reportgen.compute.patterns.randomness import derived_seed
@@ -24,6 +24,7 @@ from reportgen.network.network import Network
 from reportgen.network.quiet import fused
 from reportgen.network.sites import Site
 
+DEAR = 8  # times the steps of a second climb: parts that took so many do not wait for more silent filters
 WARP_BYTES = 2**25  # of all steps' warps that are kept
 
 
@@ -39,11 +40,13 @@ class Breadth:
 class _Climb:
     """Where one climb of n filters begins.
 
-    seeds: that each start was drawn from. start: float32 (n, ...), coefficients. pre_activation, activation: float32 (n,), there.
+    insisting: whether it is for the strongest positions of filters that another climb left silent. seeds: that each start was drawn from.
+    start: float32 (n, ...), coefficients. pre_activation, activation: float32 (n,), there.
     """
 
     filters: np.ndarray
     direction: float
+    insisting: bool
     seeds: tuple[int, ...]
     start: np.ndarray
     pre_activation: np.ndarray
@@ -119,14 +122,16 @@ class Ascent:
 
         direction: MOST for what excites each filter, LEAST for what it answers least to.
         """
-        return next(self.seek_each([(filters, direction)], on_step))
+        ((_, found),) = self.seek_each([(filters, direction)], on_step)
+        return found
 
     def seek_each(
         self, parts: Sequence[tuple[Sequence[int], float]], on_step: Callable[[], None] = lambda: None
-    ) -> Iterator[Patterns]:
-        """The patterns of each part, some filters and the direction, in order and as soon as they are there. See `seek`.
+    ) -> Iterator[tuple[int, Patterns]]:
+        """(number of the part, its patterns) for each part, some filters and a direction, as soon as they are there. See `seek`.
 
-        Several batches climb at the same time, each in a thread; `on_step` is never called by two at once.
+        Several batches climb at the same time, each in a thread; `on_step` is never called by two at once. Filters that stayed silent are
+        sought again, several parts' together, so such parts come later than others.
         """
         lock = Lock()
 
@@ -140,19 +145,59 @@ class Ascent:
             for at in range(0, len(filters), self._batch)
         ]
         found: list[list[Patterns]] = [[] for _ in parts]
+        waiting: dict[int, Patterns] = {}
         for at in range(0, len(batches), self._abreast):
             some = batches[at : at + self._abreast]
             climbs = [self._climbed([batch[1:] for batch in some], restart, step) for restart in range(self.climbs)]
             for own, (number, _, direction) in zip(zip(*climbs, strict=True), some, strict=True):
                 found[number].append(best(own, direction))
                 if len(found[number]) * self._batch >= len(parts[number][0]):
-                    yield joined(found[number])
+                    whole = joined(found[number])
+                    if direction > 0 and self._silent(whole).any():
+                        waiting[number] = whole
+                    else:
+                        yield number, whole
+            if self._waited_enough(waiting.values()):
+                yield from self._insisted(waiting)
+                waiting = {}
+        yield from self._insisted(waiting)
+
+    def _waited_enough(self, waiting: Collection[Patterns]) -> bool:
+        """Whether silent filters fill what climbs at once, or what would be lost by waiting is dear beside a second climb."""
+        silent = sum(self._silent(part).sum() for part in waiting)
+        taken = len(waiting) * self.climbs * self._recipe.steps
+        return bool(silent >= self._batch * self._abreast or taken >= DEAR * self._recipe.insistence > 0)
+
+    def _silent(self, found: Patterns) -> np.ndarray:
+        """Which filters a second climb may wake: bool (n,)."""
+        return self.slope.insists & (found.activation <= 0)
+
+    def _insisted(self, waiting: dict[int, Patterns]) -> Iterator[tuple[int, Patterns]]:
+        """The parts, with the better pattern of each silent filter after a second climb for its strongest positions."""
+        filters = [number for part in waiting.values() for number in part.indices[self._silent(part)]]
+        batches = [(filters[at : at + self._batch], MOST) for at in range(0, len(filters), self._batch)]
+        again: list[Patterns] = []
+        for at in range(0, len(batches), self._abreast):
+            again += self._climbed(batches[at : at + self._abreast], 0, lambda: None, insisting=True)
+        taken = 0
+        for number, part in waiting.items():
+            rows = np.flatnonzero(self._silent(part))
+            first, second = part.rows(rows), joined(again).rows(np.arange(taken, taken + len(rows)))
+            taken += len(rows)
+            kept = replace(better(first, second, MOST), likeness=first.likeness)  # that is of the starts
+            yield number, replaced(part, rows, kept)
 
     def _climbed(
-        self, parts: Sequence[tuple[Sequence[int], float]], restart: int, on_step: Callable[[], None]
+        self,
+        parts: Sequence[tuple[Sequence[int], float]],
+        restart: int,
+        on_step: Callable[[], None],
+        insisting: bool = False,
     ) -> list[Patterns]:
         """One climb of every filter of each part; the parts' steps overlap, since many of TensorFlow's operations keep one core busy."""
-        climbs = [self._begun(np.array(filters, np.int32), restart, direction) for filters, direction in parts]
+        climbs = [
+            self._begun(np.array(filters, np.int32), restart, direction, insisting) for filters, direction in parts
+        ]
         while len(self._climbers) < len(climbs):
             self._climbers.append(self._climber())
         stop = Event()
@@ -180,13 +225,14 @@ class Ascent:
         indices = padded(climb.filters, self._batch)
         position = climber.start(padded(climb.start, self._batch))
         rescued = np.zeros(self._batch, bool)
-        for number in range(self._recipe.steps):
+        steps = self._recipe.insistence if climb.insisting else self._recipe.steps
+        for number in range(steps):
             if stop.is_set():  # another part failed, or the user interrupts
                 break
             warp = self._warp(number + 1)
-            gradient, woken = self.slope.uphill(position, indices, warp, number, climb.direction)
+            gradient, woken = self.slope.uphill(position, indices, warp, number, climb.direction, climb.insisting)
             rescued |= woken
-            position = climber.move(gradient, self._rate(number))
+            position = climber.move(gradient, self._rate(number, climb.insisting))
             on_step()
         return position, rescued
 
@@ -218,19 +264,20 @@ class Ascent:
             seeds=climb.seeds,
         )
 
-    def _begun(self, filters: np.ndarray, restart: int, direction: float) -> _Climb:
+    def _begun(self, filters: np.ndarray, restart: int, direction: float, insisting: bool) -> _Climb:
         """Where each filter's climb begins: in the bank while it lasts, measured once for all filters; then in the filter's own noise."""
         if self._bank is not None and restart < len(self._bank):
             chosen = self._liked(direction)[restart, filters]
             seeds = tuple(starts.cloud_seed(self._seed, self._site.path, int(number)) for number in chosen)
             own = (chosen, filters)
-            return _Climb(filters, direction, seeds, self._bank[chosen], self._bank_before[own], self._bank_after[own])
+            start, before, after = self._bank[chosen], self._bank_before[own], self._bank_after[own]
+            return _Climb(filters, direction, insisting, seeds, start, before, after)
         key = ("start",) if restart == 0 else ("start", restart)
         seeds = tuple(derived_seed(self._seed, self._site.path, int(number), *key) for number in filters)
         noise = np.stack([self.parameters.start(seed) for seed in seeds])
         before, after = self._measured(self._finished(padded(noise, self._batch)))
         own = (np.arange(len(filters)), filters)
-        return _Climb(filters, direction, seeds, noise, before[own], after[own])
+        return _Climb(filters, direction, insisting, seeds, noise, before[own], after[own])
 
     def _liked(self, direction: float) -> np.ndarray:
         """For every filter of the layer the numbers of the bank's starts, the best first: int (k, channels)."""
@@ -241,11 +288,12 @@ class Ascent:
         """(before, after the activation) of all the layer's units on finished `images`, each float32 (n, channels)."""
         return self._meter.both(images)[0]
 
-    def _rate(self, number: int) -> float:
+    def _rate(self, number: int, insisting: bool) -> float:
         """The optimizer's rate at step `number`, from 0."""
-        rate = self._recipe.rate
-        if self._recipe.schedule == "cosine":
-            rate *= (1 + cos(pi * number / self._recipe.steps)) / 2
+        recipe = self._recipe
+        rate, steps = (recipe.insistent_rate, recipe.insistence) if insisting else (recipe.rate, recipe.steps)
+        if recipe.schedule == "cosine":
+            rate *= (1 + cos(pi * number / steps)) / 2
         if self._recipe.keras_io_steps:
             rate /= sqrt(KERAS_IO_SIDE * KERAS_IO_SIDE * KERAS_IO_BANDS)  # stated for a gradient of unit length there
         return rate

@@ -30,6 +30,11 @@ class Patterns:
     rescued: np.ndarray
     seeds: tuple[int, ...]
 
+    def rows(self, chosen: np.ndarray) -> Patterns:
+        """Those of some filters, by their positions here."""
+        arrays = {name: getattr(self, name)[chosen] for name in ARRAYS}
+        return Patterns(**arrays, seeds=tuple(self.seeds[row] for row in chosen))
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What a report keeps of them."""
         return {name: getattr(self, name) for name in ARRAYS if name != "answers"}
@@ -47,6 +52,13 @@ def joined(parts: Sequence[Patterns]) -> Patterns:
     """The patterns of one batch after the other."""
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
     return Patterns(**arrays, seeds=tuple(seed for part in parts for seed in part.seeds))
+
+
+def replaced(patterns: Patterns, rows: np.ndarray, others: Patterns) -> Patterns:
+    """`patterns` with those at `rows` replaced by `others`, in this order."""
+    order = np.arange(len(patterns.indices))
+    order[rows] = len(order) + np.arange(len(rows))
+    return joined([patterns, others]).rows(order)
 
 
 def best(found: Sequence[Patterns], direction: float) -> Patterns:

@@ -22,6 +22,22 @@ def means(maps: Any, border: int, leaky: bool, times: int = 0) -> Any:
     return tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank - 1)))
 
 
+def insistent_means(maps: Any, border: int, times: int = 0) -> Any:
+    """float32 (n, channels): the leaky mean of `maps` that fire anywhere; of others, LEAK times the level of their strongest positions.
+
+    That level is a mean in which a position counts exp(-d) for being d deviations of the map below the strongest: the plain mean of a map
+    that is silent everywhere is raised most easily where it will never fire.
+    """
+    values = tf.cast(trimmed(maps, border, times), tf.float32)
+    axes = tuple(range(1, values.shape.rank - 1))
+    strongest = tf.reduce_max(values, axis=axes, keepdims=True)
+    below = tf.math.divide_no_nan(strongest - values, tf.math.reduce_std(values, axis=axes, keepdims=True))
+    counts = tf.stop_gradient(tf.exp(-below))
+    level = tf.reduce_sum(counts * values, axis=axes) / tf.reduce_sum(counts, axis=axes)
+    firing = tf.reduce_max(values, axis=axes) > 0
+    return tf.where(firing, tf.reduce_mean(tf.nn.leaky_relu(values, LEAK), axis=axes), LEAK * level)
+
+
 def leaky_mean(before: Any, after: Any) -> Any:
     """The leaky mean of maps from their plain means before and after a rectifier.
 

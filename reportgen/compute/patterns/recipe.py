@@ -9,7 +9,7 @@ from typing import Any
 from reportgen.records import PICTURE_RANK
 from reportgen.settings import Settings
 
-ALGORITHM = 3  # raised whenever the same numbers would give another picture: stored patterns are then computed again
+ALGORITHM = 4  # raised whenever the same numbers would give another picture: stored patterns are then computed again
 
 # The keras.io recipe is stated for pictures of 180 x 180 x 3: there a step of `rate` along the gradient of unit length moves a value by
 # rate / sqrt(180 * 180 * 3) on average. Elsewhere the same average is kept.
@@ -30,8 +30,9 @@ class Recipe:
     whether every step sees the picture through a random affine warp. clip: where gradients are brought to unit size per value, what
     single values are clipped at. rescue: whether a picture without any gradient is let through silent rectifiers in the first steps.
     clip_norm: the length that a picture's raw gradient is clipped at, instead of bringing it to unit size. trim: positions of the map
-    left out at each border. total_variation, l2: weights of the regularizers, in units of the gradient's own size. restarts: starts a
-    filter, of which the best picture is kept.
+    left out at each border. total_variation, l2: weights of the regularizers, in units of the gradient's own size. restarts:
+    starts a filter, of which the best picture is kept. insistence: steps of a second climb, at `insistent_rate`, of filters that the first
+    left silent, for their strongest positions; 0 for none.
     """
 
     method: str
@@ -48,6 +49,8 @@ class Recipe:
     rescue: bool
     clip_norm: float | None = None
     trim: int = 2
+    insistence: int = 0
+    insistent_rate: float = 0.4
     total_variation: float = 0.0
     l2: float = 0.0
     restarts: int = 1
@@ -76,6 +79,7 @@ OPTVIS = Recipe(
     transforms=True,
     clip=10.0,
     rescue=True,
+    insistence=16,
 )
 # Few bold steps beat many timid ones (measured on VGG16: benchmarks/README.md).
 QUALITIES = {
@@ -106,6 +110,7 @@ def choose(settings: Settings, bands: int, have_images: bool) -> Recipe:
     named: dict[str, Any] = {
         "steps": settings.steps,
         "rate": settings.learning_rate,
+        "insistent_rate": settings.learning_rate,
         "optimizer": settings.optimizer,
         "parameterization": settings.parameterization,
         "objective": settings.objective,

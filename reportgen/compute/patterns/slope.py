@@ -36,7 +36,8 @@ RESCUE_STEPS = (
 class Slope:
     """The objective of one layer's filters and its gradient by the pictures' coefficients, for batches of one shape.
 
-    precision: that the network computes in here, `float32` or `bfloat16`. traces: how often anything was traced.
+    precision: that the network computes in here, `float32` or `bfloat16`. insists: whether silent filters are worth a second climb. traces:
+    how often anything was traced.
     """
 
     def __init__(
@@ -58,28 +59,36 @@ class Slope:
         self._recipe, self._parameters, self._seed = recipe, parameters, seed
         assert site.unit is not None
         self._leaky = recipe.objective == "leaky" and site.unit.rectified
+        self.insists = self._leaky and recipe.insistence > 0
         self.traces = 0
         self.precision = self._agreed(precision)
         self._tracing = Lock()
-        self._gradients: dict[tuple[float, bool], Any] = {}
+        self._gradients: dict[tuple[float, bool, bool], Any] = {}
 
     def prepare(self, direction: float) -> None:
         """Trace what a climb in this direction needs. Raises ModelError where no gradient reaches the input."""
-        self._traced(direction, rescuing=False)
+        self._traced(direction, rescuing=False, insisting=False)
 
     def uphill(
-        self, position: Any, indices: np.ndarray, warp: transforms.Warp, number: int, direction: float
+        self,
+        position: Any,
+        indices: np.ndarray,
+        warp: transforms.Warp,
+        number: int,
+        direction: float,
+        insisting: bool = False,
     ) -> tuple[Any, np.ndarray]:
         """(the gradient that step `number` follows, bool (batch,) for which pictures it was let through silent rectifiers).
 
         position: float32 (batch, ...), coefficients. indices: int32 (batch,), each picture's filter. warp: what all are seen through.
+        insisting: whether only the strongest positions of a silent filter count.
         """
         given = (position, indices, warp.sources, warp.weights)
-        gradient, stuck = self._traced(direction, rescuing=False)(*given)
+        gradient, stuck = self._traced(direction, False, insisting)(*given)
         woken = np.zeros(self._batch, bool)
         rescuing = self._recipe.rescue and number < min(RESCUE_STEPS, self._recipe.steps // 2)
         if rescuing and np.asarray(stuck).any():
-            other, still = self._traced(direction, rescuing=True)(*given)
+            other, still = self._traced(direction, True, insisting)(*given)
             woken = np.asarray(stuck) & ~np.asarray(still)
             gradient = tf.where(woken.reshape(-1, *(1,) * len(self._parameters.shape)), other, gradient)
         return gradient, woken
@@ -91,15 +100,19 @@ class Slope:
         rising = direction * before
         return np.asarray(objectives.leaky_mean(rising, after)) if direction > 0 and self._leaky else rising
 
-    def objective(self, pictures: Any, filters: Any, precision: str, direction: float = MOST) -> Any:
+    def objective(
+        self, pictures: Any, filters: Any, precision: str, direction: float = MOST, insisting: bool = False
+    ) -> Any:
         """float32 (n,): how strongly each picture, float32 with 0 black and 1 white, excites its own filter.
 
         direction: MOST, or LEAST for how strongly it silences it: always before the activation, since a rectifier answers 0 to anything it
-        dislikes. Call inside a trace.
+        dislikes. insisting: by its strongest positions alone where it is silent. Call inside a trace.
         """
         with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
             fed = self._network.feed(as_shown(self._network.contract, pictures))
             maps = self._network.own_channels(fed, self._site, filters, self._activated(direction))[..., None]
+        if insisting:
+            return objectives.insistent_means(maps, self._recipe.trim, self._site.times)[:, 0]
         leaky = direction > 0 and self._leaky
         return direction * objectives.means(maps, self._recipe.trim, leaky, self._site.times)[:, 0]
 
@@ -114,10 +127,11 @@ class Slope:
         transform: Callable[[Any], Any],
         precision: str = "float32",
         direction: float = MOST,
+        insisting: bool = False,
     ) -> tuple[Any, Any]:
         """(objectives (n,), their gradient by `coefficients`), each picture seen through `transform`. Call inside a trace."""
         pictures = self._parameters.to_pictures(coefficients)
-        values = self.objective(transform(pictures), filters, precision, direction)
+        values = self.objective(transform(pictures), filters, precision, direction, insisting)
         (slope,) = tf.gradients(values, [pictures])
         if slope is None:
             raise ModelError(
@@ -142,14 +156,15 @@ class Slope:
         against = tf.add_n([weight * tf.gradients(penalty(pictures), [pictures])[0] for weight, penalty in terms])
         return slope - _size(slope) * against
 
-    def _traced(self, direction: float, rescuing: bool) -> Any:
+    def _traced(self, direction: float, rescuing: bool, insisting: bool) -> Any:
         """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced at the first call."""
         with self._tracing:  # climbs that run abreast may both be the first to need it
-            if (direction, rescuing) not in self._gradients:
-                self._gradients[direction, rescuing] = self._trace(direction, rescuing)
-            return self._gradients[direction, rescuing]
+            key = direction, rescuing, insisting
+            if key not in self._gradients:
+                self._gradients[key] = self._trace(*key)
+            return self._gradients[key]
 
-    def _trace(self, direction: float, rescuing: bool) -> Any:
+    def _trace(self, direction: float, rescuing: bool, insisting: bool) -> Any:
         corners = (2 ** len(self._size), prod(self._size))
         signature = [
             tf.TensorSpec((self._batch, *self._parameters.shape), tf.float32),
@@ -165,7 +180,7 @@ class Slope:
                 return transforms.apply(pictures, sources, weights) if self._recipe.transforms else pictures
 
             with redirected() if rescuing else nullcontext():
-                values, gradient = self.gradient(position, filters, warped, self.precision, direction)
+                values, gradient = self.gradient(position, filters, warped, self.precision, direction, insisting)
             stuck = tf.reduce_all(tf.reshape(gradient, (self._batch, -1)) == 0, axis=1) & tf.math.is_finite(values)
             return self._tamed(gradient), stuck
 
