@@ -9,6 +9,7 @@ import resource
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import zipfile
@@ -489,6 +490,14 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[probe._Reader]:
     own.stop()
 
 
+def after_reading(reader: probe._Reader, path: Path) -> subprocess.Popen[bytes]:
+    """The reader's process when it has read a file."""
+    load(str(path), Settings())
+    process = reader._process
+    assert process is not None
+    return process
+
+
 def test_a_file_on_which_hdf5_crashes_is_one_sentence(
     saved: dict[str, Path], reader: probe._Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -505,9 +514,7 @@ def test_a_reader_that_is_killed_is_not_the_fault_of_the_file(
     saved: dict[str, Path], reader: probe._Reader, tmp_path: Path
 ) -> None:
     path = copy(saved, ".h5", tmp_path)
-    load(str(path), Settings())
-    process = reader._process
-    assert process is not None
+    process = after_reading(reader, path)
     process.send_signal(signal.SIGSTOP)
     threading.Timer(0.2, process.kill).start()  # as a machine short of memory would, in the middle of the file
     load(str(path), Settings())
@@ -518,9 +525,7 @@ def test_a_file_that_is_not_there_costs_the_reader_nothing(
     saved: dict[str, Path], reader: probe._Reader, tmp_path: Path
 ) -> None:
     path = copy(saved, ".h5", tmp_path)
-    load(str(path), Settings())
-    process = reader._process
-    assert process is not None
+    process = after_reading(reader, path)
     with pytest.raises(FileNotFoundError):
         probe.probe(tmp_path / "nowhere.h5")
     assert process.stdin is not None

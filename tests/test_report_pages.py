@@ -295,6 +295,13 @@ def test_first_page_says_nothing_of_the_effort_where_no_filter_is_dead() -> None
     assert _effort({"settings": recipe}, dead=1) is not None
 
 
+def test_first_page_says_nothing_of_a_second_climb_where_there_was_none() -> None:
+    for changes in ({"objective": "pre-activation"}, {"insistence": 0}):
+        words = _effort({"settings": {"recipe": {**report_fixture.RECIPE, **changes}}}, dead=1)
+        assert words is not None
+        assert "64 steps of ascent, unless" in words
+
+
 def test_neighbours_are_linked_both_ways(pages: dict[Path, Page], folder: Path) -> None:
     def relations(slug: str) -> set[tuple[str, str]]:
         page = pages[folder / "layers" / f"{slug}.html"]

@@ -376,9 +376,8 @@ def _effort(report: Document, dead: int) -> str | None:
     recipe = report["settings"].get("recipe")
     if dead == 0 or not isinstance(recipe, dict) or recipe.get("steps") is None:
         return None
-    again = (
-        f" and {plural(recipe['insistence'], 'step')} for its strongest positions" if recipe.get("insistence") else ""
-    )
+    steps = recipe_words.insistence(recipe)
+    again = "" if steps is None else f" and {steps} for its strongest positions"
     return (
         f"A filter is called dead after {plural(recipe['steps'], 'step')} of ascent{again}, unless its weights alone prove it: "
         "a longer search may yet wake some (--quality paper searches longest)."

@@ -180,10 +180,17 @@ def _rescue(recipe: Mapping[str, Any], nouns: Nouns) -> str:
     return "silent rectifiers left shut"
 
 
+def insistence(recipe: Mapping[str, Any]) -> str | None:
+    """How long a rectified filter that stayed silent was sought again for its strongest positions; None where it was not."""
+    steps = recipe.get("insistence")
+    return plural(steps, "step") if steps and recipe.get("objective") == "leaky" else None
+
+
 def _insistence(recipe: Mapping[str, Any], rectified: bool | None, is_output: bool) -> list[str]:
-    if not recipe["insistence"] or recipe["objective"] != "leaky" or rectified is False or is_output:
+    steps = insistence(recipe)
+    if steps is None or rectified is False or is_output:
         return []
-    steps, rate = plural(recipe["insistence"], "step"), stated(recipe["insistent_rate"])
+    rate = stated(recipe["insistent_rate"])
     return [f"what is silent then is sought again for its strongest positions, {steps} at {rate}"]
 
 

@@ -174,15 +174,17 @@ class Ascent:
 
     def _insisted(self, waiting: dict[int, Patterns]) -> Iterator[tuple[int, Patterns]]:
         """The parts, with the better pattern of each silent filter after a second climb for its strongest positions."""
-        filters = [number for part in waiting.values() for number in part.indices[self._silent(part)]]
+        if not waiting:
+            return
+        filters = np.concatenate([part.indices[self._silent(part)] for part in waiting.values()]).tolist()
         batches = [(filters[at : at + self._batch], MOST) for at in range(0, len(filters), self._batch)]
-        again: list[Patterns] = []
+        found: list[Patterns] = []
         for at in range(0, len(batches), self._abreast):
-            again += self._climbed(batches[at : at + self._abreast], 0, lambda: None, insisting=True)
-        taken = 0
+            found += self._climbed(batches[at : at + self._abreast], 0, lambda: None, insisting=True)
+        again, taken = joined(found), 0
         for number, part in waiting.items():
             rows = np.flatnonzero(self._silent(part))
-            first, second = part.rows(rows), joined(again).rows(np.arange(taken, taken + len(rows)))
+            first, second = part.rows(rows), again.rows(np.arange(taken, taken + len(rows)))
             taken += len(rows)
             kept = replace(better(first, second, MOST), likeness=first.likeness)  # that is of the starts
             yield number, replaced(part, rows, kept)
@@ -225,14 +227,13 @@ class Ascent:
         indices = padded(climb.filters, self._batch)
         position = climber.start(padded(climb.start, self._batch))
         rescued = np.zeros(self._batch, bool)
-        steps = self._recipe.insistence if climb.insisting else self._recipe.steps
-        for number in range(steps):
+        for number, rate in enumerate(self._rates(climb.insisting)):
             if stop.is_set():  # another part failed, or the user interrupts
                 break
             warp = self._warp(number + 1)
             gradient, woken = self.slope.uphill(position, indices, warp, number, climb.direction, climb.insisting)
             rescued |= woken
-            position = climber.move(gradient, self._rate(number, climb.insisting))
+            position = climber.move(gradient, rate)
             on_step()
         return position, rescued
 
@@ -241,7 +242,7 @@ class Ascent:
         if step in self._warps:
             return self._warps[step]
         warp = transforms.draw(self._seed, step, self._size)
-        if self._recipe.steps * warp.nbytes <= WARP_BYTES:
+        if max(self._recipe.steps, self._recipe.insistence) * warp.nbytes <= WARP_BYTES:
             self._warps[step] = warp
         return warp
 
@@ -267,7 +268,7 @@ class Ascent:
     def _begun(self, filters: np.ndarray, restart: int, direction: float, insisting: bool) -> _Climb:
         """Where each filter's climb begins: in the bank while it lasts, measured once for all filters; then in the filter's own noise."""
         if self._bank is not None and restart < len(self._bank):
-            chosen = self._liked(direction)[restart, filters]
+            chosen = self._liked(filters, direction)[restart]
             seeds = tuple(starts.cloud_seed(self._seed, self._site.path, int(number)) for number in chosen)
             own = (chosen, filters)
             start, before, after = self._bank[chosen], self._bank_before[own], self._bank_after[own]
@@ -279,24 +280,25 @@ class Ascent:
         own = (np.arange(len(filters)), filters)
         return _Climb(filters, direction, insisting, seeds, noise, before[own], after[own])
 
-    def _liked(self, direction: float) -> np.ndarray:
-        """For every filter of the layer the numbers of the bank's starts, the best first: int (k, channels)."""
-        value = self.slope.of_figures(self._bank_before, self._bank_after, direction)
+    def _liked(self, filters: np.ndarray, direction: float) -> np.ndarray:
+        """For each of n filters the numbers of the bank's starts, the best first: int (k, n)."""
+        value = self.slope.of_figures(self._bank_before[:, filters], self._bank_after[:, filters], direction)
         return np.argsort(-np.nan_to_num(value, nan=-np.inf), axis=0, kind="stable")
 
     def _measured(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(before, after the activation) of all the layer's units on finished `images`, each float32 (n, channels)."""
         return self._meter.both(images)[0]
 
-    def _rate(self, number: int, insisting: bool) -> float:
-        """The optimizer's rate at step `number`, from 0."""
+    def _rates(self, insisting: bool) -> list[float]:
+        """The optimizer's rate at every step of a climb."""
         recipe = self._recipe
         rate, steps = (recipe.insistent_rate, recipe.insistence) if insisting else (recipe.rate, recipe.steps)
+        rates = [rate] * steps
         if recipe.schedule == "cosine":
-            rate *= (1 + cos(pi * number / steps)) / 2
-        if self._recipe.keras_io_steps:
-            rate /= sqrt(KERAS_IO_SIDE * KERAS_IO_SIDE * KERAS_IO_BANDS)  # stated for a gradient of unit length there
-        return rate
+            rates = [rate * ((1 + cos(pi * number / steps)) / 2) for number in range(steps)]
+        if recipe.keras_io_steps:  # stated for a gradient of unit length there
+            rates = [rate / sqrt(KERAS_IO_SIDE * KERAS_IO_SIDE * KERAS_IO_BANDS) for rate in rates]
+        return rates
 
     def _finished(self, coefficients: Any) -> np.ndarray:
         """What `coefficients` stand for as it is measured and shown."""
