@@ -267,9 +267,10 @@ def _certain(first: Interval, second: Interval) -> Values:
 def _select(operation: Any, given: Sequence[Interval]) -> Interval:
     condition, first, second = given
     both = joined(first, second)
+    if condition.low.ndim < first.low.ndim and operation.type == "Select":  # a vector that chooses whole rows
+        return interval(both.low, both.high, both.varies | condition.varies.any())
     low = np.where(condition.low > 0, first.low, np.where(condition.high < 1, second.low, both.low))
     high = np.where(condition.low > 0, first.high, np.where(condition.high < 1, second.high, both.high))
-    # Two constants between which the input chooses.
     return interval(low, high, _varies(given))
 
 

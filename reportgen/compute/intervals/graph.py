@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.compute.intervals import axes, linear
 from reportgen.compute.intervals.elementwise import ELEMENTWISE, applied, pieces, put_together
-from reportgen.compute.intervals.interval import Interval, fitted, unbounded
+from reportgen.compute.intervals.interval import Interval, fitted, limited, unbounded
 from reportgen.compute.intervals.linear import Operand, as_interval
 from reportgen.network.geometry import body_of
 from reportgen.network.quiet import tf
@@ -119,16 +119,21 @@ class Bounded:
             return [unbounded(output, varies) for output in outputs]
         if operation.type == "IdentityN":
             return list(given)
+        try:
+            found = self._ruled(operation, operands)
+        except Exception:  # a form of the operation that its rule does not foresee: then nothing is known of its answer
+            found = []
+        return [*found, *(unbounded(output, varies) for output in outputs[len(found) :])]
+
+    def _ruled(self, operation: Any, operands: Sequence[Operand]) -> list[Interval]:
+        """What its rule says of the first outputs of an operation; further ones of a fused normalisation are its statistics."""
         if operation.type in ELEMENTWISE:
             return [self._elementwise(operation, operands)]
         if operation.type not in RULES:
-            return [unbounded(output, varies) for output in outputs]
+            return []
         with np.errstate(invalid="ignore", over="ignore"):
             found = RULES[operation.type](operation, operands)
-        if isinstance(found, list):
-            return list(found)
-        # Further outputs of a fused normalisation are its statistics.
-        return [found, *(unbounded(output, varies) for output in outputs[1:])]
+        return found if isinstance(found, list) else [found]
 
     def _elementwise(self, operation: Any, operands: Sequence[Operand]) -> Interval:
         plain = applied(operation, [as_interval(operand) for operand in operands])
@@ -179,14 +184,10 @@ class Bounded:
                 )
                 continue
             given = [cuts[one.name] if one.name in cuts else self._bounds(one) for one in operation.inputs]
-            if any(one.low.ndim > axes_of_parts for one in given):
-                return plain
-            if any(
-                one.low.ndim == axes_of_parts and tensor.name not in cuts
-                for one, tensor in zip(given, operation.inputs, strict=True)
-            ):
-                return plain
-            cuts[outputs[0].name] = applied(operation, given)
+            pairs = zip(given, operation.inputs, strict=True)
+            if any(one.low.ndim >= axes_of_parts and tensor.name not in cuts for one, tensor in pairs):
+                return plain  # drawn out to more axes than the source has
+            cuts[outputs[0].name] = limited(applied(operation, given), outputs[0].dtype)
         parts = cuts[between[-1].outputs[0].name]
         return put_together(parts, plain) if parts.low.ndim == axes_of_parts else plain
 
@@ -248,20 +249,20 @@ def _computed(operation: Any, given: Sequence[Value]) -> list[Known] | None:
     if function is None:
         return None
     tensors = iter([one.handle if isinstance(one, Variable) else one.tensor for one in given if _is_fixed(one)])
+    definition = operation.op_def
+    own = {part.name for part in (*definition.input_arg, *definition.attr)}
+    taken = [name for name in inspect.signature(function).parameters if name != "name"]
+    renamed = iter([name for name in taken if name not in own])  # Python calls some inputs otherwise, in the same order
     arguments: dict[str, Any] = {}
-    for argument in operation.op_def.input_arg:
+    for argument in definition.input_arg:
+        name = argument.name if argument.name in taken else next(renamed, argument.name)
         if argument.number_attr:
-            arguments[argument.name] = [next(tensors) for _ in range(operation.get_attr(argument.number_attr))]
+            arguments[name] = [next(tensors) for _ in range(operation.get_attr(argument.number_attr))]
         elif argument.type_list_attr:
-            arguments[argument.name] = [next(tensors) for _ in operation.get_attr(argument.type_list_attr)]
+            arguments[name] = [next(tensors) for _ in operation.get_attr(argument.type_list_attr)]
         else:
-            arguments[argument.name] = next(tensors)
-    taken = inspect.signature(function).parameters
-    arguments |= {
-        attribute.name: operation.get_attr(attribute.name)
-        for attribute in operation.op_def.attr
-        if attribute.name in taken
-    }
+            arguments[name] = next(tensors)
+    arguments |= {part.name: operation.get_attr(part.name) for part in definition.attr if part.name in taken}
     try:
         answers = _eagerly(lambda: function(**arguments))
     except Exception:  # then it is merely not known

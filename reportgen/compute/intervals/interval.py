@@ -140,10 +140,10 @@ def fitted(one: Interval, tensor: Any) -> Interval:
         one = hull(one, [axis for axis, (own, length) in enumerate(pairs) if own not in (1, length)])
         if one.low.size > LARGEST:
             one = hull_but(one, -1)
-    return _limited(one, tensor.dtype)
+    return limited(one, tensor.dtype)
 
 
-def _limited(one: Interval, dtype: Any) -> Interval:
+def limited(one: Interval, dtype: Any) -> Interval:
     """Beyond the largest number of `dtype` lies infinity; whole numbers wrap around there."""
     if dtype.is_bool or not (dtype.is_floating or dtype.is_integer):
         return one

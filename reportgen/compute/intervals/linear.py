@@ -145,22 +145,21 @@ def _placed(operation: Any, by_tap: Interval, seen: Sequence[np.ndarray | None],
     known = [kinds for kinds in seen if kinds is not None and len(kinds)]
     if len(known) < len(seen):
         return unbounded(output, bool(by_tap.varies.any()))
-    low, high = _summed(by_tap.low, known), _summed(by_tap.high, known)
-    varies = _summed(by_tap.varies.astype(np.float64), known) > 0
+    low, high = _summed(by_tap.low, known, -np.inf), _summed(by_tap.high, known, np.inf)
+    varies = _contracted(by_tap.varies.astype(np.float64), known) > 0
     axes = tuple(range(len(known)))
     shape = [1] * (len(known) + 2)
     shape[channel_axis] = -1
     return reshaped(interval(low.min(axis=axes), high.max(axis=axes), varies.any(axis=axes)), shape)
 
 
-def _summed(by_tap: np.ndarray, kinds: Sequence[np.ndarray]) -> np.ndarray:
-    """(kinds along each axis, outputs): the sums of the taps seen there."""
+def _summed(by_tap: np.ndarray, kinds: Sequence[np.ndarray], no_bound: float) -> np.ndarray:
+    """(kinds along each axis, outputs): the sums of the taps seen there, `no_bound` where one of them is infinite."""
     finite = np.isfinite(by_tap)
     sums = _contracted(np.where(finite, by_tap, 0.0), kinds)
     if finite.all():
         return sums
-    sign = np.where(finite, 0.0, by_tap).min()  # bounds of one side are infinite on that side
-    return np.where(_contracted((~finite).astype(np.float64), kinds) > 0, sign, sums)
+    return np.where(_contracted((~finite).astype(np.float64), kinds) > 0, no_bound, sums)
 
 
 def _contracted(values: np.ndarray, kinds: Sequence[np.ndarray]) -> np.ndarray:
