@@ -66,7 +66,8 @@ class Network:
         )
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
-            entered = None if walk.entrance is None else self._entered(contract, walk.entrance)
+            first = walk.entrance if contract.is_picture else None
+            entered = None if first is None else self._entered(contract, first)
             entrance = scaling.Entrance(walk.before, entered)
             stated = scaling.found(shape, looked_at.dtype, loaded.source, names, entrance)
         contract = make_contract(shape, settings, stated)
