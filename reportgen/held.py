@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.decoding import ARRAY_SUFFIX, UNIT, decode
+from reportgen.decoding import ARRAY_SUFFIX, decode
 from reportgen.errors import ImageError, UsageError
 from reportgen.images import SUFFIXES, fit
 from reportgen.records import PICTURE_AXES, HeldInput, HeldRecord, ModelInput
+from reportgen.samples import UNIT
 from reportgen.settings import Settings
 from reportgen.tables import TABLE_SUFFIX, read_table
 
@@ -54,7 +55,7 @@ def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
 
 
 def _picture(path: Path, one: ModelInput, option: str, settings: Settings) -> np.ndarray:
-    """uint8 (height, width, bands), brought to the input's size as the user's images are."""
+    """(height, width, bands), uint8 or float32 in 0..255, brought to the input's size as the user's images are."""
     bands = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
     if one.shape is None or bands is None:
         raise UsageError(f"{option}: the input is no picture ({one.described}); give its numbers as .npy or .csv.")

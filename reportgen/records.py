@@ -71,7 +71,7 @@ class HeldRecord(Record):
 class HeldInput:
     """An input that is not looked at, and its value for one example.
 
-    values: None for zero; uint8 (height, width, bands) of a picture, which is fed as the user's images are; any other array as it is.
+    values: None for zero; (height, width, bands) of a picture, which is fed as the user's images are; any other array as it is.
     """
 
     record: HeldRecord
@@ -84,7 +84,7 @@ class InputContract(Record):
     """What the model expects and how a picture, a signal or a volume becomes that.
 
     shape: (height, width, bands) of pictures, (steps, bands) of signals, (depth, height, width, bands) of volumes, None where dynamic.
-    size: the same without bands, that the user's images are fed at. low, high: what 0 and 255 of an 8-bit picture mean before
+    size: the same without bands, that the user's images are fed at. low, high: what black and white of a picture become before
     `preprocess`; signals and volumes are float32 numbers fed as they are, and there low and high are the range of their patterns. name: of
     the input that is looked at, None where the model has no other; held: the others.
     floats: what is black and white in pictures of floating-point numbers.
@@ -122,13 +122,8 @@ class InputContract(Record):
 
     @property
     def is_picture(self) -> bool:
-        """Whether the user's images are 8-bit pictures; signals and volumes are float32 numbers."""
+        """Whether the user's images are pictures and patterns uint8; signals and volumes are float32 numbers."""
         return self.rank == PICTURE_RANK
-
-    @property
-    def dtype(self) -> str:
-        """Of the user's images and of finished patterns, as NumPy and TensorFlow call it."""
-        return "uint8" if self.is_picture else "float32"
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,34 @@ def test_fit_of_the_same_size_changes_nothing() -> None:
     assert all(np.array_equal(fit(pixels, (8, 9), how), pixels) for how in ("crop", "pad", "stretch"))
 
 
+@pytest.mark.parametrize("how", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(5, 8), (9, 3), (12, 17), (30, 40), (7, 11)])
+def test_floating_point_pictures_are_fitted_as_8_bits_are_but_not_rounded(how: str, size: tuple[int, int]) -> None:
+    eight = noise(12, 17, 3)
+    eight[:, 8:], eight[:3] = 255, 0  # edges, beside which the filter goes beyond black and white
+    real = fit(eight.astype(np.float32), size, how)
+    assert real.dtype == np.float32
+    assert (real.min() >= 0, real.max() <= 255) == (True, True)
+    # Pillow rounds after each axis; the weights of its filter, some of them negative, make of the first half at most 5/8.
+    assert np.abs(real - fit(eight, size, how)).max() <= 5 / 8 + 1 / 2 + 0.01
+    grid = natural_crops(eight.astype(np.float32), size, 2)
+    assert np.abs(grid - natural_crops(eight, size, 2)).max() <= 5 / 8 + 1 / 2 + 0.01
+
+
+def test_floating_point_pictures_of_the_right_size_are_not_changed() -> None:
+    real = np.random.default_rng(0).uniform(0, 255, (6, 9, 2)).astype(np.float32)
+    for how in ("crop", "pad", "stretch"):
+        assert np.array_equal(fit(real, (6, 9), how), real)
+    assert np.array_equal(natural_crops(real, (6, 9), 2), np.stack([real] * 5))
+    assert np.array_equal(natural_crops(real, (3, 4), 2)[1], real[:3, :4])
+
+
+def test_floating_point_is_resized_by_pillows_bicubic_where_nothing_is_clipped() -> None:
+    real = np.random.default_rng(0).uniform(100, 150, (12, 17, 1)).astype(np.float32)
+    whole = np.asarray(Image.fromarray(real[..., 0]).resize((8, 5), Image.Resampling.BICUBIC))
+    np.testing.assert_allclose(fit(real, (5, 8), "stretch")[..., 0], whole, rtol=1e-6)
+
+
 def test_an_unknown_way_to_fit_is_an_error() -> None:
     with pytest.raises(ValueError, match="squeeze"):
         fit(noise(2, 2, 1), (2, 2), "squeeze")

@@ -13,7 +13,7 @@ import numpy as np
 from reportgen.errors import ModelError, UsageError
 from reportgen.network import scaling
 from reportgen.network.answers import logits
-from reportgen.network.arguments import Arguments, signature, taken_as_floats
+from reportgen.network.arguments import Arguments, is_whole, signature, taken_as_floats
 from reportgen.network.contract import as_shown, input_shape, make_contract, make_feed
 from reportgen.network.hashes import weights_sha256
 from reportgen.network.head import can_select, finite_weights, selected
@@ -80,6 +80,15 @@ class Network:
         self.feed = make_feed(contract)
         self._arguments = Arguments(own, looked_at, held, self.feed, contract.size[0])
         self.weights_sha256 = weights_sha256(self.model)
+
+    def fed(self, pictures: Any) -> Any:
+        """What the model is fed of finished pictures, signals or volumes, float32 (n, *size, bands): see `make_feed`.
+
+        Where it takes pictures of whole numbers, the nearest ones.
+        """
+        fed = self.feed(pictures)
+        whole = self._exact and self.contract.is_picture and is_whole(self._looked_at.dtype)
+        return tf.round(fed) if whole else fed
 
     def limit(self, low: float, high: float) -> None:
         """Let patterns lie between `low` and `high`: of signals and volumes, which are fed as the numbers they are."""
@@ -209,10 +218,10 @@ class Network:
         return gradient is not None
 
     def predict(self, pictures: np.ndarray) -> np.ndarray | None:
-        """Class probabilities (n, classes) of `pictures` (n, *size, bands); None where the model gives none."""
+        """Class probabilities (n, classes) of `pictures` (n, *size, bands), uint8 or float32; None where the model gives none."""
         if self.class_count is None:
             return None
-        (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures)))
+        (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
         return np.asarray(answers, np.float32)
 
     @property
@@ -220,7 +229,7 @@ class Network:
         if not hasattr(self, "_traced_predictor"):
 
             def answer(pictures: Any) -> Any:
-                positional, named = self._given(self.feed(tf.cast(pictures, tf.float32)))
+                positional, named = self._given(self.fed(pictures))
                 return self.model(*positional, **named, training=False)
 
             self._traced_predictor = tf.function(answer, autograph=False)
