@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import warnings
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 from reportgen import tiff
 from reportgen.errors import ImageError
@@ -31,6 +32,8 @@ GREY_ALPHA, FOUR_BYTES = (
     "RGBA",
 )  # raw modes: 16 bits of grey with opacity, and one that takes the four bytes as they are
 BYTE = 256
+SRGB = "sRGB"  # in the names of the profiles of the colours that pictures have where they do not say
+SRGB_GAMMA, GAMMA_ROUNDING = 1 / 2.2, 0.01
 GREY_AXES = 2
 
 # Without handlers of their own, what these log about a damaged file would reach the terminal.
@@ -81,6 +84,32 @@ def decode(path: str | Path, bands: int, floats: tuple[float, float] = UNIT) -> 
         raise ImageError(f"{name} is no PNG, JPEG, WebP, TIFF, BMP or GIF image; convert it to one.") from error
     except Exception as error:  # damaged files make decoders raise anything; what they say may hold the folder's name
         raise ImageError(f"{name} is damaged or of an unknown kind; save it again, for example as PNG.") from error
+
+
+def colour_profile(path: Path) -> str | None:
+    """The colours that the numbers of a picture's file stand for by its own words, which `decode` leaves aside; None where they are sRGB.
+
+    The name of an embedded profile, or the gamma that a PNG states. Of a file that `decode` reads.
+    """
+    if path.suffix.lower() == ARRAY_SUFFIX:
+        return None
+    profile, info = tiff.colour_profile(path), {}
+    if profile is None:
+        try:
+            with _quiet_pillow(), path.open("rb") as file, Image.open(file, formats=FORMATS) as opened:
+                info = opened.info
+        except Exception:  # a TIFF that only tifffile reads
+            return None
+    profile = info.get("icc_profile", profile)
+    if profile is None:
+        gamma = None if "srgb" in info else info.get("gamma")
+        return None if gamma is None or abs(gamma / SRGB_GAMMA - 1) < GAMMA_ROUNDING else f"gamma {gamma:g}"
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except Exception:
+        return "one that cannot be read"
+    name = " ".join(name.encode(errors="replace").decode().split())
+    return None if SRGB in name else name if name else "one without a name"
 
 
 def _read_array(path: Path, bands: int, floats: tuple[float, float]) -> Picture:

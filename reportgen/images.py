@@ -6,7 +6,7 @@ import glob
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,13 +16,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reportgen import signals
-from reportgen.decoding import ARRAY_SUFFIX, decode, printable_name
+from reportgen.decoding import ARRAY_SUFFIX, colour_profile, decode, printable_name
 from reportgen.errors import ImageError
 from reportgen.records import PICTURE_RANK, ImageRecord, InputContract
 from reportgen.samples import UNIT, WHITE
 from reportgen.slugs import unique_slugs
 
-__all__ = ["SUFFIXES", "Collection", "UserImage", "collect", "decode", "fit", "natural_crops", "read"]
+__all__ = [
+    "SUFFIXES",
+    "Collection",
+    "UserImage",
+    "collect",
+    "colour_profile",
+    "decode",
+    "fit",
+    "natural_crops",
+    "profile_notes",
+    "read",
+]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ARRAY_SUFFIX)
 NATURAL_LIMIT = 64  # images that natural maxima are measured on
@@ -99,7 +110,12 @@ def collect(
     named = tuple(
         replace(image, record=replace(image.record, slug=slug)) for image, slug in zip(images, slugs, strict=True)
     )
-    return Collection(named, tuple(left_out.values()), _notes(len(seen), len(images), min(shown_limit, len(images))))
+    notes = _notes(len(seen), len(images), min(shown_limit, len(images)))
+    return Collection(
+        named,
+        tuple(left_out.values()),
+        (*notes, *profile_notes((image.record.name, image.record.colour_profile) for image in named)),
+    )
 
 
 def _identity(path: Path) -> str:
@@ -173,7 +189,8 @@ def _inspect(path: Path, bands: int, rank: int, floats: tuple[float, float], sho
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ImageError(f"{printable_name(path)} cannot be read; check its permissions.") from error
-    return ImageRecord(printable_name(path), "", digest, width, height, shown, lengths)
+    profile = colour_profile(path) if rank == PICTURE_RANK else None
+    return ImageRecord(printable_name(path), "", digest, width, height, shown, lengths, profile)
 
 
 def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
@@ -182,6 +199,19 @@ def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
     if used > shown:
         return (f"{given} images given; all are used for natural maxima and the first {shown} are shown.",)
     return ()
+
+
+def profile_notes(pictures: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
+    """What is said of pictures, (name, colour profile), whose files say that their numbers stand for other colours than sRGB."""
+    found = [(name, profile) for name, profile in pictures if profile is not None]
+    if not found:
+        return ()
+    (first, _), *others = found
+    who = f"{len(found)} images carry colour profiles" if others else f"{first} carries a colour profile"
+    profiles = "; ".join(dict.fromkeys(profile for _, profile in found))
+    return (
+        f"{who} ({profiles}). The numbers of the file are fed as they are, as keras.utils.load_img reads them, not converted to sRGB.",
+    )
 
 
 def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:

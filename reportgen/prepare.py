@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,8 @@ def prepare(specification: Any, settings: Settings) -> Job:
         floats=network.contract.floats,
     )
     notes.extend(collection.notes)
+    held = [Path(file) for file in settings.held.values()]
+    notes.extend(images.profile_notes((file.name, images.colour_profile(file)) for file in held if _is_picture(file)))
     if not collection.images:
         why = "None of the images could be used" if collection.left_out else "No images were given"
         notes.append(f"{why}: there are no feature maps, and patterns are compared with their own start only.")
@@ -148,6 +151,10 @@ def prepare(specification: Any, settings: Settings) -> Job:
         diagram=network.diagram,
     )
     return Job(made, network, collection.images, recipe, breadths, initial)
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in images.SUFFIXES
 
 
 def limit_patterns(network: Network, settings: Settings, arrays: Iterable[np.ndarray]) -> str | None:

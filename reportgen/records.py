@@ -144,7 +144,8 @@ class ImageRecord(Record):
     """One of the user's images. `name`: file name without folder; width and height after EXIF orientation, pixels.
 
     `shown`: its feature maps are in the report; otherwise it only counts for natural maxima. `lengths`: one a spatial axis; a signal
-    is `width` steps long and of height 1.
+    is `width` steps long and of height 1. `colour_profile`: the colours that a picture's numbers stand for, where its file says that they
+    are not sRGB; the model is fed the numbers all the same.
     """
 
     name: str
@@ -154,6 +155,7 @@ class ImageRecord(Record):
     height: int
     shown: bool
     lengths: tuple[int, ...] = ()
+    colour_profile: str | None = None
 
 
 CONVOLUTION, POOLING = LAYER_KINDS = ("convolution", "pooling")

@@ -74,6 +74,21 @@ def read(path: Path, name: str, bands: int, limit: int) -> Samples | Meaning | N
     return Samples(_upright(array, 1 if orientation is None else int(orientation.value)), meaning)
 
 
+def colour_profile(path: Path) -> bytes | None:
+    """The profile that a TIFF embeds; None where it has none, and of any other file."""
+    with path.open("rb") as opened:
+        if opened.read(len(MAGIC[0])) not in MAGIC:
+            return None
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            tag = file.pages[0].tags.get("InterColorProfile")
+            return None if tag is None else bytes(tag.value)
+    except Exception:  # a damaged directory
+        return None
+
+
 def _source(file: Any, page: Any, bands: int) -> tuple[Any, tuple[int, int, int]] | None:
     """(what to read, the order that makes its axes height, width, bands); None where Pillow gives exactly what a viewer would show."""
     samples, many, deep = page.samplesperpixel, bands not in (1, COLOUR_BANDS), page.bitspersample > PILLOW_BITS

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
+from reportgen.decoding import decode
 from reportgen.errors import ImageError
 from reportgen.images import collect, fit, natural_crops
 
@@ -98,6 +102,59 @@ def test_records_state_size_and_hash_of_the_file(tmp_path: Path) -> None:
     record = collect([path], 3, 8).images[0].record
     assert (record.height, record.width, record.name, record.slug, record.shown) == (7, 4, "cat.png", "cat", True)
     assert record.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def profile(name: str) -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
+
+
+def renamed(description: str) -> bytes:
+    """The sRGB profile under another description of as many letters."""
+    found = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile("sRGB")))).strip()
+    assert len(description) == len(found)
+    data = profile("sRGB")
+    assert found.encode("utf-16-be") in data
+    return data.replace(found.encode("utf-16-be"), description.encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_a_colour_profile_is_stated_and_the_numbers_are_those_of_the_file(tmp_path: Path, suffix: str) -> None:
+    pixels = noise(6, 5, 3)
+    options = {"lossless": True} if suffix == ".webp" else {}
+    Image.fromarray(pixels).save(tmp_path / f"plain{suffix}", **options)
+    Image.fromarray(pixels).save(tmp_path / f"usual{suffix}", icc_profile=profile("sRGB"), **options)
+    Image.fromarray(pixels).save(tmp_path / f"wide{suffix}", icc_profile=renamed("Wide gamut P3"), **options)
+    found = collect([tmp_path / f"{name}{suffix}" for name in ("plain", "usual", "wide")], 3, 8)
+    assert [image.record.colour_profile for image in found.images] == [None, None, "Wide gamut P3"]
+    assert found.notes == (
+        f"wide{suffix} carries a colour profile (Wide gamut P3). The numbers of the file are fed as they are, as keras.utils.load_img "
+        "reads them, not converted to sRGB.",
+    )
+    contents = [decode(image.path, 3) for image in found.images]
+    assert np.array_equal(contents[0], contents[2])
+
+
+def test_profiles_of_sixteen_bits_of_floating_point_and_of_gamma_are_stated_too(tmp_path: Path) -> None:
+    tag = [(34675, "B", len(profile("sRGB")), renamed("Wide gamut P3"), True)]
+    for name, kind in (("a", np.uint16), ("b", np.float32), ("c", np.float64)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((4, 4, 3), kind), photometric="rgb", extratags=tag)
+    tifffile.imwrite(
+        tmp_path / "d.tif", np.zeros((4, 4, 3), np.uint8), photometric="rgb", extratags=[(34675, "B", 4, b"junk", True)]
+    )
+    Image.fromarray(noise(4, 4, 3)).save(tmp_path / "e.png")
+    data = (tmp_path / "e.png").read_bytes()
+    gamma = b"gAMA" + (100_000).to_bytes(4, "big")
+    (tmp_path / "e.png").write_bytes(data[:33] + b"\0\0\0\4" + gamma + zlib.crc32(gamma).to_bytes(4, "big") + data[33:])
+    found = collect([tmp_path], 3, 8)
+    assert [image.record.colour_profile for image in found.images] == [
+        *["Wide gamut P3"] * 3,
+        "one that cannot be read",
+        "gamma 1",
+    ]
+    (note,) = found.notes
+    assert note.startswith(
+        "5 images carry colour profiles (Wide gamut P3; one that cannot be read; gamma 1). The numbers"
+    )
 
 
 def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from reportgen.cli import main
 from reportgen.errors import ImageError
 from reportgen.images import read
 from reportgen.network.quiet import keras, tf
-from reportgen.prepare import open_network
+from reportgen.prepare import open_network, prepare
 from reportgen.settings import Settings
 from small_models import layers, network, randomised
 
@@ -170,3 +170,14 @@ def test_floats_and_files_of_them_are_the_same_to_python(tmp_path: Path) -> None
     ways = [[SPECTRUM[..., None]], [tmp_path / "a.npy"], [str(tmp_path / "a.npy")]]
     found = [reportgen.patterns(model, "conv", filters=1, steps=2, images=way).records for way in ways]
     assert found[0] == found[1] == found[2]
+
+
+def test_the_colour_profile_of_a_held_picture_is_stated(tmp_path: Path) -> None:
+    looked, other = keras.Input((SIDE, SIDE, 1), name="looked"), keras.Input((SIDE, SIDE, 3), name="other")
+    both = layers.Concatenate()([looked, other])
+    model = randomised(keras.Model([looked, other], layers.Conv2D(2, 3, name="conv")(both)))
+    Image.new("RGB", (SIDE, SIDE)).save(tmp_path / "held.png", icc_profile=b"junk")
+    job = prepare(model, Settings(input="looked", hold=(f"other={tmp_path / 'held.png'}",)))
+    assert any(
+        note.startswith("held.png carries a colour profile (one that cannot be read).") for note in job.plan.notes
+    )
