@@ -115,9 +115,10 @@ def _is_left_to_pillow(page: Any) -> bool:
     """Whether the numbers of a page are packed in a way that only Pillow unpacks: grey, or the bytes of 16-bit colour."""
     if page.samplesperpixel == 1:
         return page.compression not in READABLE or (page.dtype.kind == "u" and page.bitspersample not in (8, SIXTEEN))
-    named = page.samplesperpixel - len(page.extrasamples) == NAMED.get(page.photometric)
-    whole = page.bitspersample == SIXTEEN and page.dtype.kind == "u" and len(page.extrasamples) <= 1
-    return page.compression not in READABLE and named and whole and page.planarconfig == CONTIGUOUS
+    opaque = page.photometric == RGB and len(page.extrasamples) == 1 and page.extrasamples[0] != UNSPECIFIED
+    named = page.photometric in (RGB, CMYK) and page.samplesperpixel == NAMED[page.photometric] + opaque
+    whole = page.bitspersample == SIXTEEN and page.dtype.kind == "u" and page.planarconfig == CONTIGUOUS
+    return page.compression not in READABLE and named and whole
 
 
 def _meaning(page: Any, bands: int) -> Meaning:

@@ -291,6 +291,16 @@ def test_sixteen_bit_colour_that_only_pillow_unpacks_keeps_both_bytes(tmp_path: 
     np.testing.assert_allclose(decode(tmp_path / "a.tif", 3), shown, atol=1e-4)
 
 
+@pytest.mark.parametrize(("photometric", "count", "extra"), [(2, 4, 0), (1, 2, 2), (1, 3, 0)])
+def test_what_neither_reader_unpacks_names_its_compression(
+    tmp_path: Path, photometric: int, count: int, extra: int
+) -> None:
+    tags = {256: SHAPE[1], 257: SHAPE[0], 258: 16, 259: 5, 262: photometric, 277: count, 278: SHAPE[0], 338: extra}
+    (tmp_path / "a.tif").write_bytes(lzw_tiff(INKS[..., :count], tags, alpha=False))
+    with pytest.raises(ImageError, match=rf"^a\.tif has {count} bands of 16 bits compressed by LZW; save it"):
+        decode(tmp_path / "a.tif", 3)
+
+
 def lzw_tiff(samples: Array, tags: dict[int, int], alpha: bool) -> bytes:
     """A TIFF of 16 bits a sample compressed by LZW, in the simplest way: codes of 9 bits, begun anew before they would grow."""
     codes: list[int] = []
@@ -304,7 +314,10 @@ def lzw_tiff(samples: Array, tags: dict[int, int], alpha: bool) -> bytes:
     directory = struct.pack("<H", len(entries))
     for tag, value in sorted(entries.items()):
         if tag == 258:
-            directory += struct.pack("<HHII", tag, 3, count, 8 + len(packed))
+            directory += struct.pack("<HHI", tag, 3, count)
+            directory += (
+                struct.pack("<I", 8 + len(packed)) if len(depths) > 4 else depths
+            )  # what is short stands in its place
         elif tag == 338:
             directory += struct.pack("<HHIHH", tag, 3, 1, value, 0)
         else:
