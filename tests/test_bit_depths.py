@@ -28,7 +28,7 @@ OPACITY[0], OPACITY[1] = 0, 65535
 KEY = (2, 3)  # where the transparent colour stands
 PHOTOMETRIC, ORIENTATION, MAXIMUM, SIGNED_MAXIMUM, WHITE_LEVEL = 262, 274, 281, 341, 50717  # TIFF tags
 DEPTHS = ("8 bits", "16 bits", "float")
-WHOLE = DEPTHS[:2]
+WHOLE, EIGHT = DEPTHS[:2], DEPTHS[:1]
 STEP = {"8 bits": 1.0, "16 bits": 1 / 257, "float": 1e-5}  # of 0..255: what one number of the file stands for
 
 
@@ -154,6 +154,11 @@ CASES: dict[str, Case] = {
     "PNG colour, transparent colour, turned": Case(
         png_of(COLOUR, key=True, before=EXIF), turned(keyed(COLOUR)), WHOLE),
     "PNG colour, significant bits": Case(png_of(COLOUR, before=chunk(b"sBIT", b"\5\5\5")), real(COLOUR), WHOLE),
+    "WebP colour": Case(pillow_of(COLOUR, ".webp", lossless=True), real(COLOUR), EIGHT),
+    "WebP colour, alpha": Case(
+        pillow_of(np.concatenate([COLOUR, OPACITY], axis=-1), ".webp", lossless=True, exact=True), on_white(COLOUR), EIGHT, roundings=3),
+    "BMP colour": Case(pillow_of(COLOUR, ".bmp"), real(COLOUR), EIGHT),
+    "GIF grey": Case(pillow_of(GREY, ".gif"), real(GREY), EIGHT),
     "NumPy grey": Case(npy_of(GREY[..., 0]), real(GREY)),
     "NumPy colour": Case(npy_of(COLOUR), real(COLOUR)),
     "NumPy, big end first": Case(npy_of(COLOUR, swapped), real(COLOUR)),
@@ -205,6 +210,13 @@ def test_a_property_of_a_file_means_the_same_in_every_depth(tmp_path: Path, name
         assert np.abs(decode(path, 1)[..., 0] - luma).max() <= (0.5 if depth == "8 bits" else 1e-4)
     if count == 1:
         assert np.array_equal(decode(path, 3), np.repeat(pixels, 3, axis=-1))
+
+
+@pytest.mark.parametrize("inks", [(0, 0, 0, 0), (255, 0, 0, 0), (0, 200, 100, 40), (0, 0, 0, 255)])
+def test_inks_in_jpeg_are_the_colours_that_they_print(tmp_path: Path, inks: tuple[int, ...]) -> None:
+    Image.new("CMYK", (16, 16), inks).save(tmp_path / "a.jpg", quality=95)
+    shown = printed(np.array(inks)[None, None] * 257)
+    assert np.abs(decode(tmp_path / "a.jpg", 3) - shown).max() <= 4  # of JPEG
 
 
 def few_bits(path: Path, bits: int, numbers: Array, key: int | None = None) -> None:
