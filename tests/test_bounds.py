@@ -90,6 +90,11 @@ def conv(filters: int = 4, **named: Any) -> Any:
     return layers.Conv2D(filters, 3, **{"padding": "same", **named})
 
 
+def overflowing(maps: Any) -> Any:
+    """In half precision exp(20) is infinite, so that of its logarithm and 40 the smaller is 40."""
+    return maps * tf.minimum(tf.math.log(1 + tf.exp(-maps)), 40)
+
+
 ONE = np.linspace(-1, 1.5, 4).astype(np.float32)
 ROWS = np.linspace(-1, 1, 18).reshape(2, 9).astype(np.float32)
 WINDOWS: dict[str, Callable[[], Any]] = {
@@ -187,7 +192,7 @@ ARITHMETIC: Functions = {
     + tf.cast(tf.equal(maps, 0.0), tf.float32),
     "rounded": lambda maps: tf.floor(maps) + tf.round(maps) + tf.sign(maps) + tf.cast(tf.cast(maps, tf.int32), tf.float32),
     "waves": lambda maps: tf.sin(maps) + tf.cos(maps) + tf.atan(maps),
-    "half precision that overflows": lambda maps: tf.cast(1 / (1 + tf.exp(tf.cast(4 * maps, tf.float16))), tf.float32),
+    "half precision that overflows": lambda maps: overflowing(tf.cast(-20 - tf.nn.sigmoid(maps), tf.float16)),
     "half precision": lambda maps: tf.cast(tf.cast(maps, tf.float16) * 0.37, tf.float32),
 }  # fmt: skip
 ACTIVATIONS = (
@@ -423,6 +428,18 @@ def test_a_picture_reaches_the_bound_of_a_first_layer() -> None:
     ((before, _),) = answers(walked, walked.sites, pictures)
     reached = np.diagonal(before[:, 0, 0, 0, :])
     np.testing.assert_allclose(reached, bounds.before_high, rtol=3 * TENSOR_FLOAT)
+
+
+def test_a_sum_that_is_rounded_upwards_stays_within_its_bound() -> None:
+    walked = network(randomised(functional(layers.Conv2D(64, 3, use_bias=False), shape=(3, 3, 3))))
+    (bounds,) = bounds_of(walked, walked.sites, (3, 3)).values()
+    kernel = np.asarray(walked.model.layers[-1].kernel)
+    pictures = np.where(np.moveaxis(kernel, -1, 0) > 0, 255, 0).astype(np.float32)
+    ((before, _),) = answers(walked, walked.sites, pictures)
+    reached = np.diagonal(before[:, 0, 0, 0, :])
+    exact = 255 * np.maximum(kernel.astype(np.float64), 0).sum(axis=(0, 1, 2))
+    assert (reached > exact).any()
+    assert (reached <= bounds.before_high).all()
 
 
 def test_bands_keep_their_order_through_preprocessing() -> None:

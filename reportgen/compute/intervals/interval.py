@@ -13,6 +13,7 @@ from reportgen.network.quiet import tf
 LARGEST = 1 << 20  # entries of an interval: what would have more is summed up along all axes but its last
 # The relative error of one rounding. float64 also covers the arithmetic of these bounds themselves.
 ROUNDOFF = {tf.float64: 2.0**-48, tf.float32: 2.0**-24, tf.float16: 2.0**-11, tf.bfloat16: 2.0**-8}
+SMALLEST = {tf.float32: 2.0**-126, tf.float16: 2.0**-14, tf.bfloat16: 2.0**-126}  # with all its digits, above 0
 TENSOR_FLOAT = 2.0**-10  # of a product of two float32 numbers where a GPU multiplies in TensorFloat-32
 
 
@@ -144,15 +145,19 @@ def fitted(one: Interval, tensor: Any) -> Interval:
 
 
 def limited(one: Interval, dtype: Any) -> Interval:
-    """Beyond the largest number of `dtype` lies infinity; whole numbers wrap around there."""
+    """What `dtype` can hold: beyond its largest number lies infinity, below its smallest 0; whole numbers wrap around."""
     if dtype.is_bool or not (dtype.is_floating or dtype.is_integer):
         return one
-    least, most = float(dtype.min), float(dtype.max)
-    below, above = one.low < least, one.high > most
+    if dtype in SMALLEST:
+        least = SMALLEST[dtype]
+        low, high = (one.low > 0) & (one.low < least), (one.high < 0) & (one.high > -least)
+        if low.any() or high.any():
+            one = Interval(np.where(low, 0.0, one.low), np.where(high, 0.0, one.high), one.varies)
+    lowest, most = float(dtype.min), float(dtype.max)
+    below, above = one.low < lowest, one.high > most
     if not (below.any() or above.any()):
         return one
     if dtype.is_integer:
-        return interval(
-            np.where(below | above, least, one.low), np.where(below | above, most, one.high), one.varies | below | above
-        )
+        beyond = below | above
+        return interval(np.where(beyond, lowest, one.low), np.where(beyond, most, one.high), one.varies | beyond)
     return interval(np.where(below, -np.inf, one.low), np.where(above, np.inf, one.high), one.varies)
