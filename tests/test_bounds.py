@@ -145,7 +145,7 @@ MOVES: Functions = {
     "mirrored padding": lambda maps: tf.pad(maps, ((0, 0), (1, 1), (1, 1), (1, 0)), "REFLECT"),
     "a known matrix from the left": lambda maps: tf.matmul(ROWS, tf.transpose(maps, (0, 2, 1, 3))),
     "space to depth": lambda maps: tf.nn.space_to_depth(maps[:, :8], 2),
-    "depth to space": lambda maps: tf.nn.depth_to_space(maps, 2),
+    "depth to space": lambda maps: tf.nn.depth_to_space(tf.concat([maps, 9 - 3 * maps], -1), 2),
     "shuffled channels": lambda maps: tf.reshape(
         tf.transpose(tf.reshape(maps, (-1, 9, 8, 2, 2)), (0, 1, 2, 4, 3)), (-1, 9, 8, 4)
     ),
@@ -626,12 +626,12 @@ def test_what_a_run_changes_is_no_constant(drawn: bool) -> None:
 
 
 def test_a_weight_that_is_not_finite_leaves_its_own_filter_unbounded() -> None:
-    walked = network(randomised(functional(conv(2, activation="relu", name="c"), shape=PICTURE)))
+    walked = network(randomised(functional(conv(3, activation="relu", name="c"), shape=PICTURE)))
     kernel, bias = walked.model.get_layer("c").get_weights()
-    kernel[0, 0, 0, 0] = np.nan
+    kernel[0, 0, 0, 0] = bias[2] = np.nan
     walked.model.get_layer("c").set_weights([kernel, bias])
     found = bounds_of(walked, walked.sites, PICTURE[:2])["c"]
-    assert np.isinf(found.before_high).tolist() == [True, False]
+    assert np.isinf(found.before_high).tolist() == [True, False, True]
     assert not found.dead.any()
 
 
