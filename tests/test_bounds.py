@@ -527,7 +527,17 @@ def test_a_filter_with_an_empty_kernel_is_constant_and_its_neighbour_is_not() ->
 def test_a_saturated_unit_answers_one_number() -> None:
     walked = network(functional(layers.Conv2D(2, 1, activation="tanh", name="c"), shape=PICTURE))
     walked.model.get_layer("c").set_weights([np.full((1, 1, 3, 2), 0.01, np.float32), np.array([20, 0], np.float32)])
-    assert sound(walked)["c"].dead.tolist() == [True, False]
+    found = sound(walked)["c"]
+    assert found.dead.tolist() == [True, False]
+    assert found.varies.tolist() == [True, True], "its last digits may still change"
+
+
+def test_only_a_rectified_unit_is_dead_for_never_answering_above_zero() -> None:
+    walked = network(functional(conv(1, activation="leaky_relu", name="c"), shape=PICTURE))
+    walked.model.get_layer("c").set_weights([np.full((3, 3, 3, 1), -1, np.float32), np.full(1, -1, np.float32)])
+    found = sound(walked)["c"]
+    assert found.after_high[0] < 0
+    assert found.dead.tolist() == [False]
 
 
 PADDED: dict[str, tuple[tuple[Any, ...], bool]] = {

@@ -109,7 +109,8 @@ def _monotone(function: Callable[[Values], Values], least: float, most: float, f
     def rule(operation: Any, given: Sequence[Interval]) -> Interval:
         low, high = function(given[0].low), function(given[0].high)
         unit = _unit(operation)
-        answers = interval(high, low, given[0].varies) if falling else interval(low, high, given[0].varies)
+        low, high = (high, low) if falling else (low, high)
+        answers = interval(low, high, given[0].varies, exact=False)
         wide = outward(answers, FUNCTION * unit, FLAT * unit)
         return interval(np.clip(wide.low, least, most), np.clip(wide.high, least, most), wide.varies)
 
@@ -135,7 +136,8 @@ def _leaky(operation: Any, given: Sequence[Interval]) -> Interval:
     with np.errstate(invalid="ignore"):
         ends = [np.where(end > 0, end, slope * end) for end in (one.low, one.high, np.clip(0, one.low, one.high))]
     return outward(
-        interval(reduce(np.minimum, ends), reduce(np.maximum, ends), one.varies), ARITHMETIC * _unit(operation)
+        interval(reduce(np.minimum, ends), reduce(np.maximum, ends), one.varies, exact=False),
+        ARITHMETIC * _unit(operation),
     )
 
 
@@ -154,13 +156,13 @@ def _absolute(operation: Any, given: Sequence[Interval]) -> Interval:
 def _square(operation: Any, given: Sequence[Interval]) -> Interval:
     size = _absolute(operation, given)
     with np.errstate(over="ignore"):
-        return outward(interval(size.low**2, size.high**2, size.varies), ARITHMETIC * _unit(operation))
+        return outward(interval(size.low**2, size.high**2, size.varies, exact=False), ARITHMETIC * _unit(operation))
 
 
 def add(operation: Any, given: Sequence[Interval]) -> Interval:
     """Of `Add` and its like."""
     with np.errstate(invalid="ignore"):
-        sums = interval(given[0].low + given[1].low, given[0].high + given[1].high, _varies(given))
+        sums = interval(given[0].low + given[1].low, given[0].high + given[1].high, _varies(given), exact=False)
     return outward(sums, ARITHMETIC * _unit(operation))
 
 
@@ -185,7 +187,7 @@ def multiply(operation: Any, given: Sequence[Interval]) -> Interval:
     with np.errstate(invalid="ignore", over="ignore"):
         products = [one * other for one in (first.low, first.high) for other in (second.low, second.high)]
     products = [np.where(np.isnan(product), 0.0, product) for product in products]
-    found = interval(reduce(np.minimum, products), reduce(np.maximum, products), _varies(given))
+    found = interval(reduce(np.minimum, products), reduce(np.maximum, products), _varies(given), exact=False)
     return outward(found, ARITHMETIC * _unit(operation))
 
 
@@ -199,7 +201,7 @@ def _reciprocal(operation: Any, given: Sequence[Interval]) -> Interval:
             np.where(crossing & (one.low >= 0), 1 / np.maximum(one.high, 0), low),
             np.where(crossing & (one.high <= 0), 1 / np.minimum(one.low, -0.0), high),
         )
-    return outward(interval(low, high, one.varies), FUNCTION * _unit(operation))
+    return outward(interval(low, high, one.varies, exact=False), FUNCTION * _unit(operation))
 
 
 def _divide(operation: Any, given: Sequence[Interval]) -> Interval:
@@ -244,7 +246,8 @@ def _power(operation: Any, given: Sequence[Interval]) -> Interval:
         one = interval(np.maximum(one.low, 0), np.maximum(one.high, 0), one.varies)
     with np.errstate(over="ignore"):
         return outward(
-            interval(one.low**wanted, one.high**wanted, _varies(given)), FUNCTION * _unit(operation) * wanted
+            interval(one.low**wanted, one.high**wanted, _varies(given), exact=False),
+            FUNCTION * _unit(operation) * wanted,
         )
 
 

@@ -41,14 +41,14 @@ class Interval:
         return self.low, self.high, self.varies
 
 
-def interval(low: Any, high: Any, varies: Any) -> Interval:
-    """The interval with these bounds; NaN is no bound, and what has equal bounds does not vary."""
+def interval(low: Any, high: Any, varies: Any, exact: bool = True) -> Interval:
+    """The interval with these bounds; NaN is no bound, and what has equal bounds does not vary, where they are `exact`."""
     low, high, varies = np.broadcast_arrays(
         np.asarray(low, np.float64), np.asarray(high, np.float64), np.asarray(varies, bool)
     )
     if np.isnan(low).any() or np.isnan(high).any():
         low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-    return Interval(low, high, varies & (low < high))
+    return Interval(low, high, varies & (low < high) if exact else varies)
 
 
 def constant(values: np.ndarray) -> Interval:
@@ -112,7 +112,7 @@ def roundoff(dtype: Any) -> float:
 def outward(one: Interval, relative: float, absolute: float = 0.0) -> Interval:
     """Wider by so much of each bound's own size."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return Interval(
+        return interval(
             one.low - (relative * np.abs(one.low) + absolute),
             one.high + (relative * np.abs(one.high) + absolute),
             one.varies,

@@ -249,7 +249,7 @@ def biased(operation: Any, operands: Sequence[Operand]) -> Interval:
         return unbounded(operation.outputs[0])
     unit = 2 * roundoff(operation.outputs[0].dtype)
     added = along_channels(operation, np.asarray(bias).astype(np.float64))
-    return outward(interval(one.low + added, one.high + added, one.varies), unit)
+    return outward(interval(one.low + added, one.high + added, one.varies, exact=False), unit)
 
 
 def normalised(operation: Any, operands: Sequence[Operand]) -> Interval:
