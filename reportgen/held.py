@@ -74,6 +74,13 @@ def _shaped(values: np.ndarray, one: ModelInput, option: str) -> np.ndarray:
         )
     if not np.isfinite(values).all():
         raise UsageError(f"{option}: the file holds numbers that are not finite.")
+    if one.dtype is not None and "int" in one.dtype:
+        with np.errstate(invalid="ignore"):
+            changed = values[values.astype(one.dtype) != values]
+        if changed.size:
+            raise UsageError(
+                f"{option}: the file holds {changed.flat[0]:g}, the input takes whole numbers of {one.dtype}."
+            )
     if one.shape is None:
         return values
     candidates: list[np.ndarray] = [values]

@@ -206,6 +206,8 @@ def test_normalisation_of_another_input_is_not_taken_for_the_pictures() -> None:
         ("vector=missing.npy", "no such file"),
         ("vector=wrong.npy", r"numbers of shape \(2, 2\), the input takes 3"),
         ("vector=nan.npy", "not finite"),
+        ("tokens=half.npy", "holds 2.5, the input takes whole numbers of int32"),
+        ("tokens=large.npy", r"holds 3e\+09, the input takes whole numbers of int32"),
         ("vector=broken.npy", "cannot be read"),
         ("vector=text.csv", "cannot be read"),
         ("vector=picture.png", "no picture"),
@@ -216,6 +218,8 @@ def test_normalisation_of_another_input_is_not_taken_for_the_pictures() -> None:
 def test_a_held_value_that_does_not_fit_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     np.save(tmp_path / "wrong.npy", np.ones((2, 2)))
     np.save(tmp_path / "nan.npy", np.array([1, np.nan, 2]))
+    np.save(tmp_path / "half.npy", np.array([1, 2.5, 3, 4]))
+    np.save(tmp_path / "large.npy", np.array([1, 2, 3e9, 4]))
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     (tmp_path / "text.csv").write_text("a,b\nc,d\n")
     Image.new("RGB", (4, 4)).save(tmp_path / "picture.png")
