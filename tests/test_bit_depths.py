@@ -43,21 +43,29 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(path: Path, numbers: Array, before: bytes = b"") -> None:
-    """A PNG of uint8 or uint16 (height, width, 1 to 4 samples), written by the format's own rules."""
+def png(path: Path, numbers: Array, before: bytes = b"", passes: tuple[tuple[int, ...], ...] = ((0, 0, 1, 1),)) -> None:
+    """A PNG of uint8 or uint16 (height, width, 1 to 4 samples), written by the format's own rules.
+
+    passes: first row, first column, rows apart and columns apart of each; ADAM7 of an interlaced picture.
+    """
     height, width, samples = numbers.shape
     depth, colour = 8 * numbers.itemsize, {1: 0, 2: 4, 3: 2, 4: 6}[samples]
-    rows = b"".join(b"\0" + row.astype(numbers.dtype.newbyteorder(">")).tobytes() for row in numbers)
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    big = numbers.astype(numbers.dtype.newbyteorder(">"))
+    parts = (big[top::down, left::across] for top, left, down, across in passes)
+    rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part if row.size)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, len(passes) > 1))
     parts = (b"\x89PNG\r\n\x1a\n", header, before, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
     path.write_bytes(b"".join(parts))
 
 
-def png_of(*pictures: Array, key: bool = False, before: bytes = b"") -> Callable[[Path, str], None]:
+ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+
+
+def png_of(*pictures: Array, key: bool = False, before: bytes = b"", **options: Any) -> Callable[[Path, str], None]:
     def write(path: Path, depth: str) -> None:
         numbers = np.concatenate([at(depth, picture) for picture in pictures], axis=-1)
         chunks = before + chunk(b"tRNS", struct.pack(f">{numbers.shape[-1]}H", *numbers[KEY])) if key else before
-        png(path.with_suffix(".png"), numbers, chunks)
+        png(path.with_suffix(".png"), numbers, chunks, **options)
 
     return write
 
@@ -153,6 +161,8 @@ CASES: dict[str, Case] = {
     "PNG colour, alpha, turned": Case(png_of(COLOUR, OPACITY, before=EXIF), turned(on_white(COLOUR)), WHOLE, roundings=3),
     "PNG colour, transparent colour, turned": Case(
         png_of(COLOUR, key=True, before=EXIF), turned(keyed(COLOUR)), WHOLE),
+    "PNG grey, interlaced": Case(png_of(GREY, passes=ADAM7), real(GREY), WHOLE),
+    "PNG colour, alpha, interlaced": Case(png_of(COLOUR, OPACITY, passes=ADAM7), on_white(COLOUR), WHOLE, roundings=3),
     "PNG colour, significant bits": Case(png_of(COLOUR, before=chunk(b"sBIT", b"\5\5\5")), real(COLOUR), WHOLE),
     "WebP colour": Case(pillow_of(COLOUR, ".webp", lossless=True), real(COLOUR), EIGHT),
     "WebP colour, alpha": Case(
