@@ -36,7 +36,7 @@ class MapReader:
         """(arrays, facts) per layer for a `picture` (*size, bands), uint8 or float32.
 
         arrays: `maps` float16 (..., channels), the values divided by 2 ** `exponent`; `pre`, the same before the activation where that
-        changes anything, or before pooling, with `pre_exponent`.
+        changes anything, or before pooling, with `pre_exponent`; `peak` float32 (channels,), each channel's largest value.
         facts: the exponents, 0 unless float16 could not hold the values; `minimum`, `maximum`, `zero_fraction`, `nonfinite_fraction` of
         the float32 maps; `pre_minimum`, `pre_maximum`.
         """
@@ -56,6 +56,7 @@ class MapReader:
             }
             arrays = {}
             arrays["maps"], facts["exponent"] = _half(maps)
+            arrays["peak"] = maps.max(axis=tuple(range(maps.ndim - 1)))
             if pre is not None:
                 arrays["pre"], facts["pre_exponent"] = _half(pre)
             results.append((arrays, facts))

@@ -1,8 +1,9 @@
-"""The one figure by which filters are measured: a unit's map averaged over the positions away from its border."""
+"""The two figures by which filters are measured: a unit's map averaged over the positions away from its border, and its peak."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,34 @@ def figures(maps: Any, times: int = 0) -> Any:
     return tf.stack([tf.reduce_mean(picture, axis=tuple(range(picture.shape.rank - 1))) for picture in pictures])
 
 
+def peaks(maps: Any) -> Any:
+    """float32 (n, channels): the largest position of `maps` (n, ..., channels), all positions counted; NaN where one is not finite."""
+    values = tf.cast(maps, tf.float32)
+    axes = tuple(range(1, values.shape.rank - 1))
+    return tf.reduce_max(values, axis=axes) + tf.reduce_sum(0 * values, axis=axes)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What n pictures make of a layer's units, float32 (n, channels) each.
+
+    activation, peak: the mean over trimmed positions and the largest of all positions. pre_activation, pre_peak: the same before the
+    unit's activation function.
+    """
+
+    activation: np.ndarray
+    peak: np.ndarray
+    pre_activation: np.ndarray
+    pre_peak: np.ndarray
+
+    def of(self, rows: np.ndarray, filters: np.ndarray) -> Figures:
+        """The figures, (m,) each, of some pictures' own filters."""
+        return Figures(*(getattr(self, name)[rows, filters] for name in FIGURES))
+
+
+FIGURES = tuple(field.name for field in fields(Figures))
+
+
 class Meter:
     """Measures units on finished pictures, signals or volumes with the untouched model, always in batches of one shape."""
 
@@ -49,12 +78,12 @@ class Meter:
         self._batch = batch
         self.traces = 0
 
-        def measure(pictures: Any) -> list[tuple[Any, Any]]:
+        def measure(pictures: Any) -> list[tuple[Any, ...]]:
             self.traces += 1
             units = network.units(network.fed(pictures), sites)
             return [
-                (figures(before, site.times), figures(activation, site.times))
-                for site, (before, activation) in zip(sites, units, strict=True)
+                (figures(after, site.times), peaks(after), figures(before, site.times), peaks(before))
+                for site, (before, after) in zip(sites, units, strict=True)
             ]
 
         signature = tf.TensorSpec((batch, *size, network.contract.bands), tf.float32)
@@ -66,17 +95,17 @@ class Meter:
 
     def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
         """float32 (n, channels) per site, for `pictures` (n, *size, bands), uint8 or float32."""
-        return [activation for _, activation in self.both(pictures)]
+        return [found.activation for found in self.figures(pictures)]
 
-    def both(self, pictures: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The same before and after the unit's activation function."""
+    def figures(self, pictures: np.ndarray) -> list[Figures]:
+        """The figures per site of such `pictures`."""
         parts = [
             self._measure(padded(pictures[start : start + self._batch], self._batch).astype(np.float32))
             for start in range(0, len(pictures), self._batch)
         ]
         count = len(pictures)
         return [
-            (_joined([before for before, _ in site], count), _joined([after for _, after in site], count))
+            Figures(*(_joined(values, count) for values in zip(*site, strict=True)))
             for site in zip(*parts, strict=True)
         ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.figures import Meter
+from reportgen.compute.figures import FIGURES, Figures, Meter
 
 
 def natural_figures(
@@ -17,30 +17,39 @@ def natural_figures(
 
     crops: (image number, pictures (k, *size, bands)) image by image. arrays: `maximum`, `minimum` float32 (channels,), NaN where a
     figure is not finite; `pre_minimum`, the lowest before the activation function; `best_image` int32 (channels,): the image that reached
-    the maximum. facts: `crops`, how many were measured.
+    the maximum; `peak`, the largest single position, `pre_peak` that before the activation function, and `peak_image`, whose it is.
+    facts: `crops`, how many were measured.
     """
     images: list[np.ndarray] = []
-    measured: list[list[tuple[np.ndarray, np.ndarray]]] = []
+    measured: list[list[Figures]] = []
     for number, pictures in crops:
-        measured.append(meter.both(pictures))
+        measured.append(meter.figures(pictures))
         images.append(np.full(len(pictures), number, np.int32))
         on_image(number)
     of_crop = np.concatenate(images)
     return [
-        _summary(np.concatenate([pre for pre, _ in layer]), np.concatenate([own for _, own in layer]), of_crop)
+        _summary(Figures(*(np.concatenate([getattr(part, name) for part in layer]) for name in FIGURES)), of_crop)
         for layer in zip(*measured, strict=True)
     ]
 
 
-def _summary(
-    before: np.ndarray, values: np.ndarray, of_crop: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    finite = np.isfinite(values).all(axis=0)
-    best = of_crop[np.where(finite, values, -np.inf).argmax(axis=0)]
+def _summary(found: Figures, of_crop: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    maximum, best = _largest(found.activation)
+    peak, highest = _largest(found.peak)
     arrays = {
-        "maximum": np.where(finite, values.max(axis=0), np.nan).astype(np.float32),
-        "minimum": np.where(finite, values.min(axis=0), np.nan).astype(np.float32),
-        "pre_minimum": np.where(np.isfinite(before).all(axis=0), before.min(axis=0), np.nan).astype(np.float32),
-        "best_image": best.astype(np.int32),
+        "maximum": maximum,
+        "minimum": -_largest(-found.activation)[0],
+        "pre_minimum": -_largest(-found.pre_activation)[0],
+        "best_image": of_crop[best],
+        "peak": peak,
+        "pre_peak": _largest(found.pre_peak)[0],
+        "peak_image": of_crop[highest],
     }
-    return arrays, {"crops": len(values)}
+    return arrays, {"crops": len(found.activation)}
+
+
+def _largest(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(float32 (channels,), NaN where a figure is not finite; int (channels,), which row reached it)."""
+    finite = np.isfinite(values).all(axis=0)
+    best = np.where(finite, values, -np.inf).argmax(axis=0)
+    return np.where(finite, values.max(axis=0), np.nan).astype(np.float32), best

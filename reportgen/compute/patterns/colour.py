@@ -14,12 +14,18 @@ from reportgen.network.quiet import tf
 
 CORRELATION_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
 SMALLEST_VARIANCE = 1e-9  # of values 0..255: below it a picture is one colour
-SLOWEST_DIRECTION = 0.05  # of the fastest; ImageNet's own third direction has 0.13
+# Of the fastest direction. ImageNet's own second and third have 0.28 and 0.13: so slow that colours hardly move in a few steps, and of a
+# kernel that is negative on the whole the ascent then finds nothing but black (benchmarks/README.md).
+SLOWEST_DIRECTION = 0.6
 
 
 def imagenet() -> np.ndarray:
-    """float32 (3, 3), rows R, G, B: the square root of ImageNet's colour correlation over its largest column norm."""
-    return _scaled(CORRELATION_ROOT)
+    """float32 (3, 3), rows R, G, B: the square root of ImageNet's colour correlation over its largest column norm.
+
+    No direction is slower than SLOWEST_DIRECTION of the fastest.
+    """
+    directions, lengths, others = np.linalg.svd(CORRELATION_ROOT.astype(np.float64))
+    return _scaled(directions * np.maximum(lengths, SLOWEST_DIRECTION * lengths.max()) @ others)
 
 
 def estimated(pictures: Iterable[np.ndarray]) -> np.ndarray | None:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
+
+from reportgen.compute.figures import FIGURES, Figures
+
+# Where a picture comes from, as it is stored: by its place here.
+SEARCHES = ("start", "ascent", "pixel ascent", "sign patches", "search for silent filters")
+START, ASCENT, PIXELS, PATCHES, WAKING = range(len(SEARCHES))
+FAR = 0.25  # of the strongest response: a readable picture below it shows too little of what the filter is for
 
 
 @dataclass(frozen=True)
@@ -14,9 +22,13 @@ class Patterns:
 
     images: exactly the pixels measured: uint8 (n, height, width, bands), or float32 (n, *size, bands) of signals and volumes.
     activation, activation_start: float32 (n,), of the unit on the finished picture and on the one that the ascent started from.
-    pre_activation, pre_activation_start: the same before the activation function. answers: float32 (n, channels), the whole layer's
-    figures on each finished picture. likeness: float32 (n,), how alike the pictures of several starts are to the layer; NaN for a single
-    start. rescued: bool (n,), whether the gradient had to be let through silent rectifiers. seeds: that each start was drawn from.
+    pre_activation, pre_activation_start: the same before the activation function. peak, peak_start: the largest position of the same maps.
+    answers: float32 (n, channels), the whole layer's figures on each finished picture. likeness: float32 (n,), how alike the pictures of
+    several starts are to the layer; NaN for a single start. rescued: bool (n,), whether the gradient had to be let through silent
+    rectifiers. search: uint8 (n,), what found the picture, a place in SEARCHES. survives: float32 (n,), the share of the activation that
+    is left in the median of warps that no search saw. reach: float32 (n,), the largest pre-activation at any position of any
+    picture that was measured. strongest_…: the picture of the largest activation that any search found, and its figures; highest_…:
+    that of the largest peak. seeds: that each start was drawn from.
     """
 
     images: np.ndarray
@@ -25,9 +37,23 @@ class Patterns:
     activation_start: np.ndarray
     pre_activation: np.ndarray
     pre_activation_start: np.ndarray
+    peak: np.ndarray
+    peak_start: np.ndarray
     answers: np.ndarray
     likeness: np.ndarray
     rescued: np.ndarray
+    search: np.ndarray
+    survives: np.ndarray
+    reach: np.ndarray
+    strongest_images: np.ndarray
+    strongest_activation: np.ndarray
+    strongest_pre_activation: np.ndarray
+    strongest_peak: np.ndarray
+    strongest_search: np.ndarray
+    highest_images: np.ndarray
+    highest_activation: np.ndarray
+    highest_peak: np.ndarray
+    highest_search: np.ndarray
     seeds: tuple[int, ...]
 
     def rows(self, chosen: np.ndarray) -> Patterns:
@@ -36,11 +62,92 @@ class Patterns:
         return Patterns(**arrays, seeds=tuple(self.seeds[row] for row in chosen))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What a report keeps of them."""
-        return {name: getattr(self, name) for name in ARRAYS if name != "answers"}
+        """What a report keeps of them: strongest and highest pictures where they are not shown already, with their filters' numbers."""
+        kept = {name: getattr(self, name) for name in ARRAYS if name != "answers"}
+        for name, others in (("strongest", (self.images,)), ("highest", (self.images, self.strongest_images))):
+            images = kept[f"{name}_images"]
+            own = [
+                at for at, image in enumerate(images) if not any(np.array_equal(image, other[at]) for other in others)
+            ]
+            kept[f"{name}_images"], kept[f"{name}_indices"] = images[own], self.indices[own]
+        return kept
+
+    def considered(self, images: np.ndarray, found: Figures, search: int) -> Patterns:
+        """With other pictures of the same filters, (n, ...), where one has a larger activation or peak; found: their own figures, (n,)."""
+        code = np.full(len(self.indices), search, np.uint8)
+        figures = {name: finite_or_nan(getattr(found, name)) for name in FIGURES}
+        stronger = _larger(figures["activation"], self.strongest_activation)
+        higher = _larger(figures["peak"], self.highest_peak)
+        changed: dict[str, Any] = {"reach": np.fmax(self.reach, figures["pre_peak"])}
+        for prefix, won in (("strongest", stronger), ("highest", higher)):
+            news = {"images": images, "search": code, **figures}
+            for name in ("images", "activation", "pre_activation", "peak", "search"):
+                field = f"{prefix}_{name}"
+                if field in ARRAYS:
+                    own = getattr(self, field)
+                    changed[field] = np.where(won.reshape(-1, *(1,) * (own.ndim - 1)), news[name], own)
+        return replace(self, **changed)
+
+    def readable(self) -> Patterns:
+        """With the strongest picture in place of one that shows less than its start, or too little of what the filter answers to."""
+        strongest = np.where(self.strongest_activation > 0, FAR * self.strongest_activation, -np.inf)
+        needed = np.fmax(self.activation_start, strongest)
+        poor = _larger(needed, self.activation) & _larger(self.strongest_activation, self.activation)
+        changed: dict[str, Any] = {}
+        for name in ("images", "activation", "pre_activation", "peak", "search"):
+            own, other = getattr(self, name), getattr(self, f"strongest_{name}")
+            changed[name] = np.where(poor.reshape(-1, *(1,) * (own.ndim - 1)), other, own)
+        return replace(self, **changed)
 
 
 ARRAYS = tuple(field.name for field in fields(Patterns) if field.name != "seeds")  # one row a filter
+
+
+def begun(
+    indices: np.ndarray,
+    images: np.ndarray,
+    found: Figures,
+    answers: np.ndarray,
+    start: Figures,
+    rescued: np.ndarray,
+    seeds: tuple[int, ...],
+) -> Patterns:
+    """What an ascent found: its pictures with their filters' own figures, (n,) each, and those of their starts; nothing else considered."""
+    own = {name: finite_or_nan(getattr(found, name)) for name in FIGURES}
+    first = {name: finite_or_nan(getattr(start, name)) for name in FIGURES}
+    search = np.full(len(indices), ASCENT, np.uint8)
+    unknown = np.full(len(indices), np.nan, np.float32)
+    return Patterns(
+        images=images,
+        indices=indices,
+        activation=own["activation"],
+        activation_start=first["activation"],
+        pre_activation=own["pre_activation"],
+        pre_activation_start=first["pre_activation"],
+        peak=own["peak"],
+        peak_start=first["peak"],
+        answers=finite_or_nan(answers),
+        likeness=unknown,
+        rescued=rescued,
+        search=search,
+        survives=unknown,
+        reach=np.fmax(own["pre_peak"], first["pre_peak"]),
+        strongest_images=images,
+        strongest_activation=own["activation"],
+        strongest_pre_activation=own["pre_activation"],
+        strongest_peak=own["peak"],
+        strongest_search=search,
+        highest_images=images,
+        highest_activation=own["activation"],
+        highest_peak=own["peak"],
+        highest_search=search,
+        seeds=seeds,
+    )
+
+
+def _larger(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """Where a figure is larger than another, or finite where the other is not."""
+    return np.asarray((new > old) | (np.isnan(old) & ~np.isnan(new)))
 
 
 def finite_or_nan(values: np.ndarray) -> np.ndarray:
@@ -75,8 +182,7 @@ def better(one: Patterns, other: Patterns, direction: float) -> Patterns:
     Upwards the unit's own activation counts; downwards the pre-activation, since a rectifier answers 0 to anything it dislikes.
     """
     name = "activation" if direction > 0 else "pre_activation"
-    kept, new = direction * getattr(one, name), direction * getattr(other, name)
-    wins = (new > kept) | (np.isnan(kept) & ~np.isnan(new))
+    wins = _larger(direction * getattr(other, name), direction * getattr(one, name))
 
     def chosen(name: str) -> np.ndarray:
         first, second = getattr(one, name), getattr(other, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reportgen.compute.figures import trimmed
@@ -22,11 +23,11 @@ def means(maps: Any, border: int, leaky: bool, times: int = 0) -> Any:
     return tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank - 1)))
 
 
-def insistent_means(maps: Any, border: int, times: int = 0) -> Any:
-    """float32 (n, channels): the leaky mean of `maps` that fire anywhere; of others, LEAK times the level of their strongest positions.
+def means_and_peaks(maps: Any, border: int, times: int = 0) -> Any:
+    """float32 (n, channels): the mean of `maps` behind a rectifier, and LEAK times the level of their strongest positions before it.
 
-    That level is a mean in which a position counts exp(-d) for being d deviations of the map below the strongest: the plain mean of a map
-    that is silent everywhere is raised most easily where it will never fire.
+    maps: (n, ..., channels), before the rectifier. That level is a mean in which a position counts exp(-d) for being d deviations of the
+    map below the strongest: the plain mean of a map that is silent everywhere is raised most easily where it will never fire.
     """
     values = tf.cast(trimmed(maps, border, times), tf.float32)
     axes = tuple(range(1, values.shape.rank - 1))
@@ -34,8 +35,31 @@ def insistent_means(maps: Any, border: int, times: int = 0) -> Any:
     below = tf.math.divide_no_nan(strongest - values, tf.math.reduce_std(values, axis=axes, keepdims=True))
     counts = tf.stop_gradient(tf.exp(-below))
     level = tf.reduce_sum(counts * values, axis=axes) / tf.reduce_sum(counts, axis=axes)
-    firing = tf.reduce_max(values, axis=axes) > 0
-    return tf.where(firing, tf.reduce_mean(tf.nn.leaky_relu(values, LEAK), axis=axes), LEAK * level)
+    return tf.reduce_mean(tf.nn.relu(values), axis=axes) + LEAK * level
+
+
+def separate_peaks(maps: Any, blocks: Sequence[int], border: int, times: int = 0) -> Any:
+    """float32 (n, channels): the sum of the largest position of each block of `maps` (n, ..., channels), cut into blocks from a corner.
+
+    blocks: positions along each spatial axis. Where blocks are as wide as the receptive field, their peaks hardly share a pixel: each is
+    raised as if it were alone, which wakes filters that a mean over positions leaves silent.
+    """
+    values = tf.cast(trimmed(maps, border, times), tf.float32)
+    shape = values.shape.as_list()
+    values = tf.reshape(values, (-1, *shape[1 + times :]))  # time is folded into the batch
+    for axis, block in enumerate(blocks, start=1):
+        own = min(block, values.shape[axis])
+        parts = [
+            tf.reduce_max(part, axis=axis, keepdims=True)
+            for part in tf.split(values, _lengths(values.shape[axis], own), axis)
+        ]
+        values = tf.concat(parts, axis)
+    values = tf.reshape(values, (-1, *shape[1 : 1 + times], *values.shape[1:]))
+    return tf.reduce_sum(values, axis=tuple(range(1, values.shape.rank - 1)))
+
+
+def _lengths(whole: int, part: int) -> list[int]:
+    return [min(part, whole - start) for start in range(0, whole, part)]
 
 
 def leaky_mean(before: Any, after: Any) -> Any:

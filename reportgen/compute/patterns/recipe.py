@@ -9,7 +9,7 @@ from typing import Any
 from reportgen.records import PICTURE_RANK
 from reportgen.settings import Settings
 
-ALGORITHM = 4  # raised whenever the same numbers would give another picture: stored patterns are then computed again
+ALGORITHM = 5  # raised whenever the same numbers would give another picture: stored patterns are then computed again
 
 # The keras.io recipe is stated for pictures of 180 x 180 x 3: there a step of `rate` along the gradient of unit length moves a value by
 # rate / sqrt(180 * 180 * 3) on average. Elsewhere the same average is kept.
@@ -22,17 +22,20 @@ KERAS_IO_CROP = 25  # pixels cut off each side of a picture of that size, for di
 class Recipe:
     """One way to seek a pattern.
 
-    method: `optvis` (optimization in a decorrelated Fourier space, the picture seen through random warps) or `keras-io`. steps: of the
-    ascent. rate: the optimizer's learning rate; under the schedule `cosine` it falls to zero along a cosine, under `constant` it stays.
-    optimizer: a Keras optimizer's name. parameterization: `fourier` or `pixel`. decorrelation: `imagenet`, `images` (estimated from
-    the user's) or `none`. limits: `logistic` keeps every value between black and white; `standardised` lets values go anywhere and
-    brings the finished picture to mean 1/2 and deviation 0.15. objective: `leaky`, `pre-activation` or `activation`. transforms:
-    whether every step sees the picture through a random affine warp. clip: where gradients are brought to unit size per value, what
-    single values are clipped at. rescue: whether a picture without any gradient is let through silent rectifiers in the first steps.
-    clip_norm: the length that a picture's raw gradient is clipped at, instead of bringing it to unit size. trim: positions of the map
-    left out at each border. total_variation, l2: weights of the regularizers, in units of the gradient's own size. restarts:
-    starts a filter, of which the best picture is kept. insistence: steps of a second climb, at `insistent_rate`, of filters that the first
-    left silent, for their strongest positions; 0 for none.
+    method: `optvis` (optimization in a decorrelated Fourier space, then of single pixels, the picture seen through random warps) or
+    `keras-io`. steps: of the ascent. rate: the optimizer's learning rate; under the schedule `cosine` it falls to zero along a
+    cosine, under `constant` it stays. optimizer: a Keras optimizer's name. parameterization: `fourier` or `pixel`. decorrelation: `imagenet`, `images`
+    (estimated from the user's) or `none`. limits: `logistic` keeps every value between black and white; `standardised` lets values go
+    anywhere and brings the finished picture to mean 1/2 and deviation 0.15. objective: `mean-and-peak`, `leaky`, `pre-activation` or
+    `activation`. transforms: whether every step sees the picture through a random affine warp. clip: where gradients are brought to unit
+    size per value, what single values are clipped at. rescue: whether a picture without any gradient is let through silent rectifiers in
+    the first steps. clip_norm: the length that a picture's raw gradient is clipped at, instead of bringing it to unit size. trim: positions
+    of the map left out at each border. pixel_steps: the last of the steps, which move every pixel by the sign of its gradient, the first
+    time by `pixel_rate` of full scale. strongest_steps: of the search for the strongest response that follows, on plain pixels without
+    warps, the first by `strongest_rate`; 0 for none. wake_steps: of the one that wakes filters which are silent then, for
+    single positions, the first by `wake_rate`.
+    total_variation, l2: weights of the regularizers, in units of the gradient's own size. restarts: starts a filter, of which the best
+    picture is kept.
     """
 
     method: str
@@ -49,8 +52,12 @@ class Recipe:
     rescue: bool
     clip_norm: float | None = None
     trim: int = 2
-    insistence: int = 0
-    insistent_rate: float = 0.4
+    pixel_steps: int = 0
+    pixel_rate: float = 0.15
+    strongest_steps: int = 0
+    strongest_rate: float = 0.3
+    wake_steps: int = 0
+    wake_rate: float = 0.1
     total_variation: float = 0.0
     l2: float = 0.0
     restarts: int = 1
@@ -68,24 +75,35 @@ class Recipe:
 
 OPTVIS = Recipe(
     method="optvis",
-    steps=24,
-    rate=0.4,
+    steps=14,
+    rate=0.8,
     schedule="cosine",
     optimizer="adam",
     parameterization="fourier",
     decorrelation="imagenet",
     limits="logistic",
-    objective="leaky",
+    objective="mean-and-peak",
     transforms=True,
     clip=10.0,
     rescue=True,
-    insistence=16,
+    pixel_steps=8,
+    strongest_steps=16,
+    wake_steps=32,
 )
 # Few bold steps beat many timid ones (measured on VGG16: benchmarks/README.md).
 QUALITIES = {
-    "draft": dataclasses.replace(OPTVIS, steps=9, rate=1.0),
+    "draft": dataclasses.replace(OPTVIS, steps=8, pixel_steps=4, strongest_steps=6, wake_steps=24),
     "standard": OPTVIS,
-    "paper": dataclasses.replace(OPTVIS, steps=256, rate=0.15),
+    "paper": dataclasses.replace(
+        OPTVIS,
+        steps=192,
+        rate=0.15,
+        pixel_steps=64,
+        pixel_rate=0.06,
+        strongest_steps=96,
+        strongest_rate=0.15,
+        wake_steps=96,
+    ),
 }
 # "Visualizing what convnets learn" (keras.io): grey noise, plain gradient ascent on the layer's output, standardised for display.
 KERAS_IO = Recipe(
@@ -109,8 +127,8 @@ def choose(settings: Settings, bands: int, have_images: bool) -> Recipe:
     recipe = QUALITIES[settings.quality] if settings.method == "optvis" else KERAS_IO
     named: dict[str, Any] = {
         "steps": settings.steps,
+        "pixel_steps": _pixel_steps(recipe, settings),
         "rate": settings.learning_rate,
-        "insistent_rate": settings.learning_rate,
         "optimizer": settings.optimizer,
         "parameterization": settings.parameterization,
         "objective": settings.objective,
@@ -127,6 +145,14 @@ def choose(settings: Settings, bands: int, have_images: bool) -> Recipe:
         decorrelation=decorrelation(bands, have_images) if decorrelate else "none",
         restarts=settings.restarts,
     )
+
+
+def _pixel_steps(recipe: Recipe, settings: Settings) -> int:
+    """How many of the last steps move single pixels: the quality's share of them; none where another way to climb was asked for."""
+    other = (settings.parameterization, settings.optimizer, settings.learning_rate, settings.clip_norm)
+    if any(choice is not None for choice in other):
+        return 0
+    return recipe.pixel_steps if settings.steps is None else recipe.pixel_steps * settings.steps // recipe.steps
 
 
 def decorrelation(bands: int, have_images: bool) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.compute.figures import Figures
 from reportgen.compute.patterns import objectives, transforms
+from reportgen.compute.patterns.canvas import Canvas, whole
 from reportgen.compute.patterns.objectives import MOST
 from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.randomness import derived_seed
@@ -23,6 +25,8 @@ from reportgen.network.quiet import tf
 from reportgen.network.redirected import redirected
 from reportgen.network.sites import Site
 
+NO_GRADIENT = "no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)"
+MOMENTUM = 0.5  # of the last step that a pixel's next one keeps (benchmarks/README.md)
 # Multiplications of a picture's forward pass: below, making the pictures takes longer than the network.
 FAST_PAYS = 2e8
 AGREEMENT = 0.01  # of the largest objective: what bfloat16 may differ by in the middle of the probed filters
@@ -36,8 +40,7 @@ RESCUE_STEPS = (
 class Slope:
     """The objective of one layer's filters and its gradient by the pictures' coefficients, for batches of one shape.
 
-    precision: that the network computes in here, `float32` or `bfloat16`. insists: whether silent filters are worth a second climb. traces:
-    how often anything was traced.
+    precision: that the network computes in here, `float32` or `bfloat16`. rectified: of the unit. traces: how often anything was traced.
     """
 
     def __init__(
@@ -55,19 +58,22 @@ class Slope:
 
         precision: `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees.
         """
-        self._network, self._site, self._size, self._batch = network, site, size, batch
+        self._network, self._site, self._size, self.batch = network, site, size, batch
+        self.bands = network.contract.bands
         self._recipe, self._parameters, self._seed = recipe, parameters, seed
         assert site.unit is not None
-        self._leaky = recipe.objective == "leaky" and site.unit.rectified
-        self.insists = self._leaky and recipe.insistence > 0
+        self.rectified = site.unit.rectified
+        self._leaky = recipe.objective == "leaky" and self.rectified
+        self._peaked = recipe.objective == "mean-and-peak" and self.rectified
         self.traces = 0
         self.precision = self._agreed(precision)
         self._tracing = Lock()
-        self._gradients: dict[tuple[float, bool, bool], Any] = {}
+        self._reading: Any = None
+        self._gradients: dict[tuple[float, bool], Any] = {}
 
     def prepare(self, direction: float) -> None:
         """Trace what a climb in this direction needs. Raises ModelError where no gradient reaches the input."""
-        self._traced(direction, rescuing=False, insisting=False)
+        self._traced(direction, rescuing=False)
 
     def uphill(
         self,
@@ -76,45 +82,66 @@ class Slope:
         warp: transforms.Warp,
         number: int,
         direction: float,
-        insisting: bool = False,
     ) -> tuple[Any, np.ndarray]:
         """(the gradient that step `number` follows, bool (batch,) for which pictures it was let through silent rectifiers).
 
         position: float32 (batch, ...), coefficients. indices: int32 (batch,), each picture's filter. warp: what all are seen through.
-        insisting: whether only the strongest positions of a silent filter count.
         """
         given = (position, indices, warp.sources, warp.weights)
-        gradient, stuck = self._traced(direction, False, insisting)(*given)
-        woken = np.zeros(self._batch, bool)
+        gradient, stuck = self._traced(direction, False)(*given)
+        woken = np.zeros(self.batch, bool)
         rescuing = self._recipe.rescue and number < min(RESCUE_STEPS, self._recipe.steps // 2)
         if rescuing and np.asarray(stuck).any():
-            other, still = self._traced(direction, True, insisting)(*given)
+            other, still = self._traced(direction, True)(*given)
             woken = np.asarray(stuck) & ~np.asarray(still)
             gradient = tf.where(woken.reshape(-1, *(1,) * len(self._parameters.shape)), other, gradient)
         return gradient, woken
 
-    def of_figures(self, before: np.ndarray, after: np.ndarray, direction: float) -> np.ndarray:
-        """The objective, up to the border that `--trim` leaves out, from units' figures before and after their activation."""
+    def of_figures(self, found: Figures, direction: float) -> np.ndarray:
+        """The objective, up to the border that `--trim` leaves out, from units' figures; a peak stands for the level of the strongest."""
         if self._activated(direction):
-            return after
-        rising = direction * before
-        return np.asarray(objectives.leaky_mean(rising, after)) if direction > 0 and self._leaky else rising
+            return found.activation
+        rising = direction * found.pre_activation
+        if direction > 0 and self._peaked:
+            return np.asarray(found.activation + objectives.LEAK * found.pre_peak)
+        return np.asarray(objectives.leaky_mean(rising, found.activation)) if direction > 0 and self._leaky else rising
 
     def objective(
-        self, pictures: Any, filters: Any, precision: str, direction: float = MOST, insisting: bool = False
+        self,
+        pictures: Any,
+        filters: Any,
+        precision: str,
+        direction: float = MOST,
+        canvas: Canvas | None = None,
+        waking: bool = False,
     ) -> Any:
         """float32 (n,): how strongly each picture, float32 with 0 black and 1 white, excites its own filter.
 
         direction: MOST, or LEAST for how strongly it silences it: always before the activation, since a rectifier answers 0 to anything it
-        dislikes. insisting: by its strongest positions alone where it is silent. Call inside a trace.
+        dislikes. canvas: of which `pictures` are the periods, None where they are whole. waking: by single positions a field apart,
+        before the activation. Call inside a trace.
         """
+        canvas = whole(self._size) if canvas is None else canvas
+        trim = self._recipe.trim if canvas.is_whole else 0
         with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
-            fed = self._network.feed(as_shown(self._network.contract, pictures))
-            maps = self._network.own_channels(fed, self._site, filters, self._activated(direction))[..., None]
-        if insisting:
-            return objectives.insistent_means(maps, self._recipe.trim, self._site.times)[:, 0]
+            fed = self._network.feed(as_shown(self._network.contract, canvas.spread(pictures)))
+            activated = self._activated(direction) and not waking
+            maps = self._network.own_channels(fed, self._site, filters, activated)[..., None]
+        maps = canvas.own_positions(maps)
+        if waking:
+            return objectives.separate_peaks(maps, self._blocks(maps), trim, self._site.times)[:, 0]
+        if direction > 0 and self._peaked:
+            return objectives.means_and_peaks(maps, trim, self._site.times)[:, 0]
         leaky = direction > 0 and self._leaky
-        return direction * objectives.means(maps, self._recipe.trim, leaky, self._site.times)[:, 0]
+        return direction * objectives.means(maps, trim, leaky, self._site.times)[:, 0]
+
+    def _blocks(self, maps: Any) -> list[int]:
+        """Positions of the unit's map between two that see no pixel in common, along each axis; the whole map where that is not known."""
+        axes: Any = self._site.view.axes
+        lengths: list[int] = maps.shape.as_list()[1 + self._site.times : -1]
+        if axes is None or len(axes) != len(lengths) or any(len(axis.intervals) != 1 for axis in axes):
+            return lengths
+        return [-(-axis.size // axis.shift) for axis in axes]
 
     def _activated(self, direction: float) -> bool:
         """Whether the objective looks behind the unit's activation function."""
@@ -127,21 +154,18 @@ class Slope:
         transform: Callable[[Any], Any],
         precision: str = "float32",
         direction: float = MOST,
-        insisting: bool = False,
     ) -> tuple[Any, Any]:
         """(objectives (n,), their gradient by `coefficients`), each picture seen through `transform`. Call inside a trace."""
         pictures = self._parameters.to_pictures(coefficients)
-        values = self.objective(transform(pictures), filters, precision, direction, insisting)
+        values = self.objective(transform(pictures), filters, precision, direction)
         (slope,) = tf.gradients(values, [pictures])
         if slope is None:
-            raise ModelError(
-                "no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)"
-            )
-        slope = self._regularized(slope, pictures)
+            raise ModelError(NO_GRADIENT)
+        slope = self.regularized(slope, pictures)
         (gradient,) = tf.gradients(pictures, [coefficients], grad_ys=[slope])
         return values, gradient
 
-    def _regularized(self, slope: Any, pictures: Any) -> Any:
+    def regularized(self, slope: Any, pictures: Any) -> Any:
         """The slope less the regularizers' own, in units of its size: a weight means the same in every layer."""
         terms = [
             (weight, penalty)
@@ -156,19 +180,36 @@ class Slope:
         against = tf.add_n([weight * tf.gradients(penalty(pictures), [pictures])[0] for weight, penalty in terms])
         return slope - _size(slope) * against
 
-    def _traced(self, direction: float, rescuing: bool, insisting: bool) -> Any:
+    def at_position(self, pictures: np.ndarray, filters: np.ndarray, place: tuple[int, ...]) -> tuple[Any, Any]:
+        """(pre-activations (n,) at one place of the map, their gradients by the pictures).
+
+        pictures: float32 (n, *size, bands), 0 black and 1 white.
+        """
+
+        def read(pictures: Any, filters: Any) -> tuple[Any, Any]:
+            self.traces += 1
+            fed = self._network.feed(as_shown(self._network.contract, pictures))
+            values = self._network.own_channels(fed, self._site, filters)[(slice(None), *place)]
+            return values, tf.gradients(values, [pictures])[0]
+
+        if self._reading is None:
+            self._reading = tf.function(read, autograph=False, reduce_retracing=True)
+        values, gradients = self._reading(tf.constant(pictures), tf.constant(filters, tf.int32))
+        return np.asarray(values), np.asarray(gradients)
+
+    def _traced(self, direction: float, rescuing: bool) -> Any:
         """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced at the first call."""
         with self._tracing:  # climbs that run abreast may both be the first to need it
-            key = direction, rescuing, insisting
+            key = direction, rescuing
             if key not in self._gradients:
                 self._gradients[key] = self._trace(*key)
             return self._gradients[key]
 
-    def _trace(self, direction: float, rescuing: bool, insisting: bool) -> Any:
+    def _trace(self, direction: float, rescuing: bool) -> Any:
         corners = (2 ** len(self._size), prod(self._size))
         signature = [
-            tf.TensorSpec((self._batch, *self._parameters.shape), tf.float32),
-            tf.TensorSpec((self._batch,), tf.int32),
+            tf.TensorSpec((self.batch, *self._parameters.shape), tf.float32),
+            tf.TensorSpec((self.batch,), tf.int32),
             tf.TensorSpec(corners, tf.int32),
             tf.TensorSpec(corners, tf.float32),
         ]
@@ -180,8 +221,8 @@ class Slope:
                 return transforms.apply(pictures, sources, weights) if self._recipe.transforms else pictures
 
             with redirected() if rescuing else nullcontext():
-                values, gradient = self.gradient(position, filters, warped, self.precision, direction, insisting)
-            stuck = tf.reduce_all(tf.reshape(gradient, (self._batch, -1)) == 0, axis=1) & tf.math.is_finite(values)
+                values, gradient = self.gradient(position, filters, warped, self.precision, direction)
+            stuck = tf.reduce_all(tf.reshape(gradient, (self.batch, -1)) == 0, axis=1) & tf.math.is_finite(values)
             return self._tamed(gradient), stuck
 
         traced = tf.function(read, input_signature=signature, autograph=False)
@@ -190,7 +231,7 @@ class Slope:
 
     def _tamed(self, gradient: Any) -> Any:
         """Each picture's gradient clipped at a length, or brought to unit size per value and clipped there; 0 where not finite."""
-        rows = tf.reshape(gradient, (self._batch, -1))  # TensorFlow is slow at spreading one number over many axes
+        rows = tf.reshape(gradient, (self.batch, -1))  # TensorFlow is slow at spreading one number over many axes
         finite = tf.reduce_all(tf.math.is_finite(rows), axis=1, keepdims=True)
         rows = tf.math.multiply_no_nan(rows, tf.cast(finite, tf.float32))
         if self._recipe.clip_norm is not None:
@@ -232,6 +273,71 @@ class Slope:
         scale = np.abs(exact[np.isfinite(exact)]).max(initial=0)
         difference = np.abs(fast - exact)
         return bool(scale > 0 and np.median(difference[np.isfinite(difference)]) <= AGREEMENT * scale)
+
+
+class PixelSteps:
+    """Steps of every pixel by the sign of its gradient, with momentum, for batches of one shape; traced once.
+
+    Where the gradient of a picture is zero or not finite, the picture stays as it is.
+    """
+
+    def __init__(
+        self,
+        slope: Slope,
+        canvas: Canvas,
+        batch: int,
+        warped: bool,
+        direction: float = MOST,
+        waking: bool = False,
+    ) -> None:
+        """canvas: what the pictures are shown on. warped: whether each step sees them through a warp; then the regularizers count, too.
+
+        waking: towards single positions, see `Slope.objective`.
+        """
+        self._slope, self._canvas, self.warped = slope, canvas, warped
+        self._direction, self._waking = direction, waking
+        self.batch, self.shape = batch, (batch, *canvas.period, slope.bands)
+        corners = (2 ** len(canvas.period), prod(canvas.period)) if warped else (1, 1)
+        signature = [
+            tf.TensorSpec(self.shape, tf.float32),
+            tf.TensorSpec(self.shape, tf.float32),
+            tf.TensorSpec((batch,), tf.int32),
+            tf.TensorSpec((), tf.float32),
+            tf.TensorSpec(corners, tf.int32),
+            tf.TensorSpec(corners, tf.float32),
+        ]
+        self._step = tf.function(self._moved, input_signature=signature, autograph=False)
+        self._step.get_concrete_function()  # now: later it may be called from another thread
+
+    def __call__(
+        self, pictures: Any, momentum: Any, filters: np.ndarray, rate: float, warp: transforms.Warp | None
+    ) -> tuple[Any, Any]:
+        """(pictures, momentum) after one step of `rate`, both float32 (batch, *period, bands), pictures between 0 and 1."""
+        seen = (
+            (warp.sources, warp.weights)
+            if warp is not None
+            else (np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32))
+        )
+        return self._step(pictures, momentum, filters, np.float32(rate), *seen)  # type: ignore[no-any-return]
+
+    def _moved(
+        self, pictures: Any, momentum: Any, filters: Any, rate: Any, sources: Any, weights: Any
+    ) -> tuple[Any, Any]:
+        slope = self._slope
+        slope.traces += 1
+        seen = transforms.apply(pictures, sources, weights) if self.warped else pictures
+        values = slope.objective(seen, filters, slope.precision, self._direction, self._canvas, self._waking)
+        (gradient,) = tf.gradients(values, [pictures])
+        if gradient is None:
+            raise ModelError(NO_GRADIENT)
+        if self.warped:
+            gradient = slope.regularized(gradient, pictures)
+        rows = tf.reshape(gradient, (self.batch, -1))
+        finite = tf.reduce_all(tf.math.is_finite(rows), axis=1, keepdims=True)
+        rows = tf.math.multiply_no_nan(rows, tf.cast(finite, tf.float32))
+        rows = tf.math.divide_no_nan(rows, _size(rows)) + MOMENTUM * tf.reshape(momentum, (self.batch, -1))
+        kept = tf.reshape(rows, pictures.shape)
+        return tf.clip_by_value(pictures + rate * tf.sign(kept), 0.0, 1.0), kept
 
 
 def _size(gradient: Any) -> Any:

@@ -24,6 +24,11 @@ SCALE = 0.05  # up to 5 % larger or smaller
 ROTATION = 5 * pi / 180  # to each side
 
 
+HELD_OUT = 5  # warps that no ascent sees, by which pictures are told that only work pixel-exact
+HELD_OUT_STRENGTH = 2.0  # of the usual limits: jitter 1/16 of the side, 10 %, 10 degrees
+HELD_OUT_SEED = 10**6  # far from any seed that an ascent uses
+
+
 @dataclass(frozen=True)
 class Warp:
     """Where each output pixel looks: its source pixels and their weights, 4 in pictures, 2 in signals, 8 in volumes.
@@ -46,6 +51,11 @@ def draw(seed: int, step: int, size: tuple[int, ...], strength: float = 1.0) -> 
     shifts = strength * random.uniform(-1, 1, len(size)) * JITTER * min(size)
     scale, angle = strength * random.uniform(-1, 1, 2) * (SCALE, ROTATION)
     return affine(size, shifts, 1 + scale, angle)
+
+
+def held_out(number: int, size: tuple[int, ...]) -> Warp:
+    """One of the warps that pictures are measured through: the same for every network, layer and seed."""
+    return draw(HELD_OUT_SEED, number, size, HELD_OUT_STRENGTH)
 
 
 def affine(size: tuple[int, ...], shifts: Sequence[float] | np.ndarray, scale: float, angle: float) -> Warp:

@@ -1,0 +1,97 @@
+"""The small periodic canvas on which the strongest response of a filter with a small receptive field is sought for a fraction of the cost.
+
+A picture that repeats itself excites a filter everywhere as it does within one period. So the search needs one period and what its
+filters see around it, whatever the size of the finished picture, which the period then tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from reportgen.network.quiet import tf
+from reportgen.network.reach import Reach
+from reportgen.network.sites import Site
+
+SMALLEST_PERIOD = 16  # pixels: below it a texture has no room to find its own period
+SMALL_ENOUGH = 0.5  # of the picture's pixels: a larger canvas is not worth its seams
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What a search sees of a picture, lengths one a spatial axis.
+
+    period: pixels that the picture repeats after; the whole picture where it does not. size: pixels shown to the network. first, count:
+    positions of the unit's map that see only such pixels and make up one period; None where the whole map counts.
+    """
+
+    period: tuple[int, ...]
+    size: tuple[int, ...]
+    first: tuple[int, ...] | None = None
+    count: tuple[int, ...] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the canvas is the picture itself."""
+        return self.first is None
+
+    def spread(self, tiles: Any) -> Any:
+        """What the network is shown of `tiles` (n, *period, bands). Call inside a trace."""
+        return tiles if self.is_whole else _repeated(tiles, self.size, tf)
+
+    def filled(self, tiles: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+        """The pictures (n, *size, bands) that `tiles` (n, *period, bands) make."""
+        return np.asarray(tiles if self.is_whole else _repeated(tiles, size, np))
+
+    def cropped(self, pictures: np.ndarray) -> np.ndarray:
+        """One period (n, *period, bands) from the middle of `pictures` (n, *size, bands)."""
+        starts = [(have - wanted) // 2 for have, wanted in zip(pictures.shape[1:-1], self.period, strict=True)]
+        inner = (slice(start, start + wanted) for start, wanted in zip(starts, self.period, strict=True))
+        return pictures[(slice(None), *inner)]
+
+    def own_positions(self, maps: Any) -> Any:
+        """One period of `maps` (n, ..., channels) as the canvas has them."""
+        if self.first is None or self.count is None:
+            return maps
+        inner = (slice(first, first + count) for first, count in zip(self.first, self.count, strict=True))
+        return maps[(slice(None), *inner)]
+
+
+def _repeated(tiles: Any, size: Sequence[int], library: Any) -> Any:
+    times = [-(-wanted // have) for wanted, have in zip(size, tiles.shape[1:-1], strict=True)]
+    return library.tile(tiles, (1, *times, 1))[(slice(None), *(slice(length) for length in size))]
+
+
+def whole(size: tuple[int, ...]) -> Canvas:
+    """The picture itself."""
+    return Canvas(size, size)
+
+
+def canvas_for(site: Site, size: tuple[int, ...], free: bool, fields: float) -> Canvas:
+    """The canvas for searches of a site whose pictures have `size`.
+
+    free: whether the model takes pictures of any size. fields: the period in receptive fields.
+    """
+    axes = site.view.axes
+    if not free or site.times or site.is_output or axes is None or any(len(axis.intervals) != 1 for axis in axes):
+        return whole(size)
+    sides = [_side(axis, fields) for axis in axes]
+    period, lengths, first, count = (tuple(side[at] for side in sides) for at in range(4))
+    if prod(lengths) > SMALL_ENOUGH * prod(size) or any(a > b for a, b in zip(lengths, size, strict=True)):
+        return whole(size)
+    return Canvas(period, lengths, first, count)
+
+
+def _side(axis: Reach, fields: float) -> tuple[int, int, int, int]:
+    """(period, length, first position, positions) along one axis."""
+    stride, field = axis.shift, axis.size
+    period = -(-max(SMALLEST_PERIOD, int(fields * field)) // stride) * stride
+    start = axis.at(0)
+    assert start is not None
+    first = max(0, -(start[0] // stride))
+    needed = start[0] + stride * (first - 1) + period + field
+    return period, -(-needed // stride) * stride, first, period // stride
