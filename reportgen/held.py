@@ -18,17 +18,20 @@ from reportgen.tables import TABLE_SUFFIX, read_table
 
 
 def hold(
-    inputs: Sequence[ModelInput], looked_at: ModelInput, files: Mapping[str, str], settings: Settings
+    inputs: Sequence[ModelInput], looked_at: ModelInput, files: Mapping[str, str], settings: Settings, side: int
 ) -> tuple[HeldInput, ...]:
-    """What every input but `looked_at` is held at. files: by name of the input. Raises UsageError, one sentence."""
+    """What every input but `looked_at` is held at. files: by name of the input. side: of pictures of any size.
+
+    Raises UsageError, one sentence.
+    """
     if looked_at.name in files:
         raise UsageError(
             f"--hold {looked_at.name}: this is the input that is looked at; its images are named with --images."
         )
-    return tuple(_held(one, files.get(one.name), settings) for one in inputs if one is not looked_at)
+    return tuple(_held(one, files.get(one.name), settings, side) for one in inputs if one is not looked_at)
 
 
-def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
+def _held(one: ModelInput, file: str | None, settings: Settings, side: int) -> HeldInput:
     if file is None:
         return HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
     path = Path(file)
@@ -43,7 +46,7 @@ def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
         elif suffix == TABLE_SUFFIX:
             values = _shaped(read_table(path), one, option)
         elif suffix in SUFFIXES:
-            values = _picture(path, one, option, settings)
+            values = _picture(path, one, option, settings, side)
         else:
             raise UsageError(f"{option}: the file is no .npy, .csv or image.")
     except (OSError, ValueError, ImageError) as error:
@@ -53,14 +56,14 @@ def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
     return HeldInput(record, values, suffix not in (ARRAY_SUFFIX, TABLE_SUFFIX))
 
 
-def _picture(path: Path, one: ModelInput, option: str, settings: Settings) -> np.ndarray:
+def _picture(path: Path, one: ModelInput, option: str, settings: Settings, side: int) -> np.ndarray:
     """uint8 (height, width, bands), brought to the input's size as the user's images are."""
     bands = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
     if one.shape is None or bands is None:
         raise UsageError(f"{option}: the input is no picture ({one.described}); give its numbers as .npy or .csv.")
     height, width = one.shape[:2]
     lengths = [length for length in (height, width) if length is not None]
-    other = lengths[0] if lengths else settings.image_size
+    other = lengths[0] if lengths else side
     size = (height if height is not None else other, width if width is not None else other)
     return fit(decode(path, bands, UNIT if settings.input_range is None else settings.input_range), size, settings.fit)
 

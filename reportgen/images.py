@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reportgen import signals
-from reportgen.decoding import ARRAY_SUFFIX, UNIT, decode, printable_name
+from reportgen.decoding import ARRAY_SUFFIX, RGB_BANDS, UNIT, decode, printable_name
 from reportgen.errors import ImageError
 from reportgen.records import PICTURE_RANK, ImageRecord, InputContract
 from reportgen.slugs import unique_slugs
@@ -24,6 +24,7 @@ from reportgen.slugs import unique_slugs
 __all__ = ["SUFFIXES", "Collection", "UserImage", "collect", "decode", "fit", "natural_crops", "read"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ARRAY_SUFFIX)
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")  # whose content does not depend on the model
 NATURAL_LIMIT = 64  # images that natural maxima are measured on
 ENLARGED_LIMIT = 64_000_000  # pixels of an image enlarged as a whole; only very long strips come to more
 
@@ -98,6 +99,35 @@ def collect(
         replace(image, record=replace(image.record, slug=slug)) for image, slug in zip(images, slugs, strict=True)
     )
     return Collection(named, tuple(left_out.values()), _notes(len(seen), len(images), min(shown_limit, len(images))))
+
+
+def check_named(paths: Sequence[str | Path], floats: tuple[float, float] = UNIT) -> None:
+    """Raises ImageError for what is wrong with `paths` whatever a model takes, before one is loaded.
+
+    Arrays and tables are not looked into: what they should be is the model's to say.
+    """
+    anything = tuple(dict.fromkeys((*SUFFIXES, *(suffix for each in signals.SUFFIXES.values() for suffix in each))))
+    named = (path for path, _, named_directly in _candidates(paths, anything) if named_directly)
+    for path in itertools.islice(named, NATURAL_LIMIT):
+        try:
+            is_empty = not path.is_file() or path.stat().st_size == 0
+        except (OSError, ValueError):  # what it is, decoding says
+            is_empty = True
+        if is_empty or path.suffix.lower() in PICTURE_SUFFIXES:
+            _decodes(path, floats)
+
+
+def _decodes(path: Path, floats: tuple[float, float]) -> None:
+    """Raises ImageError where a file cannot be decoded for models of any number of bands: then all get the same answer."""
+    answers = set()
+    for bands in (RGB_BANDS, 1, RGB_BANDS + 1):
+        try:
+            decode(path, bands, floats)
+            return
+        except ImageError as error:
+            answers.add(str(error))
+    if len(answers) == 1:
+        raise ImageError(answers.pop())
 
 
 def _identity(path: Path) -> str:

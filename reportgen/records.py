@@ -177,6 +177,9 @@ class LayerRecord(Record):
     in `filters_shown`. `kind`: one of LAYER_KINDS. `window`: what a pooling layer pools over. `kernel_kind`: how the kernel is to be read:
     "plain" (..., in, out), "transposed" (..., out, in), "depthwise" (..., in, multiplier), "separable" (a depthwise and a pointwise one),
     None where there is none. `times`: how many of the first axes of its maps are time inside a TimeDistributed.
+
+    `status`: "rendered"; "skipped", with the `reason`; or "failed", where the model could not be traced as far. `by_request`: whether it is
+    skipped because the user said so. A layer with a `reason` that is not skipped has a kernel to show and nothing else.
     """
 
     path: str
@@ -207,11 +210,17 @@ class LayerRecord(Record):
     window: tuple[int, ...] | None = None
     kernel_kind: str | None = "plain"
     times: int = 0
+    by_request: bool = False
 
     @property
     def is_pooling(self) -> bool:
         """Whether this layer pools: it has feature maps before and after it, but no kernel, no filters and no patterns."""
         return self.kind == POOLING
+
+    @property
+    def is_met(self) -> bool:
+        """Whether data that the report is about passes this layer, so that there is more to show of it than its kernel."""
+        return self.status == "rendered" and self.reason is None
 
     @property
     def is_output(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.errors import ModelError, UsageError
+from reportgen.errors import ModelError, UsageError, few
 from reportgen.network.quiet import keras, tf
 from reportgen.records import PICTURE_AXES, HeldInput, ModelInput
 from reportgen.settings import SHAPE_AXES
@@ -56,7 +56,7 @@ class Signature:
 
 
 def _listed(inputs: Sequence[ModelInput]) -> str:
-    return ", ".join(f"{one.name} ({one.described})" for one in inputs)
+    return few([f"{one.name} ({one.described})" for one in inputs])
 
 
 def signature(model: Any, stated: Sequence[str] = ()) -> Signature:

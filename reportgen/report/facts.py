@@ -92,6 +92,7 @@ def layer_record(layer: LayerRecord) -> Document:
         "times": layer.times,
         "kind": layer.kind,
         "window": as_list(layer.window),
+        "by_request": layer.by_request,
     }
 
 
