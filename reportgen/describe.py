@@ -85,7 +85,7 @@ def _chosen_classes(text: str, names: Sequence[str]) -> tuple[int, ...]:
     if text.strip().isdecimal():
         count = int(text)
         if count == 0:
-            raise UsageError("--outputs 0 shows nothing; name at least one class.")
+            raise UsageError("--outputs 0 is a count of none; give a count from 1 on, or names of classes.")
         return tuple(range(min(count, len(names))))
     wanted = [text] if text in names else [part.strip() for part in text.split(",")]
     for name in wanted:

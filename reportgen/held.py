@@ -13,14 +13,18 @@ from reportgen.decoding import ARRAY_SUFFIX, UNIT, decode
 from reportgen.errors import ImageError, UsageError
 from reportgen.images import SUFFIXES, fit
 from reportgen.records import PICTURE_AXES, HeldInput, HeldRecord, ModelInput
-from reportgen.settings import Settings
+from reportgen.settings import DEFAULT_IMAGE_SIZE, Settings
 from reportgen.tables import TABLE_SUFFIX, read_table
 
 
 def hold(
-    inputs: Sequence[ModelInput], looked_at: ModelInput, files: Mapping[str, str], settings: Settings, side: int
+    inputs: Sequence[ModelInput],
+    looked_at: ModelInput,
+    files: Mapping[str, str],
+    settings: Settings,
+    size: tuple[int, ...],
 ) -> tuple[HeldInput, ...]:
-    """What every input but `looked_at` is held at. files: by name of the input. side: of pictures of any size.
+    """What every input but `looked_at` is held at. files: by name of the input. size: of the one that is looked at.
 
     Raises UsageError, one sentence.
     """
@@ -28,10 +32,10 @@ def hold(
         raise UsageError(
             f"--hold {looked_at.name}: this is the input that is looked at; its images are named with --images."
         )
-    return tuple(_held(one, files.get(one.name), settings, side) for one in inputs if one is not looked_at)
+    return tuple(_held(one, files.get(one.name), settings, size) for one in inputs if one is not looked_at)
 
 
-def _held(one: ModelInput, file: str | None, settings: Settings, side: int) -> HeldInput:
+def _held(one: ModelInput, file: str | None, settings: Settings, size: tuple[int, ...]) -> HeldInput:
     if file is None:
         return HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
     path = Path(file)
@@ -46,7 +50,7 @@ def _held(one: ModelInput, file: str | None, settings: Settings, side: int) -> H
         elif suffix == TABLE_SUFFIX:
             values = _shaped(read_table(path), one, option)
         elif suffix in SUFFIXES:
-            values = _picture(path, one, option, settings, side)
+            values = _picture(path, one, option, settings, size)
         else:
             raise UsageError(f"{option}: the file is no .npy, .csv or image.")
     except (OSError, ValueError, ImageError) as error:
@@ -56,16 +60,17 @@ def _held(one: ModelInput, file: str | None, settings: Settings, side: int) -> H
     return HeldInput(record, values, suffix not in (ARRAY_SUFFIX, TABLE_SUFFIX))
 
 
-def _picture(path: Path, one: ModelInput, option: str, settings: Settings, side: int) -> np.ndarray:
-    """uint8 (height, width, bands), brought to the input's size as the user's images are."""
+def _picture(path: Path, one: ModelInput, option: str, settings: Settings, size: tuple[int, ...]) -> np.ndarray:
+    """uint8 (height, width, bands), brought to the input's size as the user's images are; to `size` where that is free."""
     bands = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
     if one.shape is None or bands is None:
         raise UsageError(f"{option}: the input is no picture ({one.described}); give its numbers as .npy or .csv.")
-    height, width = one.shape[:2]
-    lengths = [length for length in (height, width) if length is not None]
-    other = lengths[0] if lengths else side
-    size = (height if height is not None else other, width if width is not None else other)
-    return fit(decode(path, bands, UNIT if settings.input_range is None else settings.input_range), size, settings.fit)
+    own, fixed = one.shape[:-1], [length for length in one.shape[:-1] if length is not None]
+    side = fixed[0] if fixed else DEFAULT_IMAGE_SIZE if settings.image_size is None else settings.image_size
+    others = size if len(size) == len(own) and not fixed else (side,) * len(own)
+    wanted = tuple(length if length is not None else other for length, other in zip(own, others, strict=True))
+    floats = UNIT if settings.input_range is None else settings.input_range
+    return fit(decode(path, bands, floats), wanted, settings.fit)
 
 
 def _shaped(values: np.ndarray, one: ModelInput, option: str) -> np.ndarray:

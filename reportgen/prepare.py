@@ -23,11 +23,13 @@ from reportgen.held import hold
 from reportgen.inputs import code_key, read_classes
 from reportgen.network.arguments import signature
 from reportgen.network.class_names import names_of
+from reportgen.network.contract import measured
 from reportgen.network.environment import environment, graphics
 from reportgen.network.initial import digest, initial_kernels
 from reportgen.network.load import import_callable, load
 from reportgen.network.network import Network, unwalked
 from reportgen.network.precision import has_bfloat16
+from reportgen.network.sentences import readable_size
 from reportgen.network.sites import Site
 from reportgen.pattern_sizes import fitted
 from reportgen.records import HeldInput, InputContract, LayerRecord, ModelRecord, Plan
@@ -69,10 +71,10 @@ def open_network(
     looked_at = own.looked_at(settings.input)
 
     @cache
-    def held(side: int) -> tuple[HeldInput, ...]:
-        return hold(own.inputs, looked_at, files, settings, side)
+    def held(size: tuple[int, ...]) -> tuple[HeldInput, ...]:
+        return hold(own.inputs, looked_at, files, settings, size)
 
-    return Network(loaded, settings, lambda size: held(size[0]), lengths(unwalked(loaded.model, settings)))
+    return Network(loaded, settings, held, lengths(unwalked(loaded.model, settings)))
 
 
 def walk(
@@ -114,6 +116,9 @@ def prepare(specification: Any, settings: Settings) -> Job:
         notes.append(f"{why}: there are no feature maps, and patterns are compared with their own start only.")
     if named is not None:
         notes.append(named)
+    large = memory_note(network, settings)
+    if large is not None:
+        notes.append(large)
     reach = limit_patterns(network, settings, (image.read(network.contract) for image in collection.images))
     if reach is not None:
         notes.append(reach)
@@ -171,6 +176,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         tasks=tasks,
         notes=tuple(notes),
         diagram=network.diagram,
+        problems=() if network.problem is None else (network.problem,),
     )
     return Job(made, network, collection.images, recipe, breadths, initial)
 
@@ -204,6 +210,19 @@ def breadth_for(network: Network, site: Site, size: tuple[int, ...], settings: S
     tensor_bytes = site.costs.tensor_bytes * prod(size) // prod(network.contract.size)
     batch = plan.batch_size(tensor_bytes, settings.memory_bytes, site.channels)
     return Breadth(batch, 1 if graphics() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
+
+
+def memory_note(network: Network, settings: Settings) -> str | None:
+    """The sentence on a size of the user's choice that takes more than `--memory` says; None where it does not."""
+    contract = network.contract
+    taken = max((site.costs.tensor_bytes for site in network.sites), default=0)
+    if None not in contract.shape[:-1] or taken <= settings.memory_bytes:
+        return None
+    shown, what, _ = measured(contract.size)
+    return (
+        f"On its way through the network one {what} of {shown} becomes up to {readable_size(taken)} of numbers, more than "
+        f"--memory {settings.memory}; --image-size makes it smaller."
+    )
 
 
 def _stated_size(network: Network) -> dict[str, int]:

@@ -265,7 +265,10 @@ class Task(Record):
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a report is made of: the facts known before computing, and the tasks in order."""
+    """Everything a report is made of: the facts known before computing, and the tasks in order.
+
+    problems: what failed before anything was computed, a sentence each.
+    """
 
     model: ModelRecord
     contract: InputContract
@@ -277,6 +280,7 @@ class Plan:
     tasks: tuple[Task, ...]
     notes: tuple[str, ...]
     diagram: tuple[DiagramNode, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain JSON values."""
@@ -295,6 +299,7 @@ class Plan:
             layers=tuple(LayerRecord.from_json(item) for item in data["layers"]),
             tasks=tuple(Task.from_json(item) for item in data["tasks"]),
             notes=tuple(data["notes"]),
+            problems=tuple(data.get("problems", ())),
             diagram=tuple(DiagramNode.from_json(item) for item in data.get("diagram", ())),
         )
 

@@ -259,7 +259,10 @@ class FilterChoice:
             return cls()
         if text.isdecimal():
             if int(text) == 0:
-                raise UsageError("--filters 0 shows nothing; name at least one filter, or `all`.")
+                raise UsageError(
+                    f"--filters {text} is a count of none; give `all`, a count from 1 on, or numbers such as 0-15,40 "
+                    "(filter 0 alone: 0-0)."
+                )
             return cls(count=int(text))
         numbers: set[int] = set()
         for part in text.split(","):

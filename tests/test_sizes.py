@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import reportgen
 from page_parser import parse
 from reportgen.cli import main
 from reportgen.errors import UsageError
@@ -199,6 +200,13 @@ def test_the_limit_of_a_signals_length_is_memory_said_in_bytes() -> None:
         network(functional(layers.Conv2D(2, 3), shape=(None, None, 3)), image_size=5000)
 
 
+def test_a_size_that_takes_more_memory_than_was_allowed_is_said_in_bytes() -> None:
+    model = randomised(functional(layers.Conv1D(4, 1, name="c"), shape=(None, 1)))
+    notes = prepare(model, Settings(image_size=100_000, memory="1MiB")).plan.notes
+    assert any("100000 steps becomes up to" in note and "--memory 1MiB" in note for note in notes)
+    assert not any("--memory" in note for note in prepare(model, Settings(image_size=1000, memory="1MiB")).plan.notes)
+
+
 def test_the_limits_of_a_stated_pattern_size_are_the_same() -> None:
     contract = network(functional(layers.Conv1D(2, 3), shape=(None, 2))).contract
     assert pattern_size(contract, (3,), Settings(size="100000")) == (100_000,)
@@ -319,3 +327,24 @@ def test_an_image_that_is_none_is_reported_before_the_model_is_loaded(tmp_path: 
         result = CliRunner().invoke(main, arguments)
         assert (result.exit_code, name in result.output) == (2, True), result.output
         assert "no model" not in result.output
+
+
+def test_a_model_that_runs_to_its_end_at_no_size_is_a_problem_of_the_report(tmp_path: Path) -> None:
+    model = randomised(Broken())
+    made = reportgen.build(model, output=tmp_path, preprocess="none", input_shape=(None, None, 3), steps=1, filters=1)
+    assert len(made.problems) == 2
+    assert made.problems[0].startswith("The model does not run to its end at 224 × 224 pixels (")
+    assert made.problems[1].startswith("last: the model stopped before it (")
+    page = parse(made.index).words
+    assert "Nothing failed" not in page
+    assert "Failed: The model stopped before it" in page
+    last = json.loads((tmp_path / "report.json").read_bytes())["layers"][1]
+    assert (last["status"], last["weights"]["count"], last["patterns"]) == ("failed", 36, None)
+
+
+def test_other_inputs_of_any_size_are_as_large_as_the_one_that_is_looked_at(tmp_path: Path) -> None:
+    for shape, kind, size in (((None, None, 3), layers.Conv2D, (40, 40)), ((None, 1), layers.Conv1D, (40,))):
+        left, right = keras.Input(shape, name="left"), keras.Input(shape, name="right")
+        model = keras.Model([left, right], kind(2, 3, name="c")(layers.Concatenate()([left, right])))
+        walked = network(model, input="left", image_size=40)
+        assert (walked.contract.size, [site.reason for site in walked.sites]) == (size, [None])

@@ -127,6 +127,10 @@ class Network:
         if walked.misfit is not None and not any(site.unit is not None for site in walked.sites):
             raise ModelError(f"the model does not run at {measured(contract.size)[0]} ({walked.misfit}).")
         self._feed_at(contract.size)
+        self.problem = None
+        if walked.misfit is not None:
+            shown = measured(contract.size)[0]
+            self.problem = f"The model does not run to its end at {shown} ({walked.misfit}): its answers are not known."
         return contract, walked
 
     def _fitted(
@@ -165,7 +169,7 @@ class Network:
 
     def _feed_at(self, size: Size) -> None:
         """Let the model be fed at `size`, which its other inputs may follow."""
-        self._arguments = Arguments(self._own, self._looked_at, self._hold(size), self.feed, size[0])
+        self._arguments = Arguments(self._own, self._looked_at, self._hold(size), self.feed, size)
 
     def _zeros(self, size: Size) -> list[HeldInput]:
         return [
