@@ -100,11 +100,11 @@ def follows(contract: InputContract, settings: Settings, lengths: Sequence[Seque
         return None
     shown, what, _ = measured(contract.size)
     if any(length is not None for length in own):
-        return f"The input's free axes follow the first {what}: {what}s are fed at {shown}."
+        return f"The input's free axes follow the first {what}: {shown}."
     if contract.is_picture:
         return None
     longest = "the longest" if contract.rank == 1 else "the longest on each axis"
-    return f"{what.capitalize()}s are fed at {shown}, the size of {longest}; others are brought to it by --fit {contract.fit}."
+    return f"{what.capitalize()}s are fed as {longest} is, {shown}; others are brought to it by --fit {contract.fit}."
 
 
 def longest(rank: int) -> int:

@@ -33,6 +33,7 @@ from reportgen.settings import Settings
 
 PROBE_SIDE = 64  # pixels, of pictures that ask a model of any size how it scales them: any size tells that
 MOST_BUILT = 512  # length that a model is called at to make its weights
+COVERED = (*CONVOLUTIONS, *POOLINGS)
 UNSCALED = Scaling("none", "not known before the model is walked", None)
 
 
@@ -74,10 +75,10 @@ class Network:
         self.feed: Callable[[Any], Any] = lambda pictures: pictures
         self.notes: list[str] = []
         self._trials: dict[Size, Trial] = {}
-        contract, walk = self._walked(contract, settings)
         following = follows(contract, settings, lengths)
         if following is not None:
-            self.notes.insert(0, following)
+            self.notes.append(following)
+        contract, walk = self._walked(contract, settings)
         self.sites, self.output, self.class_count, self.diagram = (
             walk.sites,
             walk.output,
@@ -214,8 +215,9 @@ class Network:
             complete = True
         except Exception:
             complete = False
+        empty = [call for call in calls if isinstance(call.layer, COVERED) and is_empty(call.output)]
         reached = frozenset((id(call.layer), call.occurrence) for call in calls if not is_empty(call.output))
-        return Trial(reached, complete and len(reached) == len(calls))
+        return Trial(reached, complete and not empty)
 
     def _entered(self, contract: InputContract, first: Call) -> np.ndarray | None:
         """Float (3, channels): what pictures of nothing but 0, 1 and 255 have become in the middle where the call `first` takes them in."""

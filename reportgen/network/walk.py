@@ -85,7 +85,14 @@ class Walk:
             self._graph = traced(trace, (1, *contract.size, contract.bands))
         except Exception as error:
             raise ModelError(f"the model cannot be traced ({one_line(error)}).") from error
-        empty = next((call for call in self._calls if is_empty(call.output)), None)
+        empty = next(
+            (
+                call
+                for call in self._calls
+                if isinstance(call.layer, (*CONVOLUTIONS, *POOLINGS)) and is_empty(call.output)
+            ),
+            None,
+        )
         self.misfit = one_line(failure[0]) if failure else None if empty is None else f"{self._path(empty)}: {EMPTY}"
         self._geometry = Geometry(self._graph, {entry[0].name: whole_input(contract.rank)})
         self._positions = {operation.name: index for index, operation in enumerate(self._graph.get_operations())}
