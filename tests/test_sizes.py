@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -22,6 +23,7 @@ from reportgen.prepare import prepare
 from reportgen.settings import Settings
 from small_models import functional, layers, network, randomised
 
+SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 FREE = (True, True)
 
 
@@ -278,21 +280,22 @@ def test_no_layer_stands_before_one_that_sees_less() -> None:
     assert [site.receptive_field for site in found] == [(1, 1), (3, 3), (5, 5), (7, 7), (7, 7)]
 
 
-def built(model: Any, folder: Path, *options: str) -> tuple[int, str, dict[str, Any]]:
-    """(exit code, what was printed, report.json) of a report with two filters a layer and one step."""
+def built(model: Any, folder: Path, *options: str) -> dict[str, Any]:
+    """report.json of a report with two filters a layer and one step."""
     model.save(folder / "model.keras")
     arguments = ["build", str(folder / "model.keras"), "-o", str(folder / "report"), "--preprocess", "none", "-q"]
     result = CliRunner().invoke(main, [*arguments, "--filters", "2", "--steps", "1", *options])
-    file = folder / "report" / "report.json"
-    return result.exit_code, result.output, json.loads(file.read_bytes()) if file.is_file() else {}
+    assert result.exit_code == 0, result.output
+    report = json.loads((folder / "report" / "report.json").read_bytes())
+    jsonschema.validate(report, json.loads(SCHEMA.read_bytes()))
+    return dict(report)
 
 
 def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     left, right = keras.Input((16, 16, 3), name="left"), keras.Input((16, 16, 3), name="right")
     seen, beside = layers.Conv2D(2, 3, name="seen")(left), layers.Conv2D(4, 3, name="beside")(right)
     model = randomised(keras.Model([left, right], [seen, beside]))
-    code, printed, report = built(model, tmp_path, "--input", "left", "-i", photo(tmp_path, 16, 16))
-    assert code == 0, printed
+    report = built(model, tmp_path, "--input", "left", "-i", photo(tmp_path, 16, 16))
     found = {layer["path"]: layer for layer in report["layers"]}
     assert (found["beside"]["status"], found["beside"]["patterns"], found["beside"]["feature_maps"]) == (
         "rendered",
@@ -309,8 +312,7 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
 
 
 def test_every_layer_of_a_network_that_joins_branches_is_reported_at_the_default_size(tmp_path: Path) -> None:
-    code, printed, report = built(unet(), tmp_path, "--quality", "draft", "--filters", "1")
-    assert code == 0, printed
+    report = built(unet(), tmp_path, "--quality", "draft", "--filters", "1")
     assert [layer["status"] for layer in report["layers"]] == ["rendered"] * 3
     assert (report["input"]["size"], report["settings"]["image_size"]) == ([256, 256], 256)
     assert all(len(layer["patterns"]["filters"]) == 1 for layer in report["layers"])
@@ -338,7 +340,9 @@ def test_a_model_that_runs_to_its_end_at_no_size_is_a_problem_of_the_report(tmp_
     page = parse(made.index).words
     assert "Nothing failed" not in page
     assert "Failed: The model stopped before it" in page
-    last = json.loads((tmp_path / "report.json").read_bytes())["layers"][1]
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    jsonschema.validate(report, json.loads(SCHEMA.read_bytes()))
+    last = report["layers"][1]
     assert (last["status"], last["weights"]["count"], last["patterns"]) == ("failed", 36, None)
 
 
@@ -348,3 +352,21 @@ def test_other_inputs_of_any_size_are_as_large_as_the_one_that_is_looked_at(tmp_
         model = keras.Model([left, right], kind(2, 3, name="c")(layers.Concatenate()([left, right])))
         walked = network(model, input="left", image_size=40)
         assert (walked.contract.size, [site.reason for site in walked.sites]) == (size, [None])
+
+
+def test_a_stated_size_that_changes_nothing_is_said_to() -> None:
+    notes = network(functional(layers.Conv2D(2, 3), shape=(20, 24, 3)), image_size=64).notes
+    assert notes == ["--image-size 64 changes nothing: this model's input is fixed at 20 × 24 pixels."]
+    assert network(functional(layers.Conv2D(2, 3), shape=(20, 24, 3))).notes == []
+
+
+def test_a_picture_that_another_input_is_held_at_has_the_size_that_the_network_accepts(tmp_path: Path) -> None:
+    right, inner = keras.Input((None, None, 3), name="right"), unet(64)
+    model = keras.Model([inner.input, right], layers.Add()([inner.output, layers.Conv2D(2, 1, name="other")(right)]))
+    left = inner.input._keras_history.operation.name
+    job = prepare(
+        model, Settings(preprocess="none", input=left, hold=(f"right={photo(tmp_path, 30, 50)}",), layers=("last",))
+    )
+    assert job.network.contract.size == (256, 256)
+    assert job.network.problem is None
+    assert sizes(job)["last"] == (256, 256)  # where the other branch is, too

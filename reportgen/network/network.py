@@ -75,6 +75,11 @@ class Network:
         self.feed: Callable[[Any], Any] = lambda pictures: pictures
         self.notes: list[str] = []
         self._trials: dict[Size, Trial] = {}
+        if settings.image_size is not None and None not in shape[:-1]:
+            shown = measured(contract.size)[0]
+            self.notes.append(
+                f"--image-size {settings.image_size} changes nothing: this model's input is fixed at {shown}."
+            )
         following = follows(contract, settings, lengths)
         if following is not None:
             self.notes.append(following)
