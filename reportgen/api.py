@@ -28,6 +28,7 @@ from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
 from reportgen.prepare import breadth_for, limit_patterns, open_network
 from reportgen.progress import Progress
 from reportgen.records import InputContract
+from reportgen.samples import scaled
 from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
 from reportgen.story import Built
 from reportgen.story import build as build_report
@@ -90,9 +91,10 @@ def patterns(
     """The picture that each filter of a layer answers most to (with `negative=True` least to), sought many at once.
 
     model: a live Keras model, or whatever `reportgen build` takes. layer: its path as `reportgen layers` prints it, or `logits` for the
-    model's classes. filters: `all`, a count, a list such as `0-15,40`, or a sequence of numbers. images: files or uint8 arrays (height,
-    width, bands), natural pictures whose figures the patterns are compared with. on_step: called after every step of the ascent.
-    settings: options of `reportgen build` by their names with underscores (`size=128, quality="draft", preprocess="caffe"`).
+    model's classes. filters: `all`, a count, a list such as `0-15,40`, or a sequence of numbers. images: files, or arrays (height,
+    width, bands) as a `.npy` file may hold, natural pictures whose figures the patterns are compared with. on_step: called after every
+    step of the ascent. settings: options of `reportgen build` by their names with underscores (`size=128, quality="draft",
+    preprocess="caffe"`).
 
     The same settings give the same pictures as a report. Raises ReportgenError: ModelError, UsageError or ImageError.
     """
@@ -155,17 +157,17 @@ def _pixels(item: ImageLike, contract: InputContract) -> np.ndarray:
     bands = contract.bands
     if not isinstance(item, np.ndarray):
         return read(item, bands, contract.rank, contract.floats)
-    fits = item.ndim == contract.rank + 1 and item.shape[-1] == bands
+    fits = item.ndim == contract.rank + 1 and item.shape[-1] == bands and item.size > 0
+    if contract.is_picture and fits and (item.dtype == np.uint8 or item.dtype == np.uint16 or item.dtype.kind == "f"):
+        return scaled("an image", item, contract.floats)
     if not contract.is_picture and fits and item.dtype.kind in "fiu":
         return item.astype(np.float32)
-    if item.dtype != np.uint8 or not fits:
-        needed = (
-            f"uint8 (height, width, {bands})"
-            if contract.is_picture
-            else signals.AXES[contract.rank].format(bands=bands)
-        )
-        raise UsageError(f"an image of {item.dtype} {item.shape} was given; {needed} is needed.")
-    return item
+    needed = (
+        f"uint8, uint16 or floating-point numbers (height, width, {bands})"
+        if contract.is_picture
+        else signals.AXES[contract.rank].format(bands=bands)
+    )
+    raise UsageError(f"an image of {item.dtype} {item.shape} was given; {needed} is needed.")
 
 
 def _natural(

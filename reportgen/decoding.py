@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 from reportgen import tiff
 from reportgen.errors import ImageError
+from reportgen.samples import RGB_BANDS, UNIT, Meaning, Picture, Samples, in_bands, mismatch, scaled
 
 ARRAY_SUFFIX = ".npy"
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")  # no others: some of Pillow's readers start outside programs
 PIXEL_LIMIT = 200_000_000  # the largest sensors in telephones have 200 megapixels; more is a mistake or an attack
 NUMBER_LIMIT = 3 * PIXEL_LIMIT  # of a picture of many bands: as many as the largest has in colour
 MEGA = 10**6
-UNIT = (0.0, 1.0)  # black and white of floating-point pixels unless stated
-ROUNDING = 1e-5  # of the distance from black to white: what arithmetic before saving may have added
-WHITE = 255
-RGB_BANDS = 3
 SIXTEEN_BIT_WHITE = 65535
-SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 GREY_MODES = ("1", "L", "LA", "La")
+FEW_BITS = {"L;2": 85, "L;4": 17}  # Pillow's raw modes of PNG with so few bits, and what it multiplies their grey by
+COLOURS = ("RGB", "RGBA", "CMYK")  # Pillow's modes of several bands
+GREY_ALPHA, FOUR_BYTES = (
+    "LA;16B",
+    "RGBA",
+)  # raw modes: 16 bits of grey with opacity, and one that takes the four bytes as they are
+BYTE = 256
+SRGB = "sRGB"  # in the names of the profiles of the colours that pictures have where they do not say
+SRGB_GAMMA, GAMMA_ROUNDING = 1 / 2.2, 0.01
+GREY_AXES = 2
 
 # Without handlers of their own, what these log about a damaged file would reach the terminal.
 for library in ("PIL", "tifffile"):
@@ -40,14 +47,14 @@ def printable_name(path: Path) -> str:
     return name.encode(errors="replace").decode()
 
 
-def decode(path: str | Path, bands: int, floats: tuple[float, float] = UNIT) -> NDArray[np.uint8]:
-    """The pixels of an image file: uint8 (height, width, bands), EXIF orientation applied.
+def decode(path: str | Path, bands: int, floats: tuple[float, float] = UNIT) -> Picture:
+    """The pixels of an image file, (height, width, bands), upright: uint8 where it holds at most 8 bits a band, else float32 in 0..255.
 
     Reads PNG, JPEG, WebP, TIFF, BMP, GIF (of several frames the first; of a TIFF with as many pages as the model takes
     bands, and those neither 1 nor 3, all), and .npy arrays of uint8, uint16 or floating-point numbers, (height, width)
     or (height, width, bands). RGB becomes one band by Pillow's `L`, grey is repeated for three; transparency is laid on
-    white; CMYK is converted; 16 bits v become round(v / 257), except that Pillow keeps only the upper byte of 16-bit
-    colour in PNG (at most 1 off). floats: the floating-point numbers of black and white, outside which none may lie.
+    white; CMYK is converted; 16 bits v become v / 257, floating-point numbers go linearly from black to white, neither rounded.
+    floats: the floating-point numbers of black and white, outside which none may lie. Colour profiles are not applied.
     Any other number of bands is an error.
 
     Raises ImageError, one sentence with the file's name and what to do, for whatever is wrong with the file. Pillow's
@@ -79,7 +86,33 @@ def decode(path: str | Path, bands: int, floats: tuple[float, float] = UNIT) -> 
         raise ImageError(f"{name} is damaged or of an unknown kind; save it again, for example as PNG.") from error
 
 
-def _read_array(path: Path, bands: int, floats: tuple[float, float]) -> NDArray[np.uint8]:
+def colour_profile(path: Path) -> str | None:
+    """The colours that the numbers of a picture's file stand for by its own words, which `decode` leaves aside; None where they are sRGB.
+
+    The name of an embedded profile, or the gamma that a PNG states. Of a file that `decode` reads.
+    """
+    if path.suffix.lower() == ARRAY_SUFFIX:
+        return None
+    profile, info = tiff.colour_profile(path), {}
+    if profile is None:
+        try:
+            with _quiet_pillow(), path.open("rb") as file, Image.open(file, formats=FORMATS) as opened:
+                info = opened.info
+        except Exception:  # a TIFF that only tifffile reads
+            return None
+    profile = info.get("icc_profile", profile)
+    if profile is None:
+        gamma = None if "srgb" in info else info.get("gamma")
+        return None if gamma is None or abs(gamma / SRGB_GAMMA - 1) < GAMMA_ROUNDING else f"gamma {gamma:g}"
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except Exception:
+        return "one that cannot be read"
+    name = " ".join(name.encode(errors="replace").decode().split())
+    return None if SRGB in name else name if name else "one without a name"
+
+
+def _read_array(path: Path, bands: int, floats: tuple[float, float]) -> Picture:
     array = np.lib.format.open_memmap(path, mode="r")  # never unpickles, and reads nothing before the shape is checked
     unsigned = array.dtype.kind == "u" and array.dtype.itemsize <= 2
     if not (unsigned or array.dtype.kind == "f") or array.ndim not in (2, 3) or array.size == 0:
@@ -93,30 +126,21 @@ def _read_array(path: Path, bands: int, floats: tuple[float, float]) -> NDArray[
             f"{printable_name(path)} holds {array.size} numbers, more than the limit of {NUMBER_LIMIT}; make it smaller."
         )
     if array.ndim == 3 and array.shape[2] != bands:
-        raise _mismatch(path, array.shape[2], bands)
-    pixels = _eight_bit(path, array, floats)
-    return pixels if pixels.ndim == 3 else _grey_to_bands(path, pixels, bands)
+        raise mismatch(printable_name(path), array.shape[2], bands)
+    pixels = scaled(printable_name(path), array, floats)
+    return in_bands(printable_name(path), pixels if pixels.ndim == 3 else pixels[..., np.newaxis], bands)
 
 
-def _read_picture(path: Path, bands: int, floats: tuple[float, float]) -> NDArray[np.uint8]:
-    numbers = tiff.read(path, printable_name(path), bands, NUMBER_LIMIT)
-    if numbers is not None:
-        return _to_bands(path, _eight_bit(path, numbers, floats), bands)
+def _read_picture(path: Path, bands: int, floats: tuple[float, float]) -> Picture:
+    name = printable_name(path)
+    found = tiff.read(path, name, bands, NUMBER_LIMIT)
+    if isinstance(found, Samples):
+        return in_bands(name, found.picture(name, floats), bands)
     with _quiet_pillow(), path.open("rb") as file, Image.open(file, formats=FORMATS) as opened:
         _check_size(path, opened.width, opened.height)
-        image = _grey_or_rgb(path, ImageOps.exif_transpose(opened), floats)
-    return _to_bands(path, np.array(image), bands)
-
-
-def _to_bands(path: Path, pixels: NDArray[np.uint8], bands: int) -> NDArray[np.uint8]:
-    """Grey (height, width) or (height, width, samples) as the model's bands. Raises ImageError where they cannot become those."""
-    if pixels.ndim == 2:
-        return _grey_to_bands(path, pixels, bands)
-    if bands == 1 and pixels.shape[2] == RGB_BANDS:
-        return np.array(Image.fromarray(pixels).convert("L"))[..., np.newaxis]
-    if pixels.shape[2] != bands:
-        raise _mismatch(path, pixels.shape[2], bands)
-    return pixels
+        samples = _samples(path, opened, found)
+        pixels = samples.picture(name, floats)
+    return in_bands(name, pixels, bands)
 
 
 @contextmanager
@@ -141,25 +165,63 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
 
 
-def _mismatch(path: Path, found: int, bands: int) -> ImageError:
-    return ImageError(
-        f"{printable_name(path)} has {found} band{'' if found == 1 else 's'} but the model takes {bands}; "
-        f"give a NumPy array (.npy) of shape (height, width, {bands})."
+def _samples(path: Path, opened: ImageFile.ImageFile, meaning: Meaning | None) -> Samples:
+    """What Pillow reads of a file, 8 bits as a viewer shows them. meaning: of a TIFF's numbers of more bits, None of other files."""
+    raw = _raw_mode(opened)
+    depth = raw.rpartition(";")[2]
+    if depth.startswith("16") and opened.mode in COLOURS:
+        return _sixteen_bits(path, opened, raw, meaning)
+    key = opened.info.get("transparency")
+    if opened.format == "PNG" and raw in FEW_BITS and isinstance(key, int):
+        opened.info["transparency"] = key * FEW_BITS[raw]
+    image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > SIXTEEN_BIT_WHITE:
+            raise ImageError(
+                f"{printable_name(path)} has pixels outside 0..{SIXTEEN_BIT_WHITE}; save it with 8 or 16 bits a band."
+            )
+        found = meaning if meaning is not None else Meaning(key=None if key is None else (key,))
+        return Samples(values.astype(np.uint16)[..., np.newaxis], found)
+    if image.mode == "F":
+        return Samples(np.asarray(image)[..., np.newaxis], meaning if meaning is not None else Meaning())
+    values = np.array(_grey_or_rgb(image))
+    return Samples(values if values.ndim > GREY_AXES else values[..., np.newaxis])
+
+
+def _raw_mode(opened: ImageFile.ImageFile) -> str:
+    """How Pillow will take the file's bytes, in its own words; "" where it does not say."""
+    arguments = opened.tile[0][3] if opened.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _sixteen_bits(path: Path, opened: ImageFile.ImageFile, raw: str, meaning: Meaning | None) -> Samples:
+    """Colour, or grey with opacity, of 16 bits: Pillow keeps one byte of each number, so the file is read twice."""
+    if raw == GREY_ALPHA:
+        pairs = _bytes(opened, FOUR_BYTES).astype(np.uint16)
+        return Samples(pairs[..., ::2] * BYTE + pairs[..., 1::2], Meaning(alpha=1))
+    kind, _, order = raw.partition(";")
+    kind = kind.replace("a", "A")  # what is premultiplied stays so
+    big = order == "16B" or (order == "16N" and sys.byteorder == "big")
+    key = opened.info.get("transparency")
+    with path.open("rb") as file, Image.open(file, formats=FORMATS) as again:
+        upper = _bytes(opened, f"{kind};16{'B' if big else 'L'}").astype(np.uint16)
+        values = upper * BYTE + _bytes(again, f"{kind};16{'L' if big else 'B'}")
+    return Samples(
+        values, meaning if meaning is not None else Meaning(alpha=RGB_BANDS if opened.mode == "RGBA" else None, key=key)
     )
 
 
-def _grey_to_bands(path: Path, grey: NDArray[np.uint8], bands: int) -> NDArray[np.uint8]:
-    if bands not in (1, RGB_BANDS):
-        raise _mismatch(path, 1, bands)
-    return np.repeat(grey[..., np.newaxis], bands, axis=2)
+def _bytes(opened: ImageFile.ImageFile, raw: str) -> NDArray[np.uint8]:
+    """uint8 (height, width, samples), upright: one byte of each number, of a file that was opened and not read yet, as `raw` takes them."""
+    (tile,) = opened.tile
+    arguments = (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw
+    opened.tile = [tile._replace(args=arguments)]
+    return np.array(ImageOps.exif_transpose(opened))
 
 
-def _grey_or_rgb(path: Path, image: Image.Image, floats: tuple[float, float]) -> Image.Image:
-    """The image as 8-bit "L" or "RGB" without transparency."""
-    if image.mode.startswith("I"):
-        return _from_integers(path, image)
-    if image.mode == "F":
-        return Image.fromarray(_eight_bit(path, np.asarray(image), floats))
+def _grey_or_rgb(image: Image.Image) -> Image.Image:
+    """A picture of at most 8 bits a band as "L" or "RGB" without transparency."""
     grey = image.mode in GREY_MODES
     if image.has_transparency_data:
         image = image.convert("LA" if grey else "RGBA")
@@ -167,41 +229,3 @@ def _grey_or_rgb(path: Path, image: Image.Image, floats: tuple[float, float]) ->
         paper.paste(image.convert(paper.mode), mask=image.getchannel("A"))
         return paper
     return image.convert("L" if grey else "RGB")
-
-
-def _from_integers(path: Path, image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > SIXTEEN_BIT_WHITE:
-        raise ImageError(
-            f"{printable_name(path)} has pixels outside 0..{SIXTEEN_BIT_WHITE}; save it with 8 or 16 bits a band."
-        )
-    pixels = _from_sixteen_bits(values)
-    if "transparency" in image.info:
-        pixels[values == image.info["transparency"]] = WHITE
-    return Image.fromarray(pixels)
-
-
-def _eight_bit(path: Path, values: NDArray[Any], floats: tuple[float, float]) -> NDArray[np.uint8]:
-    """Numbers as uint8: 8 bits as they are, 16 scaled, floating point from black to white. Raises ImageError for any others."""
-    if values.dtype == np.uint8:
-        return np.array(values)
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        return _from_sixteen_bits(values)
-    name, (black, white) = printable_name(path), floats
-    if values.dtype.kind != "f":
-        raise ImageError(f"{name} holds {values.dtype}; save it as uint8, uint16 or floating-point numbers.")
-    least, most = float(values.min()), float(values.max())
-    slack = ROUNDING * (white - black)
-    if not (least >= black - slack and most <= white + slack):  # so written that NaN fails
-        raise ImageError(
-            f"{name} has floating-point pixels outside {black:g}..{white:g}, from {least:g} to {most:g}; "
-            "scale them, or state with --input-range what the model takes as black and white."
-        )
-    shares = (np.asarray(values, np.float32) - np.float32(black)) / np.float32(white - black)
-    pixels: NDArray[np.uint8] = np.rint(np.clip(shares, 0, 1) * WHITE).astype(np.uint8)
-    return pixels
-
-
-def _from_sixteen_bits(values: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """round(v / 257) of 0..65535, in integers."""
-    return ((values.astype(np.uint32) + SIXTEEN_TO_EIGHT // 2) // SIXTEEN_TO_EIGHT).astype(np.uint8)

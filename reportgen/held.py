@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.decoding import ARRAY_SUFFIX, UNIT, decode
+from reportgen.decoding import ARRAY_SUFFIX, decode
 from reportgen.errors import ImageError, UsageError
 from reportgen.images import SUFFIXES, fit
 from reportgen.records import PICTURE_AXES, HeldInput, HeldRecord, ModelInput
+from reportgen.samples import UNIT
 from reportgen.settings import DEFAULT_IMAGE_SIZE, Settings
 from reportgen.tables import TABLE_SUFFIX, read_table
 
@@ -61,7 +62,7 @@ def _held(one: ModelInput, file: str | None, settings: Settings, size: tuple[int
 
 
 def _picture(path: Path, one: ModelInput, option: str, settings: Settings, size: tuple[int, ...]) -> np.ndarray:
-    """uint8 (height, width, bands), brought to the input's size as the user's images are; to `size` where that is free."""
+    """(height, width, bands), uint8 or float32 in 0..255, fitted as the user's images are; to `size` where the input's own is free."""
     bands = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
     if one.shape is None or bands is None:
         raise UsageError(f"{option}: the input is no picture ({one.described}); give its numbers as .npy or .csv.")

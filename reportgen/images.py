@@ -6,7 +6,7 @@ import glob
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,20 +16,33 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reportgen import signals
-from reportgen.decoding import ARRAY_SUFFIX, RGB_BANDS, UNIT, decode, printable_name
+from reportgen.decoding import ARRAY_SUFFIX, colour_profile, decode, printable_name
 from reportgen.errors import ImageError
 from reportgen.records import PICTURE_RANK, ImageRecord, InputContract
+from reportgen.samples import RGB_BANDS, UNIT, WHITE
 from reportgen.slugs import unique_slugs
 
-__all__ = ["SUFFIXES", "Collection", "UserImage", "collect", "decode", "fit", "natural_crops", "read"]
+__all__ = [
+    "SUFFIXES",
+    "Collection",
+    "UserImage",
+    "collect",
+    "colour_profile",
+    "decode",
+    "fit",
+    "natural_crops",
+    "profile_notes",
+    "read",
+]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ARRAY_SUFFIX)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")  # whose content does not depend on the model
 NATURAL_LIMIT = 64  # images that natural maxima are measured on
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 ENLARGED_LIMIT = 64_000_000  # pixels of an image enlarged as a whole; only very long strips come to more
 
 
-Values = NDArray[Any]  # uint8 of pictures, float32 of signals and volumes
+Values = NDArray[Any]  # uint8 or float32 0..255 of pictures, see `samples.Picture`; float32 of signals and volumes
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,12 @@ def collect(
     named = tuple(
         replace(image, record=replace(image.record, slug=slug)) for image, slug in zip(images, slugs, strict=True)
     )
-    return Collection(named, tuple(left_out.values()), _notes(len(seen), len(images), min(shown_limit, len(images))))
+    notes = _notes(len(seen), len(images), min(shown_limit, len(images)))
+    return Collection(
+        named,
+        tuple(left_out.values()),
+        (*notes, *profile_notes((image.record.name, image.record.colour_profile) for image in named)),
+    )
 
 
 def check_named(paths: Sequence[str | Path], floats: tuple[float, float] = UNIT) -> None:
@@ -186,7 +204,7 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, str]
 
 
 def read(path: str | Path, bands: int, rank: int, floats: tuple[float, float] = UNIT) -> Values:
-    """A picture as uint8 (height, width, bands), or a signal or volume as float32 (*lengths, bands). Raises ImageError.
+    """A picture (height, width, bands) as `decode` gives it, or a signal or volume as float32 (*lengths, bands). Raises ImageError.
 
     floats: black and white of pictures of floating-point numbers, see `decode`.
     """
@@ -201,7 +219,8 @@ def _inspect(path: Path, bands: int, rank: int, floats: tuple[float, float], sho
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ImageError(f"{printable_name(path)} cannot be read; check its permissions.") from error
-    return ImageRecord(printable_name(path), "", digest, width, height, shown, lengths)
+    profile = colour_profile(path) if rank == PICTURE_RANK else None
+    return ImageRecord(printable_name(path), "", digest, width, height, shown, lengths, profile)
 
 
 def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
@@ -212,12 +231,25 @@ def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
     return ()
 
 
+def profile_notes(pictures: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
+    """What is said of pictures, (name, colour profile), whose files say that their numbers stand for other colours than sRGB."""
+    found = [(name, profile) for name, profile in pictures if profile is not None]
+    if not found:
+        return ()
+    (first, _), *others = found
+    who = f"{len(found)} images carry colour profiles" if others else f"{first} carries a colour profile"
+    profiles = "; ".join(dict.fromkeys(profile for _, profile in found))
+    return (
+        f"{who} ({profiles}). The numbers of the file are fed as they are, as keras.utils.load_img reads them, not converted to sRGB.",
+    )
+
+
 def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:
     """The image in another size, by Pillow's bicubic filter, every band by itself; signals and volumes as `signals.fit`.
 
-    pixels: uint8 (height, width, bands); returned: uint8 (size[0], size[1], bands). how: "crop" scales so that the
-    image covers `size` and keeps the centre; "pad" scales so that it fits within and centres it on black; "stretch"
-    ignores the aspect ratio. Raises ValueError for any other word.
+    pixels: (height, width, bands), uint8 or float32 in 0..255; returned: the same of (size[0], size[1], bands), float32 neither
+    rounded nor beyond 0..255. how: "crop" scales so that the image covers `size` and keeps the centre; "pad" scales so that it
+    fits within and centres it on black; "stretch" ignores the aspect ratio. Raises ValueError for any other word.
     """
     if len(size) != PICTURE_RANK:
         return signals.fit(pixels, size, how)
@@ -233,16 +265,16 @@ def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:
         scale = min(height / rows, width / columns)
         inner = max(1, min(height, round(rows * scale))), max(1, min(width, round(columns * scale)))
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        padded = np.zeros((height, width, pixels.shape[2]), dtype=np.uint8)
+        padded = np.zeros((height, width, pixels.shape[2]), pixels.dtype)
         padded[top : top + inner[0], left : left + inner[1]] = _resize(pixels, inner)
         return padded
     raise ValueError(f"fit is crop, pad or stretch, not {how}")
 
 
 def natural_crops(pixels: Values, size: tuple[int, ...], grid: int) -> Values:
-    """What natural maxima are measured on: uint8 (1 + grid * grid, size[0], size[1], bands); see `signals.natural_windows` for others.
+    """What natural maxima are measured on: (1 + grid * grid, size[0], size[1], bands); see `signals.natural_windows` for others.
 
-    First `pixels`, uint8 (height, width, bands), stretched to `size`; then its crops at original resolution, row by
+    First `pixels`, (height, width, bands), of the type that is returned, stretched to `size`; then its crops at original resolution, row by
     row, their corners at `linspace(0, height - size[0], grid)` truncated, likewise in x. An image smaller than `size`
     is first enlarged (bicubic, same aspect ratio, rounded) until both sides are at least the size; where that would
     be more than ENLARGED_LIMIT pixels each crop is enlarged by itself, which may differ in rounding.
@@ -267,12 +299,26 @@ def natural_crops(pixels: Values, size: tuple[int, ...], grid: int) -> Values:
     return np.stack(crops)
 
 
-def _resize(
-    pixels: NDArray[np.uint8], size: tuple[int, int], box: tuple[float, float, float, float] | None = None
-) -> NDArray[np.uint8]:
-    """`pixels` (or their part in `box`: left, top, right, bottom) as uint8 (size[0], size[1], bands)."""
-    bands = [
-        np.asarray(Image.fromarray(band).resize((size[1], size[0]), Image.Resampling.BICUBIC, box))
-        for band in (np.ascontiguousarray(pixels[..., index]) for index in range(pixels.shape[2]))
-    ]
-    return np.stack(bands, axis=-1)
+def _resize(pixels: Values, size: tuple[int, int], box: Box | None = None) -> Values:
+    """`pixels` (or their part in `box`) as (size[0], size[1], bands) of the same type."""
+    resized = _resized_eight_bit if pixels.dtype == np.uint8 else _resized_float
+    whole = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
+    bands = (np.ascontiguousarray(pixels[..., index]) for index in range(pixels.shape[2]))
+    return np.stack([resized(band, size, whole if box is None else box) for band in bands], axis=-1)
+
+
+def _resized_eight_bit(band: Values, size: tuple[int, int], box: Box) -> Values:
+    return np.asarray(Image.fromarray(band).resize((size[1], size[0]), Image.Resampling.BICUBIC, box))
+
+
+def _resized_float(band: Values, size: tuple[int, int], box: Box) -> Values:
+    """Without rounding, but along the rows first and clipped after each axis, as Pillow resizes 8 bits."""
+    left, top, right, bottom = box
+    rows, columns = band.shape
+    if (left, right, size[1]) != (0, columns, columns):
+        image = Image.fromarray(band).resize((size[1], rows), Image.Resampling.BICUBIC, (left, 0, right, rows))
+        band = np.clip(np.asarray(image), 0, WHITE)
+    if (top, bottom, size[0]) != (0, rows, rows):
+        image = Image.fromarray(band).resize((size[1], size[0]), Image.Resampling.BICUBIC, (0, top, size[1], bottom))
+        band = np.clip(np.asarray(image), 0, WHITE)
+    return np.asarray(band, np.float32)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from reportgen.records import HeldInput, InputContract, LayerRecord, ModelRecord
 from reportgen.run import Run
 from reportgen.settings import Settings
 
-ALGORITHM = 1  # raised whenever the same inputs would give other arrays: stored tasks are then computed again
+ALGORITHM = 2  # raised whenever the same inputs would give other arrays: stored tasks are then computed again
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def prepare(specification: Any, settings: Settings) -> Job:
     if classes is None:
         loaded = network.loaded
         classes, named = names_of(loaded.model, loaded.source, loaded.classes, network.class_count)
-    notes.extend((*collection.notes, *network.notes))
+    held = [Path(file) for file in settings.held.values()]
+    profiles = images.profile_notes((file.name, images.colour_profile(file)) for file in held if _is_picture(file))
+    notes.extend((*collection.notes, *profiles, *network.notes))
     if not collection.images:
         why = "None of the images could be used" if collection.left_out else "No images were given"
         notes.append(f"{why}: there are no feature maps, and patterns are compared with their own start only.")
@@ -179,6 +182,10 @@ def prepare(specification: Any, settings: Settings) -> Job:
         problems=() if network.problem is None else (network.problem,),
     )
     return Job(made, network, collection.images, recipe, breadths, initial)
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in images.SUFFIXES
 
 
 def limit_patterns(network: Network, settings: Settings, arrays: Iterable[np.ndarray]) -> str | None:

@@ -71,7 +71,7 @@ class HeldRecord(Record):
 class HeldInput:
     """An input that is not looked at, and its value for one example.
 
-    values: None for zero; uint8 (height, width, bands) of a picture, which is fed as the user's images are; any other array as it is.
+    values: None for zero; (height, width, bands) of a picture, which is fed as the user's images are; any other array as it is.
     """
 
     record: HeldRecord
@@ -84,7 +84,7 @@ class InputContract(Record):
     """What the model expects and how a picture, a signal or a volume becomes that.
 
     shape: (height, width, bands) of pictures, (steps, bands) of signals, (depth, height, width, bands) of volumes, None where dynamic.
-    size: the same without bands, that the user's images are fed at. low, high: what 0 and 255 of an 8-bit picture mean before
+    size: the same without bands, that the user's images are fed at. low, high: what black and white of a picture become before
     `preprocess`; signals and volumes are float32 numbers fed as they are, and there low and high are the range of their patterns. name: of
     the input that is looked at, None where the model has no other; held: the others.
     floats: what is black and white in pictures of floating-point numbers.
@@ -122,13 +122,8 @@ class InputContract(Record):
 
     @property
     def is_picture(self) -> bool:
-        """Whether the user's images are 8-bit pictures; signals and volumes are float32 numbers."""
+        """Whether the user's images are pictures and patterns uint8; signals and volumes are float32 numbers."""
         return self.rank == PICTURE_RANK
-
-    @property
-    def dtype(self) -> str:
-        """Of the user's images and of finished patterns, as NumPy and TensorFlow call it."""
-        return "uint8" if self.is_picture else "float32"
 
 
 @dataclass(frozen=True)
@@ -149,7 +144,8 @@ class ImageRecord(Record):
     """One of the user's images. `name`: file name without folder; width and height after EXIF orientation, pixels.
 
     `shown`: its feature maps are in the report; otherwise it only counts for natural maxima. `lengths`: one a spatial axis; a signal
-    is `width` steps long and of height 1.
+    is `width` steps long and of height 1. `colour_profile`: the colours that a picture's numbers stand for, where its file says that they
+    are not sRGB; the model is fed the numbers all the same.
     """
 
     name: str
@@ -159,6 +155,7 @@ class ImageRecord(Record):
     height: int
     shown: bool
     lengths: tuple[int, ...] = ()
+    colour_profile: str | None = None
 
 
 CONVOLUTION, POOLING = LAYER_KINDS = ("convolution", "pooling")

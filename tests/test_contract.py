@@ -216,7 +216,7 @@ def test_signals_and_volumes_have_one_length_an_axis(
     model = keras.Model(entry, layers.Dense(2)(entry))
     found = make_contract(input_shape(model, None), Settings(), UNSCALED)
     assert (found.shape, found.size, found.bands, found.rank) == (stated, size, shape[-1], len(size))
-    assert (found.preprocess, found.warning, found.dtype) == ("none", None, "float32")
+    assert (found.preprocess, found.warning, found.is_picture) == ("none", None, False)
 
 
 def test_signals_are_fed_as_they_are_and_their_patterns_span_the_stated_range() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
+from reportgen.decoding import decode
 from reportgen.errors import ImageError
 from reportgen.images import collect, fit, natural_crops
 
@@ -98,6 +102,59 @@ def test_records_state_size_and_hash_of_the_file(tmp_path: Path) -> None:
     record = collect([path], 3, 8).images[0].record
     assert (record.height, record.width, record.name, record.slug, record.shown) == (7, 4, "cat.png", "cat", True)
     assert record.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def profile(name: str) -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
+
+
+def renamed(description: str) -> bytes:
+    """The sRGB profile under another description of as many letters."""
+    found = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile("sRGB")))).strip()
+    assert len(description) == len(found)
+    data = profile("sRGB")
+    assert found.encode("utf-16-be") in data
+    return data.replace(found.encode("utf-16-be"), description.encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_a_colour_profile_is_stated_and_the_numbers_are_those_of_the_file(tmp_path: Path, suffix: str) -> None:
+    pixels = noise(6, 5, 3)
+    options = {"lossless": True} if suffix == ".webp" else {}
+    Image.fromarray(pixels).save(tmp_path / f"plain{suffix}", **options)
+    Image.fromarray(pixels).save(tmp_path / f"usual{suffix}", icc_profile=profile("sRGB"), **options)
+    Image.fromarray(pixels).save(tmp_path / f"wide{suffix}", icc_profile=renamed("Wide gamut P3"), **options)
+    found = collect([tmp_path / f"{name}{suffix}" for name in ("plain", "usual", "wide")], 3, 8)
+    assert [image.record.colour_profile for image in found.images] == [None, None, "Wide gamut P3"]
+    assert found.notes == (
+        f"wide{suffix} carries a colour profile (Wide gamut P3). The numbers of the file are fed as they are, as keras.utils.load_img "
+        "reads them, not converted to sRGB.",
+    )
+    contents = [decode(image.path, 3) for image in found.images]
+    assert np.array_equal(contents[0], contents[2])
+
+
+def test_profiles_of_sixteen_bits_of_floating_point_and_of_gamma_are_stated_too(tmp_path: Path) -> None:
+    tag = [(34675, "B", len(profile("sRGB")), renamed("Wide gamut P3"), True)]
+    for name, kind in (("a", np.uint16), ("b", np.float32), ("c", np.float64)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((4, 4, 3), kind), photometric="rgb", extratags=tag)
+    tifffile.imwrite(
+        tmp_path / "d.tif", np.zeros((4, 4, 3), np.uint8), photometric="rgb", extratags=[(34675, "B", 4, b"junk", True)]
+    )
+    Image.fromarray(noise(4, 4, 3)).save(tmp_path / "e.png")
+    data = (tmp_path / "e.png").read_bytes()
+    gamma = b"gAMA" + (100_000).to_bytes(4, "big")
+    (tmp_path / "e.png").write_bytes(data[:33] + b"\0\0\0\4" + gamma + zlib.crc32(gamma).to_bytes(4, "big") + data[33:])
+    found = collect([tmp_path], 3, 8)
+    assert [image.record.colour_profile for image in found.images] == [
+        *["Wide gamut P3"] * 3,
+        "one that cannot be read",
+        "gamma 1",
+    ]
+    (note,) = found.notes
+    assert note.startswith(
+        "5 images carry colour profiles (Wide gamut P3; one that cannot be read; gamma 1). The numbers"
+    )
 
 
 def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:
@@ -222,6 +279,34 @@ def test_fit_always_gives_the_size_asked_for(how: str, height: int, width: int) 
 def test_fit_of_the_same_size_changes_nothing() -> None:
     pixels = noise(8, 9, 3)
     assert all(np.array_equal(fit(pixels, (8, 9), how), pixels) for how in ("crop", "pad", "stretch"))
+
+
+@pytest.mark.parametrize("how", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(5, 8), (9, 3), (12, 17), (30, 40), (7, 11)])
+def test_floating_point_pictures_are_fitted_as_8_bits_are_but_not_rounded(how: str, size: tuple[int, int]) -> None:
+    eight = noise(12, 17, 3)
+    eight[:, 8:], eight[:3] = 255, 0  # edges, beside which the filter goes beyond black and white
+    real = fit(eight.astype(np.float32), size, how)
+    assert real.dtype == np.float32
+    assert (real.min() >= 0, real.max() <= 255) == (True, True)
+    # Pillow rounds after each axis; the weights of its filter, some of them negative, make of the first half at most 5/8.
+    assert np.abs(real - fit(eight, size, how)).max() <= 5 / 8 + 1 / 2 + 0.01
+    grid = natural_crops(eight.astype(np.float32), size, 2)
+    assert np.abs(grid - natural_crops(eight, size, 2)).max() <= 5 / 8 + 1 / 2 + 0.01
+
+
+def test_floating_point_pictures_of_the_right_size_are_not_changed() -> None:
+    real = np.random.default_rng(0).uniform(0, 255, (6, 9, 2)).astype(np.float32)
+    for how in ("crop", "pad", "stretch"):
+        assert np.array_equal(fit(real, (6, 9), how), real)
+    assert np.array_equal(natural_crops(real, (6, 9), 2), np.stack([real] * 5))
+    assert np.array_equal(natural_crops(real, (3, 4), 2)[1], real[:3, :4])
+
+
+def test_floating_point_is_resized_by_pillows_bicubic_where_nothing_is_clipped() -> None:
+    real = np.random.default_rng(0).uniform(100, 150, (12, 17, 1)).astype(np.float32)
+    whole = np.asarray(Image.fromarray(real[..., 0]).resize((8, 5), Image.Resampling.BICUBIC))
+    np.testing.assert_allclose(fit(real, (5, 8), "stretch")[..., 0], whole, rtol=1e-6)
 
 
 def test_an_unknown_way_to_fit_is_an_error() -> None:

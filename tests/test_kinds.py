@@ -128,7 +128,7 @@ def test_every_kind_is_found_described_and_answers_what_its_definition_says(name
     own = dict(zip([weight.name for weight in found.layer.weights], found.layer.get_weights(), strict=True))
     assert {key: value.tolist() for key, value in held.items()} == {key: value.tolist() for key, value in own.items()}
     before = oracle(given[None], held)[0]
-    ((arrays, facts),) = MapReader(walked, [found])(given.astype(walked.contract.dtype))
+    ((arrays, facts),) = MapReader(walked, [found])(given)
     scale = np.abs(before).max()
     np.testing.assert_allclose(
         np.ldexp(arrays["maps"].astype(np.float64), facts["exponent"]), np.maximum(before, 0), atol=2e-3 * scale
@@ -138,7 +138,7 @@ def test_every_kind_is_found_described_and_answers_what_its_definition_says(name
     inner = np.maximum(before, 0)[
         tuple(slice(cut, length - cut) for cut, length in zip(trim, before.shape[:-1], strict=True))
     ]
-    (measured,) = Meter(walked, [found], shape[:-1], 1)(given[None].astype(walked.contract.dtype))
+    (measured,) = Meter(walked, [found], shape[:-1], 1)(given[None])
     np.testing.assert_allclose(measured[0], inner.reshape(-1, before.shape[-1]).mean(axis=0), rtol=1e-4, atol=1e-4)
 
 

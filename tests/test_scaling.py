@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reportgen.compute.feature_maps import MapReader
 from reportgen.network.load import Loaded
 from reportgen.network.network import Network
 from reportgen.network.quiet import keras, tf
 from reportgen.network.scaling import of_application
 from reportgen.settings import Settings
-from small_models import functional, layers, pictures
+from small_models import functional, layers, pictures, randomised
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 Model = Callable[[], Any]
@@ -97,6 +98,49 @@ def test_what_says_nothing_is_guessed_with_a_warning(name: str) -> None:
     found = contract(SILENT[name]())
     assert found.preprocess == "unit"
     assert "not known" in str(found.warning)
+
+
+def fed_by_batches(shape: tuple[int, ...], mean: float = 0.1) -> Any:
+    """A normalisation of numbers near `mean`, then a convolution of as many axes as `shape` has."""
+    kind = {2: layers.Conv1D, 3: layers.Conv2D, 4: layers.Conv3D}[len(shape)]
+    normal = layers.BatchNormalization(scale=False, center=False)
+    model = randomised(functional(normal, kind(8, 3, name="conv"), shape=shape))
+    normal.moving_mean.assign(np.full(shape[-1], mean, np.float32))
+    normal.moving_variance.assign(np.full(shape[-1], 0.2, np.float32))
+    return model
+
+
+ARRAYS: dict[str, Model] = {
+    "a signal's batches": lambda: fed_by_batches((128, 2)),
+    "a volume's batches": lambda: fed_by_batches((8, 8, 8, 1)),
+    "a signal's Rescaling": lambda: functional(
+        layers.Rescaling(2, offset=-1), layers.Conv1D(2, 3), shape=(128, 2)),
+    "a signal's Normalization": lambda: functional(
+        layers.Normalization(mean=[0.4, 0.5], variance=[0.1, 0.1]), layers.Conv1D(2, 3), shape=(128, 2)),
+    "a known name": lambda: keras.Sequential([keras.Input((128, 3)), layers.Conv1D(2, 3)], name="vgg16"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_signals_and_volumes_are_never_rescaled_by_a_guess(name: str) -> None:
+    found = contract(ARRAYS[name]())
+    assert (found.preprocess, found.warning) == ("none", None)
+
+
+def test_the_maps_of_a_signal_behind_a_normalisation_are_those_of_keras() -> None:
+    model = fed_by_batches((128, 2))
+    signal = np.random.default_rng(1).normal(0.1, 0.5, (128, 2)).astype(np.float32)
+    walked = Network(Loaded(model, "m", "m.keras", None), Settings())
+    (site,) = [item for item in walked.sites if item.path == "conv"]
+    ((arrays, facts),) = MapReader(walked, [site])(signal)
+    answer = np.asarray(model(signal[None]))[0]
+    np.testing.assert_allclose(arrays["maps"], answer, rtol=1e-3, atol=1e-3)  # of float16
+    assert facts["maximum"] == pytest.approx(answer.max(), rel=1e-6)
+
+
+def test_numbers_of_a_stated_range_reach_a_network_of_pictures_unscaled() -> None:
+    found = contract(fed_by_batches((16, 16, 2)), input_range=(0.0, 1.0))
+    assert (found.preprocess, found.low, found.high, found.floats, found.warning) == ("none", 0, 1, (0, 1), None)
 
 
 def test_a_stated_range_is_believed_before_anything_else() -> None:

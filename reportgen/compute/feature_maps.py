@@ -26,14 +26,14 @@ class MapReader:
 
         def read(picture: Any) -> list[tuple[Any, Any]]:
             self.traces += 1
-            units = network.units(network.feed(tf.cast(picture, tf.float32)), sites)
+            units = network.units(network.fed(picture), sites)
             return [(tf.cast(before, tf.float32), tf.cast(after, tf.float32)) for before, after in units]
 
-        signature = tf.TensorSpec((1, *network.contract.size, network.contract.bands), network.contract.dtype)
+        signature = tf.TensorSpec((1, *network.contract.size, network.contract.bands), tf.float32)
         self._read = tf.function(read, input_signature=[signature], autograph=False)
 
     def __call__(self, picture: np.ndarray) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
-        """(arrays, facts) per layer for a `picture` (*size, bands), uint8 or float32 as the contract says.
+        """(arrays, facts) per layer for a `picture` (*size, bands), uint8 or float32.
 
         arrays: `maps` float16 (..., channels), the values divided by 2 ** `exponent`; `pre`, the same before the activation where that
         changes anything, or before pooling, with `pre_exponent`.
@@ -41,7 +41,7 @@ class MapReader:
         the float32 maps; `pre_minimum`, `pre_maximum`.
         """
         results = []
-        for (before, after), differs in zip(self._read(picture[None]), self._differ, strict=True):
+        for (before, after), differs in zip(self._read(picture[None].astype(np.float32)), self._differ, strict=True):
             maps = np.asarray(after)[0]
             pre = np.asarray(before)[0] if differs else None
             low, high = _finite_range(maps)

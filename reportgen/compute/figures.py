@@ -51,13 +51,13 @@ class Meter:
 
         def measure(pictures: Any) -> list[tuple[Any, Any]]:
             self.traces += 1
-            units = network.units(network.feed(tf.cast(pictures, tf.float32)), sites)
+            units = network.units(network.fed(pictures), sites)
             return [
                 (figures(before, site.times), figures(activation, site.times))
                 for site, (before, activation) in zip(sites, units, strict=True)
             ]
 
-        signature = tf.TensorSpec((batch, *size, network.contract.bands), network.contract.dtype)
+        signature = tf.TensorSpec((batch, *size, network.contract.bands), tf.float32)
         self._measure = tf.function(measure, input_signature=[signature], autograph=False)
 
     def trace(self) -> None:
@@ -65,13 +65,13 @@ class Meter:
         self._measure.get_concrete_function()
 
     def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """float32 (n, channels) per site, for `pictures` (n, *size, bands), uint8 or float32 as the contract says."""
+        """float32 (n, channels) per site, for `pictures` (n, *size, bands), uint8 or float32."""
         return [activation for _, activation in self.both(pictures)]
 
     def both(self, pictures: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """The same before and after the unit's activation function."""
         parts = [
-            self._measure(padded(pictures[start : start + self._batch], self._batch))
+            self._measure(padded(pictures[start : start + self._batch], self._batch).astype(np.float32))
             for start in range(0, len(pictures), self._batch)
         ]
         count = len(pictures)

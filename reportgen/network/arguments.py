@@ -210,7 +210,10 @@ def _constant(one: ModelInput, held: HeldInput, feed: Callable[[Any], Any], size
         return tf.zeros((1, *lengths), one.dtype if one.dtype is not None else tf.float32)
     values = np.asarray(held.values)
     if held.is_picture:
-        return tf.cast(feed(tf.constant(values[None], tf.float32)), one.dtype if one.dtype is not None else tf.float32)
+        fed = feed(tf.constant(values[None], tf.float32))
+        return tf.cast(
+            tf.round(fed) if is_whole(one.dtype) else fed, one.dtype if one.dtype is not None else tf.float32
+        )
     kind = one.dtype if one.dtype is not None else "float32" if values.dtype.kind == "f" else "int32"
     return tf.cast(tf.constant(values[None]), kind)
 

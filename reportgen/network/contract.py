@@ -1,4 +1,4 @@
-"""What the model expects to be fed, and how an 8-bit picture becomes that."""
+"""What the model expects to be fed, and how a picture becomes that."""
 
 from __future__ import annotations
 

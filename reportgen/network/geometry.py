@@ -30,7 +30,7 @@ class Geometry:
         self._views = dict(views)
         self._costs: list[Costs] = [Costs(0, 0)]
         for operation in graph.get_operations():
-            body = _body(operation)
+            body = body_of(operation)
             if body is None:
                 self._visit(operation)
                 self._count(operation)
@@ -93,7 +93,7 @@ class Geometry:
         self._add(inner._costs[-1])
 
 
-def _body(operation: Any) -> Any | None:
+def body_of(operation: Any) -> Any | None:
     """The graph of the function that `operation` calls; None where it calls none."""
     if operation.type not in CALLS:
         return None

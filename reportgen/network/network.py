@@ -13,7 +13,7 @@ import numpy as np
 from reportgen.errors import ModelError, UsageError
 from reportgen.network import scaling
 from reportgen.network.answers import logits
-from reportgen.network.arguments import Arguments, signature, taken_as_floats
+from reportgen.network.arguments import Arguments, is_whole, signature, taken_as_floats
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.hashes import weights_sha256
 from reportgen.network.head import can_select, finite_weights, selected
@@ -92,7 +92,8 @@ class Network:
         )
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
-            entered = None if walk.entrance is None else self._entered(contract, walk.entrance)
+            first = walk.entrance if contract.is_picture else None
+            entered = None if first is None else self._entered(contract, first)
             entrance = scaling.Entrance(walk.before, entered)
             stated = scaling.found(shape, looked_at.dtype, loaded.source, names, entrance)
         contract = replace(make_contract(shape, settings, stated, lengths), size=contract.size)
@@ -106,6 +107,15 @@ class Network:
         self.feed = make_feed(contract)
         self._feed_at(contract.size)
         self.weights_sha256 = weights_sha256(self.model)
+
+    def fed(self, pictures: Any) -> Any:
+        """What the model is fed of finished pictures, signals or volumes, float32 (n, *size, bands): see `make_feed`.
+
+        Where it takes pictures of whole numbers, the nearest ones.
+        """
+        fed = self.feed(pictures)
+        whole = self._exact and self.contract.is_picture and is_whole(self._looked_at.dtype)
+        return tf.round(fed) if whole else fed
 
     def limit(self, low: float, high: float) -> None:
         """Let patterns lie between `low` and `high`: of signals and volumes, which are fed as the numbers they are."""
@@ -338,10 +348,10 @@ class Network:
         return gradient is not None
 
     def predict(self, pictures: np.ndarray) -> np.ndarray | None:
-        """Class probabilities (n, classes) of `pictures` (n, *size, bands); None where the model gives none."""
+        """Class probabilities (n, classes) of `pictures` (n, *size, bands), uint8 or float32; None where the model gives none."""
         if self.class_count is None:
             return None
-        (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures)))
+        (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
         return np.asarray(answers, np.float32)
 
     @property
@@ -349,7 +359,7 @@ class Network:
         if not hasattr(self, "_traced_predictor"):
 
             def answer(pictures: Any) -> Any:
-                positional, named = self._given(self.feed(tf.cast(pictures, tf.float32)))
+                positional, named = self._given(self.fed(pictures))
                 return self.model(*positional, **named, training=False)
 
             self._traced_predictor = tf.function(answer, autograph=False)

@@ -92,10 +92,14 @@ def chosen(settings: Settings) -> Scaling | None:
 def found(
     shape: Sequence[int | None], dtype: str | None, source: str, named: Sequence[str], entrance: Entrance
 ) -> Scaling:
-    """What the model tells of the scaling of an input of `shape` and `dtype`, else what is likely, else a default with a warning.
+    """What the model tells of the scaling of pictures of `shape` and `dtype`, else what is likely, else a default with a warning.
+
+    Signals and volumes are never scaled: only the user can know the units of their numbers.
 
     source: of the model. named: names of the model, and of the models and layers inside it.
     """
+    if len(shape) - 1 != PICTURE_RANK:
+        return Scaling("none", "signals and volumes are fed as the numbers in their files", None)
     bands = shape[-1]
     layer = next((one for one in entrance.layers if isinstance(one, SCALING_LAYERS)), None)
     own = _own_scaling(layer, entrance.values)
@@ -103,8 +107,6 @@ def found(
         return own
     if is_whole(dtype):
         return Scaling("none", f"the model takes whole numbers ({dtype})", None)
-    if len(shape) - 1 != PICTURE_RANK:
-        return Scaling("none", "signals and volumes are fed as the numbers in their files", None)
     if source.startswith(KERAS_PREFIX):
         known = of_application(source.removeprefix(KERAS_PREFIX))
         if known is not None:

@@ -192,7 +192,7 @@ def _window_axes(operation: Any) -> range:
     return range(first, rank - 2 + first)
 
 
-def _pad(operation: Any, source: Any, axis: int, taps: int, stride: int, dilation: int) -> int | None:
+def pad_before(operation: Any, source: Any, axis: int, taps: int, stride: int, dilation: int) -> int | None:
     """Padding before the first position of one axis (TensorFlow's rule for SAME: half of what is missing, rounded down)."""
     padding = operation.get_attr("padding").decode()
     if padding == "VALID":
@@ -218,7 +218,7 @@ def _windowed(operation: Any, source: Any, view: View, taps: dict[int, int], dil
             continue
         if place not in taps:
             return _unknown(operation)
-        pad = _pad(operation, source, place, taps[place], strides[place], dilations[place])
+        pad = pad_before(operation, source, place, taps[place], strides[place], dilations[place])
         if pad is None:
             return _unknown(operation)
         reaches.append(reach.window(taps[place], strides[place], dilations[place], pad))
@@ -256,7 +256,7 @@ def _transposed(operation: Any, source: Any, view: View) -> View:
             continue
         if place not in taps:
             return _unknown(operation)
-        pad = _pad(operation, output, place, taps[place], strides[place], dilations[place])
+        pad = pad_before(operation, output, place, taps[place], strides[place], dilations[place])
         if pad is None:
             return _unknown(operation)
         reaches.append(reach.spread(taps[place], strides[place], pad, dilations[place]))

@@ -13,7 +13,10 @@ from reportgen.render.text import figure, listed
 
 RGB_BANDS = 3
 WHITE = 255
-SIGNAL_AXES = 3  # of several signals: number, steps, bands
+SIGNAL_AXES, PICTURE_AXES = (
+    3,
+    4,
+)  # of several signals: number, steps, bands; of several pictures: number, height, width, bands
 CURVE_WIDTH = 280  # pixels: four signals a row fit a page
 CURVE_HEIGHT, LEAST_CURVE_HEIGHT = 96, 24  # pixels of a signal of one band, and of each band where there are many
 LONG = 16  # bands, and steps, from which a signal looks like a picture: a spectrogram, and not a few leads side by side
@@ -28,7 +31,7 @@ class Visible:
 
     pixels: uint8 (n, height, width) grey or (n, height, width, 3) RGB; of a signal of many bands and steps a picture with a row a band.
     bands: how the bands lie in it, as a clause; None where it has their own grey or colours. scale: the sentence that states the numbers,
-    None for 8-bit pictures. curved: the pixels are of curves.
+    None for pictures. curved: the pixels are of curves.
     """
 
     pixels: NDArray[np.uint8]
@@ -40,14 +43,15 @@ class Visible:
 def seen(
     values: NDArray[np.generic], bands: Bands | None = None, *, crop: int = 0, of: str = "", width: int = CURVE_WIDTH
 ) -> Visible:
-    """Pictures uint8 (n, height, width, bands), signals float32 (n, steps, bands) or volumes float32 (n, depth, height, width, bands).
+    """Pictures (n, height, width, bands), signals float32 (n, steps, bands) or volumes float32 (n, depth, height, width, bands).
 
     bands, of: as for `visible` and `bands_shown`. crop: pixels of each side of a picture that are left out. width: of a signal's curve.
-    Numbers that are not 8-bit pixels are drawn on one scale for all, from the smallest to the largest finite one.
+    Pictures are uint8, or float32 from 0 (black) to 255 (white), which are rounded to be drawn. Signals and volumes are drawn on one
+    scale for all, from the smallest to the largest finite number.
     """
     count = values.shape[-1]
-    if values.dtype == np.uint8:
-        pictures = values.astype(np.uint8, copy=False)
+    if values.ndim == PICTURE_AXES:
+        pictures = np.clip(np.rint(values), 0, WHITE).astype(np.uint8)
         return Visible(visible(cropped(pictures, crop), bands), bands_shown(count, bands, of), None, False)
     finite = np.isfinite(values)
     numbers = np.where(finite, values, 0).astype(np.float64)

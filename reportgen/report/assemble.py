@@ -145,7 +145,7 @@ def _images(plan: Plan, store: Store, output: Output) -> tuple[list[Document], d
         stored = load_image(plan, store, image)
         facts.append(image_facts(image, stored))
         if stored.picture is not None:
-            pictures[image.slug] = write_picture(image, stored.picture, output, _bands(plan))
+            pictures[image.slug] = write_picture(image, stored.picture, output, _bands(plan), plan.contract)
     return facts, pictures
 
 

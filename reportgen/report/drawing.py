@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from reportgen.arrays import pack
-from reportgen.records import Figure, ImageRecord, Tiles
+from reportgen.records import Figure, ImageRecord, InputContract, Tiles
 from reportgen.render import feature_maps, mosaic, palette, png, weights
 from reportgen.render import patterns as pattern_grid
 from reportgen.render.picture import Bands, seen
 from reportgen.render.scale import HALF_LARGEST
+from reportgen.render.text import stated
 from reportgen.render.weights import KernelLayout
 from reportgen.report.documents import Document
 from reportgen.report.output import Output
@@ -42,7 +43,7 @@ class ImageFile:
     """One of the user's images as a file at `path`.
 
     width, height: of the file. fed: the image's lengths as the model was fed it. bands: how its bands are drawn, as a clause, where
-    not in their own grey or colours.
+    not in their own grey or colours, and on what scale where it is not their own pixels.
     """
 
     path: str
@@ -210,13 +211,18 @@ def _half(maps: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(maps), clipped, maps).astype(np.float16)
 
 
-def write_picture(image: ImageRecord, pixels: np.ndarray, output: Output, bands: Bands | None = None) -> ImageFile:
+def write_picture(
+    image: ImageRecord, pixels: np.ndarray, output: Output, bands: Bands | None, contract: InputContract
+) -> ImageFile:
     """Write one of the user's images, (*lengths, bands), as the model was fed it; `bands` as for `seen`."""
     path = f"assets/images/{image.slug}.png"
     view = seen(pixels[None], bands)
     output.write(path, png.encode(view.pixels[0]))
     height, width = view.pixels.shape[1:3]
     scale = None if view.scale is None else view.scale[0].lower() + view.scale[1:].rstrip(".")
+    if contract.is_picture and pixels.dtype != np.uint8:
+        low, high = stated(contract.low), stated(contract.high)
+        scale = f"in 8 bits, black is what is fed as {low}, white as {high}"
     told = [text for text in (view.bands, scale) if text is not None]
     return ImageFile(path, width, height, pixels.shape[:-1], "; ".join(told) if told else None)
 

@@ -55,6 +55,7 @@ def image_facts(image: ImageRecord, stored: StoredImage) -> Document:
         "width": image.width,
         "height": image.height,
         "lengths": list(image.lengths),
+        "colour_profile": image.colour_profile,
         "shown": image.shown,
         "predictions": None
         if predictions is None

@@ -74,7 +74,7 @@ class Patterns:
 
 @dataclass(frozen=True)
 class StoredImage:
-    """A shown image as the model was fed it, uint8 (height, width, bands), and the model's answer; None where missing.
+    """A shown image as the model was fed it, (*lengths, bands), and the model's answer; None where missing.
 
     problem: as a clause, why the picture or the answer is missing although it should be there.
     """

@@ -1,0 +1,88 @@
+"""What a unit can answer at all: bounds of its values over every input, and which units are thereby proven dead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reportgen.compute.intervals.graph import Bounded, Value, variables
+from reportgen.compute.intervals.interval import Interval, everywhere, hull_but
+from reportgen.network.network import Network
+from reportgen.network.quiet import tf
+from reportgen.network.scaling import EIGHT_BIT_MAXIMUM
+from reportgen.network.sites import Site
+
+SAME_NUMBER = 1e-6  # of a number's size: what lies closer together is the same number in single precision
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Between which numbers a unit's channels lie at every position, for every input within the contract's range.
+
+    before_low, before_high: float64 (channels,), before the unit's activation function; infinite where nothing is known. after_low,
+    after_high: after it. varies: bool (channels,), whether the input can change the channel's map at all as far as is known. rectified:
+    of the unit.
+
+    Rounding of the model's own arithmetic is included: each term of a sum of n products counts with a relative error of n + 2 roundings
+    of the tensor's type, and in single precision 2**-10 more for GPUs that multiply in TensorFloat-32. Values that are not finite are not.
+    """
+
+    before_low: np.ndarray
+    before_high: np.ndarray
+    after_low: np.ndarray
+    after_high: np.ndarray
+    varies: np.ndarray
+    rectified: bool
+
+    @property
+    def constant(self) -> np.ndarray:
+        """Bool (channels,): proven to answer one map to every input, up to SAME_NUMBER of its values' size.
+
+        That map need not be one number: at its border zero padding may show.
+        """
+        size = np.maximum(np.abs(self.after_low), np.abs(self.after_high))
+        with np.errstate(invalid="ignore"):
+            alike = self.after_high - self.after_low <= SAME_NUMBER * size + np.finfo(np.float32).tiny
+        return np.asarray(~self.varies | (alike & np.isfinite(size)))
+
+    @property
+    def dead(self) -> np.ndarray:
+        """Bool (channels,): proven that no input makes the rectified unit answer above zero, or that it answers the same to all."""
+        return self.constant | (self.after_high <= 0) if self.rectified else self.constant
+
+
+def bounds_of(network: Network, sites: Sequence[Site], size: tuple[int, ...]) -> dict[str, Bounds]:
+    """The bounds of every site that has a unit, by path, in one trace for inputs of `size`, without bands.
+
+    Raises what the model raises where it does not run at that size.
+    """
+    shown = [site for site in sites if site.unit is not None]
+    entry: list[Any] = []
+    units: list[tuple[Any, Any]] = []
+
+    def trace(pictures: Any) -> None:
+        entry.append(pictures)
+        units.extend(network.units(network.feed(pictures), shown))
+
+    contract = network.contract
+    signature = tf.TensorSpec((1, *size, contract.bands), tf.float32)
+    traced = tf.function(trace, autograph=False).get_concrete_function(signature)
+    low, high = (0.0, EIGHT_BIT_MAXIMUM) if contract.is_picture else (contract.low, contract.high)
+    given: dict[str, Value] = {**variables(traced.graph), entry[0].name: everywhere(entry[0], low, high, True)}
+    known = Bounded(traced.graph, given, [tensor for pair in units for tensor in pair])
+    found = {}
+    for site, (before, after) in zip(shown, units, strict=True):
+        assert site.unit is not None
+        first, second = _by_channel(known.of(before), before), _by_channel(known.of(after), after)
+        found[site.path] = Bounds(first.low, first.high, second.low, second.high, second.varies, site.unit.rectified)
+    return found
+
+
+def _by_channel(value: Value, tensor: Any) -> Interval:
+    """Bounds (channels,) of a unit's maps (1, ..., channels), whatever the position."""
+    assert isinstance(value, Interval)
+    one = hull_but(value, -1)
+    return Interval(*(np.broadcast_to(values.reshape(-1), (tensor.shape[-1],)).copy() for values in one.arrays))
