@@ -19,10 +19,11 @@ from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.found import Patterns
 from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.recipe import choose
-from reportgen.errors import UsageError
+from reportgen.errors import UsageError, few
 from reportgen.images import fit, natural_crops, read
 from reportgen.network.network import Network
 from reportgen.network.sites import Site
+from reportgen.pattern_sizes import fitted
 from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
 from reportgen.prepare import breadth_for, limit_patterns, open_network
 from reportgen.progress import Progress
@@ -98,15 +99,21 @@ def patterns(
     The same settings give the same pictures as a report. Raises ReportgenError: ModelError, UsageError or ImageError.
     """
     given = _settings(filters, settings)
-    network = open_network(model, given)
+    photographs: list[np.ndarray] = []
+
+    def collected(contract: InputContract) -> list[tuple[int, ...]]:
+        photographs.extend(_pixels(item, contract) for item in images)
+        return [picture.shape[:-1] for picture in photographs]
+
+    network = open_network(model, given, collected)
     site = _site(network, layer)
     bands = network.contract.bands
-    photographs = [_pixels(item, network.contract) for item in images]
     limit_patterns(network, given, photographs)
     numbers = FilterChoice.parse(given.filters).of(site.channels)
     if not numbers:
         raise UsageError(f"{layer} has {site.channels} filters, and none of {given.filters}.")
-    size = pattern_size(network.contract, site.receptive_field, given)
+    wanted = pattern_size(network.contract, site.receptive_field, given)
+    size = fitted(network, {site.path: wanted}, given)[site.path]
     recipe = choose(given, bands, bool(photographs))
     mixing = None
     if recipe.decorrelation == "images":
@@ -140,7 +147,7 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
 def _site(network: Network, path: str) -> Site:
     sites = network.by_path
     if path not in sites:
-        raise UsageError(f"the model has no convolution layer {path}; there are {', '.join(sites)}.")
+        raise UsageError(f"the model has no convolution layer {path}; there are {few(list(sites))}.")
     if sites[path].unit is None:
         raise UsageError(f"{path} cannot be shown: {sites[path].reason}.")
     return sites[path]

@@ -86,9 +86,9 @@ MODEL_OPTIONS = (
         "--preprocess", metavar="NAME", help="auto, none, unit, tf, torch, caffe or package.module:callable. [auto]"
     ),
     click.option(
-        "--image-size", type=int, metavar="PIXELS", help="Side of the images where the input is dynamic. [224]"
+        "--image-size", type=int, metavar="PIXELS", help="Length of the input's free axes. [224; or as the files]"
     ),
-    click.option("--size", metavar="auto|PIXELS", help="Side of the patterns where the input is dynamic. [auto]"),
+    click.option("--size", metavar="auto|PIXELS", help="Length of the patterns' free axes. [auto]"),
     click.option("-c", "--config", metavar="FILE", help="Settings in TOML; also [tool.reportgen] of ./pyproject.toml."),
     click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
 )
@@ -211,6 +211,8 @@ def layers(model: str, as_json: bool, verbose: bool, **given: Any) -> None:
         from reportgen.prepare import walk
 
         network, records = walk(model, _resolve(given, {})[0])
+        for sentence in network.notes if network.problem is None else (*network.notes, network.problem):
+            _say(sentence)
         if as_json:
             from reportgen.report.facts import layer_record
 

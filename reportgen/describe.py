@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reportgen.errors import UsageError
-from reportgen.network.kernels import kernel_kind, kernels
+from reportgen.errors import UsageError, few
+from reportgen.network.kernels import filter_count, kernel_kind, kernels
 from reportgen.network.network import Network
 from reportgen.network.sites import Site
 from reportgen.plan import pattern_size
@@ -15,7 +15,6 @@ from reportgen.settings import FilterChoice, Settings
 from reportgen.slugs import unique_slugs
 
 RGB = 3
-MOST_NAMED = 8  # classes that a message lists
 
 
 def describe(network: Network, settings: Settings, left_out: Mapping[str, str | None]) -> tuple[LayerRecord, ...]:
@@ -86,13 +85,12 @@ def _chosen_classes(text: str, names: Sequence[str]) -> tuple[int, ...]:
     if text.strip().isdecimal():
         count = int(text)
         if count == 0:
-            raise UsageError("--outputs 0 shows nothing; name at least one class.")
+            raise UsageError("--outputs 0 is a count of none; give a count from 1 on, or names of classes.")
         return tuple(range(min(count, len(names))))
     wanted = [text] if text in names else [part.strip() for part in text.split(",")]
     for name in wanted:
         if name not in names:
-            known = ", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
-            raise UsageError(f"--outputs {name}: there is no such class; there are {known}.")
+            raise UsageError(f"--outputs {name}: there is no such class; there are {few(names)}.")
     return tuple(sorted({names.index(name) for name in wanted}))
 
 
@@ -100,17 +98,24 @@ def _record(
     network: Network, site: Site, slug: str, left_out: str | None, choice: FilterChoice, settings: Settings
 ) -> LayerRecord:
     layer, contract = site.layer, network.contract
-    reason = site.reason if site.reason is not None else left_out
+    reason = left_out if left_out is not None else site.reason
     shape = _output_shape(site)
-    total = shape[-1] if shape is not None and shape[-1] is not None else 0
     kernel_shape = None if site.is_pooling else _kernel_shape(layer)
-    shown = reason is None and not site.is_pooling
+    total = shape[-1] if shape is not None and shape[-1] is not None else 0
+    if site.unit is None and kernel_shape is not None:
+        total = filter_count(layer)
+    status = "skipped"
+    if left_out is None and site.failed:
+        status = "failed"
+    elif left_out is None and (site.unit is not None or kernel_shape is not None):
+        status = "rendered"
+    shown = status != "skipped" and not site.is_pooling
     return LayerRecord(
         path=site.path,
         name=layer.name,
         slug=slug,
         layer_class=type(layer).__name__,
-        status="rendered" if reason is None else "skipped",
+        status=status,
         reason=reason,
         unit=site.unit_path,
         kernel_shape=kernel_shape,
@@ -129,12 +134,15 @@ def _record(
         else None,
         filters_total=total,
         filters_shown=choice.of(total) if shown else (),
-        pattern_size=pattern_size(contract, site.receptive_field, settings) if shown else None,
+        pattern_size=pattern_size(contract, site.receptive_field, settings)
+        if shown and site.unit is not None
+        else None,
         macs=site.costs.macs,
         kind=POOLING if site.is_pooling else CONVOLUTION,
         window=_numbers(layer, "pool_size") if site.is_pooling else None,
         kernel_kind=kernel_kind(layer),
         times=site.times,
+        by_request=left_out is not None,
     )
 
 

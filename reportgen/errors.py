@@ -1,5 +1,7 @@
 """Every failure the tool can name: one sentence that says what is wrong and what to do, and the exit code it means."""
 
+from collections.abc import Sequence
+
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
 EXIT_INCOMPLETE = 3
@@ -30,3 +32,12 @@ class OutputError(ReportgenError):
 
 class StoreError(ReportgenError):
     """A stored task that is missing or damaged: to be computed again."""
+
+
+FEW_NAMES = 8  # more than these nobody reads in a sentence
+
+
+def few(names: Sequence[str], most: int = FEW_NAMES) -> str:
+    """The first of `names` and how many more there are: `conv1, conv2 and 17 more`."""
+    left = len(names) - most
+    return ", ".join(names) if left <= 0 else f"{', '.join(names[:most])} and {left} more"

@@ -14,22 +14,29 @@ from reportgen.errors import ImageError, UsageError
 from reportgen.images import SUFFIXES, fit
 from reportgen.records import PICTURE_AXES, HeldInput, HeldRecord, ModelInput
 from reportgen.samples import UNIT
-from reportgen.settings import Settings
+from reportgen.settings import DEFAULT_IMAGE_SIZE, Settings
 from reportgen.tables import TABLE_SUFFIX, read_table
 
 
 def hold(
-    inputs: Sequence[ModelInput], looked_at: ModelInput, files: Mapping[str, str], settings: Settings
+    inputs: Sequence[ModelInput],
+    looked_at: ModelInput,
+    files: Mapping[str, str],
+    settings: Settings,
+    size: tuple[int, ...],
 ) -> tuple[HeldInput, ...]:
-    """What every input but `looked_at` is held at. files: by name of the input. Raises UsageError, one sentence."""
+    """What every input but `looked_at` is held at. files: by name of the input. size: of the one that is looked at.
+
+    Raises UsageError, one sentence.
+    """
     if looked_at.name in files:
         raise UsageError(
             f"--hold {looked_at.name}: this is the input that is looked at; its images are named with --images."
         )
-    return tuple(_held(one, files.get(one.name), settings) for one in inputs if one is not looked_at)
+    return tuple(_held(one, files.get(one.name), settings, size) for one in inputs if one is not looked_at)
 
 
-def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
+def _held(one: ModelInput, file: str | None, settings: Settings, size: tuple[int, ...]) -> HeldInput:
     if file is None:
         return HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
     path = Path(file)
@@ -44,7 +51,7 @@ def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
         elif suffix == TABLE_SUFFIX:
             values = _shaped(read_table(path), one, option)
         elif suffix in SUFFIXES:
-            values = _picture(path, one, option, settings)
+            values = _picture(path, one, option, settings, size)
         else:
             raise UsageError(f"{option}: the file is no .npy, .csv or image.")
     except (OSError, ValueError, ImageError) as error:
@@ -54,16 +61,17 @@ def _held(one: ModelInput, file: str | None, settings: Settings) -> HeldInput:
     return HeldInput(record, values, suffix not in (ARRAY_SUFFIX, TABLE_SUFFIX))
 
 
-def _picture(path: Path, one: ModelInput, option: str, settings: Settings) -> np.ndarray:
-    """(height, width, bands), uint8 or float32 in 0..255, brought to the input's size as the user's images are."""
+def _picture(path: Path, one: ModelInput, option: str, settings: Settings, size: tuple[int, ...]) -> np.ndarray:
+    """(height, width, bands), uint8 or float32 in 0..255, fitted as the user's images are; to `size` where the input's own is free."""
     bands = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
     if one.shape is None or bands is None:
         raise UsageError(f"{option}: the input is no picture ({one.described}); give its numbers as .npy or .csv.")
-    height, width = one.shape[:2]
-    lengths = [length for length in (height, width) if length is not None]
-    other = lengths[0] if lengths else settings.image_size
-    size = (height if height is not None else other, width if width is not None else other)
-    return fit(decode(path, bands, UNIT if settings.input_range is None else settings.input_range), size, settings.fit)
+    own, fixed = one.shape[:-1], [length for length in one.shape[:-1] if length is not None]
+    side = fixed[0] if fixed else DEFAULT_IMAGE_SIZE if settings.image_size is None else settings.image_size
+    others = size if len(size) == len(own) and not fixed else (side,) * len(own)
+    wanted = tuple(length if length is not None else other for length, other in zip(own, others, strict=True))
+    floats = UNIT if settings.input_range is None else settings.input_range
+    return fit(decode(path, bands, floats), wanted, settings.fit)
 
 
 def _shaped(values: np.ndarray, one: ModelInput, option: str) -> np.ndarray:

@@ -19,7 +19,7 @@ from reportgen import signals
 from reportgen.decoding import ARRAY_SUFFIX, colour_profile, decode, printable_name
 from reportgen.errors import ImageError
 from reportgen.records import PICTURE_RANK, ImageRecord, InputContract
-from reportgen.samples import UNIT, WHITE
+from reportgen.samples import RGB_BANDS, UNIT, WHITE
 from reportgen.slugs import unique_slugs
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ARRAY_SUFFIX)
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")  # whose content does not depend on the model
 NATURAL_LIMIT = 64  # images that natural maxima are measured on
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 ENLARGED_LIMIT = 64_000_000  # pixels of an image enlarged as a whole; only very long strips come to more
@@ -116,6 +117,35 @@ def collect(
         tuple(left_out.values()),
         (*notes, *profile_notes((image.record.name, image.record.colour_profile) for image in named)),
     )
+
+
+def check_named(paths: Sequence[str | Path], floats: tuple[float, float] = UNIT) -> None:
+    """Raises ImageError for what is wrong with `paths` whatever a model takes, before one is loaded.
+
+    Arrays and tables are not looked into: what they should be is the model's to say.
+    """
+    anything = tuple(dict.fromkeys((*SUFFIXES, *(suffix for each in signals.SUFFIXES.values() for suffix in each))))
+    named = (path for path, _, named_directly in _candidates(paths, anything) if named_directly)
+    for path in itertools.islice(named, NATURAL_LIMIT):
+        try:
+            is_empty = not path.is_file() or path.stat().st_size == 0
+        except (OSError, ValueError):  # what it is, decoding says
+            is_empty = True
+        if is_empty or path.suffix.lower() in PICTURE_SUFFIXES:
+            _decodes(path, floats)
+
+
+def _decodes(path: Path, floats: tuple[float, float]) -> None:
+    """Raises ImageError where a file cannot be decoded for models of any number of bands: then all get the same answer."""
+    answers = set()
+    for bands in (RGB_BANDS, 1, RGB_BANDS + 1):
+        try:
+            decode(path, bands, floats)
+            return
+        except ImageError as error:
+            answers.add(str(error))
+    if len(answers) == 1:
+        raise ImageError(answers.pop())
 
 
 def _identity(path: Path) -> str:

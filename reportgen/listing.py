@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
+from reportgen.errors import few
 from reportgen.records import InputContract, LayerRecord
 
 NONE = "-"
@@ -16,19 +17,27 @@ Column = tuple[str, Callable[[LayerRecord], str], bool]  # heading, cell, whethe
 
 
 def as_table(source: str, contract: InputContract, layers: Sequence[LayerRecord], width: int | None = None) -> str:
-    """Plain text: what the model takes, a line a layer, a summary, and what is left out and why.
+    """Plain text: what the model takes, a line a layer, a summary, and what fails, is not whole or is left out, and why.
 
     width: columns of the window; None for a file, where nothing is shortened.
     """
-    rendered = [layer for layer in layers if layer.status == "rendered"]
+    rendered = [layer for layer in layers if layer.is_met]
     head = f"{source}: input {by(contract.shape)}, preprocessing {contract.preprocess} ({contract.reason})"
     lines = [*_wrapped(head, width), "", *_table(rendered, width), "", *_wrapped(_summary(layers), width)]
     unstated = _grouped((layer.receptive_field_note, layer) for layer in rendered if layer.receptive_field is None)
     if unstated:
-        lines += ["", "field not stated:", *_reasons(unstated, width)]
-    skipped = _grouped((layer.reason, layer) for layer in layers if layer.status != "rendered")
-    if skipped:
-        lines += ["", "not in the report:", *_reasons(skipped, width)]
+        lines += ["", "field not stated:"]
+        for note, group in unstated.items():
+            lines += _wrapped(f"{_which(group, rendered)}: {note}", width, INDENT)
+    others = [layer for layer in layers if not layer.is_met]
+    for heading, status in (
+        ("failed:", "failed"),
+        ("only the weights:", "rendered"),
+        ("not in the report:", "skipped"),
+    ):
+        groups = _grouped((layer.reason, layer) for layer in others if layer.status == status)
+        if groups:
+            lines += ["", heading, *_reasons(groups, width)]
     return "\n".join(lines)
 
 
@@ -102,12 +111,13 @@ def shortened(path: str, length: int) -> str:
 
 
 def _summary(layers: Sequence[LayerRecord]) -> str:
-    rendered = [layer for layer in layers if layer.status == "rendered"]
+    rendered = [layer for layer in layers if layer.is_met]
     filters, shown = sum(layer.filters_total for layer in rendered), sum(len(layer.filters_shown) for layer in rendered)
     share = "all of them shown" if shown == filters else f"{shown:,} of them shown"
-    left = len(layers) - len(rendered)
     words = f"{len(rendered)} {'layer' if len(rendered) == 1 else 'layers'}, {filters:,} filters, {share}"
-    return f"{words}; {left} not in the report" if left else words
+    others = [layer.status for layer in layers if not layer.is_met]
+    counts = (("failed", "failed"), ("rendered", "with weights alone"), ("skipped", "not in the report"))
+    return "; ".join([words, *(f"{others.count(status)} {what}" for status, what in counts if status in others)])
 
 
 def _grouped(reasons: Iterable[tuple[str | None, LayerRecord]]) -> dict[str, list[LayerRecord]]:
@@ -117,14 +127,32 @@ def _grouped(reasons: Iterable[tuple[str | None, LayerRecord]]) -> dict[str, lis
     return groups
 
 
+def _which(layers: Sequence[LayerRecord], table: Sequence[LayerRecord]) -> str:
+    """The layers of a group in a few words, where the table names them all: one by one, or from where to where they stand there."""
+    if len(layers) <= NAMED:
+        return ", ".join(map(_name, layers))
+    first, last = table.index(layers[0]), table.index(layers[-1])
+    if last - first + 1 == len(layers):
+        if len(layers) == len(table):
+            return "all layers"
+        end = "on" if last == len(table) - 1 else f"to {layers[-1].path}"
+        return f"all layers from {layers[0].path} {end}"
+    return few([_name(layer) for layer in layers], NAMED)
+
+
+def _name(layer: LayerRecord) -> str:
+    return f"{layer.path} ({layer.layer_class})"
+
+
 def _reasons(groups: dict[str, list[LayerRecord]], width: int | None) -> list[str]:
-    """A line a reason, with the layers that share it."""
+    """A line a reason, with the layers that share it; in a file, where there is room, each of many on a line of its own."""
     lines = []
     for reason, layers in groups.items():
-        named = layers if width is None else layers[:NAMED]
-        paths = ", ".join(f"{layer.path} ({layer.layer_class})" for layer in named)
-        rest = f" and {len(layers) - len(named)} more" if len(layers) > len(named) else ""
-        lines += _wrapped(f"{paths}{rest}: {reason}", width, INDENT)
+        names = [_name(layer) for layer in layers]
+        if width is None and len(names) > NAMED:
+            lines += [f"{INDENT}{reason}:", *(2 * INDENT + name for name in names)]
+        else:
+            lines += _wrapped(f"{few(names, NAMED)}: {reason}", width, INDENT)
     return lines
 
 

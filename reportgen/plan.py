@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from math import prod
 from typing import Any
 
-from reportgen.errors import UsageError
+from reportgen.errors import FEW_NAMES, UsageError, few
 from reportgen.records import ImageRecord, InputContract, LayerRecord, Task
-from reportgen.settings import FilterChoice, Settings
+from reportgen.settings import FilterChoice, Settings, check_length
 from reportgen.store import json_bytes
 
 KEY_LENGTH = 40  # hexadecimal digits of SHA-256: far beyond any chance of two tasks sharing one
@@ -26,8 +26,7 @@ def choose_layers(paths: Sequence[str], include: Sequence[str], exclude: Sequenc
     for option, globs in (("--layers", include), ("--exclude", exclude)):
         for glob in globs:
             if not any(fnmatchcase(path, glob) for path in paths):
-                known = ", ".join(paths[:8]) + (", …" if len(paths) > 8 else "")
-                raise UsageError(f"{option} {glob} matches no convolution layer; the model has {known}.")
+                raise UsageError(f"{option} {glob} matches no convolution layer; the model has {few(paths)}.")
     chosen: dict[str, str | None] = {}
     for path in paths:
         if include and not any(fnmatchcase(path, glob) for glob in include):
@@ -44,7 +43,7 @@ def choose_layers(paths: Sequence[str], include: Sequence[str], exclude: Sequenc
 def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[str, ...]:
     """Notes on filter numbers that some layers lack. Raises UsageError where no layer has any of them."""
     numbers = FilterChoice.parse(settings.filters).numbers
-    rendered = [layer for layer in layers if layer.status == "rendered" and not layer.is_pooling]
+    rendered = [layer for layer in layers if layer.is_met and not layer.is_pooling]
     if numbers is None or not rendered:
         return ()
     most = max(layer.filters_total for layer in rendered)
@@ -53,6 +52,11 @@ def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[st
             f"--filters {settings.filters}: no layer has a filter {numbers[0]}; the widest has {most} (0 to {most - 1})."
         )
     lacking = [layer for layer in rendered if numbers[-1] >= layer.filters_total]
+    if len(lacking) > FEW_NAMES:
+        return (
+            f"{few([layer.path for layer in lacking])} have fewer filters than --filters {settings.filters} names: "
+            "those that are not there were left out.",
+        )
     return tuple(
         f"{layer.path} has {layer.filters_total} filters: of --filters {settings.filters}, "
         f"{sum(number >= layer.filters_total for number in numbers)} are not there and were left out."
@@ -63,16 +67,19 @@ def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[st
 def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None, settings: Settings) -> tuple[int, ...]:
     """A layer's patterns' length on each axis: the input's own where fixed, else `--size`, else twice the receptive field within limits.
 
-    Raises UsageError where `--size` contradicts a fixed input.
+    Whether the network accepts that is another question. Raises UsageError where `--size` contradicts an input that is fixed on all axes.
     """
     wanted = settings.pattern_size
+    if wanted is not None:
+        check_length("--size", wanted, contract.is_picture, contract.bands)
+        if None not in contract.shape[:-1] and any(own != wanted for own in contract.shape[:-1]):
+            fixed = " × ".join(str(own) for own in contract.shape[:-1])
+            raise UsageError(
+                f"--size {wanted}: this model's input is fixed at {fixed}, and so are its patterns; leave --size out."
+            )
     sides = []
     for axis, own in enumerate(contract.shape[:-1]):
         if own is not None:
-            if wanted is not None and wanted != own:
-                raise UsageError(
-                    f"--size {wanted}: this model's input is fixed at {own} pixels, and so are its patterns; leave --size out."
-                )
             sides.append(own)
         elif wanted is not None:
             sides.append(wanted)
@@ -126,7 +133,8 @@ def plan_tasks(
         fed = {**fed, "input": contract.name, "held": held, "held_fit": contract.fit}
     shaped = {**fed, "size": list(contract.size), "fit": contract.fit, "bands": contract.bands}
     rendered = [layer for layer in layers if layer.status == "rendered"]
-    mapped = [layer for layer in rendered if not layer.is_output]
+    kept = [layer for layer in layers if layer.status != "skipped" and not layer.is_output]
+    mapped = [layer for layer in rendered if layer.is_met and not layer.is_output]
     shown = [image for image in images if image.shown]
     pixels = prod(contract.size)
     tasks = []
@@ -134,8 +142,8 @@ def plan_tasks(
     for image in shown:
         facts = {**identity, **shaped, "image": image.sha256, "classes": None if classes is None else list(classes)}
         tasks.append(Task("image", task_key("image", facts), "", image.slug, (), whole))
-    for layer in rendered:
-        if layer.is_output or layer.kernel_shape is None:
+    for layer in kept:
+        if layer.kernel_shape is None:
             continue
         tasks.append(
             Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,16 @@ from reportgen.held import hold
 from reportgen.inputs import code_key, read_classes
 from reportgen.network.arguments import signature
 from reportgen.network.class_names import names_of
+from reportgen.network.contract import measured
 from reportgen.network.environment import environment, graphics
 from reportgen.network.initial import digest, initial_kernels
 from reportgen.network.load import import_callable, load
-from reportgen.network.network import Network
+from reportgen.network.network import Network, unwalked
 from reportgen.network.precision import has_bfloat16
+from reportgen.network.sentences import readable_size
 from reportgen.network.sites import Site
-from reportgen.records import LayerRecord, ModelRecord, Plan
+from reportgen.pattern_sizes import fitted
+from reportgen.records import HeldInput, InputContract, LayerRecord, ModelRecord, Plan
 from reportgen.run import Run
 from reportgen.settings import Settings
 
@@ -52,17 +56,35 @@ class Job:
         compute(self.network, self.images, self.recipe, self.breadths, self.initial, run)
 
 
-def open_network(specification: Any, settings: Settings) -> Network:
-    """The model loaded and walked, its other inputs held as the settings say. Raises ReportgenError."""
+def open_network(
+    specification: Any,
+    settings: Settings,
+    lengths: Callable[[InputContract], Sequence[Sequence[int]]] = lambda contract: (),
+) -> Network:
+    """The model loaded and walked, its other inputs held as the settings say. Raises ReportgenError.
+
+    lengths: those of the user's images on each axis, which the size that the model is fed may follow, from a contract that states the
+    bands and the number of axes.
+    """
     loaded = load(specification, settings)
     own = signature(loaded.model, [name for name in (settings.input, *settings.held) if name is not None])
     files = {own.of(name).name: file for name, file in settings.held.items()}
-    return Network(loaded, settings, hold(own.inputs, own.looked_at(settings.input), files, settings))
+    looked_at = own.looked_at(settings.input)
+
+    @cache
+    def held(size: tuple[int, ...]) -> tuple[HeldInput, ...]:
+        return hold(own.inputs, looked_at, files, settings, size)
+
+    return Network(loaded, settings, held, lengths(unwalked(loaded.model, settings)))
 
 
-def walk(specification: Any, settings: Settings) -> tuple[Network, tuple[LayerRecord, ...]]:
-    """The model and the record of each of its layers. Raises ReportgenError."""
-    network = open_network(specification, settings)
+def walk(
+    specification: Any,
+    settings: Settings,
+    lengths: Callable[[InputContract], Sequence[Sequence[int]]] = lambda contract: (),
+) -> tuple[Network, tuple[LayerRecord, ...]]:
+    """The model and the record of each of its layers; lengths as for `open_network`. Raises ReportgenError."""
+    network = open_network(specification, settings, lengths)
     if not network.sites:
         raise ModelError(f"{network.loaded.source} has no convolution layer; there is nothing to report.")
     chosen = plan.choose_layers([site.path for site in network.sites], settings.layers, settings.exclude)
@@ -71,7 +93,15 @@ def walk(specification: Any, settings: Settings) -> tuple[Network, tuple[LayerRe
 
 def prepare(specification: Any, settings: Settings) -> Job:
     """Load, walk and plan. Raises ReportgenError; nothing is written yet."""
-    network, layers = walk(specification, settings)
+    collections: list[images.Collection] = []
+
+    def collected(contract: InputContract) -> list[tuple[int, ...]]:
+        bands, rank, floats = contract.bands, contract.rank, contract.floats
+        collections.append(images.collect(settings.images, bands, settings.max_images, rank=rank, floats=floats))
+        return [image.record.lengths for image in collections[-1].images]
+
+    network, layers = walk(specification, settings, collected)
+    collection = collections[-1]
     rendered = [layer for layer in layers if layer.status == "rendered"]
     if not rendered:
         reasons = "; ".join(f"{layer.path}: {layer.reason}" for layer in layers[:3])
@@ -81,21 +111,17 @@ def prepare(specification: Any, settings: Settings) -> Job:
     if classes is None:
         loaded = network.loaded
         classes, named = names_of(loaded.model, loaded.source, loaded.classes, network.class_count)
-    collection = images.collect(
-        settings.images,
-        network.contract.bands,
-        settings.max_images,
-        rank=network.contract.rank,
-        floats=network.contract.floats,
-    )
-    notes.extend(collection.notes)
     held = [Path(file) for file in settings.held.values()]
-    notes.extend(images.profile_notes((file.name, images.colour_profile(file)) for file in held if _is_picture(file)))
+    profiles = images.profile_notes((file.name, images.colour_profile(file)) for file in held if _is_picture(file))
+    notes.extend((*collection.notes, *profiles, *network.notes))
     if not collection.images:
         why = "None of the images could be used" if collection.left_out else "No images were given"
         notes.append(f"{why}: there are no feature maps, and patterns are compared with their own start only.")
     if named is not None:
         notes.append(named)
+    large = memory_note(network, settings)
+    if large is not None:
+        notes.append(large)
     reach = limit_patterns(network, settings, (image.read(network.contract) for image in collection.images))
     if reach is not None:
         notes.append(reach)
@@ -104,7 +130,10 @@ def prepare(specification: Any, settings: Settings) -> Job:
         notes.append(f"There are no patterns: --preprocess {settings.preprocess} is not differentiable.")
     if settings.outputs is not None:
         layers = (*layers, describe_output(network, settings, classes, [layer.slug for layer in layers]))
-        rendered = [*rendered, layers[-1]]
+    wanted = {layer.path: layer.pattern_size for layer in layers if layer.pattern_size is not None}
+    sizes = fitted(network, wanted, settings)
+    layers = tuple(replace(layer, pattern_size=sizes.get(layer.path)) for layer in layers)
+    rendered = [layer for layer in layers if layer.status == "rendered"]
     _check_bands(settings, network.contract.bands)
     if settings.optimizer is not None:
         check_optimizer(settings.optimizer)
@@ -138,6 +167,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         settings={
             **settings.describe(),
             "steps": recipe.steps,
+            **_stated_size(network),
             "preprocess": network.contract.preprocess,
             "input_range": (network.contract.low, network.contract.high),
             "recipe": recipe.describe(),
@@ -149,6 +179,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         tasks=tasks,
         notes=tuple(notes),
         diagram=network.diagram,
+        problems=() if network.problem is None else (network.problem,),
     )
     return Job(made, network, collection.images, recipe, breadths, initial)
 
@@ -186,6 +217,26 @@ def breadth_for(network: Network, site: Site, size: tuple[int, ...], settings: S
     tensor_bytes = site.costs.tensor_bytes * prod(size) // prod(network.contract.size)
     batch = plan.batch_size(tensor_bytes, settings.memory_bytes, site.channels)
     return Breadth(batch, 1 if graphics() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
+
+
+def memory_note(network: Network, settings: Settings) -> str | None:
+    """The sentence on a size of the user's choice that takes more than `--memory` says; None where it does not."""
+    contract = network.contract
+    taken = max((site.costs.tensor_bytes for site in network.sites), default=0)
+    if None not in contract.shape[:-1] or taken <= settings.memory_bytes:
+        return None
+    shown, what, _ = measured(contract.size)
+    return (
+        f"On its way through the network one {what} of {shown} becomes up to {readable_size(taken)} of numbers, more than "
+        f"--memory {settings.memory}; --image-size makes it smaller."
+    )
+
+
+def _stated_size(network: Network) -> dict[str, int]:
+    """The setting that says how long the input's free axes are; nothing where there are none."""
+    contract = network.contract
+    free = [size for size, own in zip(contract.size, contract.shape[:-1], strict=True) if own is None]
+    return {"image_size": max(free)} if free else {}
 
 
 def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRecord:

@@ -174,6 +174,9 @@ class LayerRecord(Record):
     in `filters_shown`. `kind`: one of LAYER_KINDS. `window`: what a pooling layer pools over. `kernel_kind`: how the kernel is to be read:
     "plain" (..., in, out), "transposed" (..., out, in), "depthwise" (..., in, multiplier), "separable" (a depthwise and a pointwise one),
     None where there is none. `times`: how many of the first axes of its maps are time inside a TimeDistributed.
+
+    `status`: "rendered"; "skipped", with the `reason`; or "failed", where the model could not be traced as far. `by_request`: whether it is
+    skipped because the user said so. A layer with a `reason` that is not skipped has a kernel to show and nothing else.
     """
 
     path: str
@@ -204,11 +207,17 @@ class LayerRecord(Record):
     window: tuple[int, ...] | None = None
     kernel_kind: str | None = "plain"
     times: int = 0
+    by_request: bool = False
 
     @property
     def is_pooling(self) -> bool:
         """Whether this layer pools: it has feature maps before and after it, but no kernel, no filters and no patterns."""
         return self.kind == POOLING
+
+    @property
+    def is_met(self) -> bool:
+        """Whether data that the report is about passes this layer, so that there is more to show of it than its kernel."""
+        return self.status == "rendered" and self.reason is None
 
     @property
     def is_output(self) -> bool:
@@ -253,7 +262,10 @@ class Task(Record):
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a report is made of: the facts known before computing, and the tasks in order."""
+    """Everything a report is made of: the facts known before computing, and the tasks in order.
+
+    problems: what failed before anything was computed, a sentence each.
+    """
 
     model: ModelRecord
     contract: InputContract
@@ -265,6 +277,7 @@ class Plan:
     tasks: tuple[Task, ...]
     notes: tuple[str, ...]
     diagram: tuple[DiagramNode, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain JSON values."""
@@ -283,6 +296,7 @@ class Plan:
             layers=tuple(LayerRecord.from_json(item) for item in data["layers"]),
             tasks=tuple(Task.from_json(item) for item in data["tasks"]),
             notes=tuple(data["notes"]),
+            problems=tuple(data.get("problems", ())),
             diagram=tuple(DiagramNode.from_json(item) for item in data.get("diagram", ())),
         )
 

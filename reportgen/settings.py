@@ -27,6 +27,8 @@ DEFAULT_IMAGE_SIZE = 224  # the short side that most ImageNet networks were trai
 DEFAULT_MAX_IMAGES = 8
 EIGHT_BIT_RANGE = (0.0, 255.0)
 LARGEST_SIDE = 4096  # pixels; a larger picture would not fit into memory in any network seen
+LARGEST_ARRAY = 200_000_000  # numbers of a signal or volume
+FLOAT_BYTES = 4
 MEMORY_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -69,7 +71,7 @@ class Settings:
     input_shape: tuple[int | None, ...] | None = None
     input: str | None = None
     hold: tuple[str, ...] = ()
-    image_size: int = DEFAULT_IMAGE_SIZE
+    image_size: int | None = None
     fit: str = "crop"
     classes: str | None = None
     layers: tuple[str, ...] = ()
@@ -126,14 +128,13 @@ class Settings:
         if len(self.held) < len(self.hold):
             raise UsageError("--hold names an input twice; give each one file.")
         _at_least("--max-images", self.max_images, 1)
-        _at_least("--image-size", self.image_size, 1)
+        if self.image_size is not None:
+            _at_least("--image-size", self.image_size, 1)
         _at_least("--seed", self.seed, 0)
-        if self.image_size > LARGEST_SIDE:
-            raise UsageError(f"--image-size {self.image_size} is above the limit of {LARGEST_SIDE} pixels.")
         if self.steps is not None:
             _at_least("--steps", self.steps, 1)
-        if self.pattern_size is not None and not 1 <= self.pattern_size <= LARGEST_SIDE:
-            raise UsageError(f"--size {self.size} is outside 1..{LARGEST_SIDE} pixels.")
+        if self.pattern_size is not None:
+            _at_least("--size", self.pattern_size, 1)
         MapStyle(self.normalize, self.colormap, self.map_range)
         _one_of("--method", self.method, METHODS)
         if self.parameterization is not None:
@@ -186,6 +187,7 @@ class Settings:
         """The settings as plain JSON values, files without their folders: the report holds no paths of a machine."""
         described = dataclasses.asdict(self)
         described["input_range"] = EIGHT_BIT_RANGE if self.input_range is None else self.input_range
+        described["image_size"] = DEFAULT_IMAGE_SIZE if self.image_size is None else self.image_size
         described["images"] = [_without_folder(item) for item in self.images]
         described["hold"] = [f"{name}={_without_folder(file)}" for name, file in self.held.items()]
         for name in ("template", "css", "classes", "weights", "initial"):
@@ -196,6 +198,17 @@ class Settings:
 
 def _without_folder(path: str) -> str:
     return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def check_length(option: str, length: int, is_picture: bool, bands: int) -> None:
+    """Raises UsageError where a stated length of the input's free axes is beyond what is computed on."""
+    if is_picture and length > LARGEST_SIDE:
+        raise UsageError(f"{option} {length} is above the limit of {LARGEST_SIDE} pixels.")
+    if not is_picture and length * bands > LARGEST_ARRAY:
+        raise UsageError(
+            f"{option} {length}: so many steps of {bands} bands take {length * bands * FLOAT_BYTES:,} bytes before the network has "
+            f"made anything of them, above the limit of {LARGEST_ARRAY * FLOAT_BYTES:,}."
+        )
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -246,7 +259,10 @@ class FilterChoice:
             return cls()
         if text.isdecimal():
             if int(text) == 0:
-                raise UsageError("--filters 0 shows nothing; name at least one filter, or `all`.")
+                raise UsageError(
+                    f"--filters {text} is a count of none; give `all`, a count from 1 on, or numbers such as 0-15,40 "
+                    "(filter 0 alone: 0-0)."
+                )
             return cls(count=int(text))
         numbers: set[int] = set()
         for part in text.split(","):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.errors import OutputError
+from reportgen.images import check_named
 from reportgen.progress import Progress
 from reportgen.report.assemble import assemble
 from reportgen.report.look import load_look
@@ -55,6 +56,7 @@ def build(
     folder = output if output is not None else Path("reports") / default_name(specification)
     check_output(folder, force)
     look = load_look(*(None if path is None else Path(path) for path in (settings.template, settings.css)))
+    check_named(settings.images)
     from reportgen.prepare import prepare  # brings TensorFlow in: nothing above needs it
 
     if isinstance(specification, str):

@@ -66,3 +66,27 @@ def test_a_path_is_shortened_in_its_middle() -> None:
     assert shortened("block/conv", 10) == "block/conv"
     short = shortened(LONG, 20)
     assert (len(short), short[:6], short[-13:]) == (20, LONG[:6], LONG[-13:])
+
+
+def test_many_layers_of_one_reason_are_named_by_where_they_stand() -> None:
+    unknown = {"receptive_field": None, "receptive_field_note": "the whole input"}
+    seen, deep = [layer(f"a{number}") for number in range(3)], [layer(f"b{number}", **unknown) for number in range(40)]
+    text = as_table("net.keras", CONTRACT, [*seen, *deep])
+    assert "  all layers from b0 on: the whole input" in text.splitlines()
+    assert "  all layers: the whole input" in as_table("net.keras", CONTRACT, deep).splitlines()
+    assert "  all layers from b0 to b39: the whole input" in as_table("n", CONTRACT, [*deep, *seen]).splitlines()
+    mixed = [layer(f"a{number}", **(unknown if number % 2 else {})) for number in range(20)]
+    assert "a1 (Conv2D), a3 (Conv2D), a5 (Conv2D), a7 (Conv2D) and 6 more: the whole" in as_table("n", CONTRACT, mixed)
+
+
+def test_what_failed_and_what_has_weights_alone_is_no_choice_of_the_users() -> None:
+    lost = layer("lost", status="failed", reason="the model stopped before it")
+    bare = layer("bare", reason="it does not depend on the input that is looked at")
+    lines = as_table("net.keras", CONTRACT, [layer("whole"), lost, bare]).splitlines()
+    assert lines[lines.index("failed:") + 1] == "  lost (Conv2D): the model stopped before it"
+    assert (
+        lines[lines.index("only the weights:") + 1]
+        == "  bare (Conv2D): it does not depend on the input that is looked at"
+    )
+    assert "not in the report:" not in lines
+    assert any(line.endswith("1 failed; 1 with weights alone") for line in lines)

@@ -189,7 +189,7 @@ def test_a_class_that_is_not_there_is_refused_and_the_classes_are_named(words: s
 
 def test_no_class_at_all_is_refused() -> None:
     walked = network(CLASSIFIERS["dense with softmax"]())
-    with pytest.raises(UsageError, match=r"^--outputs 0 shows nothing"):
+    with pytest.raises(UsageError, match=r"^--outputs 0 is a count of none; give a count from 1 on"):
         describe_output(walked, Settings(outputs="0"), NAMES, [])
 
 

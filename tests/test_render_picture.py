@@ -66,3 +66,30 @@ def test_cropping_leaves_out_as_much_at_each_side_and_never_everything() -> None
     for crop in (4, -1):
         with pytest.raises(ValueError, match="cannot lose"):
             cropped(pixels, crop)
+
+
+def test_a_signal_of_many_bands_is_one_picture_and_not_a_pile_of_curves() -> None:
+    values = np.random.default_rng(0).normal(size=(2, 68, 24)).astype(np.float32)
+    view = seen(values)
+    low, high = values.min(), values.max()
+    expected = np.rint((values.astype(np.float64) - low) / (high - low) * 255).astype(np.uint8)
+    assert view.pixels.shape == (2, 96, 272)  # each of 24 bands 4 pixels high, each of 68 steps 4 wide
+    np.testing.assert_array_equal(view.pixels[:, ::4, ::4], np.swapaxes(expected, 1, 2))
+    np.testing.assert_array_equal(view.pixels[:, 3::4, 3::4], np.swapaxes(expected, 1, 2))
+    assert view.curved is False
+    assert "24 bands" in str(view.bands)
+    assert "from top to bottom" in str(view.bands)
+    assert "Black is" in str(view.scale)
+
+
+def test_a_long_signal_of_many_bands_is_averaged_to_the_width_of_a_curve() -> None:
+    values = np.repeat(np.arange(280.0, dtype=np.float32), 5)[None, :, None].repeat(24, axis=2)
+    view = seen(values)
+    assert view.pixels.shape == (1, 96, 280)
+    np.testing.assert_array_equal(view.pixels[0, 0], np.rint(np.arange(280) / 279 * 255).astype(np.uint8))
+    assert "5 steps" in str(view.bands)
+
+
+@pytest.mark.parametrize("shape", [(1, 200, 1), (1, 200, 12), (1, 8, 24), (1, 1, 64)])
+def test_signals_of_few_bands_or_few_steps_stay_curves(shape: tuple[int, ...]) -> None:
+    assert seen(np.random.default_rng(0).normal(size=shape).astype(np.float32)).curved

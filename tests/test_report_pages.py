@@ -331,7 +331,10 @@ def test_a_report_in_which_nothing_failed_says_so(tmp_path: Path) -> None:
     report_fixture.replan(tmp_path, plan, tasks=kept, images_left_out=())
     result = assemble(tmp_path)
     assert result.problems == ()
-    assert "Nothing failed and nothing is missing" in parse(result.index).words
+    assert "Nothing failed, but 1 layer cannot be shown; the reasons are below." in parse(result.index).words
+    asked = tuple(dataclasses.replace(layer, by_request=layer.status == "skipped") for layer in plan.layers)
+    report_fixture.replan(tmp_path, plan, tasks=kept, images_left_out=(), layers=asked)
+    assert "Nothing failed and nothing is missing" in parse(assemble(tmp_path).index).words
 
 
 def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_path: Path) -> None:

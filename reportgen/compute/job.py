@@ -45,7 +45,7 @@ def compute(
     worker.feature_maps()
     worker.natural()
     for layer in worker.layers.values():
-        if not layer.is_pooling:
+        if layer.pattern_size is not None:
             worker.patterns(layer)
 
 
@@ -55,7 +55,7 @@ class _Worker:
     ) -> None:
         self.network, self.recipe, self.breadths, self.run = network, recipe, breadths, run
         self.user_images = {image.record.slug: image for image in images}
-        self.layers = {layer.slug: layer for layer in run.plan.layers if layer.status == "rendered"}
+        self.layers = {layer.slug: layer for layer in run.plan.layers if layer.status != "skipped"}
         by_path = network.by_path
         self.sites = {layer.slug: by_path[layer.path] for layer in self.layers.values()}
         self._mixing: list[np.ndarray | None] = []

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.errors import ModelError, UsageError
+from reportgen.errors import ModelError, UsageError, few
 from reportgen.network.quiet import keras, tf
 from reportgen.records import PICTURE_AXES, HeldInput, ModelInput
-from reportgen.settings import SHAPE_AXES
+from reportgen.settings import DEFAULT_IMAGE_SIZE, SHAPE_AXES
 
 Arrange = Callable[[Mapping[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 OWN_PARAMETERS = frozenset({"training", "mask"})  # of a `call` that are no inputs
@@ -56,7 +56,7 @@ class Signature:
 
 
 def _listed(inputs: Sequence[ModelInput]) -> str:
-    return ", ".join(f"{one.name} ({one.described})" for one in inputs)
+    return few([f"{one.name} ({one.described})" for one in inputs])
 
 
 def signature(model: Any, stated: Sequence[str] = ()) -> Signature:
@@ -167,9 +167,14 @@ class Arguments:
     """What a model is called with: a batch for the input that is looked at, and the others' constants, repeated for the batch."""
 
     def __init__(
-        self, own: Signature, looked_at: ModelInput, held: Sequence[HeldInput], feed: Callable[[Any], Any], side: int
+        self,
+        own: Signature,
+        looked_at: ModelInput,
+        held: Sequence[HeldInput],
+        feed: Callable[[Any], Any],
+        size: tuple[int, ...],
     ) -> None:
-        """held: one an input that is not looked at. feed: from a picture to what the model takes. side: of dynamic heights and widths.
+        """held: one an input that is not looked at. feed: from a picture to what the model takes. size: of the one that is looked at.
 
         Raises ModelError where an input has no shape to make zeros of.
         """
@@ -177,7 +182,7 @@ class Arguments:
         self._constants: dict[str, Any] = {}
         for one in held:
             with tf.init_scope():
-                self._constants[one.record.name] = _constant(own.of(one.record.name), one, feed, side)
+                self._constants[one.record.name] = _constant(own.of(one.record.name), one, feed, size)
 
     def __call__(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """(args, kwargs) of a call of the model on `fed`, (n, *size, bands) as the model takes it."""
@@ -190,17 +195,18 @@ class Arguments:
         return self._own.arrange(values)
 
 
-def _constant(one: ModelInput, held: HeldInput, feed: Callable[[Any], Any], side: int) -> Any:
-    """The value of a held input as a batch of one."""
+def _constant(one: ModelInput, held: HeldInput, feed: Callable[[Any], Any], size: tuple[int, ...]) -> Any:
+    """The value of a held input as a batch of one. Free axes of zeros are as long as those of the looked-at input, where it has as many."""
     if held.values is None:
         if one.shape is None:
             raise ModelError(
                 f"the model does not state the shape of its input {one.name}; give --hold {one.name}=FILE."
             )
-        spatial = (
-            len(one.shape) == PICTURE_AXES
-        )  # a dynamic picture has the size of the others, any other axis one entry
-        lengths = [axis if axis is not None else side if spatial else 1 for axis in one.shape]
+        is_picture = len(one.shape) == PICTURE_AXES
+        others = (
+            size if len(one.shape) == len(size) + 1 else (DEFAULT_IMAGE_SIZE if is_picture else 1,) * len(one.shape)
+        )
+        lengths = [axis if axis is not None else other for axis, other in zip(one.shape, (*others, 1), strict=False)]
         return tf.zeros((1, *lengths), one.dtype if one.dtype is not None else tf.float32)
     values = np.asarray(held.values)
     if held.is_picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reportgen.errors import ModelError, UsageError
@@ -14,10 +14,11 @@ from reportgen.network.scaling import (
     preprocessor,
 )
 from reportgen.records import PICTURE_RANK, InputContract, ModelInput
-from reportgen.settings import EIGHT_BIT_RANGE, SHAPE_AXES, Settings
+from reportgen.settings import DEFAULT_IMAGE_SIZE, EIGHT_BIT_RANGE, LARGEST_SIDE, SHAPE_AXES, Settings, check_length
 
 Shape = tuple[int | None, ...]  # spatial lengths, None where dynamic, then the number of bands
 UNIT_RANGE = (0.0, 1.0)  # of floating-point pixels unless stated
+LONGEST_SIGNAL = 2**22  # steps: a day at 48 Hz
 SIGNAL_RANGE = (-1.0, 1.0)  # of the patterns of signals and volumes, where neither the user nor a file says otherwise
 
 
@@ -66,14 +67,65 @@ def _show(shape: tuple[int | None, ...]) -> str:
     return ",".join("any" if axis is None else str(axis) for axis in shape)
 
 
-def make_contract(shape: Shape, settings: Settings, scaling: Scaling) -> InputContract:
-    """The contract of an input. Raises UsageError where a choice does not fit the bands."""
+def chosen_size(shape: Shape, settings: Settings, lengths: Sequence[Sequence[int]] = ()) -> tuple[int, ...]:
+    """The size that inputs of `shape` are fed at: fixed lengths, and for free ones `--image-size`, the user's own files or 224.
+
+    lengths: of the user's images on each axis. Signals are as long as the longest, and so is each axis of volumes that are free on all;
+    where some axes are fixed, the free ones keep the first image's aspect ratio, or a volume's own lengths. Raises UsageError.
+    """
+    own, rank = shape[:-1], len(shape) - 1
+    if None not in own:
+        return tuple(length for length in own if length is not None)
+    if settings.image_size is not None:
+        check_length("--image-size", settings.image_size, rank == PICTURE_RANK, shape[-1] or 1)
+        return tuple(settings.image_size if length is None else length for length in own)
+    fixed = [axis for axis, length in enumerate(own) if length is not None]
+    followed: Sequence[int] = [DEFAULT_IMAGE_SIZE] * rank
+    if fixed:
+        followed = [own[fixed[-1]] or 1] * rank  # without images a free side makes a square
+    if lengths and fixed:
+        followed = lengths[0]
+        if rank == PICTURE_RANK:
+            scale = (own[fixed[0]] or 1) / followed[fixed[0]]
+            followed = [max(1, round(length * scale)) for length in followed]
+    elif lengths and rank != PICTURE_RANK:
+        followed = [max(each) for each in zip(*lengths, strict=True)]
+    return tuple(wanted if length is None else length for length, wanted in zip(own, followed, strict=True))
+
+
+def follows(contract: InputContract, settings: Settings, lengths: Sequence[Sequence[int]]) -> str | None:
+    """The sentence on free axes that follow the user's files, which have these lengths; None where none do."""
+    own = contract.shape[:-1]
+    if None not in own or settings.image_size is not None or not lengths:
+        return None
+    shown, what, _ = measured(contract.size)
+    if any(length is not None for length in own):
+        return f"The input's free axes follow the first {what}: {shown}."
+    if contract.is_picture:
+        return None
+    longest = "the longest" if contract.rank == 1 else "the longest on each axis"
+    return f"{what.capitalize()}s are fed as {longest} is, {shown}; others are brought to it by --fit {contract.fit}."
+
+
+def longest(rank: int) -> int:
+    """The length beyond which no size is tried along any of so many axes."""
+    return LONGEST_SIGNAL if rank == 1 else LARGEST_SIDE
+
+
+def measured(size: Sequence[int]) -> tuple[str, str, str]:
+    """(`224 × 224 pixels`, `image`, `pixels`): a size, and what is measured so in which unit."""
+    what, unit = {1: ("signal", "steps"), 2: ("image", "pixels"), 3: ("volume", "voxels")}[len(size)]
+    return f"{' × '.join(str(length) for length in size)} {unit}", what, unit
+
+
+def make_contract(
+    shape: Shape, settings: Settings, scaling: Scaling, lengths: Sequence[Sequence[int]] = ()
+) -> InputContract:
+    """The contract of an input, for images of these lengths. Raises UsageError where a choice does not fit the bands."""
     is_picture = len(shape) - 1 == PICTURE_RANK
     if scaling.preprocess in COLOUR_PREPROCESSES and shape[-1] != COLOUR_BANDS:
         raise UsageError(f"--preprocess {scaling.preprocess} is made for 3 bands, the model's input has {shape[-1]}.")
-    fixed = [length for length in shape[:-1] if length is not None]
-    default = fixed[-1] if fixed else settings.image_size  # a dynamic side beside a fixed one makes a square
-    size = tuple(length if length is not None else default for length in shape[:-1])
+    size = chosen_size(shape, settings, lengths)
     stated = settings.input_range
     low, high = stated if stated is not None else EIGHT_BIT_RANGE if is_picture else SIGNAL_RANGE
     floats = stated if stated is not None else UNIT_RANGE

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.errors import ModelError
-from reportgen.network.kernels import kernels
+from reportgen.network.kernels import kernel_kind, kernels
 from reportgen.network.load import load
 from reportgen.network.names import named_layers
 from reportgen.network.network import Network
@@ -36,7 +36,7 @@ def initial_kernels(network: Network, specification: Any, settings: Settings) ->
     layers = dict(named_layers(other).values())
     found = {}
     for site in network.sites:
-        if site.unit is None or site.is_pooling:
+        if kernel_kind(site.layer) is None or not site.layer.built:
             continue
         path = network.path_of(site.layer, 1)
         own = kernels(site.layer)

@@ -45,6 +45,15 @@ def kernels(layer: Any) -> dict[str, np.ndarray]:
     return found
 
 
+def filter_count(layer: Any) -> int:
+    """How many filters a built convolution has, from its kernel."""
+    kind = kernel_kind(layer)
+    shape = list(kernels(layer).values())[1 if kind == "separable" else 0].shape
+    if kind == "depthwise":
+        return int(shape[-2] * shape[-1])
+    return int(shape[-2 if kind == "transposed" else -1])
+
+
 def as_numpy(variable: Any) -> np.ndarray:
     """The variable's values in a type that NumPy knows and can store; bfloat16 becomes float32, which holds all of it."""
     values = np.asarray(keras.ops.convert_to_numpy(variable))

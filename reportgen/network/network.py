@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from reportgen.errors import ModelError, UsageError
 from reportgen.network import scaling
 from reportgen.network.answers import logits
 from reportgen.network.arguments import Arguments, is_whole, signature, taken_as_floats
-from reportgen.network.contract import as_shown, input_shape, make_contract, make_feed
+from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.hashes import weights_sha256
 from reportgen.network.head import can_select, finite_weights, selected
 from reportgen.network.kernels import CONVOLUTIONS, POOLINGS, as_numpy
@@ -25,22 +25,40 @@ from reportgen.network.quiet import keras, tf
 from reportgen.network.scaling import EIGHT_BIT_MAXIMUM, Scaling
 from reportgen.network.sentences import one_line
 from reportgen.network.sites import Site
+from reportgen.network.sizes import NEAR, Size, next_size
 from reportgen.network.tap import Call, run_until
-from reportgen.network.walk import RECURRENT, Walk
-from reportgen.records import HeldInput, HeldRecord, InputContract, ModelInput
+from reportgen.network.walk import RECURRENT, Walk, is_empty, never, traced
+from reportgen.records import HeldInput, HeldRecord, InputContract
 from reportgen.settings import Settings
 
 PROBE_SIDE = 64  # pixels, of pictures that ask a model of any size how it scales them: any size tells that
+MOST_BUILT = 512  # length that a model is called at to make its weights
+COVERED = (*CONVOLUTIONS, *POOLINGS)
 UNSCALED = Scaling("none", "not known before the model is walked", None)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How far an input of some size gets. reached: calls that answer something, as (id of the layer, occurrence)."""
+
+    reached: frozenset[tuple[int, int]]
+    complete: bool
 
 
 class Network:
     """The model with its input contract and its sites. The model itself is never changed."""
 
-    def __init__(self, loaded: Loaded, settings: Settings, held: Sequence[HeldInput] = ()) -> None:
-        """Walk the model. held: what its other inputs are held at, zero where not given.
+    def __init__(
+        self,
+        loaded: Loaded,
+        settings: Settings,
+        hold: Callable[[Size], Sequence[HeldInput]] | None = None,
+        lengths: Sequence[Sequence[int]] = (),
+    ) -> None:
+        """Walk the model. hold: what its other inputs are held at where the one that is looked at has a size; zero where not given.
 
-        Raises ModelError or UsageError where it cannot be walked or fed.
+        lengths: of the user's images on each axis, which the size that the model is fed may follow. Raises ModelError or UsageError
+        where it cannot be walked or fed.
         """
         self.model = loaded.model
         self.loaded = loaded
@@ -48,16 +66,24 @@ class Network:
         self._exact = True  # whole numbers stay whole on their way into the model
         own = signature(self.model, [name for name in (settings.input, *settings.held) if name is not None])
         self._looked_at = looked_at = own.looked_at(settings.input)
-        held = held if held else [_zero(one) for one in own.inputs if one is not looked_at]
+        self._own, self._hold = own, hold if hold is not None else self._zeros
         self._bands_first = bands_first(self.layers)
         shape = input_shape(looked_at, settings.input_shape, self._bands_first)
+        self._bands = shape[-1]
         stated = scaling.chosen(settings)
-        contract = make_contract(shape, settings, UNSCALED if stated is None else stated)
-        self._arguments = Arguments(own, looked_at, held, lambda pictures: pictures, contract.size[0])
-        if not self.model.built:
-            self._build(contract)
-        covered = (*CONVOLUTIONS, *RECURRENT, *(POOLINGS if settings.pooling else ()))
-        walk = Walk(self.model, self.named, self._run, contract, covered, settings.layers, self._bands_first)
+        contract = make_contract(shape, settings, UNSCALED if stated is None else stated, lengths)
+        self.feed: Callable[[Any], Any] = lambda pictures: pictures
+        self.notes: list[str] = []
+        self._trials: dict[Size, Trial] = {}
+        if settings.image_size is not None and None not in shape[:-1]:
+            shown = measured(contract.size)[0]
+            self.notes.append(
+                f"--image-size {settings.image_size} changes nothing: this model's input is fixed at {shown}."
+            )
+        following = follows(contract, settings, lengths)
+        if following is not None:
+            self.notes.append(following)
+        contract, walk = self._walked(contract, settings)
         self.sites, self.output, self.class_count, self.diagram = (
             walk.sites,
             walk.output,
@@ -70,15 +96,16 @@ class Network:
             entered = None if first is None else self._entered(contract, first)
             entrance = scaling.Entrance(walk.before, entered)
             stated = scaling.found(shape, looked_at.dtype, loaded.source, names, entrance)
-        contract = make_contract(shape, settings, stated)
+        contract = replace(make_contract(shape, settings, stated, lengths), size=contract.size)
         if contract.preprocess == "caffe":
             self.sites = [replace(site, kernel_bands=site.kernel_bands and "BGR") for site in self.sites]
+        held = self._hold(contract.size)
         if held:
             contract = replace(contract, name=looked_at.name, held=tuple(one.record for one in held))
         self.contract = contract
         self._exact = contract.preprocess == "none"
         self.feed = make_feed(contract)
-        self._arguments = Arguments(own, looked_at, held, self.feed, contract.size[0])
+        self._feed_at(contract.size)
         self.weights_sha256 = weights_sha256(self.model)
 
     def fed(self, pictures: Any) -> Any:
@@ -95,14 +122,117 @@ class Network:
         assert not self.contract.is_picture
         self.contract = replace(self.contract, low=low, high=high)
 
-    def _build(self, contract: InputContract) -> None:
-        """Let a model that has never been called make its weights; where it fails, walking finds out how far it gets."""
+    def _walked(self, contract: InputContract, settings: Settings) -> tuple[InputContract, Walk]:
+        """The walk at the contract's size, or at the next that the model accepts where it has no size of its own."""
+        self._feed_at(contract.size)
+        if not self.model.built:
+            built = self._build(contract.size)  # which computes: only a few sizes are tried
+            contract = self._fitted(contract, settings, built, lambda size: self._build(size) is None, MOST_BUILT, 0)
+            self.named = named_layers(self.model)  # layers may come to be in the first call
+        covered = (*CONVOLUTIONS, *RECURRENT, *(POOLINGS if settings.pooling else ()))
+
+        def walk(contract: InputContract) -> Walk:
+            self._feed_at(contract.size)
+            return Walk(self.model, self.named, self._run, contract, covered, settings.layers, self._bands_first)
+
+        walked = walk(contract)
+        most = longest(contract.rank)
+        fitted = self._fitted(contract, settings, walked.misfit, self._runs, most, NEAR)
+        if fitted is not contract:
+            contract, walked = fitted, walk(fitted)
+        if walked.misfit is not None and not any(site.unit is not None for site in walked.sites):
+            raise ModelError(f"the model does not run at {measured(contract.size)[0]} ({walked.misfit}).")
+        self._feed_at(contract.size)
+        self.problem = None
+        if walked.misfit is not None:
+            shown = measured(contract.size)[0]
+            self.problem = f"The model does not run to its end at {shown} ({walked.misfit}): its answers are not known."
+        return contract, walked
+
+    def _fitted(
+        self,
+        contract: InputContract,
+        settings: Settings,
+        misfit: str | None,
+        fits: Callable[[Size], bool],
+        most: int,
+        near: int,
+    ) -> InputContract:
+        """The contract at the next size that `fits` where there is a `misfit`; unchanged where there is none, or no such size.
+
+        most, near: as for `next_size`. Raises UsageError where the size was stated.
+        """
+        free = tuple(length is None for length in contract.shape[:-1])
+        if misfit is None or not any(free):
+            return contract
+        recorded = () if self._looked_at.shape is None or self._bands_first else self._looked_at.shape[:-1]
+        lengths = tuple(length for length in recorded if length is not None)  # of a first call
+        known = [lengths] if len(lengths) == contract.rank else []
+        size = next_size(contract.size, free, fits, most, known, near)
+        if size is None:
+            return contract
+        shown, what, _ = measured(contract.size)
+        if settings.image_size is not None:
+            accepted = next(length for length, varies in zip(size, free, strict=True) if varies)
+            raise UsageError(
+                f"--image-size {settings.image_size}: the network does not run at {shown} ({misfit}); "
+                f"the next size that it accepts is {accepted}."
+            )
+        self.notes.append(
+            f"The network does not run at {shown}: {what}s are fed at {measured(size)[0]}, the next size that it accepts."
+        )
+        return replace(contract, size=size)
+
+    def _feed_at(self, size: Size) -> None:
+        """Let the model be fed at `size`, which its other inputs may follow."""
+        self._arguments = Arguments(self._own, self._looked_at, self._hold(size), self.feed, size)
+
+    def _zeros(self, size: Size) -> list[HeldInput]:
+        return [
+            HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
+            for one in self._own.inputs
+            if one is not self._looked_at
+        ]
+
+    def _build(self, size: Size) -> str | None:
+        """Let a model that has never been called make its weights at `size`; why it does not run there, None where it does."""
+        self._feed_at(size)
         try:
-            positional, named = self._given(tf.zeros((1, *contract.size, contract.bands)))
+            positional, named = self._given(tf.zeros((1, *size, self._bands)))
             self.model(*positional, **named, training=False)
+        except Exception as error:
+            return one_line(error)
+        return None
+
+    def _runs(self, size: Size) -> bool:
+        """Whether the model runs to its end on an input of `size`, its other inputs brought to it."""
+        self._feed_at(size)
+        return self._trial(size).complete
+
+    def reaches(self, site: Site, size: Size) -> bool:
+        """Whether an input of `size` gets as far as a site's unit, and leaves something to look at there."""
+        if site.unit is None or size == self.contract.size:
+            return site.unit is not None
+        if size not in self._trials:
+            self._trials[size] = self._trial(size)
+        trial = self._trials[size]
+        return trial.complete if site.is_output else (id(site.unit.layer), site.unit.occurrence) in trial.reached
+
+    def _trial(self, size: Size) -> Trial:
+        """How far an input of `size` gets, by shapes alone: nothing is computed."""
+        calls: list[Call] = []
+
+        def trace(fed: Any) -> None:
+            self._run(fed, never, calls)
+
+        try:
+            traced(trace, (1, *size, self._bands))
+            complete = True
         except Exception:
-            return
-        self.named = named_layers(self.model)  # layers may come to be in the first call
+            complete = False
+        empty = [call for call in calls if isinstance(call.layer, COVERED) and is_empty(call.output)]
+        reached = frozenset((id(call.layer), call.occurrence) for call in calls if not is_empty(call.output))
+        return Trial(reached, complete and not empty)
 
     def _entered(self, contract: InputContract, first: Call) -> np.ndarray | None:
         """Float (3, channels): what pictures of nothing but 0, 1 and 255 have become in the middle where the call `first` takes them in."""
@@ -236,5 +366,8 @@ class Network:
         return self._traced_predictor  # type: ignore[no-any-return]
 
 
-def _zero(one: ModelInput) -> HeldInput:
-    return HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
+def unwalked(model: Any, settings: Settings) -> InputContract:
+    """What is known of a model's contract before it is walked: bands, axes, and what the settings say. Raises ModelError or UsageError."""
+    own = signature(model, [name for name in (settings.input, *settings.held) if name is not None])
+    first = bands_first([layer for _, layer in named_layers(model).values()])
+    return make_contract(input_shape(own.looked_at(settings.input), settings.input_shape, first), settings, UNSCALED)

@@ -19,7 +19,7 @@ class Site:
     output_shape: of the unit without batch, channels last, at that size. varies: for each axis of it whether its length follows from one
     of the input's that is dynamic. times: how many of its axes, the first ones, are time inside a TimeDistributed. channels_first: how
     the layer itself keeps its maps. is_output: not a layer but the model's own output before softmax or sigmoid, one position with a
-    channel a class.
+    channel a class. failed: the model runs into it and cannot be traced that far, at no size that was found.
     """
 
     path: str
@@ -36,6 +36,7 @@ class Site:
     varies: tuple[bool, ...] = ()
     times: int = 0
     channels_first: bool = False
+    failed: bool = False
 
     @property
     def is_pooling(self) -> bool:
@@ -53,6 +54,6 @@ class Site:
         return 0 if self.output_shape is None else self.output_shape[-1]
 
 
-def unreached(path: str, layer: Any, reason: str) -> Site:
+def unreached(path: str, layer: Any, reason: str, failed: bool = False) -> Site:
     """The site of a layer that cannot be looked at, for `reason`."""
-    return Site(path, layer, 1, None, path, View(None, None, False), Costs(0, 0), None, None, reason)
+    return Site(path, layer, 1, None, path, View(None, None, False), Costs(0, 0), None, None, reason, failed=failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from reportgen.errors import ModelError
@@ -34,6 +35,8 @@ MOST_AXES = 3  # spatial axes, time inside a TimeDistributed among them, that ma
 HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
 RECURRING = "it convolves step by step inside a recurrence; name its path with --layers to see what it answers"
 APART = "it does not depend on the input that is looked at"
+IDLE = "the model never calls it"
+EMPTY = "nothing is left of its maps at this size of the input"
 FLAT = "its output has no axis beside its channels, so there is no map to draw"
 OUTPUT_NAMES = ("logits", "model/logits", "model/outputs/logits")
 WHOLE_INPUT = "the whole input: these are the model's outputs"
@@ -43,7 +46,8 @@ Run = Callable[[Any, Callable[[Call], bool], list[Call]], Any]  # (inputs, is_la
 class Walk:
     """What one trace told of a model.
 
-    sites: every layer that is covered, in the order in which data meets them, those that cannot be looked at with the reason. output: the
+    sites: every layer that is covered, in the order in which data meets them, those that cannot be looked at last, with the reason. misfit:
+    why the model does not run through at this size; None where it does. output: the
     model's classes as a site, None where it does not answer one number a class. class_count: how many class probabilities it answers,
     None where it answers something else. diagram: how data flows. before: the layers that were called before `entrance`, the first
     call that mixes what it sees of the input by learned weights; None where there is no such call.
@@ -73,18 +77,23 @@ class Walk:
         def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
             entry.append(pictures)
             try:
-                outputs.extend(tf.nest.flatten(run(pictures, _never, self._calls)))
+                outputs.extend(tf.nest.flatten(run(pictures, never, self._calls)))
             except Exception as error:  # what was reached before is still true
                 failure.append(error)
 
         try:
-            self._graph = _traced(trace, (1, *contract.size, contract.bands))
+            self._graph = traced(trace, (1, *contract.size, contract.bands))
         except Exception as error:
             raise ModelError(f"the model cannot be traced ({one_line(error)}).") from error
-        if failure and not any(isinstance(call.layer, CONVOLUTIONS) for call in self._calls):
-            raise ModelError(
-                f"the model does not run on an input of {contract.size} ({one_line(failure[0])})."
-            ) from failure[0]
+        empty = next(
+            (
+                call
+                for call in self._calls
+                if isinstance(call.layer, (*CONVOLUTIONS, *POOLINGS)) and is_empty(call.output)
+            ),
+            None,
+        )
+        self.misfit = one_line(failure[0]) if failure else None if empty is None else f"{self._path(empty)}: {EMPTY}"
         self._geometry = Geometry(self._graph, {entry[0].name: whole_input(contract.rank)})
         self._positions = {operation.name: index for index, operation in enumerate(self._graph.get_operations())}
         met = [
@@ -92,8 +101,8 @@ class Walk:
             for call in self._calls
             if isinstance(call.layer, covered) or self._path(call) in self._wanted
         ]
-        why = f"the model stopped before it ({one_line(failure[0])})" if failure else "the model never calls it"
-        self.sites = [*self._resolved(met, run), *self._missed(met, covered, why)]
+        stopped = f"the model stopped before it ({one_line(failure[0])})" if failure else None
+        self.sites = [*sorted(self._resolved(met, run), key=_order), *self._missed(met, covered, stopped)]
         self.output = self._output_site(model, outputs)
         self.class_count = class_count(outputs)
         self.diagram = diagram(
@@ -115,15 +124,17 @@ class Walk:
         """Whether the call's output depends on the input that is looked at."""
         return self._is_reached(call) and self._geometry.depends(call.output)
 
-    def _missed(self, met: Sequence[Site], covered: tuple[Any, ...], why: str) -> list[Site]:
-        """Sites of the covered layers that were not met."""
+    def _missed(self, met: Sequence[Site], covered: tuple[Any, ...], stopped: str | None) -> list[Site]:
+        """Sites of the covered layers that were not met. stopped: why the model did not run to its end, None where it did."""
         reached = {id(site.layer) for site in met}
         used = {id(outside) for outside, _ in self._graph.captures}
-        return [
-            unreached(path, layer, HIDDEN if any(id(weight.value.handle) in used for weight in layer.weights) else why)
-            for path, layer in self._named.values()
-            if isinstance(layer, covered) and id(layer) not in reached
-        ]
+        missed = []
+        for path, layer in self._named.values():
+            if isinstance(layer, covered) and id(layer) not in reached:
+                hidden = any(id(weight.value.handle) in used for weight in layer.weights)
+                reason = HIDDEN if hidden else IDLE if stopped is None else stopped
+                missed.append(unreached(path, layer, reason, failed=not hidden and stopped is not None))
+        return missed
 
     def _output_site(self, model: Any, outputs: Sequence[Any]) -> Site | None:
         """The model's classes as a site; None where it does not answer one number a class."""
@@ -148,12 +159,14 @@ class Walk:
         if spatial > MOST_AXES:
             shape = " × ".join("any" if length is None else str(length) for length in call.output.shape[1:])
             return f"its output of {shape} has {spatial} axes beside its channels; up to {MOST_AXES} are drawn"
-        return None if self._sees(call) else APART
+        if not self._sees(call):
+            return APART
+        return EMPTY if is_empty(call.output) else None
 
     def _site(self, call: Call) -> Site:
         obstacle = self._obstacle(call)
         if obstacle is not None:
-            return unreached(self._path(call), call.layer, obstacle)
+            return unreached(self._path(call), call.layer, obstacle, failed=obstacle == EMPTY)
         convolves, contract = isinstance(call.layer, CONVOLUTIONS), self._contract
         if isinstance(call.layer, POOLINGS):
             unit = Unit(call.layer, call.occurrence, "linear", pooling=True)
@@ -198,10 +211,10 @@ class Walk:
         calls: list[Call] = []
 
         def trace(pictures: Any) -> None:
-            run(pictures, _never, calls)
+            run(pictures, never, calls)
 
         try:
-            _traced(trace, (1, *contract.shape))
+            traced(trace, (1, *contract.shape))
         except Exception:  # a model that needs a size: then what is known stands
             return sites
         shapes = {(id(call.layer), call.occurrence): call for call in calls if tf.is_tensor(call.output)}
@@ -215,11 +228,22 @@ class Walk:
         return told
 
 
-def _never(call: Call) -> bool:
+def _order(site: Site) -> tuple[bool, bool, int]:
+    """Where a site stands among others in the order in which they were called: no layer sees less of the input than one before it."""
+    field = site.receptive_field
+    return site.unit is None, field is None, 0 if field is None else prod(field)
+
+
+def is_empty(tensor: Any) -> bool:
+    """Whether a layer answers a tensor without any position."""
+    return bool(tf.is_tensor(tensor)) and tensor.shape.rank is not None and 0 in tensor.shape.as_list()
+
+
+def never(call: Call) -> bool:
     """The model is run to its end."""
     return False
 
 
-def _traced(trace: Callable[[Any], None], shape: tuple[int | None, ...]) -> Any:
+def traced(trace: Callable[[Any], None], shape: tuple[int | None, ...]) -> Any:
     """The graph of `trace` for a float32 input of `shape`."""
     return tf.function(trace, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph

@@ -19,6 +19,7 @@ SIGNAL_AXES, PICTURE_AXES = (
 )  # of several signals: number, steps, bands; of several pictures: number, height, width, bands
 CURVE_WIDTH = 280  # pixels: four signals a row fit a page
 CURVE_HEIGHT, LEAST_CURVE_HEIGHT = 96, 24  # pixels of a signal of one band, and of each band where there are many
+LONG = 16  # bands, and steps, from which a signal looks like a picture: a spectrogram, and not a few leads side by side
 BAND_GAP = 1  # pixel between the bands of one picture: they belong together more than two pictures do
 
 Bands = tuple[int, int, int]
@@ -28,8 +29,9 @@ Bands = tuple[int, int, int]
 class Visible:
     """What can be seen of pictures, signals or volumes.
 
-    pixels: uint8 (n, height, width) grey or (n, height, width, 3) RGB. bands: how the bands lie in it, as a clause; None where it has
-    their own grey or colours. scale: the sentence that states the numbers, None for pictures. curved: the pixels are of curves.
+    pixels: uint8 (n, height, width) grey or (n, height, width, 3) RGB; of a signal of many bands and steps a picture with a row a band.
+    bands: how the bands lie in it, as a clause; None where it has their own grey or colours. scale: the sentence that states the numbers,
+    None for pictures. curved: the pixels are of curves.
     """
 
     pixels: NDArray[np.uint8]
@@ -55,6 +57,11 @@ def seen(
     numbers = np.where(finite, values, 0).astype(np.float64)
     low, high = (float(numbers[finite].min()), float(numbers[finite].max())) if finite.any() else (0.0, 0.0)
     shares = curves.shares_between(numbers, low, high)
+    if values.ndim == SIGNAL_AXES and min(values.shape[1:]) >= LONG:
+        pixels, each = _plane(shares, width)
+        averaged = f", {each} steps averaged to a pixel" if each > 1 else ""
+        rows = f"its {count} bands from top to bottom, steps from left to right{averaged}"
+        return Visible(pixels, rows, f"Black is {figure(low)} and white {figure(high)}.", False)
     if values.ndim == SIGNAL_AXES:
         canvas = curves.Canvas(max(CURVE_HEIGHT // count, LEAST_CURVE_HEIGHT), width)
         pixels = curves.stacked(shares, canvas, curves.zero_share(low, high))
@@ -93,6 +100,20 @@ def bands_shown(count: int, bands: Bands | None = None, of: str = "") -> str | N
     if bands is not None:
         return f"bands {listed([str(band) for band in bands])} of 0 to {count - 1} as red, green and blue"
     return f"the {count} bands{of}, row by row, each in grey"
+
+
+def _plane(shares: NDArray[np.floating], width: int) -> tuple[NDArray[np.uint8], int]:
+    """Signals of many bands as pictures, uint8 (n, bands, steps) enlarged by whole numbers, and how many steps make a pixel.
+
+    shares: (n, steps, bands), 0 black and 1 white. width: that no picture is wider than, CURVE_HEIGHT high where that is room enough.
+    """
+    steps, bands = shares.shape[1:]
+    each = -(-steps // width)
+    starts = np.arange(0, steps, each)
+    means = np.add.reduceat(shares, starts, axis=1) / np.diff(np.append(starts, steps))[:, None]
+    pixels = np.rint(np.swapaxes(means, 1, 2) * WHITE).astype(np.uint8)
+    across, down = max(width // len(starts), 1), max(CURVE_HEIGHT // bands, 1)
+    return pixels.repeat(down, axis=1).repeat(across, axis=2), each
 
 
 def cropped(pixels: NDArray[np.uint8], crop: int) -> NDArray[np.uint8]:

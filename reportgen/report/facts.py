@@ -93,6 +93,7 @@ def layer_record(layer: LayerRecord) -> Document:
         "times": layer.times,
         "kind": layer.kind,
         "window": as_list(layer.window),
+        "by_request": layer.by_request,
     }
 
 
@@ -179,7 +180,8 @@ def silenced_fraction(layer: LayerRecord, maps: ImageMaps) -> float | None:
 
 def problems(plan: Plan, images: Iterable[Document], layers: Iterable[Document]) -> tuple[str, ...]:
     """One sentence for each thing that failed or was left out: exit code 3 where there is any."""
-    sentences = [_left_out(item.get("name", "an image"), item.get("reason", "")) for item in plan.images_left_out]
+    sentences = list(plan.problems)
+    sentences += [_left_out(item.get("name", "an image"), item.get("reason", "")) for item in plan.images_left_out]
     for image in images:
         if image["predictions_note"] not in (None, NO_PROBABILITIES):
             sentences.append(stopped(f"{image['name']}: {image['predictions_note']}"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reportgen.errors import few
 from reportgen.records import PICTURE_RANK
 from reportgen.render.text import dimensions, percent
 from reportgen.report.documents import Document
@@ -59,7 +60,7 @@ def images_note(images: Sequence[Document], noun: str) -> str:
             f"this {noun}, as the model is fed it" if shown == 1 else f"all {shown} {noun}s, as the model is fed them"
         )
         return f"Feature maps are shown for {whom}."
-    rest = ", ".join(image["name"] for image in images if not image["shown"])
+    rest = few([image["name"] for image in images if not image["shown"]])
     return f"Feature maps are shown for {shown} of {len(images)} {noun}s; the others count for natural maxima only: {rest}."
 
 

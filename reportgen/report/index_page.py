@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from reportgen.records import CONVOLUTION, PICTURE_RANK
-from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, plural, shape, stated
+from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, listed, plural, shape, stated
 from reportgen.report import recipe_words
 from reportgen.report.diagram import DiagramView
 from reportgen.report.documents import Document
@@ -56,6 +56,7 @@ class LayerRow:
     filters: str
     verdicts: tuple[Verdict, ...]
     failed: str | None
+    partial: str | None
     strip: Thumbnails | None
     keys: Keys
 
@@ -84,7 +85,9 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class IndexView:
-    """Everything on index.html. natural, start: whether any layer's patterns are compared with that.
+    """Everything on index.html.
+
+    complete: what is said where there are no problems. natural, start: whether any layer's patterns are compared with that.
 
     negative: whether what filters answer least to was asked for; with_initial: whether weights before training were given.
     recipe: how patterns are sought, in words. effort: how far to trust that a filter is dead, None where none is.
@@ -92,6 +95,7 @@ class IndexView:
 
     site: Site
     lede: str
+    complete: str | None
     facts: tuple[Fact, ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -149,6 +153,7 @@ def index_view(
     return IndexView(
         site=site,
         lede=_lede(total, len(covered)),
+        complete=None if report["problems"] else _complete(report["layers"]),
         facts=model_facts(report),
         problems=tuple(stopped(item) for item in report["problems"]),
         warnings=tuple(
@@ -195,6 +200,19 @@ def index_view(
         downloads=(Link("report.json", "report.json"),),
         extent=extent,
     )
+
+
+def _complete(layers: list[Document]) -> str:
+    """What is said where nothing failed: that all is there only where no layer lacks anything that nobody asked to leave out."""
+    lost = sum(layer["status"] == "skipped" and not layer["by_request"] for layer in layers)
+    bare = sum(layer["status"] == "rendered" and layer["reason"] is not None for layer in layers)
+    if not lost and not bare:
+        return "Nothing failed and nothing is missing: every part that was planned is here."
+    parts = [
+        *([f"{plural(bare, 'layer')} {'has' if bare == 1 else 'have'} nothing but weights to show"] if bare else []),
+        *([f"{plural(lost, 'layer')} cannot be shown"] if lost else []),
+    ]
+    return f"Nothing failed, but {listed(parts)}; the reasons are below."
 
 
 def _beside(pooling: int, left_out: int) -> str | None:
@@ -306,6 +324,7 @@ def _row(layer: Document, strip: Picture | None) -> LayerRow:
         filters=f"{count(len(layer['filters_shown']))} of {count(layer['filters_total'])}" if convolves else NONE,
         verdicts=_verdicts(layer),
         failed=_failed(layer),
+        partial=sentence(layer["reason"]) if layer["status"] == "rendered" and layer["reason"] else None,
         strip=None if strip is None else _thumbnails(strip),
         keys=_keys(layer),
     )

@@ -17,7 +17,7 @@ from reportgen.report.pattern_facts import against_images
 from reportgen.report.patterns_view import PatternsView, patterns_view
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Fact, FigureView, Link, Site, Verdict, figure_view, verdict_views
-from reportgen.report.wording import MODEL_OUTPUTS, not_finite, owner_words, sentence
+from reportgen.report.wording import MODEL_OUTPUTS, not_finite, owner_words, sentence, stopped
 from reportgen.settings import MapStyle
 
 
@@ -114,7 +114,9 @@ def layer_view(
         maps=maps_views(
             drawn, facts["feature_maps"], images, pictures, root, POOLED if layer.is_pooling else ACTIVATION
         ),
-        maps_note=maps_note(plan, drawn, layer.is_pooling),
+        maps_note=maps_note(plan, drawn, layer.is_pooling)
+        if layer.is_met
+        else "There are no feature maps: no data was seen to pass this layer.",
         map_ranges=ranges_view(drawn, MapStyle.of(plan.settings), stored.nouns.one, layer.is_pooling),
         cards=cards(stored, facts, drawn, images, root),
         orders=orders(facts["patterns"]),
@@ -216,7 +218,10 @@ def _lede(plan: Plan, layer: LayerRecord, covered: list[LayerRecord]) -> str:
     if layer.is_pooling:
         return f"{layer.layer_class}. Every channel by itself, before and after pooling."
     layers = [item for item in covered if not item.is_output and not item.is_pooling]
-    return f"{layer.layer_class}, layer {layers.index(layer) + 1} of {len(layers)}. {_chosen(plan, layer)}"
+    place = f"{layer.layer_class}, layer {layers.index(layer) + 1} of {len(layers)}."
+    if layer.status == "rendered" and layer.reason is not None:
+        return f"{place} Its weights alone are shown: {stopped(layer.reason)}"
+    return f"{place} {_chosen(plan, layer)}"
 
 
 def _chosen(plan: Plan, layer: LayerRecord) -> str:
@@ -263,7 +268,7 @@ def _weight_note(stored: StoredLayer, drawn: LayerPictures) -> str | None:
     if stored.weights is None:
         return (
             "The weights of this layer are not in the store."
-            if stored.missing
+            if stored.missing or stored.layer.status == "failed"
             else "This layer has no kernel of its own."
         )
     return sentence(f"not drawn: {drawn.weights_note}")

@@ -97,7 +97,7 @@ class OverviewView:
 
 def selected(plan: Plan) -> tuple[str, ...]:
     """Slugs of the layers that get a column: all with feature maps, or MOST_LAYERS evenly spaced ones."""
-    mapped = [layer.slug for layer in plan.layers if layer.status != "skipped" and not layer.is_output]
+    mapped = [layer.slug for layer in plan.layers if layer.is_met and not layer.is_output]
     if len(mapped) <= MOST_LAYERS:
         return tuple(mapped)
     return tuple(mapped[round(place * (len(mapped) - 1) / (MOST_LAYERS - 1))] for place in range(MOST_LAYERS))
@@ -129,7 +129,7 @@ def facts(plan: Plan, columns: Sequence[Column]) -> Document | None:
     if not columns:
         return None
     return {
-        "layers_total": sum(layer.status != "skipped" and not layer.is_output for layer in plan.layers),
+        "layers_total": sum(layer.is_met and not layer.is_output for layer in plan.layers),
         "filters_rule": RULE,
         "layers": [
             {

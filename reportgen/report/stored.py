@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.errors import StoreError
+from reportgen.errors import StoreError, few
 from reportgen.records import ImageRecord, LayerRecord, Plan, Task
 from reportgen.render.text import NOUNS, Nouns, plural
 from reportgen.report.wording import owner_words, reasoned
@@ -192,7 +192,7 @@ def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[Missi
             pre = _unscaled(arrays["pre"], facts.get("pre_exponent", 0)) if "pre" in arrays else None
             found.append(ImageMaps(images[task.image], maps, pre, facts))
     if lost:
-        share = f"feature maps of {len(lost)} of {plural(len(tasks), NOUNS[plan.contract.rank].one)} are not computed ({', '.join(lost)})"
+        share = f"feature maps of {len(lost)} of {plural(len(tasks), NOUNS[plan.contract.rank].one)} are not computed ({few(lost)})"
         missing.append((share, _reasons(store, tasks)))
     return tuple(found)
 
