@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import zipfile
 from collections.abc import Iterable
@@ -17,10 +16,11 @@ from reportgen.errors import ModelError
 from reportgen.network import legacy, legacy_files, safety
 from reportgen.network.allocation import bounded, check_tensors
 from reportgen.network.containers import TODAY, WEIGHTS, Contents, look_through, rewrite_archive
-from reportgen.network.custom import own_objects
+from reportgen.network.custom import application_layers, own_objects
 from reportgen.network.hashes import file_sha256
 from reportgen.network.quiet import keras
-from reportgen.network.sentences import misfit, one_line, shown_name
+from reportgen.network.refusals import refusal, unreadable
+from reportgen.network.sentences import misfit, one_line
 from reportgen.network.strangers import refuse_folder, refuse_stranger
 from reportgen.settings import Settings
 
@@ -62,7 +62,7 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
         except ModelError:
             raise
         except Exception as error:  # damaged files make readers raise anything
-            raise ModelError(_unreadable(path.name, one_line(error))) from error
+            raise ModelError(unreadable(path.name, one_line(error))) from error
         stored = contents.elements + _stored_in_weights(settings.weights)
         try:
             with bounded(stored, path.name):
@@ -72,10 +72,13 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
         except ModelError:
             raise
         except Exception as error:
-            raise ModelError(_why_unreadable(path.name, str(error) or type(error).__name__, readable)) from error
+            text = (str(error) or type(error).__name__).replace(str(readable), path.name)
+            raise ModelError(refusal(path.name, text, contents.architecture, contents.written_by)) from error
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path.name} holds a {type(model).__name__}, not a Keras model.")
     check_tensors(model, path.name)
+    if contents.version < TODAY:
+        legacy.check_order(legacy.mend(contents.architecture, contents.version, path.name), model, path.name)
     return ModelFile(model, digest, contents.classes)
 
 
@@ -88,7 +91,7 @@ def suffix_by_content(path: Path) -> str:
     if start.startswith(ZIP_SIGNATURE):
         return ".keras"
     what = "ZIP archive, as .keras files are" if path.suffix.lower() == ".keras" else "HDF5 file"
-    raise ModelError(_unreadable(path.name, f"it is no {what}: damaged, or renamed"))
+    raise ModelError(unreadable(path.name, f"it is no {what}: damaged, or renamed"))
 
 
 def _for_keras(
@@ -99,23 +102,24 @@ def _for_keras(
     if architecture is None:
         raise _without_network(path, name)
     if not isinstance(architecture, dict) or not isinstance(architecture.get("config"), (dict, list)):
-        raise ModelError(_unreadable(name, "its architecture is no JSON object with a config"))
+        raise ModelError(unreadable(name, "its architecture is no JSON object with a config"))
     own = own_objects(modules)
     wanted = safety.functions_named(architecture, name)
     own = {key: item for key, item in own.items() if isinstance(item, type) or key in wanted}
+    own = {**application_layers(safety.parts(architecture, name)), **own}
     copy = folder / f"mended{path.suffix}"
     if path.suffix == ".keras":
         changed = safety.drop_training(architecture, name)
         if contents.version < TODAY:
             changed, architecture = True, legacy.mend(architecture, contents.version, name)
-        safety.check(architecture, name, own, settings.allow_unsafe)
+        safety.check(architecture, name, own, settings.allow_unsafe, contents.written_by)
         if changed:
             rewrite_archive(path, copy, architecture)
         return copy if changed else path, own
     version = contents.version
     mended = legacy.mend(architecture, version, name) if version < TODAY else architecture
-    safety.check(mended, name, own, settings.allow_unsafe)
-    mended = _with_input(mended, name, settings)
+    safety.check(mended, name, own, settings.allow_unsafe, contents.written_by)
+    mended = legacy.with_modules(_with_input(mended, name, settings))
     if mended == architecture and legacy_files.backend_of(path) not in legacy_files.FLIPPING_BACKENDS:
         return path, own
     legacy_files.rewrite(path, copy, mended, legacy_files.layer_kinds(architecture), version)
@@ -157,25 +161,6 @@ def _stored_in_weights(weights: str | None) -> int:
         return look_through(Path(weights)).elements
     except Exception:
         return 0
-
-
-def _unreadable(name: str, why: str) -> str:
-    return f"{name} cannot be read as a Keras model ({why}); save it again with `model.save('model.keras')`."
-
-
-UNKNOWN = (
-    r"Could not locate (?:class|function) '([^']+)'",
-    r"Unknown layer: '?([\w>]+)",
-    r"Could not interpret (?:\w+ )+identifier: (\w+)$",
-)
-
-
-def _why_unreadable(name: str, text: str, readable: Path) -> str:
-    for pattern in UNKNOWN:
-        missing = re.search(pattern, text, re.MULTILINE)
-        if missing is not None:
-            return f"{name} needs `{shown_name(missing[1])}`, which {safety.PYTHON_LIMIT}."
-    return _unreadable(name, one_line(text.replace(str(readable), name)))
 
 
 def load_weights(model: Any, path: Path) -> None:
