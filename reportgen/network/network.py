@@ -25,7 +25,7 @@ from reportgen.network.quiet import keras, tf
 from reportgen.network.scaling import EIGHT_BIT_MAXIMUM, Scaling
 from reportgen.network.sentences import one_line
 from reportgen.network.sites import Site
-from reportgen.network.tap import Call, run_until
+from reportgen.network.tap import Call, run_until, safe_scopes
 from reportgen.network.walk import RECURRENT, Walk
 from reportgen.records import HeldInput, HeldRecord, InputContract, ModelInput
 from reportgen.settings import Settings
@@ -220,7 +220,8 @@ class Network:
 
             def answer(pictures: Any) -> Any:
                 positional, named = self._given(self.feed(tf.cast(pictures, tf.float32)))
-                return self.model(*positional, **named, training=False)
+                with safe_scopes():
+                    return self.model(*positional, **named, training=False)
 
             self._traced_predictor = tf.function(answer, autograph=False)
         return self._traced_predictor  # type: ignore[no-any-return]
