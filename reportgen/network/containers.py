@@ -49,6 +49,15 @@ def is_archive(path: Path) -> bool:
     return path.suffix.lower() == ".keras"
 
 
+def holds_model(path: Path) -> bool:
+    """Whether a ZIP archive is a .keras file, by its members."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {ARCHITECTURE, METADATA} <= set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
+
+
 def look_through(path: Path) -> Contents:
     """What a .keras or HDF5 file holds. Raises ModelError where it is not safe to unpack, and anything else where it is damaged."""
     if is_archive(path):

@@ -15,13 +15,13 @@ import h5py  # a dependency of Keras
 from reportgen.errors import ModelError
 from reportgen.network import legacy, legacy_files, safety
 from reportgen.network.allocation import bounded, check_tensors
-from reportgen.network.containers import TODAY, WEIGHTS, Contents, look_through, rewrite_archive
+from reportgen.network.containers import TODAY, WEIGHTS, Contents, holds_model, look_through, rewrite_archive
 from reportgen.network.custom import application_layers, own_objects
 from reportgen.network.hashes import file_sha256
 from reportgen.network.quiet import keras
 from reportgen.network.refusals import refusal, unreadable
 from reportgen.network.sentences import misfit, one_line
-from reportgen.network.strangers import refuse_folder, refuse_stranger
+from reportgen.network.strangers import refuse_folder, stranger
 from reportgen.settings import Settings
 
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -45,12 +45,13 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
         raise ModelError(
             f"there is no file {path}; MODEL is a .keras, .h5 or .hdf5 file, keras:NAME or package.module:callable."
         )
-    refuse_stranger(path, FILE_SUFFIXES)
     try:
         digest = file_sha256(path)
         suffix = suffix_by_content(path)
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from error
+    if suffix is None:
+        raise _of_no_kind(path)
     with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
         readable = path
         if path.suffix != suffix:
@@ -82,16 +83,27 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
     return ModelFile(model, digest, contents.classes)
 
 
-def suffix_by_content(path: Path) -> str:
-    """`.keras` or `.h5`, by the file's first bytes: before Keras 2.12 a `.keras` file was HDF5. Raises ModelError for anything else."""
+def suffix_by_content(path: Path) -> str | None:
+    """`.keras` or `.h5`, by what the file holds and not by its name; None where it is neither.
+
+    Before Keras 2.12 a `.keras` file was HDF5, and callbacks save under any name. A damaged file is what its name says.
+    """
     with path.open("rb") as file:
         start = file.read(len(HDF5_SIGNATURE))
+    named = path.suffix.lower()
     if start == HDF5_SIGNATURE:
         return path.suffix if path.suffix in FILE_SUFFIXES[1:] else ".h5"
-    if start.startswith(ZIP_SIGNATURE):
+    if start.startswith(ZIP_SIGNATURE) and (named in FILE_SUFFIXES or holds_model(path)):
         return ".keras"
-    what = "ZIP archive, as .keras files are" if path.suffix.lower() == ".keras" else "HDF5 file"
-    raise ModelError(unreadable(path.name, f"it is no {what}: damaged, or renamed"))
+    return None
+
+
+def _of_no_kind(path: Path) -> ModelError:
+    """What is to be said of a file that is neither HDF5 nor a .keras archive."""
+    if path.suffix.lower() in FILE_SUFFIXES and not path.name.lower().endswith(".weights.h5"):
+        what = "ZIP archive, as .keras files are" if path.suffix.lower() == ".keras" else "HDF5 file"
+        return ModelError(unreadable(path.name, f"it is no {what}: damaged, or renamed"))
+    return stranger(path, zipfile.is_zipfile(path))
 
 
 def _for_keras(
@@ -157,8 +169,12 @@ def _stored_in_weights(weights: str | None) -> int:
     """Numbers in a file of weights, 0 where it cannot be read, which loading it will say."""
     if weights is None:
         return 0
+    path = Path(weights)
     try:
-        return look_through(Path(weights)).elements
+        with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
+            readable = Path(folder) / f"named{suffix_by_content(path)}"
+            readable.symlink_to(path.resolve())
+            return look_through(readable).elements
     except Exception:
         return 0
 
@@ -167,19 +183,21 @@ def load_weights(model: Any, path: Path) -> None:
     """Load the weights of a file over `model`; of a .keras file nothing but its arrays is read. Raises ModelError."""
     if not path.is_file():
         raise ModelError(f"--weights {path}: there is no such file.")
-    if path.suffix.lower() not in FILE_SUFFIXES:
+    suffix = suffix_by_content(path)
+    if suffix is None:
         raise ModelError(
-            f"--weights {path.name} does not end in .weights.h5, .h5 or .keras; "
+            f"--weights {path.name} is neither HDF5, as .weights.h5 and .h5 files are, nor a .keras archive; "
             "save them with `model.save_weights('model.weights.h5')`."
         )
     try:
-        suffix = suffix_by_content(path)
         with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
             readable = Path(folder) / f"named{suffix}"
             readable.symlink_to(path.resolve())
             look_through(readable)
             if suffix == ".keras":
                 with zipfile.ZipFile(readable) as archive:
+                    if WEIGHTS not in archive.namelist():
+                        raise ModelError(f"{path.name} is an archive without weights ({WEIGHTS}).")
                     archive.extract(WEIGHTS, folder)
                 readable = Path(folder) / WEIGHTS
             elif _is_of_keras_3(readable):
