@@ -50,7 +50,7 @@ def test_layers_of_keras_2_are_walked_by_their_mended_names() -> None:
     loaded = load(str(HERE / "operations.h5"), Settings())
     walked = Network(loaded, Settings(preprocess="none"))
     assert {site.path: site.unit.name for site in walked.sites if site.unit is not None} == {
-        "first": "relu",
+        "first": "relu6",
         "second": "linear",  # a number is added before its rectifier
         "inner/third": "linear",
     }
