@@ -134,6 +134,7 @@ def _record(
         kind=POOLING if site.is_pooling else CONVOLUTION,
         window=_numbers(layer, "pool_size") if site.is_pooling else None,
         kernel_kind=kernel_kind(layer),
+        kernel_note=site.kernel_note,
         times=site.times,
     )
 

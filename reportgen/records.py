@@ -177,6 +177,7 @@ class LayerRecord(Record):
     in `filters_shown`. `kind`: one of LAYER_KINDS. `window`: what a pooling layer pools over. `kernel_kind`: how the kernel is to be read:
     "plain" (..., in, out), "transposed" (..., out, in), "depthwise" (..., in, multiplier), "separable" (a depthwise and a pointwise one),
     None where there is none. `times`: how many of the first axes of its maps are time inside a TimeDistributed.
+    `kernel_note`: said of a kernel that is not the one applied.
     """
 
     path: str
@@ -207,6 +208,7 @@ class LayerRecord(Record):
     window: tuple[int, ...] | None = None
     kernel_kind: str | None = "plain"
     times: int = 0
+    kernel_note: str | None = None
 
     @property
     def is_pooling(self) -> bool:

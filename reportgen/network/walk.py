@@ -8,6 +8,7 @@ from typing import Any
 
 from reportgen.errors import ModelError
 from reportgen.network.answers import answers_classes, class_count
+from reportgen.network.applied import kernel_note
 from reportgen.network.diagram import diagram
 from reportgen.network.geometry import Geometry
 from reportgen.network.kernels import CONVOLUTIONS, POOLINGS
@@ -178,6 +179,7 @@ class Walk:
             varies=varying(view, end, contract, channels_first),
             times=len(end.times),
             channels_first=channels_first,
+            kernel_note=kernel_note(call, self._graph, self._graph.get_operations()) if convolves else None,
         )
 
     def _keeps_bands_first(self, layer: Any, view: View) -> bool:

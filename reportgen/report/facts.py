@@ -89,6 +89,7 @@ def layer_record(layer: LayerRecord) -> Document:
         "filters_shown": list(layer.filters_shown),
         "labels": as_list(layer.labels),
         "kernel_kind": layer.kernel_kind,
+        "kernel_note": layer.kernel_note,
         "times": layer.times,
         "kind": layer.kind,
         "window": as_list(layer.window),
