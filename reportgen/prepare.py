@@ -32,7 +32,7 @@ from reportgen.records import LayerRecord, ModelRecord, Plan
 from reportgen.run import Run
 from reportgen.settings import Settings
 
-ALGORITHM = 1  # raised whenever the same inputs would give other arrays: stored tasks are then computed again
+ALGORITHM = 2  # raised whenever the same inputs would give other arrays: stored tasks are then computed again
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class Network:
             walk.class_count,
             walk.diagram,
         )
+        self._classifying = walk.classifying
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
             entered = None if walk.entrance is None else self._entered(contract, walk.entrance)
@@ -213,6 +214,13 @@ class Network:
             return None
         (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures)))
         return np.asarray(answers, np.float32)
+
+    def predict_each(self, pictures: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """(name, class probabilities (n, classes)) of each output that classifies; none of a model with one output."""
+        if not self._classifying:
+            return []
+        answers = tf.nest.flatten(self._predictor(tf.constant(pictures)))
+        return [(name, np.asarray(answers[place], np.float32)) for name, place in self._classifying]
 
     @property
     def _predictor(self) -> Callable[[Any], Any]:

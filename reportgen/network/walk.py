@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from reportgen.errors import ModelError
-from reportgen.network.answers import answers_classes, class_count
+from reportgen.network.answers import answers_classes, class_count, classifying
 from reportgen.network.applied import kernel_note
 from reportgen.network.diagram import diagram
 from reportgen.network.geometry import Geometry
@@ -46,8 +46,9 @@ class Walk:
 
     sites: every layer that is covered, in the order in which data meets them, those that cannot be looked at with the reason. output: the
     model's classes as a site, None where it does not answer one number a class. class_count: how many class probabilities it answers,
-    None where it answers something else. diagram: how data flows. before: the layers that were called before `entrance`, the first
-    call that mixes what it sees of the input by learned weights; None where there is no such call.
+    None where it answers something else. classifying: which of several outputs do, by name and place. diagram: how data flows.
+    before: the layers that were called before `entrance`, the first call that mixes what it sees of the input by learned weights; None
+    where there is no such call.
     """
 
     def __init__(
@@ -70,11 +71,14 @@ class Walk:
         outputs: list[Any] = []
         entry: list[Any] = []
         failure: list[Exception] = []
+        self.classifying: tuple[tuple[str, int], ...] = ()
 
         def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
             entry.append(pictures)
             try:
-                outputs.extend(tf.nest.flatten(run(pictures, _never, self._calls)))
+                answer = run(pictures, _never, self._calls)
+                outputs.extend(tf.nest.flatten(answer))
+                self.classifying = classifying(model, answer)
             except Exception as error:  # what was reached before is still true
                 failure.append(error)
 

@@ -56,11 +56,16 @@ def image_facts(image: ImageRecord, stored: StoredImage) -> Document:
         "height": image.height,
         "lengths": list(image.lengths),
         "shown": image.shown,
-        "predictions": None
-        if predictions is None
-        else [{"label": item["label"], "probability": plain(item["probability"])} for item in predictions],
+        "predictions": _ranked(predictions),
         "predictions_note": note,
+        "outputs": [{"name": each["name"], "predictions": _ranked(each["predictions"])} for each in stored.outputs],
     }
+
+
+def _ranked(predictions: list[Document] | None) -> list[Document] | None:
+    if predictions is None:
+        return None
+    return [{"label": item["label"], "probability": plain(item["probability"])} for item in predictions]
 
 
 def layer_record(layer: LayerRecord) -> Document:
