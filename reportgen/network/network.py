@@ -64,7 +64,8 @@ class Network:
             walk.class_count,
             walk.diagram,
         )
-        self._classifying = walk.classifying
+        self._classifying, self.heads = walk.classifying, tuple(walk.head_sites)
+        self.output = walk.head_sites.get(str(settings.outputs).partition(":")[0], self.output)
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
             entered = None if walk.entrance is None else self._entered(contract, walk.entrance)
@@ -157,8 +158,9 @@ class Network:
 
         output = self._run(inputs, is_last)
         if to_the_end:
-            answers = logits(tf.nest.flatten(output)[0])[:, None, None, :]
-            found.update(dict.fromkeys(to_the_end, (answers, answers)))
+            for index in to_the_end:
+                answers = logits(tf.nest.flatten(output)[sites[index].place])[:, None, None, :]
+                found[index] = (answers, answers)
             missing -= to_the_end
         if missing:
             raise ModelError("a layer that ran while the model was walked did not run again.")

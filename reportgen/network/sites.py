@@ -20,7 +20,7 @@ class Site:
     of the input's that is dynamic. times: how many of its axes, the first ones, are time inside a TimeDistributed. channels_first: how
     the layer itself keeps its maps. is_output: not a layer but the model's own output before softmax or sigmoid, one position with a
     channel a class.
-    kernel_note: what is to be said of its kernel, see `applied`.
+    place: of an output, among all. kernel_note: what is to be said of its kernel, see `applied`.
     """
 
     path: str
@@ -38,6 +38,7 @@ class Site:
     times: int = 0
     channels_first: bool = False
     kernel_note: str | None = None
+    place: int = 0
 
     @property
     def is_pooling(self) -> bool:
