@@ -110,7 +110,9 @@ BUILD_OPTIONS = (
     click.option("--negative", is_flag=True, default=None, help="Also the picture that each filter likes least."),
     click.option("--restarts", type=int, metavar="K", help="Starts per pattern; the best is kept. [1]"),
     click.option(
-        "--outputs", metavar="N|NAMES", help="Also patterns of the model's first N classes, or of named ones."
+        "--outputs",
+        metavar="N|NAMES",
+        help="Also patterns of the model's first N classes, or of named ones; HEAD:N of several outputs.",
     ),
     click.option(
         "--bands",

@@ -35,11 +35,22 @@ def describe_output(
     taken: slugs of the layers.
     """
     site = network.output
+    text = str(settings.outputs)
+    if network.heads:  # several outputs: NAME:CLASSES
+        text = text.partition(":")[2]
+        if site is None or not text:
+            known = ", ".join(network.heads)
+            raise UsageError(
+                f"--outputs {settings.outputs}: this model has several outputs; name one and its classes, as {network.heads[0]}:5. "
+                f"There are {known}."
+            )
+        if classes is not None and len(classes) != max(site.channels, 2):
+            classes = None  # they are another output's
     if site is None:
         raise UsageError("--outputs: this model does not answer one number a class, so there are no classes to show.")
     total = site.channels
     names = _output_names(classes, total)
-    chosen = _chosen_classes(str(settings.outputs), names)
+    chosen = _chosen_classes(text, names)
     return LayerRecord(
         path=site.path,
         name=network.model.name,
@@ -141,6 +152,7 @@ def _record(
         kind=POOLING if site.is_pooling else CONVOLUTION,
         window=_numbers(layer, "pool_size") if site.is_pooling else None,
         kernel_kind=kernel_kind(layer),
+        kernel_note=site.kernel_note,
         times=site.times,
         by_request=left_out is not None,
     )

@@ -174,6 +174,7 @@ class LayerRecord(Record):
     in `filters_shown`. `kind`: one of LAYER_KINDS. `window`: what a pooling layer pools over. `kernel_kind`: how the kernel is to be read:
     "plain" (..., in, out), "transposed" (..., out, in), "depthwise" (..., in, multiplier), "separable" (a depthwise and a pointwise one),
     None where there is none. `times`: how many of the first axes of its maps are time inside a TimeDistributed.
+    `kernel_note`: said of a kernel that is not the one applied.
 
     `status`: "rendered"; "skipped", with the `reason`; or "failed", where the model could not be traced as far. `by_request`: whether it is
     skipped because the user said so. A layer with a `reason` that is not skipped has a kernel to show and nothing else.
@@ -208,6 +209,7 @@ class LayerRecord(Record):
     kernel_kind: str | None = "plain"
     times: int = 0
     by_request: bool = False
+    kernel_note: str | None = None
 
     @property
     def is_pooling(self) -> bool:

@@ -91,7 +91,7 @@ def default_name(specification: Any) -> str:
         return unique_slugs([str(getattr(specification, "name", "model"))])[0]
     specification = os.fspath(specification)
     path = Path(specification)
-    tail = path.stem if path.suffix.lower() in MODEL_SUFFIXES else specification.rpartition(":")[2]
+    tail = path.stem if path.suffix.lower() in MODEL_SUFFIXES or path.is_file() else specification.rpartition(":")[2]
     return unique_slugs([tail])[0]
 
 

@@ -189,3 +189,49 @@ def test_twelve_floating_point_bands_beside_a_held_vector_go_all_the_way(tmp_pat
     with np.load(tmp_path / "report" / "data" / "conv" / "patterns.npz") as arrays:
         assert arrays["images"].shape[1:] == (16, 16, 12)
     assert "held at what age.csv holds" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def forked(**outputs: Any) -> Any:
+    """A model with an output of each name: so many classes, or what a layer makes."""
+    entry = keras.Input((16, 16, 3))
+    flat = layers.Flatten()(layers.Conv2D(3, 3, activation="relu", name="conv")(entry))
+    made = {
+        name: layers.Dense(wanted, activation="softmax", name=name)(flat) if isinstance(wanted, int) else wanted(flat)
+        for name, wanted in outputs.items()
+    }
+    return keras.Model(entry, made)
+
+
+def test_every_classifying_output_is_asked_and_named(tmp_path: Path, picture: Path) -> None:
+    model = forked(species=2, box=layers.Dense(4, name="box"), breed=3)
+    names = tmp_path / "names.txt"
+    names.write_text("pug\nboxer\nbeagle\n")
+    result = build(model, tmp_path, "-i", picture, "--classes", names)
+    assert result.exit_code == 0, result.output
+    (image,) = facts(tmp_path)["images"]
+    assert [each["name"] for each in image["outputs"]] == ["breed", "species"]  # as Keras sorts a dict
+    assert image["predictions"] == image["outputs"][0]["predictions"]
+    with Image.open(tmp_path / "report" / "assets" / "images" / "picture.png") as shown:
+        fed = np.asarray(shown.convert("RGB"), np.float32) / 255
+    answers = {name: np.asarray(answer)[0] for name, answer in model(fed[None]).items()}
+    for each, labels in zip(image["outputs"], (["pug", "boxer", "beagle"], ["output 0", "output 1"]), strict=True):
+        given = {item["label"]: item["probability"] for item in each["predictions"]}
+        np.testing.assert_allclose([given[label] for label in labels], answers[each["name"]], rtol=1e-4)
+        assert [item["probability"] for item in each["predictions"]] == sorted(given.values(), reverse=True)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.index(">breed</p>") < page.index("beagle") < page.index(">species</p>") < page.index("output 1")
+
+
+def test_names_that_fit_two_outputs_are_nobody_s(tmp_path: Path, picture: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("cat\ndog\n")
+    assert build(forked(one=2, two=2), tmp_path, "-i", picture, "--classes", names).exit_code == 0
+    (image,) = facts(tmp_path)["images"]
+    assert {item["label"] for each in image["outputs"] for item in each["predictions"]} == {"output 0", "output 1"}
+
+
+def test_a_model_with_one_output_has_no_others(tmp_path: Path, picture: Path) -> None:
+    assert build(small(layers.Flatten(), layers.Dense(2, activation="softmax")), tmp_path, "-i", picture).exit_code == 0
+    (image,) = facts(tmp_path)["images"]
+    assert image["outputs"] == []
+    assert len(image["predictions"]) == 2

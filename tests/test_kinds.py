@@ -167,12 +167,12 @@ def in_time(*stack: Any) -> Any:
 
 def test_what_a_time_distributed_layer_calls_is_one_entry_with_all_its_times() -> None:
     norm = layers.BatchNormalization()
-    model = randomised(in_time(layers.Conv2D(5, 3), norm, layers.ReLU()))
+    model = randomised(in_time(layers.Conv2D(5, 3, name="conv"), norm, layers.ReLU(name="relu")))
     walked = network(model)
     (found,) = walked.sites
     assert (found.path, found.unit_path, found.output_shape, found.receptive_field) == (
-        "time0/layer",
-        "time2/layer",
+        "time0/conv",
+        "time2/relu",
         (4, 7, 6, 5),
         (1, 3, 3),
     )
@@ -195,8 +195,8 @@ def test_a_whole_model_inside_a_time_distributed_layer_is_walked() -> None:
     entry = keras.Input((4, 9, 8, 3))
     outer = keras.Model(entry, layers.GlobalAveragePooling3D()(layers.TimeDistributed(inner, name="frames")(entry)))
     assert [(item.path, item.output_shape) for item in network(outer).sites] == [
-        ("frames/layer/a", (4, 7, 6, 2)),
-        ("frames/layer/b", (4, 5, 4, 2)),
+        ("frames/inner/a", (4, 7, 6, 2)),
+        ("frames/inner/b", (4, 5, 4, 2)),
     ]
 
 

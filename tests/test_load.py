@@ -81,8 +81,8 @@ def test_a_folder_is_named_with_how_to_save(tmp_path: Path) -> None:
         ("m.npz", "arrays without a network"),
         ("m.mlmodel", "Core ML"),
         ("m.zip", "unpack it"),
-        ("m.txt", "does not end in .keras, .h5, .hdf5"),
-        ("m", "does not end in"),
+        ("m.txt", "holds no Keras model: it is neither HDF5"),
+        ("m", "nor a .keras archive"),
         ("m.weights.h5", "--weights"),
     ],
 )
@@ -255,7 +255,10 @@ def test_an_errors_text_becomes_one_line() -> None:
 @pytest.mark.parametrize(
     ("inside", "words"),
     [
-        ("saved_model.pb", "is a SavedModel, which keeps no Keras layers; save the model with"),
+        (
+            "saved_model.pb",
+            "is a SavedModel that keeps functions and no Keras layers; where the model was made, save it with",
+        ),
         ("checkpoint", "is a folder of checkpoints; make the network in Python"),
         ("config.json", "is a folder; save the model with"),
     ],
@@ -300,4 +303,68 @@ def test_weights_alone_as_keras_2_wrote_them_are_recognised_and_taken(tmp_path: 
 def test_weights_of_another_kind_are_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"anything")
     text = sentence(save(small(), tmp_path / "base.keras"), weights=str(tmp_path / name))
-    assert text.startswith(f"--weights {name} does not end in .weights.h5, .h5 or .keras")
+    assert text.startswith(f"--weights {name} is neither HDF5, as .weights.h5 and .h5 files are, nor a .keras archive")
+
+
+NAMES = [
+    "model",
+    "model.ckpt",
+    "model.pt",
+    "model.H5",
+    "model.weights.h5",
+    "model.zip",
+    "model.json",
+    "best.0.97",
+    "model.tflite",
+]
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_known_by_what_it_holds_whatever_its_name(tmp_path: Path, name: str, suffix: str) -> None:
+    path = save(small(), tmp_path / f"right{suffix}").rename(tmp_path / name)
+    loaded = load(str(path), Settings())
+    assert loaded.source == name
+    for own, other in zip(small().get_weights(), loaded.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+@pytest.mark.filterwarnings(H5_WARNING)
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
+@pytest.mark.parametrize("name", ["weights", "weights.ckpt", "weights.keras", "weights.h5", "weights.weights.h5"])
+def test_weights_are_known_by_what_they_are_whatever_their_name(tmp_path: Path, name: str, suffix: str) -> None:
+    other = small()
+    other.weights[0].assign(other.weights[0] + 1)
+    path = tmp_path / f"better{suffix}"
+    other.save_weights(path) if suffix == ".weights.h5" else other.save(path)
+    path = path.rename(tmp_path / name)
+    loaded = load(str(save(small(), tmp_path / "base.keras")), Settings(weights=str(path)))
+    np.testing.assert_array_equal(loaded.model.get_weights()[0], small().get_weights()[0] + 1)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model"])
+def test_weights_under_the_name_of_a_model_are_told(tmp_path: Path, name: str) -> None:
+    small().save_weights(tmp_path / "best.weights.h5")
+    path = (tmp_path / "best.weights.h5").rename(tmp_path / name)
+    assert sentence(path).startswith(f"{name} holds weights without a network; name the network as MODEL")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("m.npz", "an archive of arrays"), ("m.pt", "a PyTorch file"), ("m", "a ZIP archive")]
+)
+def test_an_archive_of_another_kind_is_told_by_its_name(tmp_path: Path, name: str, words: str) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("data.pkl", b"")
+    assert sentence(tmp_path / name).startswith(f"{name} is {words}")
+
+
+@pytest.mark.parametrize("mark", ["keras_metadata.pb", "saved_model.pb"])
+@pytest.mark.parametrize("named", ["kept", "kept/saved_model.pb"])
+def test_a_saved_model_of_keras_2_says_how_its_layers_are_found_again(tmp_path: Path, mark: str, named: str) -> None:
+    """What the sentence says was tried with tf_keras 2.21 on a model that it had saved."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "saved_model.pb").write_bytes(b"")
+    (tmp_path / "kept" / mark).write_bytes(b"\x12\x0f_tf_keras_layer")
+    text = sentence(tmp_path / named)
+    assert "`import tf_keras; tf_keras.models.load_model('kept').save('kept.h5')`; then name that file" in text

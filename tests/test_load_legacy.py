@@ -22,7 +22,13 @@ pytestmark = pytest.mark.filterwarnings(H5_WARNING)
 HERE = Path(__file__).parent / "legacy"
 
 
-@pytest.mark.parametrize("name", ["sequential.h5", "functional.h5", "functional.keras", "operations.h5"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sequential.h5", "functional.h5", "functional.keras", "operations.h5", "functions.h5"),
+        *("applications.h5", "applications.keras", "arguments.h5", "arguments.keras"),
+    ],
+)
 def test_a_network_of_keras_2_answers_what_it_answered_there(name: str) -> None:
     recorded = np.load(HERE / f"{name.partition('.')[0]}.npz")
     model = load(str(HERE / name), Settings()).model
@@ -44,7 +50,7 @@ def test_layers_of_keras_2_are_walked_by_their_mended_names() -> None:
     loaded = load(str(HERE / "operations.h5"), Settings())
     walked = Network(loaded, Settings(preprocess="none"))
     assert {site.path: site.unit.name for site in walked.sites if site.unit is not None} == {
-        "first": "relu",
+        "first": "relu6",
         "second": "linear",  # a number is added before its rectifier
         "inner/third": "linear",
     }
@@ -233,13 +239,38 @@ def test_a_graph_of_keras_1_with_its_merge_layer(tmp_path: Path, mode: str) -> N
     np.testing.assert_allclose(answers(path), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_weights_in_an_order_that_keras_3_does_not_follow_are_never_swapped(tmp_path: Path) -> None:
+    model = model_of_keras_1({"mode": "sum", "mode_type": "raw", "concat_axis": -1})
+    model["layers"][1:3] = model["layers"][2:0:-1]
+    weights = {"b": [drawn(1, 1, 3, 2, seed=1)], "a": [drawn(1, 1, 3, 2)]}
+    text = sentence(keras_1(tmp_path / "old.h5", model, weights))
+    assert text.startswith("old.h5 keeps the weights of its layers in an order that Keras 3 cannot follow")
+
+
+def test_axes_and_words_of_an_hdf5_file_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """Keras itself drops several axes on reading its own HDF5, and takes the word `dot` for a function."""
+    entry = keras.Input((4, 5, 3))
+    tensor = keras.layers.Softmax(axis=[1, 2])(keras.layers.UnitNormalization(axis=[1, 3])(entry))
+    series = keras.layers.Reshape((20, 3))(tensor)
+    model = keras.Model(entry, keras.layers.Attention(score_mode="dot")([series, series]))
+    pictures = drawn(2, 4, 5, 3)
+    unit = pictures / np.sqrt((pictures**2).sum(axis=(1, 3), keepdims=True))
+    soft = (np.exp(unit) / np.exp(unit).sum(axis=(1, 2), keepdims=True)).reshape(2, 20, 3)
+    scores = np.exp(soft @ soft.transpose(0, 2, 1))
+    expected = scores / scores.sum(axis=-1, keepdims=True) @ soft
+    np.testing.assert_allclose(answers(save(model, tmp_path / "axes.h5"), pictures), expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("stack", "words"),
     [
         ([convolution("conv", 2, 1, 1, dim_ordering="th", **ENTRY)], "keeps its channels first"),
         ([convolution("conv", 2, 1, 1, border_mode="full", **ENTRY)], "pads a convolution to `full`"),
         ([layer("BatchNormalization", "bn", mode=2, **ENTRY)], "BatchNormalization with mode = 2"),
-        ([layer("MaxoutDense", "maxout", output_dim=2, nb_feature=4, **ENTRY)], "needs `MaxoutDense`"),
+        (
+            [layer("MaxoutDense", "maxout", output_dim=2, nb_feature=4, **ENTRY)],
+            "needs `MaxoutDense`, which was a part of Keras 2 and is none of Keras 3",
+        ),
         (model_of_keras_1({"mode": "cos", "mode_type": "raw"}), "merges layers by `cos`"),
         (model_of_keras_1({"mode": ["code"], "mode_type": "lambda"}), "merges layers by"),
         ([convolution("conv", 2, 1, 1)], "--input-shape H,W,C"),

@@ -102,7 +102,7 @@ def test_the_output_is_what_softmax_or_sigmoid_is_given(name: str) -> None:
 
 
 def two_outputs() -> Any:
-    model = functional(conv(2), layers.GlobalAveragePooling2D())
+    model = functional(conv(2), layers.ReLU())
     return keras.Model(model.inputs, [model.outputs[0], layers.Softmax()(model.outputs[0])])
 
 
@@ -259,3 +259,37 @@ def test_a_class_that_is_not_finite_leaves_the_other_classes_as_they_were() -> N
 def test_what_is_no_tensor_is_no_class_probability() -> None:
     """A subclassed model may answer nothing, or a plain number."""
     assert [class_count([answer]) for answer in (None, 3)] == [None, None]
+
+
+def forked() -> Any:
+    entry = keras.Input((16, 16, 3))
+    pooled = layers.GlobalAveragePooling2D()(conv(6, activation="relu", name="conv")(entry))
+    heads = [layers.Dense(3, activation="softmax", name="breed"), layers.Dense(2, name="species")]
+    return randomised(keras.Model(entry, [head(pooled) for head in heads]), low=-1, high=1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "labels"),
+    [("species:1", ("output 0",)), ("breed:5", ("pug", "boxer", "beagle")), ("breed:beagle", ("beagle",))],
+)
+def test_the_classes_of_a_named_output_are_shown_by_their_own_logits(wanted: str, labels: tuple[str, ...]) -> None:
+    model = forked()
+    walked = network(model, outputs=wanted)
+    record = describe_output(walked, Settings(outputs=wanted), ["pug", "boxer", "beagle"], [])
+    assert record.labels == labels
+    assert walked.output is not None
+    fed = tf.constant(pictures(2).astype(np.float32) / 255)
+    read = tf.function(lambda entry: walked.units(entry, [walked.output]), autograph=False)
+    ((before, _),) = read(fed)
+    head = model.get_layer(wanted.partition(":")[0])
+    pooled = np.asarray(keras.Model(model.inputs[0], head.input)(fed))
+    kernel, bias = (np.asarray(weight) for weight in head.weights)
+    np.testing.assert_allclose(np.asarray(before)[:, 0, 0], pooled @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("wanted", ["5", "breed", "nothing:5", "breed:"])
+def test_of_several_outputs_one_has_to_be_named(wanted: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"several outputs; name one and its classes, as breed:5. There are breed, species"
+    ):
+        describe_output(network(forked(), outputs=wanted), Settings(outputs=wanted), None, [])

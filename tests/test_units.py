@@ -41,8 +41,55 @@ UNITS: dict[str, tuple[Callable[[], list[Any]], str, str, bool]] = {
     "leaky layer": (lambda: [conv(name="c"), layers.LeakyReLU(name="a")], "a", "leaky_relu", False),
     "elu layer": (lambda: [conv(name="c"), layers.ELU(name="a")], "a", "elu", False),
     "prelu layer": (lambda: [conv(name="c"), layers.PReLU(name="a", shared_axes=[1, 2])], "a", "prelu", False),
-    "threshold": (lambda: [conv(name="c"), layers.ReLU(threshold=1.0, name="a")], "a", "relu", True),
-    "layer as activation": (lambda: [conv(name="c", activation=layers.LeakyReLU(name="lk"))], "c", "lk", False),
+    "threshold": (lambda: [conv(name="c"), layers.ReLU(threshold=1.0, name="a")], "a", "relu (threshold 1)", True),
+    "six": (lambda: [conv(name="c"), layers.ReLU(6.0, name="a")], "a", "relu6", True),
+    "four": (lambda: [conv(name="c"), layers.ReLU(max_value=4, name="a")], "a", "relu (max 4)", True),
+    "sloping": (
+        lambda: [conv(name="c"), layers.ReLU(negative_slope=0.1, name="a")],
+        "a",
+        "leaky_relu (slope 0.1)",
+        False,
+    ),
+    "everything": (
+        lambda: [conv(name="c"), layers.ReLU(4, 0.1, 0.05, name="a")],
+        "a",
+        "leaky_relu (slope 0.1, max 4, threshold 0.05)",
+        False,
+    ),
+    "sloping six": (
+        lambda: [conv(name="c"), layers.ReLU(6, 0.1, name="a")],
+        "a",
+        "leaky_relu (slope 0.1, max 6)",
+        False,
+    ),
+    "leaky layer of another slope": (
+        lambda: [conv(name="c"), layers.LeakyReLU(negative_slope=0.05, name="a")],
+        "a",
+        "leaky_relu (slope 0.05)",
+        False,
+    ),
+    "elu layer of another alpha": (lambda: [conv(name="c"), layers.ELU(0.5, name="a")], "a", "elu (alpha 0.5)", False),
+    "layer as activation": (lambda: [conv(name="c", activation=layers.LeakyReLU(name="lk"))], "c", "leaky_relu", False),
+    "six as activation": (lambda: [conv(name="c", activation=layers.ReLU(6.0))], "c", "relu6", True),
+    "group normalised": (
+        lambda: [conv(name="c"), layers.GroupNormalization(2, name="n"), layers.ReLU(name="a")],
+        "a",
+        "relu",
+        True,
+    ),
+    "layer normalised": (
+        lambda: [conv(name="c"), layers.LayerNormalization(name="n"), layers.Activation("gelu", name="a")],
+        "a",
+        "gelu",
+        False,
+    ),
+    "normalised to unit length": (lambda: [conv(name="c"), layers.UnitNormalization(name="n")], "n", "linear", False),
+    "normalised twice": (
+        lambda: [conv(name="c"), layers.BatchNormalization(), layers.LayerNormalization(), layers.ReLU(name="a")],
+        "a",
+        "relu",
+        True,
+    ),
 }
 
 
@@ -196,9 +243,35 @@ def test_functions_made_of_several_operations_are_told_by_what_they_answer() -> 
     found = {item.path.removeprefix("convs/"): item for item in walked.sites if item.unit is not None}
     assert {path: item.unit.name for path, item in found.items() if item.unit is not None} == {
         **{name: name for name in COMPOSED},
+        "leaky_relu": "leaky_relu (slope 0.3)",
         "scaled": "linear",
     }
     expected = np.asarray(model(one_picture()))
     for number, (before, after) in enumerate(unit_maps(walked)[:-1]):
         np.testing.assert_allclose(after, expected[..., 2 * number : 2 * number + 2], rtol=1e-4, atol=1e-5)
         assert not np.array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "normalisation",
+    [
+        lambda: layers.GroupNormalization(2),
+        lambda: layers.LayerNormalization(axis=[1, 2]),
+        lambda: layers.UnitNormalization(),
+    ],
+    ids=["group", "layer", "unit"],
+)
+def test_a_channel_behind_a_normalisation_over_channels_or_places_is_computed_with_all_of_them(
+    normalisation: Any,
+) -> None:
+    walked = network(randomised(functional(conv(4, name="c"), normalisation(), layers.ReLU())))
+    found = site(walked, "c")
+    ((before, after),) = unit_maps(walked)
+    pictures, filters = tf.repeat(one_picture(), 2, axis=0), tf.constant([3, 1])
+    for activated, maps in ((False, before), (True, after)):
+        own = tf.function(
+            lambda fed, chosen, own=activated: walked.own_channels(fed, found, chosen, own), autograph=False
+        )
+        np.testing.assert_allclose(
+            np.asarray(own(pictures, filters)), maps[0].transpose(2, 0, 1)[[3, 1]], rtol=1e-4, atol=1e-5
+        )

@@ -242,10 +242,10 @@ def test_a_model_that_does_not_run_at_all_is_one_sentence() -> None:
 
 
 def test_maps_with_more_axes_than_are_drawn_are_skipped_with_their_shape() -> None:
-    deep = layers.TimeDistributed(layers.Conv3D(2, 1), name="deep")
+    deep = layers.TimeDistributed(layers.Conv3D(2, 1, name="inner"), name="deep")
     model = functional(conv(name="image"), layers.Reshape((4, 4, 4, 4, 4)), deep)
-    assert list(reasons(model)) == ["deep/layer"]
-    assert "4 × 4 × 4 × 2 has 4 axes" in reasons(model)["deep/layer"]
+    assert list(reasons(model)) == ["deep/inner"]
+    assert "4 × 4 × 4 × 2 has 4 axes" in reasons(model)["deep/inner"]
 
 
 def test_a_layer_that_convolves_inside_a_recurrence_says_so_and_can_be_named() -> None:
@@ -351,3 +351,26 @@ def test_probabilities_in_a_container_are_found(wrap: Callable[[Any], Any]) -> N
 def test_numbers_that_are_no_probabilities_are_none() -> None:
     assert network(functional(conv(), layers.GlobalAveragePooling2D(), layers.Dense(5))).predict(pictures(1)) is None
     assert network(functional(conv(activation="sigmoid"))).predict(pictures(1)) is None
+
+
+def test_a_wrapped_layer_is_found_by_its_own_name_where_names_last() -> None:
+    wrap = layers.SpectralNormalization(layers.Conv2D(2, 3, name="inner"), name="spectral")
+    series = layers.Bidirectional(layers.ConvLSTM1D(2, 3, name="steps", return_sequences=True), name="both")
+    each = layers.TimeDistributed(layers.SpectralNormalization(layers.Conv1D(2, 3, name="deep")), name="each")
+    each.layer.name = "normal"
+    walked = network(functional(wrap, series, each))
+    paths = ["spectral/inner", "both/forward_steps", "both/backward_steps", "each/normal/deep"]
+    assert sorted(item.path for item in walked.sites) == sorted(paths)
+
+
+def test_in_a_subclassed_model_a_wrapped_layer_keeps_the_attributes_name() -> None:
+    class Own(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.wrap = layers.SpectralNormalization(layers.Conv2D(2, 3))
+            self.inside = functional(layers.SpectralNormalization(layers.Conv2D(2, 3, name="conv"), name="sn"))
+
+        def call(self, inputs: Any) -> Any:
+            return self.inside(inputs), self.wrap(inputs)
+
+    assert [item.path for item in network(built(Own()), input_shape=SHAPE).sites] == ["inside/sn/conv", "wrap/layer"]

@@ -88,18 +88,26 @@ class _Worker:
                 self.run.progress.advance(task.cost)
 
     def _predictions(self, picture: np.ndarray) -> dict[str, Any]:
-        """`predictions`, best first, None where there are none, with a `reason` where that is a fault."""
+        """`predictions`, best first, None where there are none, with a `reason` where that is a fault.
+
+        Of a model with several outputs they are those of the first that classifies, and `outputs` has each one's beside its name.
+        """
         answers = self.network.predict(picture[None])
-        if answers is None:
+        if answers is not None:
+            return _ranked(answers[0], self.run.plan.model.classes)
+        each_answer = self.network.predict_each(picture[None])
+        classes = self.run.plan.model.classes
+        fitting = (
+            [] if classes is None else [name for name, each in each_answer if max(each.shape[1], 2) == len(classes)]
+        )
+        outputs = [  # where names fit several outputs, nothing says whose they are
+            {"name": name, **_ranked(each[0], classes if fitting == [name] else None)} for name, each in each_answer
+        ]
+        if not outputs:
             return {"predictions": None}
-        if not np.isfinite(answers).all():
-            return {"predictions": None, "reason": "the model answers numbers that are not finite"}
-        classes, probabilities = self.run.plan.model.classes, answers[0]
-        if len(probabilities) == 1 and classes is not None:  # it tells two classes apart: the second one's probability
-            probabilities = np.array([1 - probabilities[0], probabilities[0]])
-        names = classes if classes is not None else [f"output {number}" for number in range(len(probabilities))]
-        best = np.argsort(-probabilities, kind="stable")[:MOST_PREDICTIONS]
-        return {"predictions": [{"label": names[at], "probability": float(probabilities[at])} for at in best]}
+        reasons = [f"{each['name']}: {each.pop('reason')}" for each in outputs if "reason" in each]
+        facts = {"predictions": outputs[0]["predictions"], "outputs": outputs}
+        return {**facts, "reason": "; ".join(reasons)} if reasons else facts
 
     def weights(self) -> None:
         for task in self.run.todo("weights"):
@@ -226,3 +234,14 @@ class _Worker:
 
     def _step_counter(self, cost: float) -> Callable[[], None]:
         return lambda: self.run.progress.advance(cost)
+
+
+def _ranked(probabilities: np.ndarray, classes: Sequence[str] | None) -> dict[str, Any]:
+    """`predictions` of one output's probabilities (classes,), with a `reason` where they are not finite."""
+    if not np.isfinite(probabilities).all():
+        return {"predictions": None, "reason": "the model answers numbers that are not finite"}
+    if len(probabilities) == 1 and classes is not None:  # it tells two classes apart: the second one's probability
+        probabilities = np.array([1 - probabilities[0], probabilities[0]])
+    names = classes if classes is not None else [f"output {number}" for number in range(len(probabilities))]
+    best = np.argsort(-probabilities, kind="stable")[:MOST_PREDICTIONS]
+    return {"predictions": [{"label": names[at], "probability": float(probabilities[at])} for at in best]}

@@ -29,6 +29,20 @@ def class_count(outputs: Sequence[Any]) -> int | None:
     return int(outputs[0].shape[-1]) if probable else None
 
 
+def heads(model: Any, answer: Any) -> dict[str, int]:
+    """The place among all outputs of each output of several that is one number a class, by name; none where there is one output.
+
+    answer: what a call of the model returned. Names are the keys of a dict, else those that the model gives its outputs.
+    """
+    outputs = tf.nest.flatten(answer)
+    if len(outputs) < 2:
+        return {}
+    names = sorted(answer) if isinstance(answer, dict) else getattr(model, "output_names", None)
+    if names is None or len(names) != len(outputs):
+        names = [f"output {place}" for place in range(len(outputs))]
+    return {str(name): place for place, name in enumerate(names) if answers_classes(outputs[place : place + 1])}
+
+
 def logits(output: Any) -> Any:
     """What the model's own softmax or sigmoid was given, shaped as `output`; `output` where there is none. Call inside a trace."""
     operation = _source(output)

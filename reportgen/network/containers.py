@@ -33,18 +33,29 @@ class Contents:
     """What a model file holds.
 
     architecture: its parsed JSON, None where there is none. elements: numbers in all its arrays. version: the major one of the Keras that
-    wrote it. classes: the names of the model's classes, where the file's own notes have them.
+    wrote it. classes: the names of the model's classes, where the file's own notes have them. written_by: the version of Keras that the
+    file states in full.
     """
 
     architecture: Any
     elements: int
     version: int
     classes: tuple[str, ...] | None = None
+    written_by: str | None = None
 
 
 def is_archive(path: Path) -> bool:
     """Whether the file is to be read as ZIP. By name, as Keras does: one file can be HDF5 from the front and ZIP from behind."""
     return path.suffix.lower() == ".keras"
+
+
+def holds_model(path: Path) -> bool:
+    """Whether a ZIP archive is a .keras file, by its members."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {ARCHITECTURE, METADATA} <= set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
 
 
 def look_through(path: Path) -> Contents:
@@ -55,9 +66,9 @@ def look_through(path: Path) -> Contents:
     with h5py.File(path, "r") as file:
         elements = _measure(file, path.name, path.stat().st_size)
         text = file.attrs.get("model_config")
-        return Contents(
-            None if text is None else parse(text, path.name), elements, _version_of_hdf5(file), _names_in_hdf5(file)
-        )
+        written_by = _version_of_hdf5(file)
+        architecture = None if text is None else parse(text, path.name)
+        return Contents(architecture, elements, _major(written_by), _names_in_hdf5(file), written_by)
 
 
 def _look_through_archive(path: Path) -> Contents:
@@ -72,15 +83,21 @@ def _look_through_archive(path: Path) -> Contents:
             data = archive.read(WEIGHTS)
             with h5py.File(BytesIO(data), "r") as file:
                 elements = _measure(file, path.name, len(data))
-    version = int(str(metadata.get("keras_version", TODAY)).partition(".")[0])
-    return Contents(architecture, elements, version, in_mapping(metadata))
+    written_by = str(metadata["keras_version"]) if "keras_version" in metadata else None
+    version = TODAY if written_by is None else _major(written_by)
+    return Contents(architecture, elements, version, in_mapping(metadata), written_by)
 
 
-def _version_of_hdf5(file: h5py.File) -> int:
+def _version_of_hdf5(file: h5py.File) -> str | None:
     for holder in (file, file.get("model_weights")):
         if holder is not None and "keras_version" in holder.attrs:
-            return int(text_of(holder.attrs["keras_version"]).partition(".")[0])
-    return 1  # Keras 1 did not always say
+            return text_of(holder.attrs["keras_version"])
+    return None
+
+
+def _major(written_by: str | None) -> int:
+    """The major version of a Keras; Keras 1 did not always state it."""
+    return 1 if written_by is None else int(written_by.partition(".")[0])
 
 
 def _metadata(archive: zipfile.ZipFile) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import zipfile
 from collections.abc import Iterable
@@ -16,12 +15,13 @@ import h5py  # a dependency of Keras
 from reportgen.errors import ModelError
 from reportgen.network import legacy, legacy_files, safety
 from reportgen.network.allocation import bounded, check_tensors
-from reportgen.network.containers import TODAY, WEIGHTS, Contents, look_through, rewrite_archive
-from reportgen.network.custom import own_objects
+from reportgen.network.containers import TODAY, WEIGHTS, Contents, holds_model, look_through, rewrite_archive
+from reportgen.network.custom import application_layers, own_objects
 from reportgen.network.hashes import file_sha256
 from reportgen.network.quiet import keras
-from reportgen.network.sentences import misfit, one_line, shown_name
-from reportgen.network.strangers import refuse_folder, refuse_stranger
+from reportgen.network.refusals import refusal, unreadable
+from reportgen.network.sentences import misfit, one_line
+from reportgen.network.strangers import refuse_folder, stranger
 from reportgen.settings import Settings
 
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -45,12 +45,13 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
         raise ModelError(
             f"there is no file {path}; MODEL is a .keras, .h5 or .hdf5 file, keras:NAME or package.module:callable."
         )
-    refuse_stranger(path, FILE_SUFFIXES)
     try:
         digest = file_sha256(path)
         suffix = suffix_by_content(path)
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from error
+    if suffix is None:
+        raise _of_no_kind(path)
     with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
         readable = path
         if path.suffix != suffix:
@@ -62,7 +63,7 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
         except ModelError:
             raise
         except Exception as error:  # damaged files make readers raise anything
-            raise ModelError(_unreadable(path.name, one_line(error))) from error
+            raise ModelError(unreadable(path.name, one_line(error))) from error
         stored = contents.elements + _stored_in_weights(settings.weights)
         try:
             with bounded(stored, path.name):
@@ -72,23 +73,37 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
         except ModelError:
             raise
         except Exception as error:
-            raise ModelError(_why_unreadable(path.name, str(error) or type(error).__name__, readable)) from error
+            text = (str(error) or type(error).__name__).replace(str(readable), path.name)
+            raise ModelError(refusal(path.name, text, contents.architecture, contents.written_by)) from error
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path.name} holds a {type(model).__name__}, not a Keras model.")
     check_tensors(model, path.name)
+    if contents.version < TODAY:
+        legacy.check_order(legacy.mend(contents.architecture, contents.version, path.name), model, path.name)
     return ModelFile(model, digest, contents.classes)
 
 
-def suffix_by_content(path: Path) -> str:
-    """`.keras` or `.h5`, by the file's first bytes: before Keras 2.12 a `.keras` file was HDF5. Raises ModelError for anything else."""
+def suffix_by_content(path: Path) -> str | None:
+    """`.keras` or `.h5`, by what the file holds and not by its name; None where it is neither.
+
+    Before Keras 2.12 a `.keras` file was HDF5, and callbacks save under any name. A damaged file is what its name says.
+    """
     with path.open("rb") as file:
         start = file.read(len(HDF5_SIGNATURE))
+    named = path.suffix.lower()
     if start == HDF5_SIGNATURE:
         return path.suffix if path.suffix in FILE_SUFFIXES[1:] else ".h5"
-    if start.startswith(ZIP_SIGNATURE):
+    if start.startswith(ZIP_SIGNATURE) and (named in FILE_SUFFIXES or holds_model(path)):
         return ".keras"
-    what = "ZIP archive, as .keras files are" if path.suffix.lower() == ".keras" else "HDF5 file"
-    raise ModelError(_unreadable(path.name, f"it is no {what}: damaged, or renamed"))
+    return None
+
+
+def _of_no_kind(path: Path) -> ModelError:
+    """What is to be said of a file that is neither HDF5 nor a .keras archive."""
+    if path.suffix.lower() in FILE_SUFFIXES and not path.name.lower().endswith(".weights.h5"):
+        what = "ZIP archive, as .keras files are" if path.suffix.lower() == ".keras" else "HDF5 file"
+        return ModelError(unreadable(path.name, f"it is no {what}: damaged, or renamed"))
+    return stranger(path, zipfile.is_zipfile(path))
 
 
 def _for_keras(
@@ -99,23 +114,24 @@ def _for_keras(
     if architecture is None:
         raise _without_network(path, name)
     if not isinstance(architecture, dict) or not isinstance(architecture.get("config"), (dict, list)):
-        raise ModelError(_unreadable(name, "its architecture is no JSON object with a config"))
+        raise ModelError(unreadable(name, "its architecture is no JSON object with a config"))
     own = own_objects(modules)
     wanted = safety.functions_named(architecture, name)
     own = {key: item for key, item in own.items() if isinstance(item, type) or key in wanted}
+    own = {**application_layers(safety.parts(architecture, name)), **own}
     copy = folder / f"mended{path.suffix}"
     if path.suffix == ".keras":
         changed = safety.drop_training(architecture, name)
         if contents.version < TODAY:
             changed, architecture = True, legacy.mend(architecture, contents.version, name)
-        safety.check(architecture, name, own, settings.allow_unsafe)
+        safety.check(architecture, name, own, settings.allow_unsafe, contents.written_by)
         if changed:
             rewrite_archive(path, copy, architecture)
         return copy if changed else path, own
     version = contents.version
     mended = legacy.mend(architecture, version, name) if version < TODAY else architecture
-    safety.check(mended, name, own, settings.allow_unsafe)
-    mended = _with_input(mended, name, settings)
+    safety.check(mended, name, own, settings.allow_unsafe, contents.written_by)
+    mended = legacy.with_modules(_with_input(mended, name, settings))
     if mended == architecture and legacy_files.backend_of(path) not in legacy_files.FLIPPING_BACKENDS:
         return path, own
     legacy_files.rewrite(path, copy, mended, legacy_files.layer_kinds(architecture), version)
@@ -153,48 +169,35 @@ def _stored_in_weights(weights: str | None) -> int:
     """Numbers in a file of weights, 0 where it cannot be read, which loading it will say."""
     if weights is None:
         return 0
+    path = Path(weights)
     try:
-        return look_through(Path(weights)).elements
+        with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
+            readable = Path(folder) / f"named{suffix_by_content(path)}"
+            readable.symlink_to(path.resolve())
+            return look_through(readable).elements
     except Exception:
         return 0
-
-
-def _unreadable(name: str, why: str) -> str:
-    return f"{name} cannot be read as a Keras model ({why}); save it again with `model.save('model.keras')`."
-
-
-UNKNOWN = (
-    r"Could not locate (?:class|function) '([^']+)'",
-    r"Unknown layer: '?([\w>]+)",
-    r"Could not interpret (?:\w+ )+identifier: (\w+)$",
-)
-
-
-def _why_unreadable(name: str, text: str, readable: Path) -> str:
-    for pattern in UNKNOWN:
-        missing = re.search(pattern, text, re.MULTILINE)
-        if missing is not None:
-            return f"{name} needs `{shown_name(missing[1])}`, which {safety.PYTHON_LIMIT}."
-    return _unreadable(name, one_line(text.replace(str(readable), name)))
 
 
 def load_weights(model: Any, path: Path) -> None:
     """Load the weights of a file over `model`; of a .keras file nothing but its arrays is read. Raises ModelError."""
     if not path.is_file():
         raise ModelError(f"--weights {path}: there is no such file.")
-    if path.suffix.lower() not in FILE_SUFFIXES:
+    suffix = suffix_by_content(path)
+    if suffix is None:
         raise ModelError(
-            f"--weights {path.name} does not end in .weights.h5, .h5 or .keras; "
+            f"--weights {path.name} is neither HDF5, as .weights.h5 and .h5 files are, nor a .keras archive; "
             "save them with `model.save_weights('model.weights.h5')`."
         )
     try:
-        suffix = suffix_by_content(path)
         with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
             readable = Path(folder) / f"named{suffix}"
             readable.symlink_to(path.resolve())
             look_through(readable)
             if suffix == ".keras":
                 with zipfile.ZipFile(readable) as archive:
+                    if WEIGHTS not in archive.namelist():
+                        raise ModelError(f"{path.name} is an archive without weights ({WEIGHTS}).")
                     archive.extract(WEIGHTS, folder)
                 readable = Path(folder) / WEIGHTS
             elif _is_of_keras_3(readable):

@@ -28,6 +28,7 @@ PROBES = np.linspace(-6.0, 6.0, 49)
 ALIKE = (
     1e-5  # single precision of functions of order 1 to 6; any two of them differ by far more somewhere in the probes
 )
+TENSORFLOW_SLOPE = 0.2  # of its leaky_relu, where none is given
 EVALUATED: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "AddV2": np.add,
@@ -64,7 +65,8 @@ def function_of(tensor: Any) -> tuple[str, Callable[[Any], Any]] | None:
 
 
 def _leaky(slope: float) -> tuple[str, Callable[[Any], Any]]:
-    return "leaky_relu", lambda values: tf.nn.leaky_relu(values, slope)
+    name = "leaky_relu" if abs(slope - TENSORFLOW_SLOPE) < ALIKE else f"leaky_relu (slope {slope:.6g})"
+    return name, lambda values: tf.nn.leaky_relu(values, slope)
 
 
 def _composed(tensor: Any) -> tuple[str, Callable[[Any], Any]] | None:

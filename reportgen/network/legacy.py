@@ -5,6 +5,7 @@ What a report does not need (initializers, regularizers, constraints: they act o
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,9 @@ RENAMED = {
     "SeparableConvolution2D": "SeparableConv2D", "Deconvolution2D": "Conv2DTranspose", "Convolution2DTranspose": "Conv2DTranspose",
     "BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
     "FusedBatchNormalization": "BatchNormalization", "SyncBatchNormalization": "BatchNormalization",
-    "Model": "Functional",
+    "Model": "Functional", "ThresholdedReLU": "ReLU",
+    "RandomCrop": "Resizing",
+    "RandomHeight": "Identity", "RandomWidth": "Identity",  # as they are outside training
 }  # fmt: skip
 MERGES = {
     "sum": "Add",
@@ -57,24 +60,35 @@ DROPPED: dict[str, dict[str, tuple[Any, ...]]] = {  # arguments that Keras 3 no 
     "GRU": {"time_major": (False,), "implementation": (0, 1, 2)},
     "SimpleRNN": {"time_major": (False,), "implementation": (0, 1, 2)},
     "RNN": {"time_major": (False,)},
-    "ConvLSTM2D": {"implementation": (0, 1, 2)},
+    **{f"ConvLSTM{rank}D": {"implementation": (0, 1, 2), "time_major": (False,)} for rank in (1, 2, 3)},
+    **{f"SpatialDropout{rank}D": {"trainable": (True, False), "noise_shape": (None,)} for rank in (1, 2, 3)},
+    "Discretization": {"trainable": (True, False)},
+    "MultiHeadAttention": {"softmax_robust_masking": (False, None)},
     "Dense": {"input_dim": (None,), "input_length": (None,)},
     "Activation": {"input_dim": (None,)},
 }  # fmt: skip
 DROPPED_ANYWHERE: dict[str, tuple[Any, ...]] = {"rng_type": ("stateful", "stateless", "legacy_stateful", None)}
-OWN_LAYERS: dict[
-    str, tuple[str, Config]
-] = {  # functions of TensorFlow that Keras has as layers, by which a chain's end is known
-    "nn.relu": ("ReLU", {}),
-    "nn.relu6": ("ReLU", {"max_value": 6.0}),
-    "nn.leaky_relu": ("LeakyReLU", {"negative_slope": 0.2}),  # TensorFlow's own default
-    "nn.softmax": ("Softmax", {}),
+OWN_LAYERS: dict[str, tuple[str, Config, dict[str, str]]] = {
+    # Functions of TensorFlow that Keras has as layers, by which a chain's end is known: the layer, its config, its words for arguments.
+    "nn.relu": ("ReLU", {}, {}),
+    "nn.relu6": ("ReLU", {"max_value": 6.0}, {}),
+    "nn.leaky_relu": ("LeakyReLU", {"negative_slope": 0.2}, {"alpha": "negative_slope"}),  # TensorFlow's own default
+    "nn.softmax": ("Softmax", {}, {"axis": "axis"}),
     **{
-        f"nn.{name}": ("Activation", {"activation": name})
-        for name in ("elu", "selu", "silu", "softplus", "sigmoid", "tanh")
+        f"nn.{name}": ("Activation", {"activation": name}, {})
+        for name in ("elu", "selu", "silu", "softplus", "softsign", "sigmoid", "tanh", "gelu")
     },
-    **{f"math.{name}": ("Activation", {"activation": name}) for name in ("softplus", "sigmoid", "tanh")},
+    **{
+        f"math.{name}": ("Activation", {"activation": name}, {}) for name in ("softplus", "softsign", "sigmoid", "tanh")
+    },
 }
+RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
+CONSTANT = "_CONSTANT_VALUE"  # Keras 2's word for an argument that is no tensor
+INPUT_SHAPES = (
+    "query_shape",
+    "key_shape",
+    "value_shape",
+)  # of a MultiHeadAttention, which Keras 3 takes from the tensors
 RENORM = ("renorm_clipping", "renorm_momentum")  # only together with renorm
 
 
@@ -179,7 +193,8 @@ class _Mender:
                 inner.add(layer["name"])
         functional = {layer["name"] for layer in layers if layer["class_name"] == "Functional"}
         for layer in layers:
-            layer["inbound_nodes"] = _connected(layer["inbound_nodes"], names, inner)
+            nodes = _connected(layer["inbound_nodes"], names, inner)
+            layer["inbound_nodes"] = [_with_tensors(call, layer["class_name"]) for call in nodes]
         return {
             "name": self._name(config.get("name", "model")),
             "trainable": config.get("trainable", True),
@@ -191,26 +206,28 @@ class _Mender:
     def _operation(self, node: Config) -> Config:
         """A function of TensorFlow: its arguments, which Keras 2 kept beside the connections, become the layer's own."""
         function = node["config"]["function"]
-        calls = [[call] if _is_connection(call) else call for call in node["inbound_nodes"]]
-        if function not in operations.FUNCTIONS or len(calls) != 1:
+        calls = node["inbound_nodes"]
+        connections = [calls[0]] if calls and _is_connection(calls[0]) else [*calls[0]]
+        plain = all(_is_connection(connection) for connection in connections)
+        if operations.function_named(function) is None or len(calls) != 1 or not plain:
             raise self._cannot(f"calls TensorFlow's `{shown_name(function)}` as a layer")
-        first = [connection[:3] for connection in calls[0]]
-        given = {} if len(calls[0][0]) < 4 else {key: value for key, value in calls[0][0][3].items() if key != "name"}
-        tensors = [key for key, value in given.items() if _is_connection(value)]
-        if any(_holds_connection(value) for key, value in given.items() if key not in tensors):
-            raise self._cannot(f"calls TensorFlow's `{shown_name(function)}` on several layers at once")
-        arguments = {key: value for key, value in given.items() if key not in tensors}
+        tensors: list[Any] = []
+        places = [_placed(connection, tensors) for connection in connections]
+        given = (
+            {} if len(connections[0]) < 4 else {key: value for key, value in connections[0][3].items() if key != "name"}
+        )
+        first, arguments = places[0] if len(places) == 1 else places, _placed(given, tensors)
+        if not tensors:  # Keras 2 lost those behind a first argument that is none, as of `tf.einsum`
+            raise self._cannot(f"calls TensorFlow's `{shown_name(function)}` on tensors that the file does not name")
         base = {key: value for key, value in node["config"].items() if key in ("name", "trainable", "dtype")}
-        if function in OWN_LAYERS and not arguments and not tensors:
-            kind, more = OWN_LAYERS[function]
-            return {"class_name": kind, "config": {**base, **more}, "inbound_nodes": [first]}
+        own = OWN_LAYERS.get(function)
+        if own is not None and len(tensors) == 1 and arguments.keys() <= own[2].keys():
+            more = {own[2][key]: value for key, value in arguments.items()}
+            return {"class_name": own[0], "config": {**base, **own[1], **more}, "inbound_nodes": [tensors]}
         return {
             "class_name": operations.REGISTERED,
-            "config": {
-                **base,
-                **{"function": function, "arguments": arguments, "tensors": tensors},
-            },
-            "inbound_nodes": [[*first, *(given[key][:3] for key in tensors)]],
+            "config": {**base, **{"function": function, "first": first, "arguments": arguments}},
+            "inbound_nodes": [tensors],
         }
 
     def _name(self, name: Any) -> str:
@@ -245,6 +262,13 @@ class _Mender:
             )
         if kind in ("Conv2DTranspose", "Conv1DTranspose") and self.version == 1:
             config.pop("output_shape", None)  # follows from the other arguments
+        if kind == "Identity":
+            config = {key: value for key, value in config.items() if key in ("name", "trainable", "dtype")}
+        if old_kind == "RandomCrop":
+            config["crop_to_aspect_ratio"] = True
+            config.pop("seed", None)
+        if kind == "Lambda":
+            self._code(config)
         self._drop(kind, config)
         self._values(kind, config)
         if old_kind == "SyncBatchNormalization":
@@ -284,6 +308,9 @@ class _Mender:
         if kind == "BatchNormalization":
             for key in RENORM:
                 config.pop(key, None)
+        if kind == "MultiHeadAttention":
+            for key in INPUT_SHAPES:
+                config.pop(key, None)
 
     def _values(self, kind: str, config: Config) -> None:
         dtype = config.get("dtype")
@@ -295,11 +322,23 @@ class _Mender:
         if kind == "LeakyReLU" and "alpha" in config:
             alpha = config.pop("alpha")
             config["negative_slope"] = alpha["value"] if isinstance(alpha, dict) else alpha
+        if "theta" in config and kind == "ReLU":
+            config["threshold"] = config.pop("theta")
         if kind == "GRU":
             config.setdefault("reset_after", False)  # before Keras 2.1 there was no other
         for key, value in config.items():
             if key.endswith("activation"):
                 config[key] = self._activation(value)
+
+    def _code(self, config: Config) -> None:
+        """A Lambda's function and shape in Keras 3's form; whether they may run is asked elsewhere."""
+        for key in ("function", "output_shape"):
+            value, kind = config.get(key), config.pop(f"{key}_type", "raw")
+            config.pop("module" if key == "function" else f"{key}_module", None)
+            if kind == "lambda" and isinstance(value, list):
+                code, defaults, closure = value
+                inner = {"code": code, "defaults": defaults, "closure": closure}
+                config[key] = {"class_name": "__lambda__", "config": inner}
 
     def _activation(self, value: Any) -> Any:
         if (
@@ -315,6 +354,46 @@ class _Mender:
             f"{self.file} {what}, which Keras 3 cannot do exactly; load it in the Keras that wrote it (version {self.version}), "
             "change that, and save it again."
         )
+
+
+def check_order(architecture: Any, model: Any, file: str) -> None:
+    """Raise ModelError where Keras 3 counts the layers of `model` in another order than the file, in which weights are stored and read.
+
+    architecture: mended.
+    """
+    config = architecture.get("config")
+    if not isinstance(config, dict) or "layers" not in config:
+        return
+    own = {layer.name: layer for layer in model.layers}
+    stated = [layer["config"]["name"] for layer in config["layers"] if layer["config"].get("name") in own]
+    weighed = [name for name in stated if own[name].weights]
+    if weighed != [layer.name for layer in model.layers if layer.weights and layer.name in weighed]:
+        raise ModelError(
+            f"{file} keeps the weights of its layers in an order that Keras 3 cannot follow; load it in the Keras that wrote it, "
+            "and save weights and architecture from there into a model of Keras 3."
+        )
+    for layer in config["layers"]:
+        if layer["class_name"] in MODELS and layer["config"].get("name") in own:
+            check_order(layer, own[layer["config"]["name"]], file)
+
+
+def with_modules(architecture: Any) -> Any:
+    """The architecture of an HDF5 file, whose layers name their modules where Keras would read their arguments wrongly without.
+
+    It drops an `axis` of several axes, without a word, and takes the word `dot` for a function.
+    """
+    if isinstance(architecture, list):
+        return [with_modules(item) for item in architecture]
+    if not isinstance(architecture, dict):
+        return architecture
+    made = {key: with_modules(value) for key, value in architecture.items()}
+    kind, config = made.get("class_name"), made.get("config")
+    if "module" in made or not isinstance(kind, str) or not isinstance(config, dict) or not hasattr(keras.layers, kind):
+        return made
+    axis = config.get("axis")
+    if "score_mode" in config or (isinstance(axis, list) and len(axis) > 1):
+        made |= {"module": "keras.layers", "registered_name": None}
+    return made
 
 
 def _new_names(names: list[str], clean: Callable[[Any], str]) -> dict[str, str]:
@@ -343,6 +422,60 @@ def _connected(connections: Any, names: dict[str, str], inner: set[str]) -> Any:
         name = names.get(name, name)
         return [name, call - (name in inner), *(_connected(item, names, inner) for item in rest)]
     return [_connected(item, names, inner) for item in connections]
+
+
+def _placed(value: Any, tensors: list[Any]) -> Any:
+    """An argument of a function with each connection in it put at the end of `tensors`, and a constant in its own place."""
+    if _is_connection(value):
+        if value[0] == CONSTANT:
+            return value[2]
+        tensors.append(value[:3])
+        return {operations.TENSOR: len(tensors) - 1}
+    if isinstance(value, dict):
+        return {key: _placed(item, tensors) for key, item in value.items()}
+    return [_placed(item, tensors) for item in value] if isinstance(value, list) else value
+
+
+def _with_tensors(call: Any, kind: str) -> Any:
+    """A call of a layer in Keras 3's form where arguments beside the first are tensors: from the older form it does not read those.
+
+    Keras 2 listed the initial states of a recurrent layer behind what it reads.
+    """
+    if not isinstance(call, list) or not call:
+        return call
+    connections = [call] if _is_connection(call) else call
+    given = dict(connections[0][3]) if _is_connection(connections[0]) and len(connections[0]) > 3 else {}
+    recurrent = kind in RECURRENT and len(connections) > 1
+    if not recurrent and not _holds_connection(given):
+        return call
+    first, *more = [_tensor(connection) for connection in connections]
+    if recurrent:
+        return {"args": [first], "kwargs": {**_tensor(given), "initial_state": more}}
+    args = [[first, *more] if more else first]
+    while given and next(iter(given)) == _parameter(
+        kind, len(args)
+    ):  # by place, as Keras 2 counted the layers that they come from
+        args.append(_tensor(given.pop(next(iter(given)))))
+    return {"args": args, "kwargs": _tensor(given)}
+
+
+def _parameter(kind: str, place: int) -> str | None:
+    """The name of the argument of a Keras layer's call at a place, counted from 0; None where there is none."""
+    layer = getattr(keras.layers, kind, None)
+    parameters = [] if layer is None else list(inspect.signature(layer.call).parameters)[1:]
+    return parameters[place] if place < len(parameters) else None
+
+
+def _tensor(value: Any) -> Any:
+    """A value with each connection in it as Keras 3 writes a tensor. Of its shape and type nothing is read."""
+    if _is_connection(value):
+        return {
+            "class_name": "__keras_tensor__",
+            "config": {"shape": [None], "dtype": "float32", "keras_history": value[:3]},
+        }
+    if isinstance(value, dict):
+        return {key: _tensor(item) for key, item in value.items()}
+    return [_tensor(item) for item in value] if isinstance(value, list) else value
 
 
 def _only(connections: Any) -> Any:

@@ -12,6 +12,8 @@ INTERNAL = frozenset(
     {"_layers", "_functional", "_metrics", "_tracker", "_losses", "_loss_tracker", "_inbound_nodes", "_outbound_nodes"}
 )
 
+WRAPPERS = (keras.layers.Wrapper, keras.layers.Bidirectional)
+WRAPPED = ("layer", "forward_layer", "backward_layer")  # under what names they keep what they wrap
 TRACKING = "_self_"  # TensorFlow's own bookkeeping on every object that it tracks
 
 
@@ -29,14 +31,20 @@ def path_of(named: Mapping[int, tuple[str, Any]], layer: Any, occurrence: int) -
     return path if occurrence == 1 else f"{path}@{occurrence}"
 
 
-def _collect(container: Any, prefix: str, found: dict[int, tuple[str, Any]], seen: set[int]) -> None:
+def _collect(
+    container: Any, prefix: str, found: dict[int, tuple[str, Any]], seen: set[int], named: bool = False
+) -> None:
+    """named: `container` has its own name in the path, which is the same after every load; then so is that of a layer that it wraps."""
+    wraps = named and isinstance(container, WRAPPERS)
     for name, layer in _children(container):
+        if wraps and name in WRAPPED:
+            name = layer.name
         if id(layer) in seen:
             continue
         seen.add(id(layer))
         path = f"{prefix}{name}"
         found[id(layer)] = (path, layer)
-        _collect(layer, f"{path}/", found, seen)
+        _collect(layer, f"{path}/", found, seen, wraps or _lists_its_layers(container))
 
 
 def _children(container: Any) -> Iterator[tuple[str, Any]]:

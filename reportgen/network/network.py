@@ -26,7 +26,7 @@ from reportgen.network.scaling import EIGHT_BIT_MAXIMUM, Scaling
 from reportgen.network.sentences import one_line
 from reportgen.network.sites import Site
 from reportgen.network.sizes import NEAR, Size, next_size
-from reportgen.network.tap import Call, run_until
+from reportgen.network.tap import Call, run_until, safe_scopes
 from reportgen.network.walk import RECURRENT, Walk, is_empty, never, traced
 from reportgen.records import HeldInput, HeldRecord, InputContract
 from reportgen.settings import Settings
@@ -90,6 +90,8 @@ class Network:
             walk.class_count,
             walk.diagram,
         )
+        self._classifying, self.heads = walk.classifying, tuple(walk.head_sites)
+        self.output = walk.head_sites.get(str(settings.outputs).partition(":")[0], self.output)
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
             first = walk.entrance if contract.is_picture else None
@@ -296,8 +298,9 @@ class Network:
 
         output = self._run(inputs, is_last)
         if to_the_end:
-            answers = logits(tf.nest.flatten(output)[0])[:, None, None, :]
-            found.update(dict.fromkeys(to_the_end, (answers, answers)))
+            for index in to_the_end:
+                answers = logits(tf.nest.flatten(output)[sites[index].place])[:, None, None, :]
+                found[index] = (answers, answers)
             missing -= to_the_end
         if missing:
             raise ModelError("a layer that ran while the model was walked did not run again.")
@@ -354,13 +357,21 @@ class Network:
         (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
         return np.asarray(answers, np.float32)
 
+    def predict_each(self, pictures: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """(name, class probabilities (n, classes)) of each output that classifies; none of a model with one output."""
+        if not self._classifying:
+            return []
+        answers = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
+        return [(name, np.asarray(answers[place], np.float32)) for name, place in self._classifying]
+
     @property
     def _predictor(self) -> Callable[[Any], Any]:
         if not hasattr(self, "_traced_predictor"):
 
             def answer(pictures: Any) -> Any:
                 positional, named = self._given(self.fed(pictures))
-                return self.model(*positional, **named, training=False)
+                with safe_scopes():
+                    return self.model(*positional, **named, training=False)
 
             self._traced_predictor = tf.function(answer, autograph=False)
         return self._traced_predictor  # type: ignore[no-any-return]

@@ -8,88 +8,142 @@ from typing import Any
 from reportgen.network.quiet import keras, tf
 
 CLASSES = ("TFOpLambda", "SlicingOpLambda")  # Keras 2's words for them
-SLICE = "__operators__.getitem"
-SUMS = {name: getattr(tf.math, name) for name in ("add", "subtract", "multiply", "divide", "truediv", "pow")}
-BY_VALUE = (
-    *("abs", "exp", "log", "maximum", "minimum", "negative", "rsqrt", "sigmoid", "softplus", "sqrt", "square", "tanh"),
-    *("reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "l2_normalize"),
-)
-NEURAL = (
-    *(
-        "bias_add",
-        "depth_to_space",
-        "elu",
-        "gelu",
-        "l2_normalize",
-        "leaky_relu",
-        "relu",
-        "relu6",
-        "selu",
-        "sigmoid",
-        "silu",
-    ),
-    *("softmax", "softplus", "space_to_depth", "swish", "tanh"),
-)
-SHAPES = (
-    "cast",
-    "clip_by_value",
-    "concat",
-    "expand_dims",
-    "identity",
-    "pad",
-    "reshape",
-    "squeeze",
-    "stack",
-    "transpose",
-)
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{f"math.{name}": function for name, function in SUMS.items()},
-    **{f"__operators__.{name}": function for name, function in SUMS.items()},
-    **{f"math.{name}": getattr(tf.math, name) for name in BY_VALUE},
-    **{f"nn.{name}": getattr(tf.nn, name) for name in NEURAL},
-    **{name: getattr(tf, name) for name in SHAPES},
-    "image.resize": tf.image.resize,
+OPERATORS = {
+    **{name: getattr(tf.math, name) for name in ("add", "subtract", "multiply", "divide", "truediv", "pow")},
+    "getitem": lambda tensor, slice_spec: tensor[_index(slice_spec)],
 }
+PLACES = ("math", "nn", "image", "linalg", "signal")  # arithmetic alone: nothing in them reads files or runs code
+RANDOM = (
+    "random_",
+    "stateless_random_",
+    "sample_",
+    "dropout",
+    "stateless_sample_",
+    "fractional_",
+)  # another answer every time
+PLAIN = frozenset(
+    {
+        *(
+            "argsort",
+            "batch_to_space",
+            "boolean_mask",
+            "broadcast_to",
+            "cast",
+            "clip_by_norm",
+            "clip_by_value",
+            "concat",
+        ),
+        *(
+            "convert_to_tensor",
+            "einsum",
+            "expand_dims",
+            "fill",
+            "floor_div",
+            "gather",
+            "gather_nd",
+            "identity",
+            "meshgrid",
+            "norm",
+        ),
+        *(
+            "one_hot",
+            "ones",
+            "ones_like",
+            "pad",
+            "rank",
+            "range",
+            "repeat",
+            "reshape",
+            "reverse",
+            "roll",
+            "searchsorted",
+        ),
+        *(
+            "sequence_mask",
+            "shape",
+            "size",
+            "slice",
+            "sort",
+            "space_to_batch",
+            "split",
+            "squeeze",
+            "stack",
+            "stop_gradient",
+        ),
+        *(
+            "strided_slice",
+            "tensordot",
+            "tile",
+            "transpose",
+            "truncatediv",
+            "truncatemod",
+            "unique",
+            "unstack",
+            "where",
+        ),
+        *("zeros", "zeros_like"),
+    }
+)
 
 
-def _slice(tensor: Any, slice_spec: list[Any]) -> Any:
-    return tensor[tuple(_part(item) for item in slice_spec)]
+def function_named(name: object) -> Callable[..., Any] | None:
+    """A function of TensorFlow by the name under which Keras 2 kept it, where it is plain arithmetic; None where it is anything else."""
+    package, *rest = str(name).removeprefix("compat.v1.").split(".")
+    root = tf.compat.v1 if str(name).startswith("compat.v1.") else tf
+    if package == "__operators__" and len(rest) == 1:
+        return OPERATORS.get(rest[0])
+    if not rest:
+        return getattr(root, package, None) if package in PLAIN else None
+    if package not in PLACES or len(rest) != 1 or rest[0].startswith(("_", *RANDOM)):
+        return None
+    function = getattr(getattr(root, package), rest[0], None)
+    return function if callable(function) and not isinstance(function, type) else None
+
+
+def _index(parts: Any) -> Any:
+    """What stands between the brackets of `tensor[...]`, as Keras 2 wrote it."""
+    return tuple(_part(item) for item in parts) if isinstance(parts, (list, tuple)) else _part(parts)
 
 
 def _part(item: Any) -> Any:
-    """One index of `tensor[...]`, as Keras 2 wrote it."""
     if isinstance(item, dict):
         return Ellipsis if "class_name" in item else slice(item.get("start"), item.get("stop"), item.get("step"))
     return item
 
 
-FUNCTIONS[SLICE] = _slice
+TENSOR = "tensor"  # the key under which an argument says which of the layer's inputs it is
 
 
 class TensorFlowFunction(keras.layers.Layer):  # type: ignore[misc]
     """A function of TensorFlow, by its name there, called as in the network.
 
-    arguments: all but the first tensor, by name. tensors: names of those arguments that are tensors of the network, in the order in which
-    they follow the first one.
+    first: its first argument. arguments: the others by name. In both `{"tensor": k}`, at any depth, stands for the layer's k-th input.
     """
 
-    def __init__(self, function: str, arguments: dict[str, Any], tensors: list[str], **named: Any) -> None:
-        super().__init__(**named)
-        self.function, self.arguments, self.tensors = function, arguments, list(tensors)
+    def __init__(self, function: str, first: Any, arguments: dict[str, Any], **named: Any) -> None:
+        super().__init__(autocast=False, **named)
+        self.function, self.first, self.arguments = function, first, arguments
 
     def call(self, inputs: Any) -> Any:
-        """The function's value; `inputs` is a tensor, or a list that begins with what the function takes first."""
-        more: dict[str, Any] = {}
-        if self.tensors:
-            more = dict(zip(self.tensors, inputs[-len(self.tensors) :], strict=True))
-            inputs = inputs[: -len(self.tensors)]
-            inputs = inputs[0] if len(inputs) == 1 else inputs
-        return FUNCTIONS[self.function](inputs, **dict(self.arguments), **more)
+        """The function's value; `inputs` is a tensor or a list of several."""
+        tensors = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        function = function_named(self.function)
+        assert function is not None
+        return function(_filled(self.first, tensors), **_filled(dict(self.arguments), tensors))
 
     def get_config(self) -> dict[str, Any]:
         """What the layer can be made from again."""
-        own = {"function": self.function, "arguments": dict(self.arguments), "tensors": list(self.tensors)}
+        own = {"function": self.function, "first": self.first, "arguments": dict(self.arguments)}
         return {**super().get_config(), **own}
+
+
+def _filled(value: Any, tensors: list[Any]) -> Any:
+    """An argument with the tensors in their places."""
+    if isinstance(value, dict):
+        if value.keys() == {TENSOR}:
+            return tensors[value[TENSOR]]
+        return {key: _filled(item, tensors) for key, item in value.items()}
+    return [_filled(item, tensors) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 keras.saving.register_keras_serializable("reportgen")(TensorFlowFunction)

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reportgen.errors import ModelError
+from reportgen.network.python_code import foreign_code
 from reportgen.network.quiet import keras
+from reportgen.network.refusals import unknown_name
 from reportgen.network.sentences import shown_name
 
 CODE_CLASSES = frozenset(
@@ -47,16 +49,18 @@ EXTENSIONS = frozenset(
 )  # packages that Keras itself imports when a file asks for them
 FILE_KEYS = frozenset({"vocabulary", "idf_weights"})  # a text under these is the path of a file that Keras would read
 DEEPEST = 256  # levels of JSON; a nested model takes five
-PYTHON_LIMIT = "is not part of Keras; name the module that defines it with --import"
 
 
-def check(architecture: Any, file: str, own: Mapping[str, Any], allow_unsafe: bool) -> None:
+def check(
+    architecture: Any, file: str, own: Mapping[str, Any], allow_unsafe: bool, written_by: str | None = None
+) -> None:
     """Raise ModelError where `architecture` asks for more than Keras's own parts, what is registered, and `own` objects.
 
     own: the user's classes and functions by name. allow_unsafe: the file's author is trusted; only what is missing is named then.
+    written_by: the version of Keras that the file states.
     """
     registered = {**keras.saving.get_custom_objects(), **own}
-    for part in _parts(architecture, file):
+    for part in parts(architecture, file):
         if not allow_unsafe:
             _refuse_files(part, file)
         kind = part.get("class_name")
@@ -70,15 +74,20 @@ def check(architecture: Any, file: str, own: Mapping[str, Any], allow_unsafe: bo
                     f"{file} contains Python code ({_code_name(part, kind)}) that would run on loading; "
                     "add --allow-unsafe if you trust where it comes from."
                 )
+            if allow_unsafe and (foreign := foreign_code(part)) is not None:
+                raise ModelError(
+                    f"{file}: its {_code_name(part, kind).removeprefix('a ')} {foreign}; make the report with that Python, "
+                    "or load the model there, put a layer without code in its place, and save it again."
+                )
         elif kind == "function":
-            _check_function(part, file, registered)
+            _check_function(part, file, registered, written_by)
         elif kind in registered or part.get("registered_name") in registered:
             _check_own(part, kind, file, registered)
         elif kind not in PLAIN_CLASSES and not _is_keras_class(kind, part.get("module")):
-            raise ModelError(f"{file} needs `{shown_name(kind)}`, which {PYTHON_LIMIT}.")
+            raise ModelError(unknown_name(file, kind, part.get("module"), written_by))
 
 
-def _parts(architecture: Any, file: str) -> Iterator[dict[str, Any]]:
+def parts(architecture: Any, file: str) -> Iterator[dict[str, Any]]:
     """Every JSON object in `architecture`, outer before inner, in the order of the file. Raises ModelError where it is too deep."""
     waiting: list[tuple[Any, int]] = [(architecture, 0)]
     while waiting:
@@ -108,14 +117,14 @@ def _check_own(part: dict[str, Any], kind: str, file: str, registered: Mapping[s
         raise ModelError(f"{file} names `{shown_name(kind)}` as a layer, which is a function; it is not loaded.")
 
 
-def _check_function(part: dict[str, Any], file: str, registered: Mapping[str, Any]) -> None:
+def _check_function(part: dict[str, Any], file: str, registered: Mapping[str, Any], written_by: str | None) -> None:
     name, module = part.get("config"), part.get("module")
     if name in registered or (isinstance(name, str) and any(key.endswith(f">{name}") for key in registered)):
         return
     places = FUNCTION_PLACES if module in (None, "builtins") else [str(module).removeprefix("keras.").partition(".")[0]]
     known = module in (None, "builtins") or str(module).startswith("keras.")
     if not known or not any(place in FUNCTION_PLACES and hasattr(getattr(keras, place), str(name)) for place in places):
-        raise ModelError(f"{file} needs `{shown_name(name)}`, which {PYTHON_LIMIT}.")
+        raise ModelError(unknown_name(file, name, module, written_by))
 
 
 def _is_keras_class(name: str, module: object) -> bool:
@@ -159,7 +168,7 @@ FUNCTION_KEYS = ("activation", "function", "initializer", "regularizer", "constr
 def functions_named(architecture: Any, file: str) -> set[str]:
     """Names that the architecture uses where a function may stand."""
     named: set[str] = set()
-    for part in _parts(architecture, file):
+    for part in parts(architecture, file):
         named.update(value for key, value in part.items() if isinstance(value, str) and key.endswith(FUNCTION_KEYS))
         if part.get("class_name") == "function" and isinstance(part.get("config"), str):
             named.add(part["config"])
@@ -171,5 +180,5 @@ def drop_training(architecture: Any, file: str) -> bool:
 
     Changes `architecture` in place. Keras itself leaves out the outermost model's.
     """
-    found = [part.pop("compile_config", None) is not None for part in _parts(architecture, file)]
+    found = [part.pop("compile_config", None) is not None for part in parts(architecture, file)]
     return any(found[1:])

@@ -9,6 +9,7 @@ PREAMBLES = (
     "Exception encountered when calling",
     "Graph execution error",
 )  # what Keras and TensorFlow say before the fact
+CAUSE, CONFIG = "Exception encountered: ", "Full object config:"  # between them stands what happened
 LONGEST_LINE = 200  # characters; two lines of a terminal
 LONGEST_NAME = 60  # characters of a name that a file may choose freely
 
@@ -18,11 +19,17 @@ def one_line(error: BaseException | str) -> str:
 
     Keras prints in bold, puts a line before and whole configs behind.
     """
-    lines = [line.strip() for line in TERMINAL_CODES.sub("", str(error)).splitlines() if line.strip()]
+    lines = [line.strip() for line in buried(str(error)).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith(PREAMBLES):
         del lines[0]
     text = "".join(sign if sign.isprintable() else "?" for sign in lines[0]) if lines else type(error).__name__
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
+
+
+def buried(text: str) -> str:
+    """The innermost cause in an error's text: Keras puts it behind the configs of all that is around it, and another config behind it."""
+    cause = TERMINAL_CODES.sub("", text).rpartition(CAUSE)[2]
+    return cause.partition(CONFIG)[0].rstrip() or cause
 
 
 LAYER_NAMED = re.compile(r"error message for object <\w+ name=([^,>]+)")

@@ -19,7 +19,8 @@ class Site:
     output_shape: of the unit without batch, channels last, at that size. varies: for each axis of it whether its length follows from one
     of the input's that is dynamic. times: how many of its axes, the first ones, are time inside a TimeDistributed. channels_first: how
     the layer itself keeps its maps. is_output: not a layer but the model's own output before softmax or sigmoid, one position with a
-    channel a class. failed: the model runs into it and cannot be traced that far, at no size that was found.
+    channel a class. failed: the model runs into it and cannot be traced that far, at no size that was found. place: of an output, among
+    all. kernel_note: what is to be said of its kernel, see `applied`.
     """
 
     path: str
@@ -37,6 +38,8 @@ class Site:
     times: int = 0
     channels_first: bool = False
     failed: bool = False
+    kernel_note: str | None = None
+    place: int = 0
 
     @property
     def is_pooling(self) -> bool:

@@ -37,33 +37,53 @@ KINDS = {  # suffix -> what it is, what to do
 }  # fmt: skip
 
 
-def refuse_stranger(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Raise ModelError where a file's name says that it holds no Keras model."""
+SAVED_MODEL, METADATA = "saved_model.pb", "keras_metadata.pb"
+KERAS_LAYERS = b"_tf_keras_"  # how a SavedModel marks an object that is a layer of Keras 2
+
+
+def stranger(path: Path, archive: bool) -> ModelError:
+    """What is to be said of a file that is no HDF5 and no .keras archive. archive: it is a ZIP archive all the same."""
     suffix = path.suffix.lower()
     if path.name.lower().endswith(".weights.h5"):
-        raise ModelError(
+        return ModelError(
             f"{path.name} holds weights without a network; name the network as MODEL and this file with --weights."
         )
-    if ".ckpt" in path.name.lower() and suffix not in suffixes:
+    if path.name == SAVED_MODEL:
+        return _saved_model(path.absolute().parent, f"{path.name} is a SavedModel")
+    if ".ckpt" in path.name.lower():
         suffix = ".ckpt"
+    if suffix not in KINDS and archive:
+        suffix = ".zip"
     if suffix in KINDS:
         what, to_do = KINDS[suffix]
-        raise ModelError(f"{path.name} is {what}; {to_do}.")
-    if suffix not in suffixes:
-        raise ModelError(
-            f"{path.name} does not end in {', '.join(suffixes)}; save the model with `model.save('model.keras')`."
-        )
+        return ModelError(f"{path.name} is {what}; {to_do}.")
+    return ModelError(
+        f"{path.name} holds no Keras model: it is neither HDF5, as .h5 and .hdf5 files are, nor a .keras archive; "
+        "save the model with `model.save('model.keras')`."
+    )
 
 
 def refuse_folder(path: Path) -> NoReturn:
     """Raise ModelError for a folder, by what it looks like."""
     name = path.name or str(path)
-    if (path / "saved_model.pb").exists():
-        what = "is a SavedModel, which keeps no Keras layers"
-    elif (path / "checkpoint").exists():
+    if (path / SAVED_MODEL).exists():
+        raise _saved_model(path, f"{name} is a SavedModel")
+    if (path / "checkpoint").exists():
         raise ModelError(f"{name} is a folder of checkpoints; {CHECKPOINT}.")
-    elif (path / "config.json").exists() and (path / "metadata.json").exists():
+    if (path / "config.json").exists() and (path / "metadata.json").exists():
         raise ModelError(f"{name} is an unpacked .keras file; zip its contents into {name}.keras and name that file.")
-    else:
-        what = "is a folder"
-    raise ModelError(f"{name} {what}; save the model with `model.save('{name}.keras')` and name that file.")
+    raise ModelError(f"{name} is a folder; save the model with `model.save('{name}.keras')` and name that file.")
+
+
+def _saved_model(folder: Path, subject: str) -> ModelError:
+    """What is to be said of a SavedModel: whether Keras 2 can find its layers again, which Keras 3 cannot."""
+    name = folder.name
+    if (folder / METADATA).exists() or KERAS_LAYERS in (folder / SAVED_MODEL).read_bytes():
+        return ModelError(
+            f"{subject} with layers of Keras 2, which Keras 3 does not read; `pip install tf_keras`, and in Python "
+            f"`import tf_keras; tf_keras.models.load_model('{name}').save('{name}.h5')`; then name that file."
+        )
+    return ModelError(
+        f"{subject} that keeps functions and no Keras layers; where the model was made, save it with "
+        f"`model.save('{name}.keras')` and name that file."
+    )

@@ -6,6 +6,7 @@ writes down the tensors that pass; afterwards the instance is as it was. What th
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -185,12 +186,36 @@ def run_until(
         if is_last(call):
             raise _Reached
 
-    with watch(layers, on_call), _in_python(model):
+    with watch(layers, on_call), _in_python(model), safe_scopes():
         try:
             positional, named = arguments
             return model(*positional, **named, training=False)
         except _Reached:
             return None
+
+
+SAFE, UNSAFE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"), re.compile(r"[^A-Za-z0-9_./-]")  # what TensorFlow runs
+
+
+@contextmanager
+def safe_scopes() -> Iterator[None]:
+    """While the block is traced, scopes may have any name: the graph, and nothing else, gets one that TensorFlow takes."""
+    if tf.executing_eagerly():  # where any name will do
+        yield
+        return
+    graph = tf.compat.v1.get_default_graph()
+    original = graph.name_scope
+
+    def name_scope(name: str | None) -> Any:
+        if name and SAFE.fullmatch(name) is None:
+            name = f"scope{UNSAFE.sub('_', name)}"
+        return original(name)
+
+    graph.name_scope = name_scope
+    try:
+        yield
+    finally:
+        del graph.name_scope
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,14 @@ from reportgen.network.functions import function_of
 from reportgen.network.quiet import keras, tf
 from reportgen.network.tap import Call
 
-NORMALISATIONS = (keras.layers.BatchNormalization,)
+NORMALISATIONS = tuple(
+    getattr(keras.layers, f"{kind}Normalization")
+    for kind in ("Batch", "Group", "Layer", "RMS", "Unit")
+    if hasattr(keras.layers, f"{kind}Normalization")
+)
 ACTIVATIONS = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
+LEAKY_SLOPE = 0.3  # of a LeakyReLU layer that does not say
+RELU6_MOST = 6
 PROBES = np.array([-1000.0, -30.0, -3.0, -1.0, -0.5, -0.01], np.float32)
 
 
@@ -135,16 +142,49 @@ def _sole_layer(tensor: Any, consumers: list[int], calls: Sequence[Call]) -> Cal
 
 
 def activation_name(activation: Any) -> str:
-    """A plain word for an activation function or layer: `relu`, `linear`, `leaky_relu` and so on."""
+    """A plain word for an activation function or layer: `relu`, `relu6`, `linear`, `leaky_relu (slope 0.1)` and so on."""
     if activation is None:
         return "linear"
-    name = getattr(activation, "__name__", None) or getattr(activation, "name", None) or type(activation).__name__
-    return str(name)
+    if isinstance(activation, partial):
+        return _with(activation_name(activation.func), activation.keywords)
+    if isinstance(activation, keras.layers.Layer):
+        return _layer_activation_name(activation)
+    return str(getattr(activation, "__name__", None) or getattr(activation, "name", None) or type(activation).__name__)
 
 
 def _layer_activation_name(layer: Any) -> str:
     if isinstance(layer, keras.layers.Activation):
         return activation_name(layer.activation)
-    return {"ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu"}.get(
-        type(layer).__name__, type(layer).__name__
+    if isinstance(layer, keras.layers.ReLU):
+        return _rectifier_name(_number(layer.negative_slope), layer.max_value, _number(layer.threshold))
+    if isinstance(layer, keras.layers.LeakyReLU):
+        slope = _number(layer.negative_slope)
+        return _with("leaky_relu", {} if slope == LEAKY_SLOPE else {"slope": slope})
+    if isinstance(layer, keras.layers.ELU):
+        return _with("elu", {} if _number(layer.alpha) == 1 else {"alpha": _number(layer.alpha)})
+    return "prelu" if isinstance(layer, keras.layers.PReLU) else str(layer.name)
+
+
+def _rectifier_name(slope: float, most: float | None, threshold: float) -> str:
+    """What a ReLU layer with these arguments is."""
+    if (slope, most, threshold) == (0, RELU6_MOST, 0):
+        return "relu6"
+    stated = {"slope": slope, "max": most, "threshold": threshold}
+    return _with(
+        "leaky_relu" if slope else "relu",
+        {key: value for key, value in stated.items() if value or (value == 0 and key == "max")},
     )
+
+
+def _with(name: str, stated: Mapping[str, Any]) -> str:
+    """A name with its numbers, each shortest way: `leaky_relu (slope 0.1, max 4)`."""
+    words = [
+        f"{key} {_number(value):g}" if isinstance(value, (int, float)) else f"{key} {value}"
+        for key, value in stated.items()
+    ]
+    return f"{name} ({', '.join(words)})" if words else name
+
+
+def _number(value: Any) -> float:
+    """A number that a layer may hold as an array of one in single precision."""
+    return float(f"{float(np.asarray(value)):.6g}")

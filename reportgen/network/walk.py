@@ -8,7 +8,8 @@ from math import prod
 from typing import Any
 
 from reportgen.errors import ModelError
-from reportgen.network.answers import answers_classes, class_count
+from reportgen.network.answers import answers_classes, class_count, heads
+from reportgen.network.applied import kernel_note
 from reportgen.network.diagram import diagram
 from reportgen.network.geometry import Geometry
 from reportgen.network.kernels import CONVOLUTIONS, POOLINGS
@@ -49,8 +50,10 @@ class Walk:
     sites: every layer that is covered, in the order in which data meets them, those that cannot be looked at last, with the reason. misfit:
     why the model does not run through at this size; None where it does. output: the
     model's classes as a site, None where it does not answer one number a class. class_count: how many class probabilities it answers,
-    None where it answers something else. diagram: how data flows. before: the layers that were called before `entrance`, the first
-    call that mixes what it sees of the input by learned weights; None where there is no such call.
+    None where it answers something else. heads: the places of those of several
+    outputs that answer one number a class, by name; classifying: those of them that answer probabilities. diagram: how data flows.
+    before: the layers that were called before `entrance`, the first call that mixes what it sees of the input by learned weights; None
+    where there is no such call.
     """
 
     def __init__(
@@ -73,11 +76,14 @@ class Walk:
         outputs: list[Any] = []
         entry: list[Any] = []
         failure: list[Exception] = []
+        self.heads: dict[str, int] = {}
 
         def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
             entry.append(pictures)
             try:
-                outputs.extend(tf.nest.flatten(run(pictures, never, self._calls)))
+                answer = run(pictures, never, self._calls)
+                outputs.extend(tf.nest.flatten(answer))
+                self.heads = heads(model, answer)
             except Exception as error:  # what was reached before is still true
                 failure.append(error)
 
@@ -103,8 +109,12 @@ class Walk:
         ]
         stopped = f"the model stopped before it ({one_line(failure[0])})" if failure else None
         self.sites = [*sorted(self._resolved(met, run), key=_order), *self._missed(met, covered, stopped)]
-        self.output = self._output_site(model, outputs)
+        self.output = self._output_site(model, outputs) if len(outputs) == 1 else None
         self.class_count = class_count(outputs)
+        self.classifying = [
+            (name, place) for name, place in self.heads.items() if class_count(outputs[place : place + 1]) is not None
+        ]
+        self.head_sites = {name: self._output_site(model, outputs, place) for name, place in self.heads.items()}
         self.diagram = diagram(
             self._graph, entry[0], self._calls, outputs, CONVOLUTIONS, lambda *call: path_of(named, *call)
         )
@@ -136,16 +146,16 @@ class Walk:
                 missed.append(unreached(path, layer, reason, failed=not hidden and stopped is not None))
         return missed
 
-    def _output_site(self, model: Any, outputs: Sequence[Any]) -> Site | None:
-        """The model's classes as a site; None where it does not answer one number a class."""
-        if not answers_classes(outputs):
+    def _output_site(self, model: Any, outputs: Sequence[Any], place: int = 0) -> Site | None:
+        """The classes of the output at a place as a site; None where it is not one number a class."""
+        if not answers_classes(outputs[place : place + 1]):
             return None
         taken = {path for path, _ in self._named.values()}
         path = next(name for name in OUTPUT_NAMES if name not in taken)
         costs = self._geometry.costs(len(self._positions))
-        shape = (1, 1, int(outputs[0].shape[-1]))
+        shape = (1, 1, int(outputs[place].shape[-1]))
         view = View(None, WHOLE_INPUT, False)
-        return Site(path, model, 1, Unit(model, 1, "linear"), path, view, costs, shape, None, None, True)
+        return Site(path, model, 1, Unit(model, 1, "linear"), path, view, costs, shape, None, None, True, place=place)
 
     def _obstacle(self, call: Call) -> str | None:
         """Why there is nothing to look at in a call; None where there is."""
@@ -191,6 +201,7 @@ class Walk:
             varies=varying(view, end, contract, channels_first),
             times=len(end.times),
             channels_first=channels_first,
+            kernel_note=kernel_note(call, self._graph, self._graph.get_operations()) if convolves else None,
         )
 
     def _keeps_bands_first(self, layer: Any, view: View) -> bool:

@@ -57,11 +57,16 @@ def image_facts(image: ImageRecord, stored: StoredImage) -> Document:
         "lengths": list(image.lengths),
         "colour_profile": image.colour_profile,
         "shown": image.shown,
-        "predictions": None
-        if predictions is None
-        else [{"label": item["label"], "probability": plain(item["probability"])} for item in predictions],
+        "predictions": _ranked(predictions),
         "predictions_note": note,
+        "outputs": [{"name": each["name"], "predictions": _ranked(each["predictions"])} for each in stored.outputs],
     }
+
+
+def _ranked(predictions: list[Document] | None) -> list[Document] | None:
+    if predictions is None:
+        return None
+    return [{"label": item["label"], "probability": plain(item["probability"])} for item in predictions]
 
 
 def layer_record(layer: LayerRecord) -> Document:
@@ -90,6 +95,7 @@ def layer_record(layer: LayerRecord) -> Document:
         "filters_shown": list(layer.filters_shown),
         "labels": as_list(layer.labels),
         "kernel_kind": layer.kernel_kind,
+        "kernel_note": layer.kernel_note,
         "times": layer.times,
         "kind": layer.kind,
         "window": as_list(layer.window),

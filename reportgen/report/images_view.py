@@ -30,6 +30,7 @@ class Prediction:
 class ImageView:
     """One of the user's images as the model was fed it; href None where its picture is not stored.
 
+    outputs: (name, answer) of each output that classifies, without a name where the model has one output.
     pixelated: it is shown enlarged, so its pixels are repeated and not blurred.
     """
 
@@ -42,6 +43,7 @@ class ImageView:
     pixelated: bool
     alt: str
     predictions: tuple[Prediction, ...]
+    outputs: tuple[tuple[str | None, tuple[Prediction, ...]], ...]
     without_predictions: str | None
 
 
@@ -66,7 +68,10 @@ def images_note(images: Sequence[Document], noun: str) -> str:
 
 def predictions(image: Document) -> tuple[Prediction, ...]:
     """The model's answer to an image, an entry of `images` in report.json, best first; none where there is none."""
-    found: list[dict[str, Any]] | None = image["predictions"]
+    return _ranked(image["predictions"])
+
+
+def _ranked(found: list[dict[str, Any]] | None) -> tuple[Prediction, ...]:
     return tuple(
         Prediction(
             item["label"],
@@ -79,6 +84,8 @@ def predictions(image: Document) -> tuple[Prediction, ...]:
 
 def _view(image: Document, picture: ImageFile | None) -> ImageView:
     rows = predictions(image)
+    several = image.get("outputs", ())
+    outputs = tuple((each["name"], _ranked(each["predictions"])) for each in several) if several else ((None, rows),)
     width, height = (1, 1) if picture is None else (picture.width, picture.height)
     scale = PICTURE_PIXELS / max(width, height)
     best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""
@@ -97,5 +104,6 @@ def _view(image: Document, picture: ImageFile | None) -> ImageView:
         alt=f"{image['name']} as the model is fed it{'' if bands is None else f' ({bands})'}, "
         f"{dimensions(fed[::-1] if len(fed) == PICTURE_RANK else fed)}{best}",
         predictions=rows,
+        outputs=outputs,
         without_predictions=None if rows else sentence(note if note is not None else "no predictions were asked for"),
     )

@@ -102,7 +102,7 @@ def layer_view(
         ),
         facts=_facts(layer),
         weight_facts=_statistics(facts["weights"], "weight"),
-        weight_warning=_weight_warning(facts["weights"]),
+        weight_warning=_weight_warning(facts["weights"], layer),
         weight_note=_weight_note(stored, drawn),
         histogram=None if facts["weights"] is None else _histogram(facts["weights"]),
         weights=None if drawn.weights is None else figure_view(drawn.weights, root),
@@ -189,7 +189,7 @@ def layer_facts(layer: LayerRecord) -> tuple[Fact, ...]:
         Fact("Class", layer.layer_class, code=True),
         Fact("Unit", layer.unit, code=True, note=unit),
         Fact("Activation", layer.activation, note=rectified),
-        Fact("Kernel", shape(layer.kernel_shape), note=_kernel_bands(layer)),
+        Fact("Kernel", shape(layer.kernel_shape), note=_kernel_note(layer)),
         Fact("Strides", shape(layer.strides)),
         Fact("Dilation", shape(layer.dilation)),
         Fact("Groups", NONE if layer.groups is None else count(layer.groups)),
@@ -205,8 +205,9 @@ def _receptive_field(layer: LayerRecord) -> str:
     return NONE if layer.receptive_field is None else dimensions(layer.receptive_field)
 
 
-def _kernel_bands(layer: LayerRecord) -> str | None:
-    return None if layer.kernel_bands is None else f"its inputs are the {layer.kernel_bands} bands of the input"
+def _kernel_note(layer: LayerRecord) -> str | None:
+    bands = None if layer.kernel_bands is None else f"its inputs are the {layer.kernel_bands} bands of the input"
+    return "; ".join(note for note in (bands, layer.kernel_note) if note is not None) or None
 
 
 def _lede(plan: Plan, layer: LayerRecord, covered: list[LayerRecord]) -> str:
@@ -257,9 +258,12 @@ def _statistics(statistics: Document | None, noun: str) -> tuple[Fact, ...]:
     )
 
 
-def _weight_warning(statistics: Document | None) -> str | None:
+def _weight_warning(statistics: Document | None, layer: LayerRecord) -> str | None:
     lost = not_finite(statistics, "kernel weight")
-    return None if lost is None else f"{lost}; the statistics are of the others."
+    said = [] if lost is None else [f"{lost}; the statistics are of the others."]
+    if layer.kernel_note is not None:
+        said.append(f"Kernel, statistics and weights.npz are of {layer.kernel_note}.")
+    return " ".join(said) or None
 
 
 def _weight_note(stored: StoredLayer, drawn: LayerPictures) -> str | None:

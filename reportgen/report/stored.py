@@ -82,6 +82,7 @@ class StoredImage:
     picture: np.ndarray | None
     predictions: list[dict[str, Any]] | None
     problem: str | None
+    outputs: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ def load_image(plan: Plan, store: Store, image: ImageRecord) -> StoredImage:
         if task.kind == "image" and task.image == image.slug:
             entry = _entry(store, task, ("picture",))
             if entry is not None:
-                return StoredImage(entry[0]["picture"], entry[1].get("predictions"), entry[1].get("reason"))
+                facts = entry[1]
+                outputs = tuple(facts.get("outputs", ()))
+                return StoredImage(entry[0]["picture"], facts.get("predictions"), facts.get("reason"), outputs)
             lost = ("its picture and predictions are not computed", _reasons(store, [task]))
             return StoredImage(None, None, reasoned([lost])[0])
     return StoredImage(None, None, None)

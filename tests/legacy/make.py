@@ -78,7 +78,54 @@ def operations():
     return tf_keras.Model(entry, tf.reduce_mean(tensor, axis=[1, 2]))
 
 
-for make, suffix in ((sequential, "h5"), (functional, "keras"), (functional, "h5"), (operations, "h5")):
+def functions():
+    """TensorFlow's functions of several outputs, on several tensors, of constants first, and on shapes."""
+    entry = tf_keras.Input((8, 8, 4))
+    one, other = tf.split(1.0 - entry, [1, 3], axis=-1)
+    one = tf.pad(layers.Conv2D(2, 3, name="conv")(one), [[0, 0], [1, 1], [2, 0], [0, 0]], constant_values=0.5)
+    other = tf.nn.leaky_relu(layers.Conv2D(2, 3, padding="same", name="beside")(other), alpha=0.3)
+    both = tf.concat([one, other, tf.where(one > other, one, other * 0.1)], axis=-1)
+    mean, variance = tf.nn.moments(both, axes=[1, 2], keepdims=True)
+    both = (both - mean) * tf.math.rsqrt(variance + 1e-3)
+    both = tf.image.resize(tf.nn.depth_to_space(tf.transpose(both, [0, 2, 1, 3])[..., :4], 2), tf.shape(entry)[1:3])
+    both = tf.stack([both[:, ::2, 1:], tf.reverse(both[:, ::2, 1:], [1])], axis=1)
+    return tf_keras.Model(entry, tf.reshape(both, [-1, tf.shape(both)[2] * 2, 7]))
+
+
+def applications():
+    """The layers that keras.applications define for themselves."""
+    from tf_keras.src.applications import convnext, inception_resnet_v2
+
+    entry = tf_keras.Input((10, 10, 3))
+    tensor = layers.DepthwiseConv2D(7, padding="same", name="depthwise")(entry)
+    tensor = layers.LayerNormalization(epsilon=1e-6)(tensor)
+    tensor = layers.Activation("gelu")(layers.Dense(6)(tensor))
+    tensor = convnext.LayerScale(1e-6, 3)(layers.Dense(3)(tensor))
+    tensor = entry / 255.0 + convnext.StochasticDepth(0.2)(tensor)
+    tensor = inception_resnet_v2.CustomScaleLayer(0.17)([tensor, layers.Conv2D(3, 1, name="up")(tensor)])
+    return tf_keras.Model(entry, layers.GlobalAveragePooling2D()(tensor))
+
+
+def arguments():
+    """Arguments, layers and tensors that Keras 3 takes otherwise, or would drop without a word."""
+    entry = tf_keras.Input((12, 9, 3))
+    tensor = layers.RandomCrop(8, 8)(layers.RandomWidth(0.2)(layers.RandomHeight(0.2)(entry)))
+    tensor = layers.UnitNormalization(axis=[1, 2])(
+        layers.SpatialDropout2D(0.2)(layers.Conv2D(4, 3, name="conv")(tensor))
+    )
+    tensor = layers.ThresholdedReLU(0.05)(layers.LayerNormalization(axis=[1, 3])(tensor))
+    series = layers.Reshape((36, 4))(layers.Softmax(axis=[1, 2])(tensor))
+    series = layers.MultiHeadAttention(2, 3)(series, value=layers.Dense(4)(series), key=layers.Dense(5)(series))
+    series = layers.Attention(score_mode="dot")([series, series])
+    state = layers.Dense(3)(layers.GlobalAveragePooling1D()(series))
+    return tf_keras.Model(entry, layers.GRU(3)(series, initial_state=state))
+
+
+MADE = (
+    *((sequential, "h5"), (functional, "keras"), (functional, "h5"), (operations, "h5"), (functions, "h5")),
+    *((applications, "keras"), (applications, "h5"), (arguments, "keras"), (arguments, "h5")),
+)
+for make, suffix in MADE:
     tf_keras.backend.clear_session()
     model = randomised(make())
     pictures = np.random.default_rng(1).integers(0, 256, (2, *model.input_shape[1:])).astype("float32")

@@ -23,19 +23,18 @@ class Recipe:
     """One way to seek a pattern.
 
     method: `optvis` (optimization in a decorrelated Fourier space, then of single pixels, the picture seen through random warps) or
-    `keras-io`. steps: of the ascent. rate: the optimizer's learning rate; under the schedule `cosine` it falls to zero along a
-    cosine, under `constant` it stays. optimizer: a Keras optimizer's name. parameterization: `fourier` or `pixel`. decorrelation: `imagenet`, `images`
-    (estimated from the user's) or `none`. limits: `logistic` keeps every value between black and white; `standardised` lets values go
-    anywhere and brings the finished picture to mean 1/2 and deviation 0.15. objective: `mean-and-peak`, `leaky`, `pre-activation` or
-    `activation`. transforms: whether every step sees the picture through a random affine warp. clip: where gradients are brought to unit
-    size per value, what single values are clipped at. rescue: whether a picture without any gradient is let through silent rectifiers in
-    the first steps. clip_norm: the length that a picture's raw gradient is clipped at, instead of bringing it to unit size. trim: positions
-    of the map left out at each border. pixel_steps: the last of the steps, which move every pixel by the sign of its gradient, the first
-    time by `pixel_rate` of full scale. strongest_steps: of the search for the strongest response that follows, on plain pixels without
-    warps, the first by `strongest_rate`; 0 for none. wake_steps: of the one that wakes filters which are silent then, for
-    single positions, the first by `wake_rate`.
-    total_variation, l2: weights of the regularizers, in units of the gradient's own size. restarts: starts a filter, of which the best
-    picture is kept.
+    `keras-io`. steps: of the ascent. rate: the optimizer's learning rate; under the schedule `cosine` it falls to zero along a cosine,
+    under `constant` it stays. optimizer: a Keras optimizer's name. parameterization: `fourier` or `pixel`. decorrelation: `imagenet`,
+    `images` (estimated from the user's) or `none`. limits: `logistic` keeps every value between black and white; `standardised` lets
+    values go anywhere and brings the finished picture to mean 1/2 and deviation 0.15. objective: `mean-and-peak`, `leaky`, `pre-
+    activation` or `activation`. transforms: whether every step sees the picture through a random affine warp. clip: where gradients are
+    brought to unit size per value, what single values are clipped at. rescue: whether a picture without any gradient is let through
+    silent rectifiers in the first steps. clip_norm: the length that a picture's raw gradient is clipped at, instead of bringing it to
+    unit size. trim: positions of the map left out at each border. pixel_steps: the last of the steps, which move every pixel by the
+    sign of its gradient, the first time by `pixel_rate` of full scale. strongest_steps: of the search for the strongest response that
+    follows, on plain pixels without warps, the first by `strongest_rate`; 0 for none. wake_steps: of the one that wakes filters which
+    are silent then, for single positions, the first by `wake_rate`. total_variation, l2: weights of the regularizers, in units of the
+    gradient's own size. restarts: starts a filter, of which the best picture is kept.
     """
 
     method: str
@@ -75,7 +74,7 @@ class Recipe:
 
 OPTVIS = Recipe(
     method="optvis",
-    steps=14,
+    steps=13,
     rate=0.8,
     schedule="cosine",
     optimizer="adam",
@@ -87,7 +86,7 @@ OPTVIS = Recipe(
     clip=10.0,
     rescue=True,
     pixel_steps=8,
-    strongest_steps=16,
+    strongest_steps=15,
     wake_steps=32,
 )
 # Few bold steps beat many timid ones (measured on VGG16: benchmarks/README.md).
