@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.figures import FIGURES, Figures
+from reportgen.records import SEARCHES
 
-# Where a picture comes from, as it is stored: by its place here.
-SEARCHES = ("start", "ascent", "pixel ascent", "sign patches", "search for silent filters")
 START, ASCENT, PIXELS, PATCHES, WAKING = range(len(SEARCHES))
 FAR = 0.25  # of the strongest response: a readable picture below it shows too little of what the filter is for
 
