@@ -33,7 +33,7 @@ from reportgen.samples import scaled
 from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
 from reportgen.story import Built
 from reportgen.story import build as build_report
-from reportgen.verdict import judge
+from reportgen.verdict import judge, prefers_strongest
 
 ImageLike = str | Path | np.ndarray
 
@@ -129,6 +129,10 @@ def patterns(
     ascent = Ascent(network, site, size, breadth, recipe, given.seed, given.precision, mixing, [direction], dead)
     found = ascent.seek(numbers, on_step, direction)
     natural = _natural(network, site, size, photographs, given.max_images)
+    if natural is not None and not given.negative:
+        maximum, peak = natural["maximum"][found.indices], natural["peak"][found.indices]
+        strongest = (found.strongest_activation, found.strongest_peak)
+        found = found.showing_strongest(prefers_strongest(found.activation, found.peak, *strongest, maximum, peak))
     return LayerPatterns(
         layer=site.path,
         images=found.images,

@@ -76,6 +76,23 @@ def judge(
     )
 
 
+def prefers_strongest(
+    activation: np.ndarray,
+    peak: np.ndarray,
+    strongest_activation: np.ndarray,
+    strongest_peak: np.ndarray,
+    natural_maximum: np.ndarray,
+    natural_peak: np.ndarray,
+) -> np.ndarray:
+    """Bool (n,): a readable pattern is above nothing that the images reach, and the picture of the strongest response is: show that one.
+
+    All float (n,), of the same filters.
+    """
+    readable = (activation > natural_maximum) | (peak > natural_peak)
+    strongest = (strongest_activation > natural_maximum) | (strongest_peak > natural_peak)
+    return np.asarray(~readable & strongest & (strongest_activation > activation))
+
+
 def _largest(*groups: np.ndarray) -> float:
     """The largest absolute finite figure of all groups, 0 where there is none."""
     figures = np.abs(np.concatenate(groups))

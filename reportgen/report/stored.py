@@ -14,6 +14,7 @@ from reportgen.records import ImageRecord, LayerRecord, Plan, Task
 from reportgen.render.text import NOUNS, Nouns, plural
 from reportgen.report.wording import owner_words, reasoned
 from reportgen.store import Store
+from reportgen.verdict import prefers_strongest
 
 FIGURES = (
     "activation",
@@ -30,7 +31,10 @@ OTHERS = (
     "strongest",
     "highest",
 )  # pictures beside the one that is shown: of the largest activation, of the largest peak
-OTHER_FIGURES = tuple(f"{other}_{name}" for other in OTHERS for name in ("activation", "peak", "search"))
+OTHER_FIGURES = (
+    *(f"{other}_{name}" for other in OTHERS for name in ("activation", "peak", "search")),
+    *("strongest_pre_activation", "strongest_survives"),
+)
 PATTERN_ARRAYS = ("images", "indices", *FIGURES, "likeness", "rescued", "search", "dead", *OTHER_FIGURES)
 OTHER_PICTURES = tuple(f"{other}_{name}" for other in OTHERS for name in ("images", "indices"))
 SLUG = re.compile(r"[a-z0-9_-]{1,64}")
@@ -97,6 +101,8 @@ class Patterns:
     strongest_activation: np.ndarray
     strongest_peak: np.ndarray
     strongest_search: np.ndarray
+    strongest_pre_activation: np.ndarray
+    strongest_survives: np.ndarray
     strongest_images: np.ndarray
     strongest_indices: np.ndarray
     highest_activation: np.ndarray
@@ -188,6 +194,8 @@ def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
     maps = _load_maps(plan, store, layer, missing)
     natural = _with_maps(_load_natural(plan, store, layer, missing), maps, plan.images)
     patterns, planned = _load_patterns(plan, store, layer, "patterns", missing)
+    if patterns is not None and natural is not None:
+        patterns = _above_natural(patterns, natural)
     negatives, planned_negatives = _load_patterns(plan, store, layer, "negatives", missing)
     if patterns is None and negatives is not None:
         missing.append(("negative patterns are not shown without the patterns", ()))
@@ -263,6 +271,31 @@ def _with_maps(natural: Natural | None, maps: Sequence[ImageMaps], images: Seque
             image = np.where(higher, numbers[item.image.slug], natural.peak_image)
             natural = replace(natural, peak=np.where(higher, item.peak, natural.peak), peak_image=image)
     return natural
+
+
+def _above_natural(patterns: Patterns, natural: Natural) -> Patterns:
+    """`patterns`, of which those that stay below the images give way to the strongest picture where that one does not."""
+    chosen = prefers_strongest(
+        patterns.activation,
+        patterns.peak,
+        patterns.strongest_activation,
+        patterns.strongest_peak,
+        natural.maximum[patterns.indices],
+        natural.peak[patterns.indices],
+    )
+    if not chosen.any():
+        return patterns
+    changed: dict[str, Any] = {
+        name: np.where(chosen, getattr(patterns, f"strongest_{name}"), getattr(patterns, name))
+        for name in ("activation", "pre_activation", "peak", "search", "survives")
+    }
+    images, places = patterns.images.copy(), {int(number): at for at, number in enumerate(patterns.strongest_indices)}
+    for row in np.flatnonzero(chosen):
+        images[row] = patterns.strongest_images[places[int(patterns.indices[row])]]
+    kept = [at for number, at in places.items() if number not in set(patterns.indices[chosen].tolist())]
+    for name in ("strongest_images", "strongest_indices"):
+        changed[name] = getattr(patterns, name)[kept]
+    return replace(patterns, images=images, **changed)
 
 
 def _load_patterns(
