@@ -33,7 +33,7 @@ OTHERS = (
 )  # pictures beside the one that is shown: of the largest activation, of the largest peak
 OTHER_FIGURES = (
     *(f"{other}_{name}" for other in OTHERS for name in ("activation", "peak", "search")),
-    *("strongest_pre_activation", "strongest_survives"),
+    "strongest_pre_activation",
 )
 PATTERN_ARRAYS = ("images", "indices", *FIGURES, "likeness", "rescued", "search", "dead", *OTHER_FIGURES)
 OTHER_PICTURES = tuple(f"{other}_{name}" for other in OTHERS for name in ("images", "indices"))
@@ -102,7 +102,6 @@ class Patterns:
     strongest_peak: np.ndarray
     strongest_search: np.ndarray
     strongest_pre_activation: np.ndarray
-    strongest_survives: np.ndarray
     strongest_images: np.ndarray
     strongest_indices: np.ndarray
     highest_activation: np.ndarray
@@ -287,8 +286,11 @@ def _above_natural(patterns: Patterns, natural: Natural) -> Patterns:
         return patterns
     changed: dict[str, Any] = {
         name: np.where(chosen, getattr(patterns, f"strongest_{name}"), getattr(patterns, name))
-        for name in ("activation", "pre_activation", "peak", "search", "survives")
+        for name in ("activation", "pre_activation", "peak", "search")
     }
+    changed["survives"] = np.where(
+        chosen, np.float32(np.nan), patterns.survives
+    )  # measured of the readable picture alone
     images, places = patterns.images.copy(), {int(number): at for at, number in enumerate(patterns.strongest_indices)}
     for row in np.flatnonzero(chosen):
         images[row] = patterns.strongest_images[places[int(patterns.indices[row])]]

@@ -379,15 +379,9 @@ class Ascent:
         return patterns.considered(images, own, search)
 
     def _completed(self, patterns: Patterns) -> Patterns:
-        """With the picture that is shown chosen among what was found, and how pictures stand warps that no search saw."""
-        own, strongest = (
-            self._surviving(images, activation, patterns.indices)
-            for images, activation in (
-                (patterns.images, patterns.activation),
-                (patterns.strongest_images, patterns.strongest_activation),
-            )
-        )
-        return replace(patterns, survives=own, strongest_survives=strongest).readable()
+        """With the picture that is shown chosen among what was found, and how it stands warps that no search saw."""
+        shown = patterns.readable()
+        return replace(shown, survives=self._surviving(shown.images, shown.activation, shown.indices))
 
     def _surviving(self, images: np.ndarray, activation: np.ndarray, filters: np.ndarray) -> np.ndarray:
         """float32 (n,): the share of each picture's activation left in the median of the held-out warps; NaN where it is not above 0."""

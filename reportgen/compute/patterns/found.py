@@ -49,7 +49,6 @@ class Patterns:
     strongest_pre_activation: np.ndarray
     strongest_peak: np.ndarray
     strongest_search: np.ndarray
-    strongest_survives: np.ndarray
     highest_images: np.ndarray
     highest_activation: np.ndarray
     highest_peak: np.ndarray
@@ -97,9 +96,9 @@ class Patterns:
         )
 
     def showing_strongest(self, chosen: np.ndarray) -> Patterns:
-        """With the strongest picture as the one that is shown for `chosen` filters, bool (n,)."""
-        changed: dict[str, Any] = {}
-        for name in ("images", "activation", "pre_activation", "peak", "search", "survives"):
+        """With the strongest picture as the one that is shown for `chosen` filters, bool (n,); how it stands warps was not measured."""
+        changed: dict[str, Any] = {"survives": np.where(chosen, np.float32(np.nan), self.survives)}
+        for name in ("images", "activation", "pre_activation", "peak", "search"):
             own, other = getattr(self, name), getattr(self, f"strongest_{name}")
             changed[name] = np.where(chosen.reshape(-1, *(1,) * (own.ndim - 1)), other, own)
         return replace(self, **changed)
@@ -142,7 +141,6 @@ def begun(
         strongest_pre_activation=own["pre_activation"],
         strongest_peak=own["peak"],
         strongest_search=search,
-        strongest_survives=unknown,
         highest_images=images,
         highest_activation=own["activation"],
         highest_peak=own["peak"],
