@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.patterns.ascent import Ascent, Breadth
-from reportgen.compute.patterns.found import Patterns
+from reportgen.compute.patterns.found import ARRAYS, Patterns
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.network.load import Loaded
 from reportgen.network.network import Network
@@ -78,7 +78,9 @@ def one_picture() -> Any:
     return tf.constant(pictures(1).astype(np.float32) / 255)
 
 
-QUICK = dataclasses.replace(OPTVIS, steps=4, rate=0.4, insistence=0)  # one climb
+QUICK = dataclasses.replace(  # one climb of coefficients
+    OPTVIS, steps=4, rate=0.4, pixel_steps=0, strongest_steps=0, wake_steps=0
+)
 
 
 def ascent(
@@ -106,8 +108,8 @@ def ascent(
 
 def same(first: Patterns, second: Patterns, where: list[int] | None = None) -> bool:
     """Whether `second`'s pictures and figures are, byte by byte, those of `first` at the positions `where`."""
-    chosen = list(range(len(first.indices))) if where is None else where
+    chosen = first if where is None else first.rows(np.array(where))
     return (
-        all(values[chosen].tobytes() == second.arrays()[name].tobytes() for name, values in first.arrays().items())
-        and tuple(first.seeds[position] for position in chosen) == second.seeds
+        all(getattr(chosen, name).tobytes() == getattr(second, name).tobytes() for name in ARRAYS)
+        and chosen.seeds == second.seeds
     )

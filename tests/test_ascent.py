@@ -198,8 +198,7 @@ def test_one_filter_that_is_not_finite_leaves_every_other_picture_as_it_was(name
     found = ascent(model, batch=8).seek([1, 2, 3])
     assert np.isnan(found.activation).tolist() == [False, np.isnan(value), False] or value == np.inf
     others = [0, 2]
-    for array in whole.arrays():
-        assert getattr(found, array)[others].tobytes() == getattr(whole, array)[others].tobytes()
+    assert same(whole.rows(np.array(others)), found.rows(np.array(others)))
     assert (whole.images[0] != whole.images[1]).any()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns import colour, fourier
+from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.errors import ModelError
 from reportgen.network.quiet import tf
 from small_models import QUICK, ascent, functional, layers, randomised
@@ -48,39 +49,52 @@ def shown_picture(space: str, coefficients: np.ndarray) -> np.ndarray:
 
 
 def objective(
-    first: Any, second: Any, space: str, coefficients: np.ndarray, filters: list[int], leak: float
+    first: Any, second: Any, space: str, coefficients: np.ndarray, filters: list[int], kind: str, counts: Any = None
 ) -> np.ndarray:
-    """The objective by definition, in NumPy and float64."""
+    """The objective by definition, in NumPy and float64; counts: what positions count in the level of the strongest, none for their own."""
     maps = smooth_maps(first, second, shown_picture(space, coefficients))[:, 2:-2, 2:-2]
     own = np.stack([maps[number, :, :, index] for number, index in enumerate(filters)])
-    return np.asarray(np.where(own > 0, own, leak * own).mean((1, 2)))
+    if kind == "mean-and-peak":
+        counts = strongest_positions(own) if counts is None else counts
+        return np.asarray(np.maximum(own, 0).mean((1, 2)) + 0.1 * (counts * own).sum((1, 2)) / counts.sum((1, 2)))
+    return np.asarray((np.where(own > 0, own, 0.1 * own) if kind == "leaky" else own).mean((1, 2)))
+
+
+def strongest_positions(own: np.ndarray) -> np.ndarray:
+    """What each position counts in the level of the strongest: less the further below it, in deviations of the map."""
+    largest, deviation = (function(own, axis=(1, 2), keepdims=True) for function in (np.max, np.std))
+    return np.asarray(np.exp((own - largest) / deviation))
 
 
 @pytest.mark.parametrize(
-    ("activation", "leak", "space"),
+    ("activation", "kind", "space"),
     [
-        ("linear", 1.0, "fourier"),
-        ("softplus", 1.0, "fourier"),
-        ("relu", 0.1, "fourier"),
-        ("relu", 0.1, "pixel"),
-        ("softplus", 1.0, "free pixel"),
+        ("linear", "mean", "fourier"),
+        ("softplus", "mean", "fourier"),
+        ("relu", "leaky", "fourier"),
+        ("relu", "mean-and-peak", "fourier"),
+        ("relu", "mean-and-peak", "pixel"),
+        ("softplus", "mean", "free pixel"),
     ],
 )
-def test_the_gradient_is_that_of_finite_differences(activation: str, leak: float, space: str) -> None:
+def test_the_gradient_is_that_of_finite_differences(activation: str, kind: str, space: str) -> None:
     model, first, second = smooth_model(activation)
-    sought, filters = ascent(model, batch=3, recipe=SPACES[space]), [2, 0, 1]
+    given_recipe = SPACES[space] if kind == "mean" else dataclasses.replace(SPACES[space], objective=kind)
+    sought, filters = ascent(model, batch=3, recipe=given_recipe), [2, 0, 1]
     random = np.random.default_rng(0)
     given = random.normal(0, 0.05 if space == "fourier" else 0.8, (3, *sought.parameters.shape)).astype(np.float32)
     values, gradient = tf.function(
         lambda given: sought.slope.gradient(given, filters, lambda shown: shown), autograph=False
     )(tf.constant(given))
     exact = given.astype(np.float64)
-    np.testing.assert_allclose(values, objective(first, second, space, exact, filters, leak), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(values, objective(first, second, space, exact, filters, kind), rtol=1e-4, atol=1e-6)
+    maps = smooth_maps(first, second, shown_picture(space, exact))[:, 2:-2, 2:-2]
+    counts = strongest_positions(np.stack([maps[number, :, :, index] for number, index in enumerate(filters)]))
     step = 1e-5  # float64 keeps the difference exact to ten digits
     found = np.asarray(gradient, np.float64)
     for direction in (random.standard_normal(given.shape) for _ in range(5)):
-        ahead = objective(first, second, space, exact + step * direction, filters, leak)
-        behind = objective(first, second, space, exact - step * direction, filters, leak)
+        ahead = objective(first, second, space, exact + step * direction, filters, kind, counts)
+        behind = objective(first, second, space, exact - step * direction, filters, kind, counts)
         slope = (found * direction).sum(axis=tuple(range(1, found.ndim)))
         np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-3, atol=1e-5 * np.abs(found).max())
 
@@ -104,10 +118,13 @@ def _dark(first: Any, second: Any) -> float:
     return float(smooth_maps(first, second, np.zeros((1, 8, 9, 3)))[0, 2:-2, 2:-2, 0].mean())
 
 
-def test_a_path_without_a_gradient_is_a_sentence() -> None:
+@pytest.mark.parametrize(
+    "recipe", [QUICK, OPTVIS, dataclasses.replace(OPTVIS, steps=8)], ids=["quick", "full", "pixels"]
+)
+def test_a_path_without_a_gradient_is_a_sentence(recipe: Recipe) -> None:
     class Rounding(layers.Layer):  # type: ignore[misc]
         def call(self, inputs: Any) -> Any:
             return tf.stop_gradient(inputs)
 
     with pytest.raises(ModelError, match="no gradient"):
-        ascent(randomised(functional(Rounding(), layers.Conv2D(2, 3, name="conv"))), batch=1).seek([0])
+        ascent(randomised(functional(Rounding(), layers.Conv2D(2, 3, name="conv"))), batch=1, recipe=recipe)

@@ -84,11 +84,19 @@ def test_natural_maxima_and_minima_are_those_of_every_crop() -> None:
     np.testing.assert_allclose(arrays["pre_minimum"], before.min((0, 1)), rtol=1e-4, atol=1e-6)
     assert (arrays["pre_minimum"] < arrays["minimum"]).any(), "a filter must fall silent, or the two say the same"
     assert arrays["best_image"].tolist() == by_image.max(1).argmax(0).tolist()
+    kernel, bias = layer.get_weights()
+    highest = np.stack([convolve(item / 255, kernel, bias, layer.strides, how="same").max((0, 1, 2)) for item in crops])
+    np.testing.assert_allclose(arrays["peak"], np.maximum(highest.max(0), 0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(arrays["pre_peak"], highest.max(0), rtol=1e-4, atol=1e-6)
+    assert arrays["peak_image"].tolist() == np.maximum(highest, 0).argmax(0).tolist()
     assert {name: array.dtype for name, array in arrays.items()} == {
         "maximum": np.float32,
         "minimum": np.float32,
         "pre_minimum": np.float32,
         "best_image": np.int32,
+        "peak": np.float32,
+        "pre_peak": np.float32,
+        "peak_image": np.int32,
     }
 
 
@@ -117,7 +125,8 @@ def test_a_filter_that_is_not_finite_somewhere_has_no_natural_maximum_and_the_ot
     ((arrays, _),) = natural_figures(meter, [(0, pictures(3, 10, 12))], lambda number: None)
     assert np.isnan(arrays["maximum"]).tolist() == [False, False, True, False]
     assert np.isnan(arrays["minimum"]).tolist() == [False, False, True, False]
-    assert np.isnan(arrays["pre_minimum"]).tolist() == [False, False, True, False]
+    for name in ("pre_minimum", "peak", "pre_peak"):
+        assert np.isnan(arrays[name]).tolist() == [False, False, True, False]
 
 
 def test_without_an_activation_function_the_lowest_figure_is_the_same_before_and_after_it() -> None:
@@ -131,7 +140,8 @@ def test_figures_before_the_activation_function_stand_beside_those_after_it() ->
     made, layer = model()
     walked = network(made, preprocess="unit")
     meter = Meter(walked, walked.sites, (10, 12), 4)
-    ((before, after),) = meter.both(pictures(6, 10, 12))
+    (found,) = meter.figures(pictures(6, 10, 12))
+    before, after = found.pre_activation, found.activation
     np.testing.assert_allclose(before, figure(layer, pictures(6, 10, 12), -np.inf), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(after, figure(layer, pictures(6, 10, 12)), rtol=1e-4, atol=1e-6)
     assert (before != after).any()

@@ -455,7 +455,7 @@ def test_the_keras_io_recipe_has_the_articles_numbers_whatever_the_quality() -> 
         ({"steps": 3}, {"steps": 3}),
         ({"parameterization": "fourier"}, {"parameterization": "fourier"}),
         ({"parameterization": "pixel"}, {"parameterization": "pixel"}),
-        ({"learning_rate": 0.25}, {"rate": 0.25, "insistent_rate": 0.25}),
+        ({"learning_rate": 0.25}, {"rate": 0.25}),
         ({"optimizer": "lion"}, {"optimizer": "lion"}),
         ({"objective": "pre-activation"}, {"objective": "pre-activation"}),
         ({"clip_norm": 1.5}, {"clip_norm": 1.5}),

@@ -10,10 +10,11 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.objectives import MOST
 from reportgen.compute.patterns.recipe import OPTVIS
 from reportgen.network.quiet import keras, tf
 from reportgen.network.redirected import redirected
-from small_models import ascent, layers, same
+from small_models import QUICK, ascent, layers, same
 
 # The rule
 
@@ -88,7 +89,7 @@ def test_what_a_rectifier_answers_stays_as_it_is() -> None:
 
 # A network in which only a picture near white wakes anything
 
-RESCUING = dataclasses.replace(OPTVIS, steps=16)
+RESCUING = dataclasses.replace(QUICK, steps=16, rate=OPTVIS.rate)
 WITHOUT = dataclasses.replace(RESCUING, rescue=False)
 STUCK, AWAKE, HOPELESS, AGAINST, MIXED = range(5)
 
@@ -178,7 +179,7 @@ def test_convolutions_are_fused_with_their_rectifiers_only_while_pictures_climb(
     """What is measured must see the NaN that a fused rectifier would hide."""
     during: list[object] = []
     unhelped.seek([AWAKE], on_step=lambda: during.append(tf.config.optimizer.get_experimental_options()["remapping"]))
-    assert during == [True] * WITHOUT.steps
+    assert during == [True] * unhelped.steps_of([([AWAKE], MOST)])
     assert tf.config.optimizer.get_experimental_options()["remapping"] is False
     with pytest.raises(ZeroDivisionError):
         unhelped.seek([AWAKE], on_step=lambda: 1 / 0)  # type: ignore[arg-type,return-value]

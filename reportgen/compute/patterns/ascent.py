@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from math import cos, pi, prod, sqrt
@@ -103,21 +104,33 @@ class Ascent:
             self._bank_images = self._finished(self._bank)
             self._bank_figures = self._measured(self._bank_images)
         free = all(length is None for length in network.contract.shape[:-1])
-        self._canvas = canvas_for(site, size, free, TEXTURE_FIELDS)
-        self._waking_canvas = canvas_for(site, size, free, WAKING_FIELDS)
+        self._canvas, self._waking_canvas = (
+            self._accepted(canvas_for(site, size, network.contract.size, free, fields))
+            for fields in (TEXTURE_FIELDS, WAKING_FIELDS)
+        )
         self._dead = np.zeros(site.channels, bool) if dead is None else dead
-        self._affine = recipe.strongest_steps > 0 and MOST in directions and self._is_affine()
+        sought = recipe.strongest_steps > 0 and MOST in directions
+        self._affine = self._where_affine() if sought else None
         self._climbers = [self._climber()]
         self._stop = Event()
         self._warps: dict[int, transforms.Warp] = {}
         self._pixels: dict[tuple[Canvas, int, bool, float, bool], PixelSteps] = {}
         for direction in directions:  # now, so that the first chunk's time is that of any other
-            if self._climbing > 0:
-                self.slope.prepare(direction)
-            if recipe.pixel_steps > 0:
-                self._pixel_steps(whole(size), self._batch, True, direction)
-        if MOST in directions and recipe.strongest_steps > 0:
+            self._prepare(direction)
+
+    def _prepare(self, direction: float) -> None:
+        """Trace what every batch in this direction needs, before threads ask for it."""
+        if self._climbing > 0:
+            self.slope.prepare(direction)
+        if self._recipe.pixel_steps > 0:
+            self._pixel_steps(whole(self._size), self._batch, True, direction)
+        if direction > 0 and self._recipe.strongest_steps > 0:
             self._pixel_steps(self._strongest_canvas, self._batch, False)
+
+    def _accepted(self, canvas: Canvas) -> Canvas:
+        """A canvas, or the whole picture where the network does not take pictures of the canvas's size."""
+        fits = canvas.is_whole or self._network.reaches(self._site, canvas.size)
+        return canvas if fits else whole(self._size)
 
     def _climber(self) -> Climber:
         return Climber(self._recipe.optimizer, (self._batch, *self.parameters.shape), self._recipe.clip_norm is None)
@@ -140,7 +153,7 @@ class Ascent:
     @property
     def _strongest_canvas(self) -> Canvas:
         """Where the strongest response is sought: on the whole picture where tiled sign patches are the start."""
-        return whole(self._size) if self._affine else self._canvas
+        return self._canvas if self._affine is None else whole(self._size)
 
     @property
     def climbs(self) -> int:
@@ -179,6 +192,8 @@ class Ascent:
             with lock:
                 on_step()
 
+        for direction in dict.fromkeys(direction for _, direction in parts):
+            self._prepare(direction)
         batches = [
             (number, filters[at : at + self._batch], direction)
             for number, (filters, direction) in enumerate(parts)
@@ -231,18 +246,27 @@ class Ascent:
         ]
         again: list[Patterns] = []
         for at in range(0, len(batches), self._abreast):
-            again += self._at_once([self._waking(each) for each in batches[at : at + self._abreast]])
+            some = batches[at : at + self._abreast]
+            ended = self._at_once([self._waking(each) for each in some], fused)
+            again += self._at_once(
+                [partial(self._completed, *each, found.WAKING) for each in zip(some, ended, strict=True)]
+            )
         woken, taken = joined(again), 0
         for number, part in waiting.items():
             rows = np.flatnonzero(self._silent(part))
             yield number, replaced(part, rows, woken.rows(np.arange(taken, taken + len(rows))))
             taken += len(rows)
 
-    def _at_once(self, tasks: Sequence[Callable[[], Any]]) -> list[Any]:
-        """What tasks give that run in threads beside each other, since many of TensorFlow's operations keep one core busy."""
-        with fused():
-            if len(tasks) == 1:
-                return [tasks[0]()]
+    def _at_once(
+        self, tasks: Sequence[Callable[[], Any]], way: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> list[Any]:
+        """What tasks give that run in threads beside each other, since many of TensorFlow's operations keep one core busy.
+
+        way: `fused` for what only climbs; what is measured must see the NaN that a fused rectifier hides.
+        """
+        with way():
+            if len(tasks) < 2:
+                return [task() for task in tasks]
             stop = self._stop = Event()
             # In new threads: TensorFlow keeps for each thread what `fused` sets.
             with ThreadPoolExecutor(len(tasks)) as pool:
@@ -266,7 +290,8 @@ class Ascent:
             [
                 partial(self._ascended, climb, climber, on_step)
                 for climb, climber in zip(climbs, self._climbers, strict=False)
-            ]
+            ],
+            fused,
         )
         return [self._ended(climb, *end) for climb, end in zip(climbs, ends, strict=True)]
 
@@ -295,16 +320,19 @@ class Ascent:
         pictures: Any,
         filters: np.ndarray,
         count: int,
-        rate: float,
+        rate: float | np.ndarray,
         on_step: Callable[[], None] = lambda: None,
     ) -> Any:
-        """Float32 `pictures` (batch, *period, bands) between 0 and 1 after so many steps of single pixels."""
-        momentum = tf.zeros(steps.shape)
+        """Float32 `pictures` (batch, *period, bands) between 0 and 1 after so many steps of single pixels.
+
+        rate: of the first step, for all pictures or (batch,).
+        """
+        momentum, rates = tf.zeros(steps.shape), np.broadcast_to(rate, steps.batch)
         for number in range(count):
             if self._stop.is_set():
                 break
             warp = self._warp(self._climbing + number + 1) if steps.warped else None
-            pictures, momentum = steps(pictures, momentum, filters, rate * (1 - number / count), warp)
+            pictures, momentum = steps(pictures, momentum, filters, rates * (1 - number / count), warp)
             on_step()
         return pictures
 
@@ -327,45 +355,62 @@ class Ascent:
         self, kept: Sequence[Patterns], batches: Sequence[tuple[int, Sequence[int], float]], on_step: Callable[[], None]
     ) -> list[Patterns]:
         """Each batch with the strongest responses that a search on plain pixels finds, where it is sought upwards."""
-        tasks = [
-            partial(self._strongest, each, on_step) if direction > 0 else partial(replace, each)
-            for each, (_, _, direction) in zip(kept, batches, strict=True)
-        ]
-        return self._at_once(tasks)
+        rows = [row for row, (_, _, direction) in enumerate(batches) if direction > 0]
+        upwards = [kept[row] for row in rows]
+        if upwards and self._recipe.strongest_steps > 0:
+            begun = self._at_once([partial(self._before_search, each) for each in upwards])
+            ended = self._at_once(
+                [partial(self._searched, each, begin, rates, on_step) for each, begin, rates in begun], fused
+            )
+            upwards = [each for each, _, _ in begun]
+        else:
+            ended = [[] for _ in upwards]
+        done = self._at_once(
+            [partial(self._completed, *each, found.PIXELS) for each in zip(upwards, ended, strict=True)]
+        )
+        every = list(kept)
+        for row, each in zip(rows, done, strict=True):
+            every[row] = each
+        return every
 
-    def _strongest(self, patterns: Patterns, on_step: Callable[[], None]) -> Patterns:
-        if self._recipe.strongest_steps == 0:
-            return self._completed(patterns)
-        rate, canvas = self._recipe.strongest_rate, self._strongest_canvas
-        rate *= 1 if self.slope.rectified else UNRECTIFIED_RATE
-        begin = canvas.cropped(self._as_numbers(patterns.images))
-        if self._affine:
+    def _before_search(self, patterns: Patterns) -> tuple[Patterns, np.ndarray, np.ndarray]:
+        """(patterns, where on the canvas their search for the strongest response begins, (n,) how far its first step goes)."""
+        begin = self._strongest_canvas.cropped(self._as_numbers(patterns.images))
+        first = self._recipe.strongest_rate * (1 if self.slope.rectified else UNRECTIFIED_RATE)
+        rates = np.full(len(patterns.indices), first)
+        if self._affine is not None:
             tiled, whole_patches = self._tilings(patterns.indices)
             for pictures in (tiled, whole_patches):
                 patterns = self._considering(patterns, pictures, found.PATCHES)
             from_tile = patterns.strongest_search == found.PATCHES
             begin = np.where(from_tile.reshape(-1, *(1,) * (begin.ndim - 1)), tiled, begin)
-            rate *= TILED_RATE if from_tile.all() else 1
-        steps = self._pixel_steps(canvas, self._batch, False)
-        indices = padded(patterns.indices, self._batch)
-        ended = self._moved(steps, padded(begin, self._batch), indices, self._searching, rate, on_step)
-        return self._completed(self._considering(patterns, self._filled(ended, canvas, len(begin)), found.PIXELS))
+            rates[from_tile] *= TILED_RATE
+        return patterns, begin, rates
 
-    def _waking(self, patterns: Patterns) -> Callable[[], Patterns]:
+    def _searched(
+        self, patterns: Patterns, begin: np.ndarray, rates: np.ndarray, on_step: Callable[[], None]
+    ) -> list[np.ndarray]:
+        """The pictures that the search for the strongest response ends at."""
+        canvas = self._strongest_canvas
+        steps, indices = self._pixel_steps(canvas, self._batch, False), padded(patterns.indices, self._batch)
+        begin, rates = padded(begin, self._batch), padded(rates, self._batch)
+        ended = self._moved(steps, begin, indices, self._searching, rates, on_step)
+        return [self._filled(ended, canvas, len(patterns.indices))]
+
+    def _waking(self, patterns: Patterns) -> Callable[[], list[np.ndarray]]:
         """The search for filters that every other one left silent: from noise for single positions, and on from there for the mean."""
         recipe, canvas, batch = self._recipe, self._waking_canvas, self._waking_batch
         # Now: threads only ask for what is there.
         wake, spread = (self._pixel_steps(canvas, batch, False, waking=waking) for waking in (True, False))
 
-        def search() -> Patterns:
-            indices = padded(patterns.indices, batch)
+        def search() -> list[np.ndarray]:
+            indices, count = padded(patterns.indices, batch), len(patterns.indices)
             seeds = [derived_seed(self._seed, self._site.path, int(number), "noise") for number in patterns.indices]
             drawn = [generator(seed).standard_normal(wake.shape[1:], dtype=np.float32) for seed in seeds]
             noise = np.clip(0.5 + NOISE * np.stack(drawn), 0, 1).astype(np.float32)
-            found_here = self._moved(wake, padded(noise, batch), indices, recipe.wake_steps, recipe.wake_rate)
-            kept = self._considering(patterns, self._filled(found_here, canvas, len(noise)), found.WAKING)
-            found_here = self._moved(spread, found_here, indices, recipe.strongest_steps, recipe.wake_rate / 2)
-            return self._completed(self._considering(kept, self._filled(found_here, canvas, len(noise)), found.WAKING))
+            woken = self._moved(wake, padded(noise, batch), indices, recipe.wake_steps, recipe.wake_rate)
+            more = self._moved(spread, woken, indices, recipe.strongest_steps, recipe.wake_rate / 2)
+            return [self._filled(each, canvas, count) for each in (woken, more)]
 
         return search
 
@@ -378,46 +423,72 @@ class Ascent:
         own = self._measured(images).of(np.arange(len(images)), patterns.indices)
         return patterns.considered(images, own, search)
 
-    def _completed(self, patterns: Patterns) -> Patterns:
-        """With the picture that is shown chosen among what was found, and how it stands warps that no search saw."""
-        shown = patterns.readable()
-        return replace(shown, survives=self._surviving(shown.images, shown.activation, shown.indices))
+    def _completed(self, patterns: Patterns, others: Sequence[np.ndarray], search: int) -> Patterns:
+        """With other pictures that a search found, the one that is shown chosen among all, and how it stands warps that no search saw.
 
-    def _surviving(self, images: np.ndarray, activation: np.ndarray, filters: np.ndarray) -> np.ndarray:
-        """float32 (n,): the share of each picture's activation left in the median of the held-out warps; NaN where it is not above 0."""
-        rows, seen = np.arange(len(filters)), []
+        others: float32 (n, *size, bands) each.
+        """
+        for pictures in others:
+            patterns = self._considering(patterns, pictures, search)
+        shown = patterns.readable()
+        rows, images = np.arange(len(shown.indices)), tf.constant(padded(shown.images, self._batch), tf.float32)
+        seen = []
         for number in range(transforms.HELD_OUT):
             warp = transforms.held_out(number, self._size)
-            warped = transforms.apply(tf.constant(images, tf.float32), warp.sources, warp.weights)
+            warped = transforms.apply(images, warp.sources, warp.weights)
             finished = np.asarray(tf.cast(tf.round(warped), tf.uint8) if self._network.contract.is_picture else warped)
-            seen.append(self._measured(finished).activation[rows, filters])
+            seen.append(self._measured(finished).activation[rows, shown.indices])
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.median(seen, axis=0) / np.where(activation > 0, activation, np.nan)
-        return np.asarray(share, np.float32)
+            share = np.median(seen, axis=0) / np.where(shown.activation > 0, shown.activation, np.nan)
+        return replace(shown, survives=np.asarray(share, np.float32))
 
     def _tilings(self, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(the best tilings of the filters' sign patches, the best that hold whole patches), float32 (n, *size, bands)."""
-        exact = self._as_affine(filters)
-        assert exact is not None
+        assert self._affine is not None
+        assert self._site.view.axes is not None
+        place, window = self._affine
+        level, slope = (values[: len(filters)] for values in self._slopes(filters, place, self._grey()))
+        inner = tuple(slice(first, last + 1) for first, last in window)
+        exact = patches.Affine(
+            slope[(slice(None), *inner)].astype(np.float64),
+            level.astype(np.float64),
+            tuple(first for first, _ in window),
+            tuple(axis.shift for axis in self._site.view.axes),
+        )
         return exact.tilings(self._size, self.slope.rectified)
 
-    def _is_affine(self) -> bool:
-        """Whether the layer's units are affine in the picture before their activation, as far as some of them show."""
-        axes, field = self._site.view.axes, self._site.receptive_field
-        shape = self._site.output_shape
-        if axes is None or field is None or shape is None or self._site.is_output or self._site.times:
-            return False
-        if any(len(axis.intervals) != 1 for axis in axes) or max(field) > AFFINE_FIELD:
-            return False
-        if any(own > length for own, length in zip(field, self._size, strict=True)):
-            return False
-        filters = np.linspace(0, self._site.channels - 1, min(self._batch, self._site.channels)).astype(np.int32)
-        return self._as_affine(filters) is not None
+    def _where_affine(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]] | None:
+        """(a position of the map that sees no border, the first and last pixel along each axis that it sees).
 
-    def _as_affine(self, filters: np.ndarray) -> patches.Affine | None:
-        """The filters' exact form at a position that sees no border; None where they are not affine, or no position does."""
-        axes = self._site.view.axes
-        assert axes is not None
+        None where units are not affine in the picture before their activation, as far as some of them show, or where no position sees so
+        little.
+        """
+        looked = self._clear_position()
+        if looked is None:
+            return None
+        place, window = looked
+        seed = derived_seed(self._seed, self._site.path, "affine")
+        other = generator(seed).random(self._grey().shape, dtype=np.float32)
+        for at in range(
+            0, self._site.channels, self._batch
+        ):  # seldom more than the first: filters may all be dead there
+            filters = np.arange(at, min(at + self._batch, self._site.channels), dtype=np.int32)
+            try:
+                (_, one), (_, two) = (self._slopes(filters, place, each) for each in (self._grey(), other))
+            except Exception:  # a map whose axes are not those of the picture
+                return None
+            affine = patches.agree(one, two)
+            if affine is not None:
+                return (place, patches.moved_to(window, one)) if affine else None
+        return None
+
+    def _clear_position(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]] | None:
+        """See `_where_affine`; None where no position sees so little and no border, whatever the units are."""
+        axes, field = self._site.view.axes, self._site.receptive_field
+        if axes is None or field is None or self._site.is_output or self._site.times:
+            return None
+        if any(len(axis.intervals) != 1 for axis in axes) or max(field) > AFFINE_FIELD:
+            return None
         place, window = [], []
         for axis, length in zip(axes, self._size, strict=True):
             start = axis.at(0)
@@ -430,17 +501,16 @@ class Ascent:
                 return None
             place.append(middle)
             window.append((first, last))
-        indices = padded(filters, self._batch)
-        shape = (self._batch, *self._size, self._network.contract.bands)
-        other = generator(derived_seed(self._seed, self._site.path, "affine")).random(shape, dtype=np.float32)
-        try:
-            level, grey = self.slope.at_position(np.full(shape, patches.GREY, np.float32), indices, tuple(place))
-            _, elsewhere = self.slope.at_position(other, indices, tuple(place))
-        except Exception:  # a map whose axes are not those of the picture
-            return None
-        count = len(filters)
-        gradients = (grey[:count], elsewhere[:count])
-        return patches.affine(gradients, level[:count], tuple(window), tuple(axis.shift for axis in axes))
+        return tuple(place), tuple(window)
+
+    def _grey(self) -> np.ndarray:
+        return np.full((self._batch, *self._size, self._network.contract.bands), patches.GREY, np.float32)
+
+    def _slopes(
+        self, filters: np.ndarray, place: tuple[int, ...], pictures: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(pre-activations (batch,) of filters at a position, their gradients by the pictures), filled up to a batch."""
+        return self.slope.at_position(pictures, padded(filters, self._batch), place)
 
     def _warp(self, step: int) -> transforms.Warp:
         """What every picture is seen through at `step`, kept for the next batch where all steps' together are small."""

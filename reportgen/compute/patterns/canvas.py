@@ -71,27 +71,32 @@ def whole(size: tuple[int, ...]) -> Canvas:
     return Canvas(size, size)
 
 
-def canvas_for(site: Site, size: tuple[int, ...], free: bool, fields: float) -> Canvas:
+def canvas_for(site: Site, size: tuple[int, ...], traced: tuple[int, ...], free: bool, fields: float) -> Canvas:
     """The canvas for searches of a site whose pictures have `size`.
 
-    free: whether the model takes pictures of any size. fields: the period in receptive fields.
+    traced: the size that the site's view was traced at. free: whether the model takes pictures of any size. fields: the period in
+    receptive fields.
     """
     axes = site.view.axes
     if not free or site.times or site.is_output or axes is None or any(len(axis.intervals) != 1 for axis in axes):
         return whole(size)
-    sides = [_side(axis, fields) for axis in axes]
+    sides = [_side(axis, fields, *lengths) for axis, *lengths in zip(axes, size, traced, strict=True)]
     period, lengths, first, count = (tuple(side[at] for side in sides) for at in range(4))
     if prod(lengths) > SMALL_ENOUGH * prod(size) or any(a > b for a, b in zip(lengths, size, strict=True)):
         return whole(size)
     return Canvas(period, lengths, first, count)
 
 
-def _side(axis: Reach, fields: float) -> tuple[int, int, int, int]:
-    """(period, length, first position, positions) along one axis."""
+def _side(axis: Reach, fields: float, whole: int, traced: int) -> tuple[int, int, int, int]:
+    """(period, length, first position, positions) along one axis of a picture of `whole` pixels.
+
+    The length differs from `whole` by a multiple of the stride: only then does `same` padding put positions where they lie in the picture.
+    """
     stride, field = axis.shift, axis.size
     period = -(-max(SMALLEST_PERIOD, int(fields * field)) // stride) * stride
     start = axis.at(0)
     assert start is not None
-    first = max(0, -(start[0] // stride))
-    needed = start[0] + stride * (first - 1) + period + field
-    return period, -(-needed // stride) * stride, first, period // stride
+    off = 0 if (whole - traced) % stride == 0 else stride - 1  # pixels by which padding may have moved positions since
+    first = max(0, -((start[0] - off) // stride))
+    needed = start[0] + off + stride * (first - 1) + period + field
+    return period, needed + (whole - needed) % stride, first, period // stride

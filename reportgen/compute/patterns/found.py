@@ -183,14 +183,22 @@ def best(found: Sequence[Patterns], direction: float) -> Patterns:
 def better(one: Patterns, other: Patterns, direction: float) -> Patterns:
     """For every filter what reached more in the wanted direction; the first where neither did.
 
-    Upwards the unit's own activation counts; downwards the pre-activation, since a rectifier answers 0 to anything it dislikes.
+    Upwards the unit's own activation counts, and the strongest, the highest and the reach are those of both; downwards the
+    pre-activation, since a rectifier answers 0 to anything it dislikes.
     """
     name = "activation" if direction > 0 else "pre_activation"
     wins = _larger(direction * getattr(other, name), direction * getattr(one, name))
 
     def chosen(name: str) -> np.ndarray:
         first, second = getattr(one, name), getattr(other, name)
-        return np.asarray(np.where(wins.reshape(-1, *(1,) * (first.ndim - 1)), second, first))
+        if direction > 0 and name == "reach":
+            return np.asarray(np.fmax(first, second))
+        won = wins
+        if direction > 0 and name.startswith("strongest_"):
+            won = _larger(other.strongest_activation, one.strongest_activation)
+        if direction > 0 and name.startswith("highest_"):
+            won = _larger(other.highest_peak, one.highest_peak)
+        return np.asarray(np.where(won.reshape(-1, *(1,) * (first.ndim - 1)), second, first))
 
     seeds = tuple(second if won else first for won, first, second in zip(wins, one.seeds, other.seeds, strict=True))
     return replace(one, **{name: chosen(name) for name in ARRAYS}, seeds=seeds)

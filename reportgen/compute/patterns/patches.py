@@ -17,7 +17,8 @@ import numpy as np
 GREY = 0.5
 GAPS = (0.0, GREY, 1.0)  # what lies between patches whose period is longer than the field
 MOST_PERIODS = 7  # tried along an axis, from one pixel less than the field to twice the field
-SAME_SLOPE = 1e-3  # of the largest: slopes at two pictures that differ by less are rounding
+SAME_SLOPE = 1e-3  # of a filter's largest: slopes at two pictures that differ by less are rounding
+TIE = 1e-9  # of the most that a filter can change by: tilings that differ by less are equally good, the first is taken
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Affine:
         """(the best tilings by the map's mean, the best of those that hold whole patches), each float32 (n, *size, bands)."""
         count = len(self.slope)
         best, whole = np.full(count, -np.inf), np.full(count, -np.inf)
+        tie = TIE * (self.bound - self.level)
         pictures = [np.zeros((count, *size, self.slope.shape[-1]), np.float32) for _ in range(2)]
         patch = GREY + np.sign(self.slope) / 2
         field = self.slope.shape[1:-1]
@@ -50,7 +52,7 @@ class Affine:
             mean = self._mean(tile, rectified)
             complete = all(own >= needed for own, needed in zip(period, field, strict=True))
             for at, (reached, eligible) in enumerate(((best, True), (whole, complete))):
-                won = np.flatnonzero((mean > reached) & eligible)
+                won = np.flatnonzero((mean > reached + tie) & eligible)
                 if len(won):
                     pictures[at][won] = self._filled(tile[won], size)
                     reached[won] = mean[won]
@@ -69,18 +71,16 @@ class Affine:
 
     def _mean(self, tile: np.ndarray, rectified: bool) -> np.ndarray:
         """float64 (n,): the mean of the map on the plane that `tile` (n, *period, bands) fills."""
-        windows = tile - GREY
-        rank = len(self.stride)
-        for axis, (period, length, stride) in enumerate(
-            zip(tile.shape[1:-1], self.slope.shape[1:-1], self.stride, strict=True)
-        ):
-            visited = np.arange(0, period, gcd(stride, period))
-            places = (visited[:, None] + np.arange(length)) % period
-            windows = np.take(windows, places, axis=1 + 2 * axis)
-        offsets = [1 + 2 * axis for axis in range(rank)]
-        pixels = [2 + 2 * axis for axis in range(rank)]
-        ordered = windows.transpose(0, *offsets, *pixels, windows.ndim - 1).reshape(len(tile), -1, self.slope[0].size)
-        values = np.einsum("nop,np->no", ordered, self.slope.reshape(len(tile), -1)) + self.level[:, None]
+        period = tile.shape[1:-1]
+        axes = tuple(range(1, 1 + len(period)))
+        slope = self.slope
+        for axis, length in zip(axes, period, strict=True):
+            slope = _wrapped(slope, axis, length)
+        # A correlation of what repeats itself is a product of spectra.
+        spectra = np.conj(np.fft.rfftn(slope, axes=axes)) * np.fft.rfftn(tile - GREY, axes=axes)
+        values = np.fft.irfftn(spectra.sum(axis=-1), s=period, axes=axes)
+        visited = (slice(None, None, gcd(stride, length)) for stride, length in zip(self.stride, period, strict=True))
+        values = values[(slice(None), *visited)].reshape(len(tile), -1) + self.level[:, None]
         return np.asarray((np.maximum(values, 0) if rectified else values).mean(axis=1))
 
     def _filled(self, tile: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -98,22 +98,36 @@ def _tile(patch: np.ndarray, period: tuple[int, ...], gap: float) -> np.ndarray:
     return tile
 
 
-def affine(
-    gradients: tuple[np.ndarray, np.ndarray],
-    level: np.ndarray,
-    window: tuple[tuple[int, int], ...],
-    stride: tuple[int, ...],
-) -> Affine | None:
-    """The filters, or None where they are not affine.
+def _wrapped(values: np.ndarray, axis: int, length: int) -> np.ndarray:
+    """`values` with what lies `length` apart along an axis added up, which is then so long."""
+    turns = -(-values.shape[axis] // length)
+    missing = [(0, turns * length - values.shape[axis]) if at == axis else (0, 0) for at in range(values.ndim)]
+    shape = (*values.shape[:axis], turns, length, *values.shape[axis + 1 :])
+    return np.asarray(np.pad(values, missing).reshape(shape).sum(axis=axis))
 
-    gradients: float (n, *size, bands) each, of one position by the picture, at two pictures. level: (n,), that position on mid-grey.
-    window: the first and last pixel along each axis that the position sees.
+
+def agree(one: np.ndarray, other: np.ndarray) -> bool | None:
+    """Whether filters are affine: each has the same slope at two pictures. None where no filter has a slope.
+
+    one, other: float (n, *size, bands), the gradients of one position by the pictures. Filters that are not finite say nothing.
     """
-    one, other = (np.asarray(gradient, np.float64) for gradient in gradients)
-    largest = np.abs(one).max(initial=0)
-    if not np.isfinite(largest) or largest == 0 or np.abs(one - other).max() > SAME_SLOPE * largest:
+    first, second = (gradient.reshape(len(gradient), -1).astype(np.float64) for gradient in (one, other))
+    largest = np.abs(first).max(axis=1, initial=0)
+    telling = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1) & (largest > 0)
+    if not telling.any():
         return None
-    inner = tuple(slice(first, last + 1) for first, last in window)
-    return Affine(
-        one[(slice(None), *inner)], np.asarray(level, np.float64), tuple(first for first, _ in window), stride
-    )
+    return bool((np.abs(first - second)[telling].max(axis=1) <= SAME_SLOPE * largest[telling]).all())
+
+
+def moved_to(window: tuple[tuple[int, int], ...], slope: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """`window`, the first and last pixel along each axis, moved no further than it takes to hold all that is not 0 of `slope`.
+
+    slope: float (n, *size, bands). Where a size is no multiple of the strides, `same` padding puts positions elsewhere than in another.
+    """
+    seen = np.nan_to_num(slope) != 0
+    held = []
+    for axis, (first, last) in enumerate(window, start=1):
+        pixels = np.flatnonzero(seen.any(axis=tuple(other for other in range(seen.ndim) if other != axis)))
+        by = max(0, int(pixels[-1]) - last) - max(0, first - int(pixels[0]))
+        held.append((first + by, last + by))
+    return tuple(held)

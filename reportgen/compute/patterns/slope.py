@@ -183,14 +183,17 @@ class Slope:
     def at_position(self, pictures: np.ndarray, filters: np.ndarray, place: tuple[int, ...]) -> tuple[Any, Any]:
         """(pre-activations (n,) at one place of the map, their gradients by the pictures).
 
-        pictures: float32 (n, *size, bands), 0 black and 1 white.
+        pictures: float32 (n, *size, bands), 0 black and 1 white. Raises ModelError where no gradient reaches the input.
         """
 
         def read(pictures: Any, filters: Any) -> tuple[Any, Any]:
             self.traces += 1
             fed = self._network.feed(as_shown(self._network.contract, pictures))
             values = self._network.own_channels(fed, self._site, filters)[(slice(None), *place)]
-            return values, tf.gradients(values, [pictures])[0]
+            (gradient,) = tf.gradients(values, [pictures])
+            if gradient is None:
+                raise ModelError(NO_GRADIENT)
+            return values, gradient
 
         if self._reading is None:
             self._reading = tf.function(read, autograph=False, reduce_retracing=True)
@@ -302,7 +305,7 @@ class PixelSteps:
             tf.TensorSpec(self.shape, tf.float32),
             tf.TensorSpec(self.shape, tf.float32),
             tf.TensorSpec((batch,), tf.int32),
-            tf.TensorSpec((), tf.float32),
+            tf.TensorSpec((batch,), tf.float32),
             tf.TensorSpec(corners, tf.int32),
             tf.TensorSpec(corners, tf.float32),
         ]
@@ -310,18 +313,21 @@ class PixelSteps:
         self._step.get_concrete_function()  # now: later it may be called from another thread
 
     def __call__(
-        self, pictures: Any, momentum: Any, filters: np.ndarray, rate: float, warp: transforms.Warp | None
+        self, pictures: Any, momentum: Any, filters: np.ndarray, rates: np.ndarray, warp: transforms.Warp | None
     ) -> tuple[Any, Any]:
-        """(pictures, momentum) after one step of `rate`, both float32 (batch, *period, bands), pictures between 0 and 1."""
+        """(pictures, momentum) after one step, both float32 (batch, *period, bands), pictures between 0 and 1.
+
+        rates: (batch,), how far each picture's pixels move, of full scale.
+        """
         seen = (
             (warp.sources, warp.weights)
             if warp is not None
             else (np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32))
         )
-        return self._step(pictures, momentum, filters, np.float32(rate), *seen)  # type: ignore[no-any-return]
+        return self._step(pictures, momentum, filters, rates.astype(np.float32), *seen)  # type: ignore[no-any-return]
 
     def _moved(
-        self, pictures: Any, momentum: Any, filters: Any, rate: Any, sources: Any, weights: Any
+        self, pictures: Any, momentum: Any, filters: Any, rates: Any, sources: Any, weights: Any
     ) -> tuple[Any, Any]:
         slope = self._slope
         slope.traces += 1
@@ -337,7 +343,8 @@ class PixelSteps:
         rows = tf.math.multiply_no_nan(rows, tf.cast(finite, tf.float32))
         rows = tf.math.divide_no_nan(rows, _size(rows)) + MOMENTUM * tf.reshape(momentum, (self.batch, -1))
         kept = tf.reshape(rows, pictures.shape)
-        return tf.clip_by_value(pictures + rate * tf.sign(kept), 0.0, 1.0), kept
+        far = tf.reshape(rates, (self.batch, *(1,) * (kept.shape.rank - 1)))
+        return tf.clip_by_value(pictures + far * tf.sign(kept), 0.0, 1.0), kept
 
 
 def _size(gradient: Any) -> Any:
