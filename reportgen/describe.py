@@ -39,10 +39,10 @@ def describe_output(
     if network.heads:  # several outputs: NAME:CLASSES
         text = text.partition(":")[2]
         if site is None or not text:
-            known = ", ".join(network.heads)
+            known = list(network.heads)
             raise UsageError(
-                f"--outputs {settings.outputs}: this model has several outputs; name one and its classes, as {network.heads[0]}:5. "
-                f"There are {known}."
+                f"--outputs {settings.outputs}: this model has several outputs; name one and its classes, as {known[0]}:5. "
+                f"There are {', '.join(known)}."
             )
         if classes is not None and len(classes) != max(site.channels, 2):
             classes = None  # they are another output's

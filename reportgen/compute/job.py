@@ -19,6 +19,7 @@ from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError
 from reportgen.images import UserImage, fit, natural_crops
+from reportgen.network.answers import fitting
 from reportgen.network.network import Network
 from reportgen.network.quiet import tf
 from reportgen.network.sentences import one_line
@@ -97,11 +98,9 @@ class _Worker:
             return _ranked(answers[0], self.run.plan.model.classes)
         each_answer = self.network.predict_each(picture[None])
         classes = self.run.plan.model.classes
-        fitting = (
-            [] if classes is None else [name for name, each in each_answer if max(each.shape[1], 2) == len(classes)]
-        )
+        owners = [] if classes is None else fitting(self.network.classifying, len(classes))
         outputs = [  # where names fit several outputs, nothing says whose they are
-            {"name": name, **_ranked(each[0], classes if fitting == [name] else None)} for name, each in each_answer
+            {"name": name, **_ranked(each[0], classes if owners == [name] else None)} for name, each in each_answer
         ]
         if not outputs:
             return {"predictions": None}
