@@ -104,7 +104,7 @@ class _Worker:
         ]
         if not outputs:
             return {"predictions": None}
-        reasons = [f"{each['name']}: {each.pop('reason')}" for each in outputs if "reason" in each]
+        reasons = [f"output {each['name']}: {each.pop('reason')}" for each in outputs if "reason" in each]
         facts = {"predictions": outputs[0]["predictions"], "outputs": outputs}
         return {**facts, "reason": "; ".join(reasons)} if reasons else facts
 
