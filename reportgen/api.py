@@ -13,6 +13,7 @@ import numpy as np
 
 from reportgen import signals
 from reportgen.compute.figures import Meter
+from reportgen.compute.job import proven_dead
 from reportgen.compute.natural import natural_figures
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import Ascent
@@ -27,12 +28,12 @@ from reportgen.pattern_sizes import fitted
 from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
 from reportgen.prepare import breadth_for, limit_patterns, open_network
 from reportgen.progress import Progress
-from reportgen.records import InputContract
+from reportgen.records import SEARCHES, InputContract
 from reportgen.samples import scaled
 from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
 from reportgen.story import Built
 from reportgen.story import build as build_report
-from reportgen.verdict import judge
+from reportgen.verdict import judge, prefers_strongest
 
 ImageLike = str | Path | np.ndarray
 
@@ -42,13 +43,17 @@ class LayerPatterns:
     """The patterns of n filters of one layer.
 
     layer: its path. images: uint8 (n, height, width, bands), RGB or the model's own bands, exactly the pixels measured. records: one a
-    filter, in the same order, with the keys `index`, `verdict` (None for what is least liked), `activation`, `activation_start`,
-    `pre_activation`, `natural_maximum` (None without images), `likeness` (None for a single start), `rescued` and `seed`; figures that
-    are not finite are None. recipe: how they were sought, every number.
+    filter, in the same order, with the keys `index`, `verdict` (None for what is least liked), `activation` (the mean over trimmed
+    positions), `activation_start`, `pre_activation`, `peak` (the largest position), `natural_maximum` and `natural_peak` (None without
+    images), `strongest` (`activation`, `peak` and `search` of the picture of the strongest response), `search` (what found the
+    pattern), `survives_warps` (the share of the activation left under small warps), `likeness` (None for a single start), `rescued`
+    and `seed`; figures that are not finite are None. strongest_images: the pictures of the strongest responses, like `images`.
+    recipe: how they were sought, every number.
     """
 
     layer: str
     images: np.ndarray
+    strongest_images: np.ndarray
     records: tuple[dict[str, Any], ...]
     recipe: dict[str, Any]
 
@@ -120,13 +125,19 @@ def patterns(
         mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
     breadth = breadth_for(network, site, size, given)
     direction = LEAST if given.negative else MOST
-    ascent = Ascent(network, site, size, breadth, recipe, given.seed, given.precision, mixing, [direction])
+    dead = proven_dead(network, [site]).get(site.path, np.zeros(site.channels, bool))
+    ascent = Ascent(network, site, size, breadth, recipe, given.seed, given.precision, mixing, [direction], dead)
     found = ascent.seek(numbers, on_step, direction)
-    natural = _natural(network, site, size, photographs)
+    natural = _natural(network, site, size, photographs, given.max_images)
+    if natural is not None and not given.negative:
+        maximum, peak = natural["maximum"][found.indices], natural["peak"][found.indices]
+        strongest = (found.strongest_activation, found.strongest_peak)
+        found = found.showing_strongest(prefers_strongest(found.activation, found.peak, *strongest, maximum, peak))
     return LayerPatterns(
         layer=site.path,
         images=found.images,
-        records=_records(found, natural, site, given.negative),
+        records=_records(found, natural, site, given.negative, dead),
+        strongest_images=found.strongest_images,
         recipe=ascent.describe(),
     )
 
@@ -171,42 +182,52 @@ def _pixels(item: ImageLike, contract: InputContract) -> np.ndarray:
 
 
 def _natural(
-    network: Network, site: Site, size: tuple[int, ...], photographs: Sequence[np.ndarray]
+    network: Network, site: Site, size: tuple[int, ...], photographs: Sequence[np.ndarray], most_shown: int
 ) -> dict[str, np.ndarray] | None:
     if not photographs:
         return None
     grid = crop_grid(len(photographs))
     crops = ((number, natural_crops(picture, size, grid)) for number, picture in enumerate(photographs))
     ((arrays, _),) = natural_figures(Meter(network, [site], size, NATURAL_BATCH), crops, lambda number: None)
+    shown = Meter(network, [site], network.contract.size, 1)  # as a report's feature maps show them
+    for picture in photographs[:most_shown]:
+        (seen,) = shown.figures(fit(picture, network.contract.size, network.contract.fit)[None])
+        arrays["peak"] = np.maximum(arrays["peak"], seen.peak[0])
     return arrays
 
 
 def _records(
-    found: Patterns, natural: dict[str, np.ndarray] | None, site: Site, least: bool
+    found: Patterns, natural: dict[str, np.ndarray] | None, site: Site, least: bool, dead: np.ndarray
 ) -> tuple[dict[str, Any], ...]:
-    joined, indices = found.arrays(), found.indices
+    indices = found.indices
     assert site.unit is not None
-    verdicts = (
-        []
-        if least
-        else judge(
-            activation=joined["activation"],
-            activation_start=joined["activation_start"],
-            indices=indices,
-            natural_maximum=None if natural is None else natural["maximum"],
-            natural_minimum=None if natural is None else natural["minimum"],
-            rectified=site.unit.rectified,
-            proven=np.zeros(len(indices), bool),
-        )
+    verdicts = judge(
+        activation=found.activation,
+        activation_start=found.activation_start,
+        peak=found.peak,
+        response=np.fmax(np.fmax(found.strongest_activation, found.highest_peak), found.peak_start),
+        indices=indices,
+        natural_maximum=None if natural is None else natural["maximum"],
+        natural_peak=None if natural is None else natural["peak"],
+        rectified=site.unit.rectified,
+        dead=dead[indices],
     )
-    figures = ("activation", "activation_start", "pre_activation", "likeness")
+    figures = ("activation", "activation_start", "pre_activation", "peak", "likeness")
     return tuple(
         {
             "index": int(number),
             "verdict": None if least else verdicts[at].word,
-            **{name: _plain(joined[name][at]) for name in figures},
+            **{name: _plain(getattr(found, name)[at]) for name in figures},
             "natural_maximum": None if natural is None else _plain(natural["maximum"][number]),
-            "rescued": bool(joined["rescued"][at]),
+            "natural_peak": None if natural is None else _plain(natural["peak"][number]),
+            "strongest": {
+                "activation": _plain(found.strongest_activation[at]),
+                "peak": _plain(found.strongest_peak[at]),
+                "search": SEARCHES[int(found.strongest_search[at])],
+            },
+            "search": SEARCHES[int(found.search[at])],
+            "survives_warps": _plain(found.survives[at]),
+            "rescued": bool(found.rescued[at]),
             "seed": found.seeds[at],
         }
         for at, number in enumerate(indices)

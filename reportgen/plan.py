@@ -180,7 +180,8 @@ def plan_tasks(
             facts = {**common, "filters": list(chunk), "batch": batch, "recipe": recipe, "seed": seed}
             if recipe["decorrelation"] == "images":
                 facts["images"] = [[image.sha256 for image in images], list(contract.size), contract.fit]
-            cost = batch * forward * (STEP_OVER_FORWARD * recipe["steps"] + 2) * recipe["restarts"]
+            steps = recipe["steps"] * recipe["restarts"] + recipe["strongest_steps"]
+            cost = batch * forward * (STEP_OVER_FORWARD * steps + 2)
             for kind in ("patterns", "negatives") if negative else ("patterns",):
                 patterns.append(Task(kind, task_key(kind, facts), layer.slug, "", chunk, cost))
     return (*tasks, *patterns)

@@ -158,6 +158,9 @@ class ImageRecord(Record):
     colour_profile: str | None = None
 
 
+# What found the picture of a filter, as it is stored: by its place here.
+SEARCHES = ("start", "ascent", "pixel ascent", "sign patches", "search for silent filters")
+
 CONVOLUTION, POOLING = LAYER_KINDS = ("convolution", "pooling")
 
 

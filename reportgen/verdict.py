@@ -1,4 +1,4 @@
-"""The one word on each pattern of a layer, from figures alone: `not-finite`, `dead`, `ok` or `weak`."""
+"""The one word on each pattern of a layer, from figures alone: `not-finite`, `dead`, `silent`, `ok` or `weak`."""
 
 from __future__ import annotations
 
@@ -9,77 +9,91 @@ import numpy as np
 
 NOT_FINITE = "not-finite"
 DEAD = "dead"
+SILENT = "silent"
 OK = "ok"
 WEAK = "weak"
 SKIPPED = "skipped"
-VERDICTS = (OK, WEAK, DEAD, NOT_FINITE, SKIPPED)
+VERDICTS = (OK, WEAK, SILENT, DEAD, NOT_FINITE, SKIPPED)
 
-SAME_NUMBER = 1e-6  # float32 keeps about seven digits: two sums of the same terms in another order differ by this much
-SILENT = 1e-6  # of the layer's largest figure: below it a rectified unit's answer is rounding, not a response
+SILENCE = 1e-6  # of the layer's largest figure: below it a rectified unit's answer is rounding, not a response
 CLEAR_GAIN = 1e-3  # of the layer's largest figure: a smaller rise above the start image is not worth the word
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The word on one pattern. dead_proven: the weights alone imply that the filter is dead."""
+    """The word on one pattern. by: of an `ok`, which figures are above what they are compared with: `activation`, `peak`."""
 
     word: str
-    dead_proven: bool
+    by: tuple[str, ...] = ()
 
 
 def judge(
     *,
     activation: np.ndarray,
     activation_start: np.ndarray,
+    peak: np.ndarray,
+    response: np.ndarray,
     indices: Sequence[int] | np.ndarray,
     natural_maximum: np.ndarray | None,
-    natural_minimum: np.ndarray | None,
+    natural_peak: np.ndarray | None,
     rectified: bool,
-    proven: Sequence[bool] | np.ndarray,
+    dead: Sequence[bool] | np.ndarray,
 ) -> tuple[Verdict, ...]:
     """The verdicts on a layer's patterns, in the order of `indices`; the first word that fits.
 
-    activation, activation_start: float32 (n,), of the pattern and of the image that the ascent started from; NaN
-    where not finite.
+    activation, peak: float32 (n,), of the readable pattern: the mean over trimmed positions and the largest position. activation_start:
+    of the picture that the ascent started from. response: float32 (n,), the largest activation or peak of any start, pattern or strongest
+    picture. NaN where not finite.
     indices: (n,), which filter each pattern belongs to.
-    natural_maximum, natural_minimum: float32 (filters_total,) over the user's images, both None without images.
+    natural_maximum, natural_peak: float32 (filters_total,) over the user's images, both None without images.
     rectified: the unit answers exactly 0 to every negative number.
-    proven: bool (n,), whether the filter's kernel is zero throughout, so that it answers the same number to every
-    image.
+    dead: bool (n,), whether it is proven that no input makes the unit answer above zero, or that it answers the same to all.
 
     Without images, a pattern's own start stands in for the natural figures.
     """
-    reached = np.asarray(activation, np.float64)
-    start = np.asarray(activation_start, np.float64)
+    reached, start, highest = (np.asarray(values, np.float64) for values in (activation, activation_start, peak))
+    strongest = np.asarray(response, np.float64)
     numbers = np.asarray(indices, np.int64)
-    if natural_maximum is None or natural_minimum is None:
-        highest, lowest, every_maximum = start, start, np.empty(0)
-        needed_gain = np.maximum(np.abs(start), CLEAR_GAIN * _largest(every_maximum, reached))
-        better = reached - start > needed_gain
+    finite = np.isfinite(reached) & np.isfinite(start)
+    if natural_maximum is None or natural_peak is None:
+        largest = _largest(reached, highest, strongest)
+        needed_gain = np.maximum(np.abs(start), CLEAR_GAIN * largest)
+        above = {"activation": reached - start > needed_gain, "peak": np.zeros(len(numbers), bool)}
+        loudest = strongest
     else:
-        every_maximum = np.asarray(natural_maximum, np.float64)
-        highest, lowest = every_maximum[numbers], np.asarray(natural_minimum, np.float64)[numbers]
-        better = reached > highest
-
-    finite = np.isfinite(reached) & np.isfinite(start) & np.isfinite(highest) & np.isfinite(lowest)
-    silent = rectified & (np.maximum(highest, reached) <= SILENT * _largest(every_maximum, reached))
-    constant = _same(highest, reached) & _same(lowest, reached)
-    dead = silent | constant
-
-    words = np.select([~finite, dead, better], [NOT_FINITE, DEAD, OK], WEAK)
+        maximum, natural = (np.asarray(values, np.float64) for values in (natural_maximum, natural_peak))
+        largest = _largest(reached, highest, strongest, maximum, natural)
+        above = {"activation": reached > maximum[numbers], "peak": highest > natural[numbers]}
+        loudest = np.fmax(strongest, np.fmax(maximum[numbers], natural[numbers]))
+        finite &= np.isfinite(maximum[numbers])
+    loudest = np.fmax(loudest, np.fmax(np.fmax(reached, start), highest))
+    silent = rectified & (loudest <= SILENCE * largest)
+    better = above["activation"] | above["peak"]
+    words = np.select([~finite, np.asarray(dead, bool), silent, better], [NOT_FINITE, DEAD, SILENT, OK], WEAK)
     return tuple(
-        Verdict(str(word), str(word) == DEAD and bool(certain)) for word, certain in zip(words, proven, strict=True)
+        Verdict(str(word), tuple(name for name in above if word == OK and above[name][at]))
+        for at, word in enumerate(words)
     )
+
+
+def prefers_strongest(
+    activation: np.ndarray,
+    peak: np.ndarray,
+    strongest_activation: np.ndarray,
+    strongest_peak: np.ndarray,
+    natural_maximum: np.ndarray,
+    natural_peak: np.ndarray,
+) -> np.ndarray:
+    """Bool (n,): a readable pattern is above nothing that the images reach, and the picture of the strongest response is: show that one.
+
+    All float (n,), of the same filters.
+    """
+    readable = (activation > natural_maximum) | (peak > natural_peak)
+    strongest = (strongest_activation > natural_maximum) | (strongest_peak > natural_peak)
+    return np.asarray(~readable & strongest & (strongest_activation > activation))
 
 
 def _largest(*groups: np.ndarray) -> float:
     """The largest absolute finite figure of all groups, 0 where there is none."""
     figures = np.abs(np.concatenate(groups))
     return float(np.max(figures, initial=0, where=np.isfinite(figures)))
-
-
-def _same(figures: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Whether each figure equals its reference within SAME_NUMBER of the reference's magnitude; NaN never does."""
-    with np.errstate(invalid="ignore"):  # infinity minus infinity: answered below by `not-finite`
-        difference = np.abs(figures - reference)
-    return np.asarray(np.isfinite(difference) & (difference <= SAME_NUMBER * np.abs(reference)))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.compute.bounds import bounds_of
 from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.figures import Meter
 from reportgen.compute.natural import natural_figures
@@ -23,6 +24,7 @@ from reportgen.network.answers import fitting
 from reportgen.network.network import Network
 from reportgen.network.quiet import tf
 from reportgen.network.sentences import one_line
+from reportgen.network.sites import Site
 from reportgen.plan import NATURAL_BATCH, crop_grid
 from reportgen.records import LayerRecord, Task
 from reportgen.run import Run
@@ -50,6 +52,15 @@ def compute(
             worker.patterns(layer)
 
 
+def proven_dead(network: Network, sites: Sequence[Site]) -> dict[str, np.ndarray]:
+    """Bool (channels,) by path: which units answer to no input above zero, or to all alike, as bounds prove; none where they fail."""
+    try:
+        found = bounds_of(network, [site for site in sites if not site.is_pooling], network.contract.size)
+    except Exception:  # nothing is proven then, and nothing else depends on it
+        return {}
+    return {path: bounds.dead for path, bounds in found.items()}
+
+
 class _Worker:
     def __init__(
         self, network: Network, images: Sequence[UserImage], recipe: Recipe, breadths: dict[str, Breadth], run: Run
@@ -60,6 +71,7 @@ class _Worker:
         by_path = network.by_path
         self.sites = {layer.slug: by_path[layer.path] for layer in self.layers.values()}
         self._mixing: list[np.ndarray | None] = []
+        self._dead: dict[str, np.ndarray] | None = None
 
     @contextmanager
     def _failing(self, tasks: Sequence[Task]) -> Iterator[None]:
@@ -197,7 +209,10 @@ class _Worker:
         site = self.sites[layer.slug]
         parts = [(task.filters, MOST if task.kind == "patterns" else LEAST) for task in tasks]
         directions = list(dict.fromkeys(direction for _, direction in parts))
-        ascent = Ascent(self.network, site, size, breadth, self.recipe, seed, precision, self.mixing(), directions)
+        dead = self.dead(layer)
+        ascent = Ascent(
+            self.network, site, size, breadth, self.recipe, seed, precision, self.mixing(), directions, dead
+        )
         self.run.progress.doing(f"{layer.path}: patterns")
         filters, finished = sum(len(task.filters) for task in tasks), 0
         on_step = self._step_counter(sum(task.cost for task in tasks) / ascent.steps_of(parts))
@@ -217,11 +232,19 @@ class _Worker:
                 "crop": display_crop(self.recipe, size),
             }
             ended = time.perf_counter()
-            self.run.done(task, found.arrays(), facts, ended - started)  # what climbs abreast shares the time
+            arrays = {**found.arrays(), "dead": dead[found.indices]}
+            self.run.done(task, arrays, facts, ended - started)  # what climbs abreast shares the time
             started = ended
             finished += len(task.filters)
             self.run.progress.doing(f"{layer.path}: patterns, {finished} of {filters}")
         self.run.traced(layer.slug, ascent.traces)
+
+    def dead(self, layer: LayerRecord) -> np.ndarray:
+        """Bool (filters_total,): which of a layer's units are proven dead, by bounds found for all layers at once."""
+        if self._dead is None:
+            self.run.progress.doing("bounds of every layer")
+            self._dead = proven_dead(self.network, list(self.sites.values()))
+        return self._dead.get(layer.path, np.zeros(layer.filters_total, bool))
 
     def mixing(self) -> np.ndarray | None:
         """The correlation of the bands in the user's images, where the recipe wants it; found once."""

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.render.text import Nouns, figure, listed, plural, ratio, span
+from reportgen.render.text import Nouns, figure, listed, percent, plural, ratio, span
 from reportgen.report import movement
 from reportgen.report.charts import Gauge, gauge
 from reportgen.report.documents import Document, plain
 from reportgen.report.drawing import LayerPictures, Picture
-from reportgen.report.pattern_facts import NOT_COMPUTED, against_images, is_broken, is_unmoved
+from reportgen.report.pattern_facts import (
+    NOT_COMPUTED,
+    against_images,
+    is_broken,
+    is_unmoved,
+    share_of_strongest,
+)
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Cut, Fact, Keys, Verdict, cut, known_keys, verdict_view
 from reportgen.report.wording import owner_words
-from reportgen.verdict import OK, SKIPPED
+from reportgen.verdict import DEAD, OK, SILENT, SKIPPED
 
 PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
 NEGATIVE_PIXELS = 112
 KERNEL_PIXELS = 56
+FRAGILE = 0.1  # of the activation: a pattern that keeps less under small warps answers to exact pixels
 MAP_PIXELS = 56
 KERNEL_ROW = 16  # slices of a kernel in one row of a card
 KERNEL_ROWS = 4  # rows before a card says how many slices it leaves to the weight grid
@@ -47,6 +54,14 @@ class Negative:
 
 
 @dataclass(frozen=True)
+class Strongest:
+    """The picture of the strongest response, where the pattern is far from it. note: what it reaches and how it was found."""
+
+    picture: Cut
+    note: str
+
+
+@dataclass(frozen=True)
 class Card:
     """One filter. label: the class it stands for. headline: how far the pattern went.
 
@@ -64,6 +79,7 @@ class Card:
     notes: tuple[str, ...]
     gauge: Gauge | None
     facts: tuple[Fact, ...]
+    strongest: Strongest | None
     negative: Negative | None
     kernel: tuple[Cut, ...]
     kernel_note: str | None
@@ -97,11 +113,12 @@ def cards(
                 pattern=_pattern(drawn, drawn.patterns, place, f"Pattern of {owner} {index}", PATTERN_PIXELS, root),
                 headline=None if item is None else _headline(item),
                 meaning=None if item is None or verdict.word == OK else verdict.meaning,
-                notes=() if item is None else _search_notes(item, restarts, stored.nouns),
+                notes=() if item is None else (*_silence(item), *_search_notes(item, restarts, stored.nouns)),
                 gauge=None
                 if item is None
                 else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
                 facts=(() if item is None else _facts(item, names)) + movement.card_fact(facts["initial"], index),
+                strongest=None if item is None else _strongest_picture(drawn, item, owner, root),
                 negative=_negative(stored, patterns["negative"], drawn, index, owner, restarts, root),
                 kernel=kernel,
                 kernel_note=note,
@@ -144,13 +161,17 @@ def _keys(index: int, label: str | None, verdict: Verdict, item: Document | None
 def _verdict(item: Document | None, planned: bool, natural: bool, owner: str, noun: str) -> Verdict:
     if item is None:
         return verdict_view(NOT_COMPUTED if planned else SKIPPED, images=natural, owner=owner, noun=noun)
-    return verdict_view(item["verdict"], images=natural, proven=item["dead_proven"], owner=owner, noun=noun)
+    return verdict_view(item["verdict"], images=natural, owner=owner, noun=noun)
 
 
 def _headline(item: Document) -> Fact | None:
     reached, natural, start = item["activation"], item["natural_maximum"], item["activation_start"]
     if reached is None:
         return None
+    if item["above"] == ["peak"]:
+        times = ratio(item["peak"], item["natural_peak"])
+        if times is not None:
+            return Fact("of the natural peak", times)
     times = ratio(reached, natural) if reached > 0 else None
     if times is not None:
         return Fact("of the natural maximum", times)
@@ -162,16 +183,63 @@ def _headline(item: Document) -> Fact | None:
 
 
 def _facts(item: Document, names: dict[str, str]) -> tuple[Fact, ...]:
-    best = item["natural_image"]
-    natural = (
-        Fact("Natural maximum", figure(item["natural_maximum"]), note=None if best is None else f"on {names[best]}"),
-    )
     return (
-        Fact("Start", figure(item["activation_start"])),
-        Fact("Reached", figure(item["activation"])),
-        *(natural if item["natural_maximum"] is not None or best is not None else ()),
+        Fact("Start", figure(item["activation_start"]), note=_peak(item["peak_start"])),
+        Fact("Reached", figure(item["activation"]), note=_peak(item["peak"])),
+        *_natural(item, "natural_maximum", "natural_image", "Natural maximum", names),
+        *_natural(item, "natural_peak", "natural_peak_image", "Natural peak", names),
+        *_strongest_facts(item),
+        Fact("Found by", item["search"]),
         Fact("Seed", str(item["seed"])),
     )
+
+
+def _peak(value: float | None) -> str | None:
+    return None if value is None else f"peak {figure(value)}"
+
+
+def _natural(item: Document, name: str, image: str, term: str, names: dict[str, str]) -> tuple[Fact, ...]:
+    """What the user's images reach; nothing where there are none."""
+    value, best = item[name], item[image]
+    if value is None and best is None:
+        return ()
+    return (Fact(term, figure(value), note=None if best is None else f"on {names[best]}"),)
+
+
+def _strongest_facts(item: Document) -> tuple[Fact, ...]:
+    """The pattern's share of the strongest response that any search found, and how it stands small warps."""
+    share, left = share_of_strongest(item), item["survives_warps"]
+    strongest = item["strongest"]
+    found = f"of {figure(strongest['activation'])}, by {strongest['search']}"
+    return (
+        *(() if share is None else (Fact("Of the strongest", percent(share), note=found),)),
+        *(() if left is None else (Fact("Left under warps", percent(left), note=_fragile(left)),)),
+    )
+
+
+def _fragile(left: float) -> str | None:
+    return "responds only to pixel-exact pictures" if left < FRAGILE else None
+
+
+def _strongest_picture(drawn: LayerPictures, item: Document, owner: str, root: str) -> Strongest | None:
+    """The picture of the strongest response, where the pattern is far from it."""
+    index, found = item["index"], item["strongest"]
+    if drawn.strongest is None or index not in drawn.strongest_filters:
+        return None
+    place, label = drawn.strongest_filters.index(index), f"Picture of the strongest response of {owner} {index}"
+    picture = cut(drawn.strongest, root, drawn.strongest.tiles.box(place), NEGATIVE_PIXELS, label)
+    note = (
+        f"Activation {figure(found['activation'])}, peak {figure(found['peak'])}, by {found['search']} without warps."
+    )
+    return Strongest(picture, note)
+
+
+def _silence(item: Document) -> tuple[str, ...]:
+    """How near to answering a filter came that does not."""
+    nearest = item["best_pre_activation"]
+    if item["verdict"] not in (SILENT, DEAD) or nearest is None:
+        return ()
+    return (f"The largest value before the activation function, at any position of anything tried: {figure(nearest)}.",)
 
 
 def _search_notes(item: Document, restarts: int, nouns: Nouns) -> tuple[str, ...]:

@@ -17,11 +17,21 @@ from reportgen.render.text import stated
 from reportgen.render.weights import KernelLayout
 from reportgen.report.documents import Document
 from reportgen.report.output import Output
-from reportgen.report.pattern_facts import NEGATIVE_IMAGES, NEGATIVE_INDICES, is_broken, is_unmoved
+from reportgen.report.pattern_facts import (
+    NEGATIVE_IMAGES,
+    NEGATIVE_INDICES,
+    PEAK_IMAGES,
+    PEAK_INDICES,
+    STRONGEST_IMAGES,
+    STRONGEST_INDICES,
+    is_broken,
+    is_far,
+    is_unmoved,
+)
 from reportgen.report.stored import ImageMaps, Patterns, StoredLayer
 from reportgen.report.wording import below_natural, owner_words
 from reportgen.settings import MapStyle
-from reportgen.verdict import DEAD, NOT_FINITE
+from reportgen.verdict import DEAD, NOT_FINITE, SILENT
 
 STRIP_PATTERNS = 8  # thumbnails in a row of the layer table
 STRIP_PIXELS = 64  # a thumbnail's longer side; shown smaller, so that it is sharp on dense screens
@@ -73,7 +83,8 @@ class LayerPictures:
 
     weights_note: why the kernel is not drawn. kernel: which of its tiles belong to a filter. bands: how the bands of a
     pattern are drawn, as a clause, where not in their own grey or colours. pointwise, pointwise_layout: the second kernel of a
-    separable layer, which is where its filters differ.
+    separable layer, which is where its filters differ. strongest: the pictures of the strongest response of `strongest_filters`,
+    whose readable pattern is far from it.
     """
 
     weights: Picture | None
@@ -85,6 +96,8 @@ class LayerPictures:
     negatives: Picture | None
     strip: Picture | None
     bands: str | None
+    strongest: Picture | None = None
+    strongest_filters: tuple[int, ...] = ()
     pointwise: Picture | None = None
     pointwise_layout: KernelLayout | None = None
 
@@ -113,11 +126,21 @@ def draw_layer(
     maps = tuple(_draw_maps(stored, item, output, style) for item in stored.maps)
     if stored.patterns is None:
         return LayerPictures(
-            kernel_picture, initial, note, kernel, maps, None, None, None, None, pointwise, pointwise_layout
+            kernel_picture,
+            initial,
+            note,
+            kernel,
+            maps,
+            None,
+            None,
+            None,
+            None,
+            pointwise=pointwise,
+            pointwise_layout=pointwise_layout,
         )
 
     words = [item["verdict"] for item in facts["patterns"]["filters"]]
-    dead = frozenset(position for position, word in enumerate(words) if word == DEAD)
+    dead = frozenset(position for position, word in enumerate(words) if word in (DEAD, SILENT))
     broken = frozenset(position for position, word in enumerate(words) if word == NOT_FINITE)
     grid = pattern_grid.draw(
         stored.patterns.images,
@@ -128,7 +151,7 @@ def draw_layer(
         filters_total=stored.layer.filters_total,
         crop=stored.patterns.crop,
         bands=bands,
-        words=pattern_grid.Words("pattern", *owner_words(stored.layer.is_output), "Dead"),
+        words=pattern_grid.Words("pattern", *owner_words(stored.layer.is_output), "Dead or silent"),
     )
     negatives = None
     if stored.negatives is not None:
@@ -144,9 +167,30 @@ def draw_layer(
         negatives,
         _keep(output, f"figures/{slug}/strip.png", draw_strip(stored, stored.patterns, dead, broken, bands)),
         seen(stored.patterns.images[:1], bands).bands,
-        pointwise,
-        pointwise_layout,
+        *_draw_strongest(stored, stored.patterns, facts["patterns"]["filters"], output, bands),
+        pointwise=pointwise,
+        pointwise_layout=pointwise_layout,
     )
+
+
+def _draw_strongest(
+    stored: StoredLayer, found: Patterns, facts: list[Document], output: Output, bands: Bands | None
+) -> tuple[Picture | None, tuple[int, ...]]:
+    """The grid of the strongest pictures of filters whose readable pattern is far from them, and those filters."""
+    far = {item["index"] for item in facts if is_far(item)}
+    rows = [row for row, index in enumerate(found.strongest_indices.tolist()) if index in far]
+    if not rows:
+        return None, ()
+    grid = pattern_grid.draw(
+        found.strongest_images[rows],
+        found.strongest_indices[rows],
+        title=f"Strongest responses of {stored.layer.path}",
+        filters_total=stored.layer.filters_total,
+        bands=bands,
+        words=pattern_grid.Words("strongest picture", *owner_words(stored.layer.is_output)),
+    )
+    picture = _keep(output, f"figures/{stored.layer.slug}/strongest.png", grid)
+    return picture, tuple(int(index) for index in found.strongest_indices[rows])
 
 
 def _draw_pointwise(stored: StoredLayer, output: Output) -> tuple[Picture | None, KernelLayout | None]:
@@ -191,7 +235,13 @@ def write_data(stored: StoredLayer, output: Output) -> None:
     if stored.initial is not None:
         output.write(f"{folder}/initial_weights.npz", pack(stored.initial))
     if stored.patterns is not None:
-        arrays = {"images": stored.patterns.images, "indices": _numbers(stored.patterns)}
+        found = stored.patterns
+        arrays = {"images": found.images, "indices": _numbers(found)}
+        arrays |= {
+            STRONGEST_IMAGES: found.strongest_images,
+            STRONGEST_INDICES: found.strongest_indices.astype(np.int32),
+        }
+        arrays |= {PEAK_IMAGES: found.highest_images, PEAK_INDICES: found.highest_indices.astype(np.int32)}
         if stored.negatives is not None:
             arrays |= {NEGATIVE_IMAGES: stored.negatives.images, NEGATIVE_INDICES: _numbers(stored.negatives)}
         output.write(f"{folder}/patterns.npz", pack(arrays))

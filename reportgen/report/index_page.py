@@ -27,7 +27,7 @@ from reportgen.report.views import (
     verdict_views,
 )
 from reportgen.report.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
-from reportgen.verdict import DEAD, OK, SKIPPED, VERDICTS
+from reportgen.verdict import OK, SILENT, SKIPPED, VERDICTS
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
@@ -90,7 +90,7 @@ class IndexView:
     complete: what is said where there are no problems. natural, start: whether any layer's patterns are compared with that.
 
     negative: whether what filters answer least to was asked for; with_initial: whether weights before training were given.
-    recipe: how patterns are sought, in words. effort: how far to trust that a filter is dead, None where none is.
+    recipe: how patterns are sought, in words. effort: how far to trust that a filter is silent, None where none is.
     """
 
     site: Site
@@ -194,7 +194,7 @@ def index_view(
         negative=bool(report["settings"].get("negative")),
         with_initial=any(layer["initial"] is not None for layer in covered),
         recipe=_recipe(report),
-        effort=_effort(report, verdicts[DEAD]),
+        effort=_effort(report, verdicts[SILENT]),
         settings=flattened(report["settings"]),
         environment=flattened(report["environment"]),
         downloads=(Link("report.json", "report.json"),),
@@ -390,16 +390,16 @@ def _recipe(report: Document) -> str | None:
     )
 
 
-def _effort(report: Document, dead: int) -> str | None:
-    """What calling filters dead rests on: a filter that few steps leave silent may be woken by more."""
+def _effort(report: Document, silent: int) -> str | None:
+    """What calling filters silent rests on: a filter that few steps leave silent may be woken by more."""
     recipe = report["settings"].get("recipe")
-    if dead == 0 or not isinstance(recipe, dict) or recipe.get("steps") is None:
+    if silent == 0 or not isinstance(recipe, dict) or recipe.get("steps") is None:
         return None
-    steps = recipe_words.insistence(recipe)
-    again = "" if steps is None else f" and {steps} for its strongest positions"
+    steps = recipe_words.waking(recipe)
+    again = "" if steps is None else f" and {steps} for single positions"
     return (
-        f"A filter is called dead after {plural(recipe['steps'], 'step')} of ascent{again}, unless its weights alone prove it: "
-        "a longer search may yet wake some (--quality paper searches longest)."
+        f"A filter is called silent after {plural(recipe['steps'], 'step')} of ascent{again}: "
+        "a longer search may yet wake some (--quality paper searches longest). It is called dead only where that is proven."
     )
 
 

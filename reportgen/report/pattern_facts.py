@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reportgen.records import Plan
+import numpy as np
+
+from reportgen.records import SEARCHES, Plan
 from reportgen.report.documents import Document, plain
-from reportgen.report.stored import Natural, Patterns, StoredLayer, kernels_zero
-from reportgen.verdict import SKIPPED, VERDICTS, judge
+from reportgen.report.stored import Natural, Patterns, StoredLayer
+from reportgen.verdict import DEAD, SKIPPED, VERDICTS, judge
 
 NOT_COMPUTED = "not computed"  # stands among the verdict counts, but is no verdict: there is no pattern to judge
-NEGATIVE_IMAGES, NEGATIVE_INDICES = "negative_images", "negative_indices"  # arrays of `patterns.npz`
+# Arrays of `patterns.npz`.
+NEGATIVE_IMAGES, NEGATIVE_INDICES = "negative_images", "negative_indices"
+STRONGEST_IMAGES, STRONGEST_INDICES = "strongest_images", "strongest_indices"
+PEAK_IMAGES, PEAK_INDICES = "peak_images", "peak_indices"
+FAR = 0.5  # of the strongest response: a pattern below it is shown beside the strongest picture
 
 
 def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
@@ -21,11 +27,13 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
     verdicts = judge(
         activation=found.activation,
         activation_start=found.activation_start,
+        peak=found.peak,
+        response=np.fmax(np.fmax(found.strongest_activation, found.highest_peak), found.peak_start),
         indices=found.indices,
         natural_maximum=None if natural is None else natural.maximum,
-        natural_minimum=None if natural is None else natural.minimum,
+        natural_peak=None if natural is None else natural.peak,
         rectified=layer.rectified,
-        proven=kernels_zero(stored.weights, layer)[found.indices],
+        dead=found.dead,
     )
     filters = []
     for position, (index, verdict) in enumerate(zip(found.indices.tolist(), verdicts, strict=True)):
@@ -34,12 +42,24 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
                 "index": index,
                 "label": stored.label(index),
                 "verdict": verdict.word,
-                "dead_proven": verdict.dead_proven,
+                "above": list(verdict.by),
+                "dead_proven": verdict.word == DEAD,
                 "activation": plain(found.activation[position]),
                 "activation_start": plain(found.activation_start[position]),
+                "peak": plain(found.peak[position]),
+                "peak_start": plain(found.peak_start[position]),
+                "search": SEARCHES[int(found.search[position])],
+                "survives_warps": plain(found.survives[position]),
+                "strongest": _other(found, "strongest", position),
+                "strongest_peak": _other(found, "highest", position),
+                "best_pre_activation": _reach(found, natural, position, index),
                 "natural_maximum": plain(natural.maximum[index]) if natural is not None else None,
                 "natural_minimum": plain(natural.minimum[index]) if natural is not None else None,
-                "natural_image": _best_image(plan, natural, index),
+                "natural_image": None if natural is None else _image(plan, natural.best_image, natural.maximum, index),
+                "natural_peak": plain(natural.peak[index]) if natural is not None else None,
+                "natural_peak_image": None
+                if natural is None
+                else _image(plan, natural.peak_image, natural.peak, index),
                 **_search(found, position),
             }
         )
@@ -104,6 +124,18 @@ def _search(found: Patterns, position: int) -> Document:
     }
 
 
+def share_of_strongest(item: Document) -> float | None:
+    """A pattern's share of the strongest response that any search found, from its entry of report.json; None where that is not above 0."""
+    reached, strongest = item["activation"], item["strongest"]["activation"]
+    return None if reached is None or strongest is None or strongest <= 0 else plain(reached / strongest)
+
+
+def is_far(item: Document) -> bool:
+    """Whether the strongest picture is to be shown beside the pattern."""
+    share = share_of_strongest(item)
+    return share is not None and share < FAR
+
+
 def against_images(patterns: Document | None) -> bool | None:
     """Whether the verdicts of a layer compare patterns with the images, or with their start; None without patterns."""
     return None if patterns is None else patterns["natural_crops"] is not None
@@ -119,11 +151,26 @@ def is_unmoved(negative: Document) -> bool:
     return not is_broken(negative) and bool(negative["pre_activation"] == negative["pre_activation_start"])
 
 
-def _best_image(plan: Plan, natural: Natural | None, index: int) -> str | None:
-    """Slug of the image that reached a filter's natural maximum."""
-    if natural is None or plain(natural.maximum[index]) is None:
+def _other(found: Patterns, other: str, position: int) -> Document:
+    """Figures of the strongest picture of a filter, or of that of its highest peak."""
+    return {
+        "activation": plain(getattr(found, f"{other}_activation")[position]),
+        "peak": plain(getattr(found, f"{other}_peak")[position]),
+        "search": SEARCHES[int(getattr(found, f"{other}_search")[position])],
+    }
+
+
+def _reach(found: Patterns, natural: Natural | None, position: int, index: int) -> float | None:
+    """The largest pre-activation at any position of anything that was measured."""
+    reached = found.reach[position] if natural is None else np.fmax(found.reach[position], natural.pre_peak[index])
+    return plain(reached)
+
+
+def _image(plan: Plan, numbers: np.ndarray | None, reached: np.ndarray | None, index: int) -> str | None:
+    """Slug of the image that reached a filter's natural figure."""
+    if numbers is None or reached is None or plain(reached[index]) is None:
         return None
-    best = int(natural.best_image[index])
+    best = int(numbers[index])
     return plan.images[best].slug if best in range(len(plan.images)) else None
 
 

@@ -23,7 +23,7 @@ PIECES = frozenset(
             "objective",
         ),
         *("transforms", "clip", "rescue", "clip_norm", "trim", "total_variation", "l2", "restarts"),
-        *("insistence", "insistent_rate"),
+        *("pixel_steps", "pixel_rate", "strongest_steps", "strongest_rate", "wake_steps", "wake_rate"),
     }
 )
 METHODS = {
@@ -72,11 +72,12 @@ def sentence(
         "one random affine warp a step" if recipe["transforms"] else "no transforms",
         _gradient(recipe),
         _optimizer(recipe),
-        plural(recipe["steps"], "step"),
+        _steps(recipe),
         _regularizers(recipe),
         _restarts(recipe),
         _rescue(recipe, nouns),
-        *_insistence(recipe, rectified, is_output),
+        *_strongest(recipe),
+        *_waking(recipe, rectified, is_output),
         *_precision(recipe),
     ]
     tight = memory(recipe, nouns.made)
@@ -128,8 +129,11 @@ def _objective(recipe: Mapping[str, Any], rectified: bool | None, is_output: boo
     if is_output:
         return "the class’s logit"
     leak = "negative positions count a tenth"
+    peaked = "the mean activation and a tenth of the level of the strongest positions before it"
     if recipe["objective"] == "activation":
         figure = "activation"
+    elif recipe["objective"] == "mean-and-peak" and rectified is not False:
+        figure = ""
     elif recipe["objective"] == "leaky" and rectified is None:
         figure = f"pre-activation, leaky where the unit is rectified ({leak}),"
     elif recipe["objective"] == "leaky" and rectified:
@@ -140,6 +144,9 @@ def _objective(recipe: Mapping[str, Any], rectified: bool | None, is_output: boo
     border = (
         f"without {plural(trim, 'position')} at each border (fewer on small maps)" if trim else "over all positions"
     )
+    if not figure:
+        where = " where the unit is rectified, else the mean pre-activation" if rectified is None else ""
+        return f"{peaked}{where}, {border}"
     return f"mean of the {figure} {border}"
 
 
@@ -180,18 +187,35 @@ def _rescue(recipe: Mapping[str, Any], nouns: Nouns) -> str:
     return "silent rectifiers left shut"
 
 
-def insistence(recipe: Mapping[str, Any]) -> str | None:
-    """How long a rectified filter that stayed silent was sought again for its strongest positions; None where it was not."""
-    steps = recipe.get("insistence")
-    return plural(steps, "step") if steps and recipe.get("objective") == "leaky" else None
+def _steps(recipe: Mapping[str, Any]) -> str:
+    steps = plural(recipe["steps"], "step")
+    if not recipe["pixel_steps"]:
+        return steps
+    return f"{steps}, the last {recipe['pixel_steps']} by the sign of each pixel’s gradient, at most {stated(recipe['pixel_rate'])}"
 
 
-def _insistence(recipe: Mapping[str, Any], rectified: bool | None, is_output: bool) -> list[str]:
-    steps = insistence(recipe)
+def _strongest(recipe: Mapping[str, Any]) -> list[str]:
+    steps = recipe["strongest_steps"]
+    if not steps:
+        return []
+    return [
+        f"the strongest response searched beside it without warps, at least {plural(steps, 'step')} by the sign of each "
+        f"pixel’s gradient, at most {stated(recipe['strongest_rate'])}"
+    ]
+
+
+def waking(recipe: Mapping[str, Any]) -> str | None:
+    """How long a rectified filter that stayed silent was searched for single positions; None where it was not."""
+    steps = recipe.get("wake_steps")
+    return plural(steps, "step") if steps else None
+
+
+def _waking(recipe: Mapping[str, Any], rectified: bool | None, is_output: bool) -> list[str]:
+    steps = waking(recipe)
     if steps is None or rectified is False or is_output:
         return []
-    rate = stated(recipe["insistent_rate"])
-    return [f"what is silent then is sought again for its strongest positions, {steps} at {rate}"]
+    rate = stated(recipe["wake_rate"])
+    return [f"what is silent then is searched for single positions, {steps} of at most {rate}"]
 
 
 def _precision(recipe: Mapping[str, Any]) -> list[str]:

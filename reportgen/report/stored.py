@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,29 @@ from reportgen.records import ImageRecord, LayerRecord, Plan, Task
 from reportgen.render.text import NOUNS, Nouns, plural
 from reportgen.report.wording import owner_words, reasoned
 from reportgen.store import Store
+from reportgen.verdict import prefers_strongest
 
-FIGURES = ("activation", "activation_start", "pre_activation", "pre_activation_start")
-NATURAL_ARRAYS = ("maximum", "minimum", "pre_minimum", "best_image")
-PATTERN_ARRAYS = ("images", "indices", *FIGURES, "likeness", "rescued")
+FIGURES = (
+    "activation",
+    "activation_start",
+    "pre_activation",
+    "pre_activation_start",
+    "peak",
+    "peak_start",
+    "survives",
+    "reach",
+)
+NATURAL_ARRAYS = ("maximum", "minimum", "pre_minimum", "best_image", "peak", "pre_peak", "peak_image")
+OTHERS = (
+    "strongest",
+    "highest",
+)  # pictures beside the one that is shown: of the largest activation, of the largest peak
+OTHER_FIGURES = (
+    *(f"{other}_{name}" for other in OTHERS for name in ("activation", "peak", "search")),
+    *("strongest_pre_activation", "strongest_survives"),
+)
+PATTERN_ARRAYS = ("images", "indices", *FIGURES, "likeness", "rescued", "search", "dead", *OTHER_FIGURES)
+OTHER_PICTURES = tuple(f"{other}_{name}" for other in OTHERS for name in ("images", "indices"))
 SLUG = re.compile(r"[a-z0-9_-]{1,64}")
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 Missing = tuple[str, tuple[str, ...]]  # a clause on what is missing, and the reasons
@@ -27,26 +46,31 @@ Missing = tuple[str, tuple[str, ...]]  # a clause on what is missing, and the re
 class ImageMaps:
     """True maps of one image, (height, width, channels); `pre` before the activation function where it differs.
 
-    float16, or float32 where float16 cannot hold such numbers.
+    float16, or float32 where float16 cannot hold such numbers. peak: float32 (channels,), the largest value of each map.
     """
 
     image: ImageRecord
     maps: np.ndarray
     pre: np.ndarray | None
     facts: dict[str, Any]
+    peak: np.ndarray
 
 
 @dataclass(frozen=True)
 class Natural:
     """The unit's figures on the images, float32 (filters_total,), and which image reached the maximum, by number.
 
-    pre_minimum: the lowest before the activation function.
+    pre_minimum: the lowest before the activation function. peak, peak_image: the same of the largest single position, of those pictures
+    and of the images as their feature maps show them. pre_peak: the largest position before the activation function.
     """
 
     maximum: np.ndarray
     minimum: np.ndarray
     pre_minimum: np.ndarray
     best_image: np.ndarray
+    peak: np.ndarray
+    pre_peak: np.ndarray
+    peak_image: np.ndarray
     crops: int
 
 
@@ -55,7 +79,9 @@ class Patterns:
     """Patterns of some filters: uint8 images (n, height, width, bands), int32 indices (n,), float32 figures (n,).
 
     likeness: float32 (n,), how alike the pictures of several starts are to the layer, NaN for a single start. rescued: bool
-    (n,), whether the gradient had to be let through silent rectifiers. crop: pixels at each side that are not shown.
+    (n,), whether the gradient had to be let through silent rectifiers. crop: pixels at each side that are not shown. search: uint8 (n,),
+    what found the picture. dead: bool (n,), proven. strongest_…, highest_…: figures (n,) of the pictures of the largest activation
+    and peak that any search found; those pictures themselves only where they are not shown already, (m, …), with their filters' numbers.
     """
 
     images: np.ndarray
@@ -65,7 +91,25 @@ class Patterns:
     pre_activation: np.ndarray
     pre_activation_start: np.ndarray
     likeness: np.ndarray
+    peak: np.ndarray
+    peak_start: np.ndarray
+    survives: np.ndarray
+    reach: np.ndarray
     rescued: np.ndarray
+    search: np.ndarray
+    dead: np.ndarray
+    strongest_activation: np.ndarray
+    strongest_peak: np.ndarray
+    strongest_search: np.ndarray
+    strongest_pre_activation: np.ndarray
+    strongest_survives: np.ndarray
+    strongest_images: np.ndarray
+    strongest_indices: np.ndarray
+    highest_activation: np.ndarray
+    highest_peak: np.ndarray
+    highest_search: np.ndarray
+    highest_images: np.ndarray
+    highest_indices: np.ndarray
     seeds: tuple[int, ...]
     steps: int
     crop: int
@@ -148,8 +192,10 @@ def load_layer(plan: Plan, store: Store, layer: LayerRecord) -> StoredLayer:
     initial = _load_weights(plan, store, layer, "initial", "the initial weights are not stored", missing)
 
     maps = _load_maps(plan, store, layer, missing)
-    natural = _load_natural(plan, store, layer, missing)
+    natural = _with_maps(_load_natural(plan, store, layer, missing), maps, plan.images)
     patterns, planned = _load_patterns(plan, store, layer, "patterns", missing)
+    if patterns is not None and natural is not None:
+        patterns = _above_natural(patterns, natural)
     negatives, planned_negatives = _load_patterns(plan, store, layer, "negatives", missing)
     if patterns is None and negatives is not None:
         missing.append(("negative patterns are not shown without the patterns", ()))
@@ -186,14 +232,14 @@ def _load_maps(plan: Plan, store: Store, layer: LayerRecord, missing: list[Missi
     tasks = plan.layer_tasks(layer.slug, "feature_maps")
     found, lost = [], []
     for task in tasks:
-        entry = _entry(store, task, ("maps",))
+        entry = _entry(store, task, ("maps", "peak"))
         if entry is None:
             lost.append(images[task.image].name)
         else:
             arrays, facts = entry
             maps = _unscaled(arrays["maps"], facts.get("exponent", 0))
             pre = _unscaled(arrays["pre"], facts.get("pre_exponent", 0)) if "pre" in arrays else None
-            found.append(ImageMaps(images[task.image], maps, pre, facts))
+            found.append(ImageMaps(images[task.image], maps, pre, facts, arrays["peak"]))
     if lost:
         share = f"feature maps of {len(lost)} of {plural(len(tasks), NOUNS[plan.contract.rank].one)} are not computed ({few(lost)})"
         missing.append((share, _reasons(store, tasks)))
@@ -216,6 +262,42 @@ def _load_natural(plan: Plan, store: Store, layer: LayerRecord, missing: list[Mi
     return None
 
 
+def _with_maps(natural: Natural | None, maps: Sequence[ImageMaps], images: Sequence[ImageRecord]) -> Natural | None:
+    """`natural` with the peaks of the images as their feature maps show them: no verdict may contradict a number beside it."""
+    numbers = {image.slug: number for number, image in enumerate(images)}
+    for item in maps:
+        if natural is not None and item.peak.shape == natural.peak.shape:
+            higher = item.peak > natural.peak
+            image = np.where(higher, numbers[item.image.slug], natural.peak_image)
+            natural = replace(natural, peak=np.where(higher, item.peak, natural.peak), peak_image=image)
+    return natural
+
+
+def _above_natural(patterns: Patterns, natural: Natural) -> Patterns:
+    """`patterns`, of which those that stay below the images give way to the strongest picture where that one does not."""
+    chosen = prefers_strongest(
+        patterns.activation,
+        patterns.peak,
+        patterns.strongest_activation,
+        patterns.strongest_peak,
+        natural.maximum[patterns.indices],
+        natural.peak[patterns.indices],
+    )
+    if not chosen.any():
+        return patterns
+    changed: dict[str, Any] = {
+        name: np.where(chosen, getattr(patterns, f"strongest_{name}"), getattr(patterns, name))
+        for name in ("activation", "pre_activation", "peak", "search", "survives")
+    }
+    images, places = patterns.images.copy(), {int(number): at for at, number in enumerate(patterns.strongest_indices)}
+    for row in np.flatnonzero(chosen):
+        images[row] = patterns.strongest_images[places[int(patterns.indices[row])]]
+    kept = [at for number, at in places.items() if number not in set(patterns.indices[chosen].tolist())]
+    for name in ("strongest_images", "strongest_indices"):
+        changed[name] = getattr(patterns, name)[kept]
+    return replace(patterns, images=images, **changed)
+
+
 def _load_patterns(
     plan: Plan, store: Store, layer: LayerRecord, kind: str, missing: list[Missing]
 ) -> tuple[Patterns | None, tuple[int, ...]]:
@@ -223,7 +305,7 @@ def _load_patterns(
     names = PATTERN_ARRAYS
     entries: list[Entry] = []
     for task in tasks:
-        entry = _entry(store, task, names)
+        entry = _entry(store, task, (*names, *OTHER_PICTURES))
         if entry is None or any(len(entry[0][name]) != len(entry[1].get("seeds", ())) for name in names):
             continue
         if not entries or entry[0]["images"].shape[1:] == entries[0][0]["images"].shape[1:]:
@@ -242,8 +324,10 @@ def _load_patterns(
     seeds = [int(seed) for _, facts in entries for seed in facts["seeds"]]
     # Where memory ran out on the way the smaller batch is the one to be told.
     facts = min((facts for _, facts in entries), key=lambda facts: facts.get("recipe", {}).get("batch", 0))
+    others = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in OTHER_PICTURES}
     patterns = Patterns(
         **{name: array[order] for name, array in joined.items()},
+        **others,
         seeds=tuple(seeds[position] for position in order),
         steps=int(facts.get("steps", 0)),
         crop=int(facts.get("crop", 0)),
@@ -264,23 +348,3 @@ def _entry(store: Store, task: Task, names: tuple[str, ...]) -> Entry | None:
     except StoreError:
         return None
     return (arrays, facts) if all(name in arrays for name in names) else None
-
-
-def kernels_zero(weights: Mapping[str, np.ndarray] | None, layer: LayerRecord) -> np.ndarray:
-    """Bool (filters_total,): the filter's slice of the kernel is exactly zero throughout, so its answer never changes.
-
-    Kernels in Keras order: the filter is the last axis, but the last two of a depthwise kernel (channel by channel,
-    then its multiples) and the last but one of a transposed convolution.
-    """
-    unknown = np.zeros(layer.filters_total, bool)
-    if weights is None:
-        return unknown
-    kernel = weights["pointwise_kernel"] if "pointwise_kernel" in weights else weights.get("kernel")
-    if kernel is None:
-        return unknown
-    if layer.kernel_kind == "depthwise":
-        kernel = kernel.reshape(*kernel.shape[:-2], -1)
-    elif layer.kernel_kind == "transposed":
-        kernel = np.swapaxes(kernel, -1, -2)
-    zero = ~np.any(kernel, axis=tuple(range(kernel.ndim - 1)))
-    return zero if zero.shape == unknown.shape else unknown

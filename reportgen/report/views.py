@@ -8,13 +8,14 @@ from reportgen.render.palette import colours
 from reportgen.render.text import OF_IMAGES, Nouns, count, figure
 from reportgen.report.drawing import Picture
 from reportgen.report.pattern_facts import NOT_COMPUTED
-from reportgen.verdict import DEAD, NOT_FINITE, OK, SKIPPED, VERDICTS, WEAK
+from reportgen.verdict import DEAD, NOT_FINITE, OK, SILENT, SKIPPED, VERDICTS, WEAK
 
 GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
 MEANINGS = {
-    OK: "the pattern excites the {owner} more than any of the {noun}s does",
-    WEAK: "the pattern does not exceed what the {noun}s already reach",
-    DEAD: "the {owner} answers the same to everything it was shown, or nothing at all",
+    OK: "the pattern excites the {owner} more than any of the {noun}s does, by its mean or at its strongest position",
+    WEAK: "the pattern exceeds what the {noun}s reach neither by its mean nor at its strongest position",
+    SILENT: "nothing that was tried makes the {owner} answer above zero at any position; that none can is not proven",
+    DEAD: "it is proven that no input makes the {owner} answer above zero, or that it answers the same to every input",
     NOT_FINITE: "a figure behind the pattern is infinite or not a number",
     SKIPPED: "no pattern was asked for",
     NOT_COMPUTED: "a pattern was asked for and is not in the store",
@@ -140,7 +141,6 @@ def verdict_view(
     images: bool,
     start: bool = False,
     number: int | None = None,
-    proven: bool = False,
     owner: str = "filter",
     noun: str = OF_IMAGES.one,
 ) -> Verdict:
@@ -154,8 +154,6 @@ def verdict_view(
         meaning = AGAINST_START[word]
     elif word in AGAINST_START and start:
         meaning += f"; in a layer without natural maxima, {AGAINST_START[word]}"
-    if proven:
-        meaning = "the filter's kernel is zero throughout, so it answers the same to every {noun}"
     return Verdict(
         word, verdict_key(word), meaning.format(owner=owner, noun=noun), "" if number is None else count(number)
     )

@@ -31,6 +31,7 @@ DEAR = 8  # times the steps of the search for silent filters: parts that took so
 WARP_BYTES = 2**25  # of all steps' warps that are kept
 MOST_STEPS = 3  # times the steps of a search, where the canvas is so much smaller than the picture
 TILED_RATE = 0.2  # of a search's rate, where it begins at a tiled sign patch, which is nearly the answer
+UNRECTIFIED_RATE = 0.4  # of a search's rate, where silent positions count as they are: bold steps lose what they had
 AFFINE_FIELD = 32  # pixels: kernels that see more are not looked at as sign patches
 # The period of a canvas in receptive fields: a texture may repeat itself within one; what fires at single positions only, and is silent
 # otherwise, needs room between them.
@@ -336,6 +337,7 @@ class Ascent:
         if self._recipe.strongest_steps == 0:
             return self._completed(patterns)
         rate, canvas = self._recipe.strongest_rate, self._strongest_canvas
+        rate *= 1 if self.slope.rectified else UNRECTIFIED_RATE
         begin = canvas.cropped(self._as_numbers(patterns.images))
         if self._affine:
             tiled, whole_patches = self._tilings(patterns.indices)
@@ -377,18 +379,27 @@ class Ascent:
         return patterns.considered(images, own, search)
 
     def _completed(self, patterns: Patterns) -> Patterns:
-        """With the picture that is shown chosen among what was found, and how it stands warps that no search saw."""
-        shown = patterns.readable()
-        rows = np.arange(len(shown.indices))
-        seen = []
+        """With the picture that is shown chosen among what was found, and how pictures stand warps that no search saw."""
+        own, strongest = (
+            self._surviving(images, activation, patterns.indices)
+            for images, activation in (
+                (patterns.images, patterns.activation),
+                (patterns.strongest_images, patterns.strongest_activation),
+            )
+        )
+        return replace(patterns, survives=own, strongest_survives=strongest).readable()
+
+    def _surviving(self, images: np.ndarray, activation: np.ndarray, filters: np.ndarray) -> np.ndarray:
+        """float32 (n,): the share of each picture's activation left in the median of the held-out warps; NaN where it is not above 0."""
+        rows, seen = np.arange(len(filters)), []
         for number in range(transforms.HELD_OUT):
             warp = transforms.held_out(number, self._size)
-            warped = transforms.apply(tf.constant(shown.images, tf.float32), warp.sources, warp.weights)
+            warped = transforms.apply(tf.constant(images, tf.float32), warp.sources, warp.weights)
             finished = np.asarray(tf.cast(tf.round(warped), tf.uint8) if self._network.contract.is_picture else warped)
-            seen.append(self._measured(finished).activation[rows, shown.indices])
+            seen.append(self._measured(finished).activation[rows, filters])
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.median(seen, axis=0) / np.where(shown.activation > 0, shown.activation, np.nan)
-        return replace(shown, survives=np.asarray(share, np.float32))
+            share = np.median(seen, axis=0) / np.where(activation > 0, activation, np.nan)
+        return np.asarray(share, np.float32)
 
     def _tilings(self, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(the best tilings of the filters' sign patches, the best that hold whole patches), float32 (n, *size, bands)."""

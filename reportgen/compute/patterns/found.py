@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.figures import FIGURES, Figures
+from reportgen.records import SEARCHES
 
-# Where a picture comes from, as it is stored: by its place here.
-SEARCHES = ("start", "ascent", "pixel ascent", "sign patches", "search for silent filters")
 START, ASCENT, PIXELS, PATCHES, WAKING = range(len(SEARCHES))
 FAR = 0.25  # of the strongest response: a readable picture below it shows too little of what the filter is for
 
@@ -50,6 +49,7 @@ class Patterns:
     strongest_pre_activation: np.ndarray
     strongest_peak: np.ndarray
     strongest_search: np.ndarray
+    strongest_survives: np.ndarray
     highest_images: np.ndarray
     highest_activation: np.ndarray
     highest_peak: np.ndarray
@@ -92,11 +92,16 @@ class Patterns:
         """With the strongest picture in place of one that shows less than its start, or too little of what the filter answers to."""
         strongest = np.where(self.strongest_activation > 0, FAR * self.strongest_activation, -np.inf)
         needed = np.fmax(self.activation_start, strongest)
-        poor = _larger(needed, self.activation) & _larger(self.strongest_activation, self.activation)
+        return self.showing_strongest(
+            _larger(needed, self.activation) & _larger(self.strongest_activation, self.activation)
+        )
+
+    def showing_strongest(self, chosen: np.ndarray) -> Patterns:
+        """With the strongest picture as the one that is shown for `chosen` filters, bool (n,)."""
         changed: dict[str, Any] = {}
-        for name in ("images", "activation", "pre_activation", "peak", "search"):
+        for name in ("images", "activation", "pre_activation", "peak", "search", "survives"):
             own, other = getattr(self, name), getattr(self, f"strongest_{name}")
-            changed[name] = np.where(poor.reshape(-1, *(1,) * (own.ndim - 1)), other, own)
+            changed[name] = np.where(chosen.reshape(-1, *(1,) * (own.ndim - 1)), other, own)
         return replace(self, **changed)
 
 
@@ -137,6 +142,7 @@ def begun(
         strongest_pre_activation=own["pre_activation"],
         strongest_peak=own["peak"],
         strongest_search=search,
+        strongest_survives=unknown,
         highest_images=images,
         highest_activation=own["activation"],
         highest_peak=own["peak"],
