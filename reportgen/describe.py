@@ -9,6 +9,7 @@ from reportgen.errors import UsageError, few
 from reportgen.network.kernels import filter_count, kernel_kind, kernels
 from reportgen.network.network import Network
 from reportgen.network.sites import Site
+from reportgen.network.units import activation_name
 from reportgen.plan import pattern_size
 from reportgen.records import CONVOLUTION, POOLING, LayerRecord
 from reportgen.settings import FilterChoice, Settings
@@ -39,10 +40,10 @@ def describe_output(
     if network.heads:  # several outputs: NAME:CLASSES
         text = text.partition(":")[2]
         if site is None or not text:
-            known = ", ".join(network.heads)
+            known = list(network.heads)
             raise UsageError(
-                f"--outputs {settings.outputs}: this model has several outputs; name one and its classes, as {network.heads[0]}:5. "
-                f"There are {known}."
+                f"--outputs {settings.outputs}: this model has several outputs; name one and its classes, as {known[0]}:5. "
+                f"There are {', '.join(known)}."
             )
         if classes is not None and len(classes) != max(site.channels, 2):
             classes = None  # they are another output's
@@ -138,7 +139,7 @@ def _record(
         receptive_field=site.receptive_field,
         receptive_field_note=site.view.note,
         parameters=int(layer.count_params()) if layer.built else 0,
-        activation="linear" if site.unit is None else site.unit.name,
+        activation=activation_name(getattr(layer, "activation", None)) if site.unit is None else site.unit.name,
         rectified=site.unit is not None and site.unit.rectified,
         kernel_bands=site.kernel_bands
         if kernel_shape is not None and kernel_shape[_input_axis(layer)] == RGB

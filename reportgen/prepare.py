@@ -19,9 +19,10 @@ from reportgen.compute.patterns import recipe as recipes
 from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.describe import describe, describe_output
-from reportgen.errors import ModelError, UsageError
+from reportgen.errors import ModelError, UsageError, few
 from reportgen.held import hold
 from reportgen.inputs import code_key, read_classes
+from reportgen.network.answers import fitting
 from reportgen.network.arguments import signature
 from reportgen.network.class_names import names_of
 from reportgen.network.contract import measured
@@ -111,6 +112,8 @@ def prepare(specification: Any, settings: Settings) -> Job:
     if classes is None:
         loaded = network.loaded
         classes, named = names_of(loaded.model, loaded.source, loaded.classes, network.class_count)
+    elif network.heads:
+        named = _whose(classes, network)
     held = [Path(file) for file in settings.held.values()]
     profiles = images.profile_notes((file.name, images.colour_profile(file)) for file in held if _is_picture(file))
     notes.extend((*collection.notes, *profiles, *network.notes))
@@ -182,6 +185,18 @@ def prepare(specification: Any, settings: Settings) -> Job:
         problems=() if network.problem is None else (network.problem,),
     )
     return Job(made, network, collection.images, recipe, breadths, initial)
+
+
+def _whose(classes: Sequence[str], network: Network) -> str | None:
+    """The sentence on names of classes that fit several outputs; None where they fit one. Raises UsageError where they fit none."""
+    count = len(classes)
+    if not fitting(network.heads, count):
+        has = few([f"{name} {each}" for name, each in network.heads.items()])
+        raise UsageError(f"--classes has {count} names, and no output of the model so many classes (they have: {has}).")
+    several = fitting(network.classifying, count)
+    if len(several) < 2:
+        return None
+    return f"The {count} names of --classes fit several outputs ({few(several)}): their predictions are numbered."
 
 
 def _is_picture(file: Path) -> bool:

@@ -228,6 +228,34 @@ def test_names_that_fit_two_outputs_are_nobody_s(tmp_path: Path, picture: Path) 
     assert build(forked(one=2, two=2), tmp_path, "-i", picture, "--classes", names).exit_code == 0
     (image,) = facts(tmp_path)["images"]
     assert {item["label"] for each in image["outputs"] for item in each["predictions"]} == {"output 0", "output 1"}
+    assert any("2 names of --classes fit several outputs (one, two)" in note for note in facts(tmp_path)["notes"])
+
+
+def test_an_output_that_is_not_finite_hides_no_other(tmp_path: Path, picture: Path) -> None:
+    model = forked(breed=3, species=2)
+    model.get_layer("breed").set_weights([np.full((588, 3), np.nan, np.float32), np.zeros(3, np.float32)])
+    assert build(model, tmp_path, "-i", picture).exit_code == 3
+    (image,) = facts(tmp_path)["images"]
+    assert [each["predictions"] is None for each in image["outputs"]] == [True, False]
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Predictions for picture.png, species" in page
+    assert "Output breed: the model answers numbers that are not finite." in page
+    assert "Predictions for picture.png, breed" not in page
+
+
+def test_the_overview_says_whose_answer_it_shows(tmp_path: Path, picture: Path) -> None:
+    assert build(forked(breed=3, species=2), tmp_path, "-i", picture).exit_code == 0
+    assert "The model’s answer, breed<" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_names_that_fit_no_output_are_refused(tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("cat\ndog\nhen\nowl\n")
+    result = build(forked(breed=3, species=2), tmp_path, "--classes", names)
+    assert result.exit_code == 2
+    assert "--classes has 4 names, and no output of the model so many classes (they have: breed 3, species 2)" in (
+        result.stderr
+    )
 
 
 def test_a_model_with_one_output_has_no_others(tmp_path: Path, picture: Path) -> None:

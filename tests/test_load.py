@@ -253,6 +253,21 @@ def test_an_errors_text_becomes_one_line() -> None:
 
 
 @pytest.mark.parametrize(
+    "fact",
+    [
+        "The op has no kernel.\n\t [[{{node net/conv}}]] [Op:__inference_read_626]",
+        "{{function_node __wrapped__Conv2D}} The op has no kernel. [Op:Conv2D]",
+        "2 root error(s) found.\n  (0) UNIMPLEMENTED:  The op has no kernel.\n\t [[{{node net/conv}}]]\n  (1) CANCELLED: other",
+    ],
+)
+@pytest.mark.parametrize("place", ['  File "a.py", line 1, in run\n    model(x)\n\n', "<stack traces unavailable>\n"])
+def test_where_in_its_graph_tensorflow_failed_is_left_out_of_the_line(fact: str, place: str) -> None:
+    where = f"Detected at node net/conv defined at (most recent call last):\n{place}"
+    assert one_line(ValueError(f"Graph execution error:\n\n{where}{fact}")) == "The op has no kernel."
+    assert one_line(ValueError(f"{where}{where}{fact}")) == "The op has no kernel."
+
+
+@pytest.mark.parametrize(
     ("inside", "words"),
     [
         (

@@ -293,7 +293,7 @@ def built(model: Any, folder: Path, *options: str) -> dict[str, Any]:
 
 def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     left, right = keras.Input((16, 16, 3), name="left"), keras.Input((16, 16, 3), name="right")
-    seen, beside = layers.Conv2D(2, 3, name="seen")(left), layers.Conv2D(4, 3, name="beside")(right)
+    seen, beside = layers.Conv2D(2, 3, name="seen")(left), layers.Conv2D(4, 3, activation="elu", name="beside")(right)
     model = randomised(keras.Model([left, right], [seen, beside]))
     report = built(model, tmp_path, "--input", "left", "-i", photo(tmp_path, 16, 16))
     found = {layer["path"]: layer for layer in report["layers"]}
@@ -306,6 +306,9 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(arrays["kernel"], model.get_layer("beside").get_weights()[0])
     page = parse(tmp_path / "report" / "layers" / f"{found['beside']['slug']}.html").words
     assert "Its weights alone are shown: it does not depend on the input that is looked at." in page
+    assert found["beside"]["activation"] == "elu"
+    assert "elu the layer's own: what follows it was not seen" in page
+    assert "asked for" not in page
     index = parse(tmp_path / "report" / "index.html").words
     assert "Nothing failed, but 1 layer has nothing but weights to show" in index
     assert "nothing is missing" not in index

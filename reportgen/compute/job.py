@@ -20,6 +20,7 @@ from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.weights import weights
 from reportgen.errors import OutputError, ReportgenError
 from reportgen.images import UserImage, fit, natural_crops
+from reportgen.network.answers import fitting
 from reportgen.network.network import Network
 from reportgen.network.quiet import tf
 from reportgen.network.sentences import one_line
@@ -109,15 +110,13 @@ class _Worker:
             return _ranked(answers[0], self.run.plan.model.classes)
         each_answer = self.network.predict_each(picture[None])
         classes = self.run.plan.model.classes
-        fitting = (
-            [] if classes is None else [name for name, each in each_answer if max(each.shape[1], 2) == len(classes)]
-        )
+        owners = [] if classes is None else fitting(self.network.classifying, len(classes))
         outputs = [  # where names fit several outputs, nothing says whose they are
-            {"name": name, **_ranked(each[0], classes if fitting == [name] else None)} for name, each in each_answer
+            {"name": name, **_ranked(each[0], classes if owners == [name] else None)} for name, each in each_answer
         ]
         if not outputs:
             return {"predictions": None}
-        reasons = [f"{each['name']}: {each.pop('reason')}" for each in outputs if "reason" in each]
+        reasons = [f"output {each['name']}: {each.pop('reason')}" for each in outputs if "reason" in each]
         facts = {"predictions": outputs[0]["predictions"], "outputs": outputs}
         return {**facts, "reason": "; ".join(reasons)} if reasons else facts
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reportgen.network.quiet import tf
 
 CLASSIFIER_RANK = 2  # batch, classes
+TWO_CLASSES = 2  # what a single probability tells apart
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
 LOGARITHMS = frozenset({"LogSoftmax"})
 UNCHANGED = frozenset({"Identity", "Cast", "Reshape", "Squeeze"})  # operations that only pass the numbers on
@@ -41,6 +42,11 @@ def heads(model: Any, answer: Any) -> dict[str, int]:
     if names is None or len(names) != len(outputs):
         names = [f"output {place}" for place in range(len(outputs))]
     return {str(name): place for place, name in enumerate(names) if answers_classes(outputs[place : place + 1])}
+
+
+def fitting(outputs: Mapping[str, int], names: int) -> list[str]:
+    """Those of several outputs, given with how many numbers each answers, that so many names of classes fit; one number tells two apart."""
+    return [output for output, count in outputs.items() if max(count, TWO_CLASSES) == names]
 
 
 def logits(output: Any) -> Any:

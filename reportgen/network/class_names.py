@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from reportgen.network.answers import TWO_CLASSES
 from reportgen.network.applications import IMAGENET_CLASSES, PREFIX, imagenet_names
 
 KEYS = ("class_names", "classes", "labels")  # where people keep them; the first that fits is taken
-TWO_CLASSES = 2  # what a single probability tells apart
 
 
 def names_of(

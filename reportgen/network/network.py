@@ -90,7 +90,8 @@ class Network:
             walk.class_count,
             walk.diagram,
         )
-        self._classifying, self.heads = walk.classifying, tuple(walk.head_sites)
+        self._classifying = dict(walk.classifying)
+        self.heads = {name: site.channels for name, site in walk.head_sites.items() if site is not None}
         self.output = walk.head_sites.get(str(settings.outputs).partition(":")[0], self.output)
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
@@ -362,7 +363,12 @@ class Network:
         if not self._classifying:
             return []
         answers = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
-        return [(name, np.asarray(answers[place], np.float32)) for name, place in self._classifying]
+        return [(name, np.asarray(answers[place], np.float32)) for name, place in self._classifying.items()]
+
+    @property
+    def classifying(self) -> dict[str, int]:
+        """How many class probabilities each output of several answers, of those that answer any."""
+        return {name: self.heads[name] for name in self._classifying}
 
     @property
     def _predictor(self) -> Callable[[Any], Any]:

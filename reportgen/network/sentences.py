@@ -10,6 +10,9 @@ PREAMBLES = (
     "Graph execution error",
 )  # what Keras and TensorFlow say before the fact
 CAUSE, CONFIG = "Exception encountered: ", "Full object config:"  # between them stands what happened
+# Before what happened in a running graph TensorFlow says where: at which node, and, indented, the lines of code that made it.
+NODE, INDENTED = "Detected at node", re.compile(r"\s(?!\s*\(0\) )|<stack traces|\d+ root error|Original stack trace")
+OPERATION = re.compile(r"^(?:\(0\) [A-Z_]+:\s*)?(?:\{\{[^}]*\}\}\s*)?|\s*\[Op:[^\]]*\]$")
 LONGEST_LINE = 200  # characters; two lines of a terminal
 LONGEST_NAME = 60  # characters of a name that a file may choose freely
 
@@ -17,9 +20,12 @@ LONGEST_NAME = 60  # characters of a name that a file may choose freely
 def one_line(error: BaseException | str) -> str:
     """What an error's text says, in one line of at most 200 characters.
 
-    Keras prints in bold, puts a line before and whole configs behind.
+    Keras prints in bold, puts a line before and whole configs behind; TensorFlow says first where in its graph it happened.
     """
-    lines = [line.strip() for line in buried(str(error)).splitlines() if line.strip()]
+    told = [line for line in buried(str(error)).splitlines() if line.strip()]
+    if any(line.startswith(NODE) for line in told):
+        told = [line for line in told if not INDENTED.match(line) and not line.startswith(NODE)]
+    lines = [OPERATION.sub("", line.strip()) for line in told]
     if len(lines) > 1 and lines[0].startswith(PREAMBLES):
         del lines[0]
     text = "".join(sign if sign.isprintable() else "?" for sign in lines[0]) if lines else type(error).__name__

@@ -42,7 +42,6 @@ class ImageView:
     height: int
     pixelated: bool
     alt: str
-    predictions: tuple[Prediction, ...]
     outputs: tuple[tuple[str | None, tuple[Prediction, ...]], ...]
     without_predictions: str | None
 
@@ -103,7 +102,8 @@ def _view(image: Document, picture: ImageFile | None) -> ImageView:
         pixelated=scale > 1,
         alt=f"{image['name']} as the model is fed it{'' if bands is None else f' ({bands})'}, "
         f"{dimensions(fed[::-1] if len(fed) == PICTURE_RANK else fed)}{best}",
-        predictions=rows,
         outputs=outputs,
-        without_predictions=None if rows else sentence(note if note is not None else "no predictions were asked for"),
+        without_predictions=None
+        if all(answers for _, answers in outputs)
+        else sentence(note if note is not None else "no predictions were asked for"),
     )

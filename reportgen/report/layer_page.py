@@ -185,6 +185,8 @@ def layer_facts(layer: LayerRecord) -> tuple[Fact, ...]:
         if layer.unit != layer.path
         else "the layer's own output"
     )
+    if not layer.is_met:
+        unit = rectified = "the layer's own: what follows it was not seen"
     return (
         Fact("Class", layer.layer_class, code=True),
         Fact("Unit", layer.unit, code=True, note=unit),

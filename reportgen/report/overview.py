@@ -87,12 +87,13 @@ class RowView:
 
 @dataclass(frozen=True)
 class OverviewView:
-    """The whole figure."""
+    """The whole figure. output: whose the answers are, None where the model has one output."""
 
     note: str
     columns: tuple[ColumnView, ...]
     rows: tuple[RowView, ...]
     with_predictions: bool
+    output: str | None
 
 
 def selected(plan: Plan) -> tuple[str, ...]:
@@ -178,6 +179,7 @@ def overview_view(
         ),
         rows=rows,
         with_predictions=any(row.predictions for row in rows),
+        output=next((image["outputs"][0]["name"] for image in shown if image.get("outputs")), None),
     )
 
 

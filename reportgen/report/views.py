@@ -17,7 +17,7 @@ MEANINGS = {
     SILENT: "nothing that was tried makes the {owner} answer above zero at any position; that none can is not proven",
     DEAD: "it is proven that no input makes the {owner} answer above zero, or that it answers the same to every input",
     NOT_FINITE: "a figure behind the pattern is infinite or not a number",
-    SKIPPED: "no pattern was asked for",
+    SKIPPED: "no pattern was sought",
     NOT_COMPUTED: "a pattern was asked for and is not in the store",
 }
 AGAINST_START = {
