@@ -1,9 +1,9 @@
 """How much of what is there our qualities find: their pictures beside the best that a slow, strong search finds.
 
-    python benchmarks/reference.py [--layers vgg16:block2_conv2,vgg16:block3_conv3,photos:backbone/block2_conv1] [--filters 16] [--size 64]
+    python benchmarks/reference.py [--layers vgg16:block2_conv2,photos:backbone/block2_conv1] [--filters 16] [--size 64]
     python benchmarks/reference.py --before CHECKOUT     # the same of another checkout's kernel, in the same run
 
-The search is written here, apart from the kernel that it judges: from each filter's best natural crop, its second best, and two clouds of noise,
+    python benchmarks/reference.py [--layers vgg16:block2_conv2] [--filters 16] [--size 64]
 many steps of every pixel by the sign of its gradient towards the mean, and once more towards the largest position. The best known of a
 filter is the largest activation that the search or any quality reached; "silent" filters that the search wakes are counted. Activations are
 of finished 8-bit pictures in the untouched model; nothing here asserts anything.
@@ -36,7 +36,16 @@ from reportgen.prepare import breadth_for
 from reportgen.settings import Settings
 
 HERE = Path(__file__).parent
-LAYERS = "vgg16:block1_conv2,vgg16:block2_conv2,vgg16:block3_conv3,photos:backbone/block1_conv1,photos:backbone/block2_conv1,photos:backbone/block3_conv1"
+LAYERS = ",".join(
+    (
+        "vgg16:block1_conv2",
+        "vgg16:block2_conv2",
+        "vgg16:block3_conv3",
+        "photos:backbone/block1_conv1",
+        "photos:backbone/block2_conv1",
+        "photos:backbone/block3_conv1",
+    )
+)
 CROPS, BATCH = 5, 8
 STEPS, PEAK_STEPS = 120, 40
 RATE, MOMENTUM = 0.1, 0.5

@@ -1,8 +1,8 @@
 """Oracles of the pattern kernel: in a first layer the strongest response is known in closed form, from the kernel alone.
 
-At one position a filter gives bias + sum of kernel times what it is fed, and every pixel may be anything between black and white: the largest
-value is reached where each pixel is at the end that its tap prefers. Over the whole map no closed form is known; the oracle is the best of the
-tilings of that patch, each computed here by a plain convolution of the tile with itself around it.
+At one position a filter gives bias + sum of kernel times what it is fed, and every pixel may be anything between black and white: the
+largest value is reached where each pixel is at the end that its tap prefers. Over the whole map no closed form is known; the oracle is
+the best of the tilings of that patch, each computed here by a plain convolution.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GAPS = (0.0, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Oracle:
-    """taps: float64 (height, width, bands, filters), by pixels between 0 and 1. level: float64 (filters,), on black. stride: of the layer."""
+    """taps: float64 (height, width, bands, filters), by pixels between 0 and 1. level: float64 (filters,), on black."""
 
     taps: np.ndarray
     level: np.ndarray

@@ -15,7 +15,7 @@ import numpy as np
 
 from reportgen.compute.figures import Figures, Meter, padded
 from reportgen.compute.patterns import colour, found, parameterization, patches, starts, transforms
-from reportgen.compute.patterns.canvas import Canvas, canvas_for, whole
+from reportgen.compute.patterns.canvas import Canvas, canvas_for, repeated, whole
 from reportgen.compute.patterns.found import Patterns, begun, best, joined, replaced
 from reportgen.compute.patterns.objectives import MOST
 from reportgen.compute.patterns.optimizers import Climber
@@ -37,6 +37,15 @@ AFFINE_FIELD = 32  # pixels: kernels that see more are not looked at as sign pat
 # The period of a canvas in receptive fields: a texture may repeat itself within one; what fires at single positions only, and is silent
 # otherwise, needs room between them.
 TEXTURE_FIELDS, WAKING_FIELDS = 0.5, 3.0
+TILE_SHARES = (
+    0.25,
+    0.375,
+    0.5,
+    0.625,
+    0.75,
+    0.875,
+    1.0,
+)  # of the receptive field: periods that what woke a filter is repeated in
 FEW = 2  # silent filters that are sought at once: there are seldom more, and a batch is always filled
 NOISE = 0.05  # deviation around mid-grey of the start of the search for silent filters
 
@@ -248,8 +257,9 @@ class Ascent:
         for at in range(0, len(batches), self._abreast):
             some = batches[at : at + self._abreast]
             ended = self._at_once([self._waking(each) for each in some], fused)
+            tiled = [[*pictures, *self._retiled(each, pictures[0])] for each, pictures in zip(some, ended, strict=True)]
             again += self._at_once(
-                [partial(self._completed, *each, found.WAKING) for each in zip(some, ended, strict=True)]
+                [partial(self._completed, *each, found.WAKING) for each in zip(some, tiled, strict=True)]
             )
         woken, taken = joined(again), 0
         for number, part in waiting.items():
@@ -413,6 +423,38 @@ class Ascent:
             return [self._filled(each, canvas, count) for each in (woken, more)]
 
         return search
+
+    def _retiled(self, patterns: Patterns, pictures: np.ndarray) -> list[np.ndarray]:
+        """What woke each filter, cut out of `pictures` (n, *size, bands) and repeated in several periods; none where fields are unknown."""
+        axes = self._site.view.axes
+        if axes is None or self._site.times or any(len(axis.intervals) != 1 for axis in axes):
+            return []
+        count = len(patterns.indices)
+        begun, indices = padded(pictures, self._waking_batch), padded(patterns.indices, self._waking_batch)
+        places = self.slope.highest_positions(begun, indices)[:count]
+        windows = np.empty(
+            (count, *(min(axis.size, own) for axis, own in zip(axes, self._size, strict=True)), pictures.shape[-1]),
+            np.float32,
+        )
+        for at, place in enumerate(places):
+            inner = []
+            for axis, length, position in zip(axes, self._size, place, strict=True):
+                start = axis.at(int(position))
+                assert start is not None
+                first = min(max(0, start[0]), length - min(axis.size, length))
+                inner.append(slice(first, first + min(axis.size, length)))
+            windows[at] = pictures[at][tuple(inner)]
+        tilings = []
+        for share in TILE_SHARES:
+            periods = [max(axis.shift, round(share * axis.size / axis.shift) * axis.shift) for axis in axes]
+            tile = windows[
+                (
+                    slice(None),
+                    *(slice(min(period, have)) for period, have in zip(periods, windows.shape[1:-1], strict=True)),
+                )
+            ]
+            tilings.append(repeated(tile, self._size))
+        return tilings
 
     def _filled(self, tiles: Any, canvas: Canvas, count: int) -> np.ndarray:
         return canvas.filled(np.asarray(tiles)[:count], self._size)

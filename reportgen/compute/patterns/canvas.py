@@ -61,6 +61,11 @@ class Canvas:
         return maps[(slice(None), *inner)]
 
 
+def repeated(tiles: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The pictures (n, *size, bands) that `tiles` (n, *period, bands) fill from a corner on."""
+    return np.asarray(_repeated(tiles, size, np))
+
+
 def _repeated(tiles: Any, size: Sequence[int], library: Any) -> Any:
     times = [-(-wanted // have) for wanted, have in zip(size, tiles.shape[1:-1], strict=True)]
     return library.tile(tiles, (1, *times, 1))[(slice(None), *(slice(length) for length in size))]

@@ -69,6 +69,7 @@ class Slope:
         self.precision = self._agreed(precision)
         self._tracing = Lock()
         self._reading: Any = None
+        self._mapping: Any = None
         self._gradients: dict[tuple[float, bool], Any] = {}
 
     def prepare(self, direction: float) -> None:
@@ -199,6 +200,23 @@ class Slope:
             self._reading = tf.function(read, autograph=False, reduce_retracing=True)
         values, gradients = self._reading(tf.constant(pictures), tf.constant(filters, tf.int32))
         return np.asarray(values), np.asarray(gradients)
+
+    def highest_positions(self, pictures: np.ndarray, filters: np.ndarray) -> np.ndarray:
+        """Int (n, rank): where each picture's own filter is largest before its activation.
+
+        pictures: float32 (n, *size, bands), 0 black and 1 white.
+        """
+
+        def read(pictures: Any, filters: Any) -> Any:
+            self.traces += 1
+            fed = self._network.feed(as_shown(self._network.contract, pictures))
+            return self._network.own_channels(fed, self._site, filters)
+
+        if self._mapping is None:
+            self._mapping = tf.function(read, autograph=False, reduce_retracing=True)
+        maps = np.asarray(self._mapping(tf.constant(pictures), tf.constant(filters, tf.int32)))
+        flat = maps.reshape(len(maps), -1).argmax(axis=1)
+        return np.stack(np.unravel_index(flat, maps.shape[1:]), axis=1)
 
     def _traced(self, direction: float, rescuing: bool) -> Any:
         """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced at the first call."""
