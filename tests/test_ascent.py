@@ -12,8 +12,9 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.found import ARRAYS, PATCHES, PIXELS
 from reportgen.compute.patterns.objectives import LEAST, MOST
-from reportgen.compute.patterns.recipe import KERAS_IO
+from reportgen.compute.patterns.recipe import KERAS_IO, OPTVIS
 from reportgen.network.quiet import keras, tf
 from small_models import QUICK, ascent, functional, layers, network, randomised, same
 
@@ -55,6 +56,33 @@ def test_a_picture_does_not_depend_on_the_filters_sought_beside_it(name: str) ->
     assert same(sought.seek([9, 3]), sought.seek([3]), [1])
     assert sought.traces == traces
     assert len({eight.images[number].tobytes() for number in range(8)}) == 8
+
+
+# Every search that there is, of a first layer from its sign patches.
+FULL = dataclasses.replace(OPTVIS, steps=3, pixel_steps=2, strongest_steps=2, wake_steps=2)
+
+
+@pytest.mark.parametrize("name", ["plain", "first layer"])
+def test_with_every_search_a_picture_depends_neither_on_its_neighbours_nor_on_batches_abreast(name: str) -> None:
+    """Nor on a neighbour that is not finite."""
+    model = stack(name)
+    for layer in model.layers[1:]:  # so that some are silent and some are not
+        layer.set_weights([layer.get_weights()[0], layer.get_weights()[1] - 0.5])
+    sought = ascent(model, batch=3, recipe=FULL)
+    every, traces = sought.seek(range(7)), sought.traces
+    for filters in ([4], [6, 0], [5, 3, 1, 2]):
+        assert same(every, sought.seek(filters), filters)
+    assert sought.traces == traces
+    assert same(every, ascent(model, batch=3, abreast=3, recipe=FULL).seek(range(7)))
+    assert (every.search == PATCHES).any() or (every.strongest_search == PIXELS).any()
+    for number in (0, 2):
+        broken(model.get_layer("conv"), number, np.nan)
+    found = ascent(model, batch=3, recipe=FULL).seek(range(7))
+    assert np.isnan(found.strongest_activation).tolist() == [number in (0, 2) for number in range(7)]
+    assert np.isnan(found.highest_peak).tolist() == [number in (0, 2) for number in range(7)]
+    others = [1, 3, 4, 5, 6]
+    for array in set(ARRAYS) - {"answers"}:
+        assert getattr(found, array)[others].tobytes() == getattr(every, array)[others].tobytes()
 
 
 RECIPES = {
@@ -198,7 +226,8 @@ def test_one_filter_that_is_not_finite_leaves_every_other_picture_as_it_was(name
     found = ascent(model, batch=8).seek([1, 2, 3])
     assert np.isnan(found.activation).tolist() == [False, np.isnan(value), False] or value == np.inf
     others = [0, 2]
-    assert same(whole.rows(np.array(others)), found.rows(np.array(others)))
+    for array in set(ARRAYS) - {"answers"}:  # those of the whole layer
+        assert getattr(found, array)[others].tobytes() == getattr(whole, array)[others].tobytes()
     assert (whole.images[0] != whole.images[1]).any()
 
 

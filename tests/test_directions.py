@@ -10,7 +10,7 @@ import pytest
 
 from reportgen.compute.patterns import ascent as ascending
 from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.found import Patterns, likeness
+from reportgen.compute.patterns.found import ARRAYS, Patterns, likeness
 from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO
@@ -78,6 +78,14 @@ STARTS = dataclasses.replace(QUICK, steps=2, restarts=3)
 NOISY = dataclasses.replace(STARTS, parameterization="pixel")  # whose first start has not been picked from a bank
 
 
+OF_ALL = (
+    *("likeness", "survives"),
+    *(f"strongest_{name}" for name in ("images", "activation", "pre_activation", "peak", "search")),
+    *(f"highest_{name}" for name in ("images", "activation", "peak", "search")),
+    "reach",
+)
+
+
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[Patterns]:
     """Every single climb from now on."""
     climbed: list[Patterns] = []
@@ -120,9 +128,16 @@ def test_of_several_starts_the_picture_that_reached_most_is_kept(
     best = reached.argmax(axis=0)
     assert len(set(best.tolist())) > 1, "one start must not win everywhere, or the test says nothing"
     for row, number in enumerate(best):
-        for name, array in found.arrays().items():
-            if name != "likeness":
-                np.testing.assert_array_equal(array[row], climbed[number].arrays()[name][row])
+        for name in set(ARRAYS) - set(OF_ALL):
+            np.testing.assert_array_equal(getattr(found, name)[row], getattr(climbed[number], name)[row])
+        if direction == MOST:  # what any start led to
+            strongest = max(climbed, key=lambda one: one.strongest_activation[row])
+            highest = max(climbed, key=lambda one: one.highest_peak[row])
+            for name in OF_ALL[2:7]:
+                np.testing.assert_array_equal(getattr(found, name)[row], getattr(strongest, name)[row])
+            for name in OF_ALL[7:11]:
+                np.testing.assert_array_equal(getattr(found, name)[row], getattr(highest, name)[row])
+            assert found.reach[row] == max(one.reach[row] for one in climbed)
         assert found.seeds[row] == climbed[number].seeds[row]
         expected = mean_cosine([one.answers[row] for one in climbed], filters[row])
         assert -1 <= expected <= 1
@@ -135,7 +150,8 @@ def test_a_single_start_is_the_first_of_several_and_has_no_likeness(monkeypatch:
     ascent(model, recipe=STARTS).seek([1, 2])
     several = list(climbed)
     found = ascent(model, recipe=dataclasses.replace(STARTS, restarts=1)).seek([1, 2])
-    assert same(several[0], found)
+    assert np.isnan(several[0].survives).all()  # measured at the very end
+    assert same(dataclasses.replace(several[0], survives=found.survives), found)
     assert found.seeds == several[0].seeds
     assert np.isnan(found.likeness).all()
     assert not (several[0].images == several[1].images).all(axis=(1, 2, 3)).any()

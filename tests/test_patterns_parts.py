@@ -156,9 +156,12 @@ def test_a_standardised_picture_has_its_own_mean_and_deviation_whatever_is_besid
 def test_colour_directions_are_those_of_the_published_correlation() -> None:
     matrix = colour.imagenet()
     root = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-    np.testing.assert_allclose(matrix, root / np.sqrt((root**2).sum(0)).max(), rtol=1e-6)
     assert matrix.dtype == np.float32
-    assert np.linalg.norm(matrix[:, 0]) == pytest.approx(1)
+    assert np.linalg.norm(matrix, axis=0).max() == pytest.approx(1)
+    left, lengths, right = np.linalg.svd(root)
+    assert lengths[1] < 0.3 * lengths[0]
+    found = left.T @ matrix @ right.T  # in the published directions nothing is mixed, and none is slow
+    np.testing.assert_allclose(found, found[0, 0] * np.diag([1, 0.6, 0.6]), atol=1e-6)
 
 
 @pytest.mark.parametrize("bands", BANDS)
@@ -218,23 +221,22 @@ def test_bands_are_mixed_along_the_directions_that_vary_independently_in_the_ima
     assert found.dtype == np.float32
     values = np.concatenate([image.reshape(-1, bands) for image in images]).astype(np.float64)
     variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(values.T, bias=True)))
-    assert variances.min() > 0.05**2 * variances.max(), "the smallest one must not be at the floor here"
     lengths = np.linalg.norm(found, axis=0)
-    np.testing.assert_allclose(lengths, np.sqrt(variances[::-1] / variances.max()), rtol=1e-4)
+    np.testing.assert_allclose(lengths, np.maximum(np.sqrt(variances[::-1] / variances.max()), 0.6), rtol=1e-4)
     likeness = np.abs((found / lengths).T @ directions[:, ::-1])
     np.testing.assert_allclose(likeness, np.eye(bands), atol=1e-3)
     assert (found.sum(axis=0) >= 0).all()
 
 
 def test_bands_that_hardly_vary_still_move() -> None:
-    """A constant band and one that repeats another: two directions without any variance, kept at a twentieth of the fastest."""
+    """A constant band and one that repeats another: two directions without any variance, kept at 0.6 of the fastest."""
     image = np.random.default_rng(0).integers(0, 256, (30, 30, 4), dtype=np.uint8)
     image[..., 1], image[..., 3] = 100, image[..., 0]
     found = colour.estimated([image])
     assert found is not None
     lengths = np.linalg.norm(found, axis=0)
     assert lengths[0] == pytest.approx(1)
-    assert lengths[2:] == pytest.approx([0.05, 0.05], rel=1e-4)
+    assert lengths[2:] == pytest.approx([0.6, 0.6], rel=1e-4)
     np.testing.assert_allclose((found / lengths).T @ (found / lengths), np.eye(4), atol=1e-5)
     np.testing.assert_allclose(np.abs(found[:, 0]), [np.sqrt(0.5), 0, 0, np.sqrt(0.5)], atol=0.05)
 
@@ -428,12 +430,12 @@ def chosen(bands: int = 3, have_images: bool = True, **settings: Any) -> recipe.
 
 
 def test_a_recipe_states_every_number_and_steps_can_be_named() -> None:
-    for quality in ("draft", "standard", "paper"):
+    for quality, pixel_steps in (("draft", 3), ("standard", 4), ("paper", 2)):
         stated = chosen(quality=quality).describe()
         assert set(stated) == {field.name for field in dataclasses.fields(recipe.Recipe)}
         assert set(stated) >= {"steps", "rate", "clip", "optimizer", "decorrelation", "restarts", "algorithm"}
         assert json.loads(json.dumps(stated)) == stated
-        assert chosen(quality=quality, steps=7).describe() == {**stated, "steps": 7}
+        assert chosen(quality=quality, steps=7).describe() == {**stated, "steps": 7, "pixel_steps": pixel_steps}
     draft, standard, paper = (chosen(quality=quality).steps for quality in ("draft", "standard", "paper"))
     assert draft < standard < paper
 
@@ -452,13 +454,13 @@ def test_the_keras_io_recipe_has_the_articles_numbers_whatever_the_quality() -> 
 @pytest.mark.parametrize(
     ("named", "expected"),
     [
-        ({"steps": 3}, {"steps": 3}),
-        ({"parameterization": "fourier"}, {"parameterization": "fourier"}),
-        ({"parameterization": "pixel"}, {"parameterization": "pixel"}),
-        ({"learning_rate": 0.25}, {"rate": 0.25}),
-        ({"optimizer": "lion"}, {"optimizer": "lion"}),
+        ({"steps": 3}, {"steps": 3, "pixel_steps": 1}),
+        ({"parameterization": "fourier"}, {"parameterization": "fourier", "pixel_steps": 0}),
+        ({"parameterization": "pixel"}, {"parameterization": "pixel", "pixel_steps": 0}),
+        ({"learning_rate": 0.25}, {"rate": 0.25, "pixel_steps": 0}),
+        ({"optimizer": "lion"}, {"optimizer": "lion", "pixel_steps": 0}),
         ({"objective": "pre-activation"}, {"objective": "pre-activation"}),
-        ({"clip_norm": 1.5}, {"clip_norm": 1.5}),
+        ({"clip_norm": 1.5}, {"clip_norm": 1.5, "pixel_steps": 0}),
         ({"trim": 0}, {"trim": 0}),
         ({"regularize": "tv=0.5"}, {"total_variation": 0.5}),
         ({"regularize": "l2=2,tv=0"}, {"l2": 2, "total_variation": 0}),
@@ -474,12 +476,15 @@ def test_the_keras_io_recipe_has_the_articles_numbers_whatever_the_quality() -> 
 def test_each_setting_replaces_its_own_piece_of_the_recipe_and_no_other(
     method: str, named: dict[str, Any], expected: dict[str, Any]
 ) -> None:
+    """Where another way to climb is asked for, no step moves single pixels."""
+    if method == "keras-io":  # which never does
+        expected = {name: value for name, value in expected.items() if name != "pixel_steps"}
     assert chosen(method=method, **named).describe() == {**chosen(method=method).describe(), **expected}
 
 
 def test_the_keras_io_recipe_seeks_pixels_anyway() -> None:
     assert chosen(method="keras-io", parameterization="pixel") == recipe.KERAS_IO
-    assert chosen(parameterization="fourier") == recipe.OPTVIS
+    assert chosen(parameterization="fourier") == dataclasses.replace(recipe.OPTVIS, pixel_steps=0)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,10 @@ SIMPLE: dict[str, Any] = {
 
 
 def chosen(**changes: Any) -> recipe.Recipe:
-    return recipe.choose(Settings(**{**SIMPLE, **changes}), 3, False)
+    """Only the climb: what is searched for after it has tests of its own."""
+    return dataclasses.replace(
+        recipe.choose(Settings(**{**SIMPLE, **changes}), 3, False), strongest_steps=0, wake_steps=0
+    )
 
 
 def some_model(bands: int = 3) -> tuple[Any, Any]:
@@ -64,16 +67,18 @@ def slope_of(layer: Any, shown: np.ndarray, number: int, given: recipe.Recipe) -
     """(height, width, bands): how the objective of one filter changes with each value of the picture `shown`."""
     kernel, bias = (weight.astype(np.float64) for weight in layer.get_weights())
     own = convolve(shown[None], kernel, bias)[0, :, :, number]
-    weight = {
-        "leaky": np.where(own > 0, 1, 0.1),
-        "pre-activation": np.ones_like(own),
-        "activation": np.where(own > 0, 1.0, 0.0),
-    }[given.objective]
     rows, columns = min(given.trim, (own.shape[0] - 1) // 2), min(given.trim, (own.shape[1] - 1) // 2)
     slope = np.zeros_like(shown)
-    inner = [(y, x) for y in range(rows, own.shape[0] - rows) for x in range(columns, own.shape[1] - columns)]
-    for y, x in inner:
-        slope[y : y + 3, x : x + 3] += weight[y, x] * kernel[..., number] / len(inner)
+    inner = own[rows : own.shape[0] - rows, columns : own.shape[1] - columns]
+    counts = np.exp((inner - inner.max()) / (inner.std() or np.inf))  # how much a position belongs to the strongest
+    weight = {
+        "mean-and-peak": np.where(inner > 0, 1.0, 0.0) / inner.size + 0.1 * counts / counts.sum(),
+        "leaky": np.where(inner > 0, 1, 0.1) / inner.size,
+        "pre-activation": np.ones_like(inner) / inner.size,
+        "activation": np.where(inner > 0, 1.0, 0.0) / inner.size,
+    }[given.objective]
+    for (y, x), share in np.ndenumerate(weight):
+        slope[y + rows : y + rows + 3, x + columns : x + columns + 3] += share * kernel[..., number]
     return slope
 
 
@@ -134,6 +139,7 @@ def expected_pictures(
 CHANGES: dict[str, dict[str, Any]] = {
     "simple": {},
     "rate, steps, bands apart": {"learning_rate": 1.5, "steps": 3, "decorrelate": False},
+    "leaky": {"objective": "leaky"},
     "pre-activation, no trim": {"objective": "pre-activation", "trim": 0},
     "activation, a trim of everything but the middle": {"objective": "activation", "trim": 50},
     "one clipped, one not": {"clip_norm": 0.01, "learning_rate": 500.0},
@@ -184,6 +190,27 @@ def test_bands_that_no_image_relates_move_apart() -> None:
     assert sought.describe()["mixing"] is None
 
 
+@pytest.mark.parametrize("changes", [{}, {"transforms": True, "regularize": "tv=0.5,l2=10"}], ids=["plain", "all"])
+def test_steps_of_pixels_go_by_the_sign_of_the_gradient_with_momentum(changes: dict[str, Any]) -> None:
+    """Three of them from the start on, each shorter than the one before."""
+    given = dataclasses.replace(chosen(steps=3, **changes), pixel_steps=3, pixel_rate=0.1)
+    sought, found = seek(given)
+    layer = some_model()[1]
+    for row, number in enumerate(FILTERS):
+        start = sought.parameters.start(found.seeds[row]).astype(np.float64)
+        shown = 1 / (1 + np.exp(-start @ colour.imagenet().astype(np.float64).T))
+        momentum = np.zeros_like(shown)
+        for step, rate in enumerate((0.1, 0.2 / 3, 0.1 / 3)):
+            warp = warp_of(step, given.transforms)
+            seen = (warp @ shown.reshape(-1, 3)).reshape(shown.shape)
+            slope = (warp.T @ slope_of(layer, seen, number, given).reshape(-1, 3)).reshape(shown.shape)
+            slope -= rms(slope) * (given.total_variation * total_variation_slope(shown) + given.l2 * (shown - 0.5))
+            momentum = slope / rms(slope) + momentum / 2
+            shown = np.clip(shown + rate * np.sign(momentum), 0, 1)
+        different = np.abs(found.images[row] - np.round(255 * shown))
+        assert (different > 1).mean() < 0.02  # a sign may turn where the gradient is nearly nothing
+
+
 # Lengths of gradients
 
 
@@ -222,10 +249,11 @@ def test_without_a_clip_every_gradient_has_unit_size_a_value() -> None:
 
 
 def test_total_variation_makes_pictures_smoother_and_l2_makes_them_greyer() -> None:
+    """Also where that costs so much of the response that a stronger picture is known."""
     model = randomised(functional(layers.Conv2D(4, 5, activation="relu", name="conv")), seed=3)
 
     def pictures(words: str | None) -> np.ndarray:
-        given = recipe.choose(Settings(quality="draft", regularize=words), 3, False)
+        given = recipe.choose(Settings(regularize=words), 3, False)
         return ascent(model, recipe=given).seek(range(4)).images.astype(np.float64) / 255
 
     def roughness(shown: np.ndarray) -> np.ndarray:

@@ -472,7 +472,7 @@ class Ascent:
         """
         for pictures in others:
             patterns = self._considering(patterns, pictures, search)
-        shown = patterns.readable()
+        shown = patterns if self._recipe.regularized else patterns.readable()
         rows, images = np.arange(len(shown.indices)), tf.constant(padded(shown.images, self._batch), tf.float32)
         seen = []
         for number in range(transforms.HELD_OUT):

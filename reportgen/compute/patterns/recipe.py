@@ -67,6 +67,11 @@ class Recipe:
         """Whether `rate` is the keras.io recipe's own: of a plain step along a gradient of unit length."""
         return self.method == "keras-io" and self.optimizer.lower() == "sgd" and self.clip_norm is None
 
+    @property
+    def regularized(self) -> bool:
+        """Whether something is held against pictures that only excite: then weaker ones are what was asked for."""
+        return self.total_variation != 0 or self.l2 != 0
+
     def describe(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
         return dataclasses.asdict(self)

@@ -1,0 +1,117 @@
+"""The small canvas: what a filter answers on it is what it answers inside the picture that the period tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reportgen.compute.patterns.canvas import canvas_for, whole
+from reportgen.network.network import Network
+from reportgen.network.quiet import tf
+from reportgen.network.sites import Site
+from small_models import functional, layers, network, randomised
+
+FREE = (None, None, 3)
+Stack = Callable[[], list[Any]]
+
+
+def seen(stack: list[Any], traced: int = 96, shape: tuple[int | None, ...] = FREE) -> tuple[Network, Site]:
+    walked = network(randomised(functional(*stack, shape=shape), seed=1), image_size=traced)
+    return walked, next(site for site in walked.sites if site.path == "conv")
+
+
+def maps(walked: Network, site: Site, shown: Any) -> np.ndarray:
+    read = tf.function(lambda fed: walked.units(fed, [site])[0][0], autograph=False)
+    return np.asarray(read(tf.constant(shown)))
+
+
+STACKS: dict[str, Stack] = {
+    "valid": lambda: [layers.Conv2D(3, 5), layers.Conv2D(4, 3, name="conv")],
+    "same": lambda: [layers.Conv2D(3, 3, padding="same"), layers.Conv2D(4, 3, padding="same", name="conv")],
+    "strides": lambda: [
+        layers.Conv2D(3, 3, strides=2, padding="same", activation="relu"),
+        layers.Conv2D(4, 3, strides=3, padding="same", name="conv"),
+    ],
+    "pooling": lambda: [
+        layers.Conv2D(3, 3, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.AveragePooling2D(2, strides=1),
+        layers.Conv2D(4, 3, padding="same", name="conv"),
+    ],
+    "dilation": lambda: [layers.Conv2D(4, 3, dilation_rate=3, padding="same", name="conv")],
+}
+
+
+@pytest.mark.parametrize("size", [96, 97, 101])
+@pytest.mark.parametrize("name", STACKS)
+def test_a_map_on_the_canvas_is_that_of_the_tiled_picture(name: str, size: int) -> None:
+    """Also where strides divide the picture otherwise than the size that the network was traced at."""
+    walked, site = seen(STACKS[name]())
+    canvas = canvas_for(site, (size, size), (96, 96), True, 0.5)
+    assert not canvas.is_whole
+    tiles = np.random.default_rng(0).random((2, *canvas.period, 3)).astype(np.float32)
+    own = np.asarray(canvas.own_positions(maps(walked, site, canvas.spread(tf.constant(tiles)))))
+    assert canvas.count is not None
+    assert own.shape[1:3] == canvas.count
+    filled = canvas.filled(tiles, (size, size))
+    np.testing.assert_array_equal(filled[:, :16, :16], tiles[:, :16, :16])
+    assert canvas.first is not None
+    inner = tuple(slice(first, first + 2 * count) for first, count in zip(canvas.first, canvas.count, strict=True))
+    found = maps(walked, site, filled)[(slice(None), *inner)]
+    (rows, columns), (height, width) = found.shape[1:3], canvas.count
+    expected = np.tile(own, (1, 2, 2, 1))[:, :rows, :columns]
+    assert rows > height
+    assert columns > width
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_signal_has_a_canvas_of_its_own() -> None:
+    walked, site = seen(
+        [layers.Conv1D(3, 5, strides=2, padding="same"), layers.Conv1D(4, 3, name="conv")], 200, (None, 2)
+    )
+    canvas = canvas_for(site, (200,), walked.contract.size, True, 0.5)
+    assert not canvas.is_whole
+    tiles = np.random.default_rng(0).random((1, *canvas.period, 2)).astype(np.float32)
+    own = np.asarray(canvas.own_positions(maps(walked, site, canvas.spread(tf.constant(tiles)))))
+    assert canvas.first is not None
+    found = maps(walked, site, canvas.filled(tiles, (200,)))[:, canvas.first[0] : canvas.first[0] + own.shape[1]]
+    np.testing.assert_allclose(found, own, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("stack", "free", "fields"),
+    [
+        ([layers.Conv2D(4, 3, name="conv")], False, 0.5),
+        ([layers.UpSampling2D(2), layers.Conv2D(4, 3, name="conv")], True, 0.5),
+        ([layers.Conv2D(4, 60, name="conv")], True, 0.5),
+        ([layers.Conv2D(4, 21, name="conv")], True, 3.0),
+    ],
+    ids=["fixed size", "upsampled", "large field", "room for single positions"],
+)
+def test_the_canvas_is_the_whole_picture_where_a_smaller_one_would_not_do(
+    stack: Any, free: bool, fields: float
+) -> None:
+    _, site = seen(stack)
+    assert canvas_for(site, (96, 96), (96, 96), free, fields) == whole((96, 96))
+
+
+def test_a_whole_canvas_shows_what_it_is_given() -> None:
+    shown = np.random.default_rng(0).random((2, 8, 9, 3)).astype(np.float32)
+    canvas = whole((8, 9))
+    for same in (
+        canvas.spread(shown),
+        canvas.filled(shown, (8, 9)),
+        canvas.cropped(shown),
+        canvas.own_positions(shown),
+    ):
+        assert same is shown or np.array_equal(same, shown)
+
+
+def test_a_period_is_cut_from_the_middle() -> None:
+    _, site = seen([layers.Conv2D(4, 3, name="conv")])
+    canvas = canvas_for(site, (96, 97), (96, 97), True, 0.5)
+    shown = np.random.default_rng(0).random((2, 96, 97, 3))
+    np.testing.assert_array_equal(canvas.cropped(shown), shown[:, 40:56, 40:56])
