@@ -54,7 +54,7 @@ def judge(
     reached, start, highest = (np.asarray(values, np.float64) for values in (activation, activation_start, peak))
     strongest = np.asarray(response, np.float64)
     numbers = np.asarray(indices, np.int64)
-    finite = np.isfinite(reached) & np.isfinite(start)
+    finite = np.isfinite(reached) & np.isfinite(start) & np.isfinite(highest)
     if natural_maximum is None or natural_peak is None:
         largest = _largest(reached, highest, strongest)
         needed_gain = np.maximum(np.abs(start), CLEAR_GAIN * largest)
@@ -65,7 +65,7 @@ def judge(
         largest = _largest(reached, highest, strongest, maximum, natural)
         above = {"activation": reached > maximum[numbers], "peak": highest > natural[numbers]}
         loudest = np.fmax(strongest, np.fmax(maximum[numbers], natural[numbers]))
-        finite &= np.isfinite(maximum[numbers])
+        finite &= np.isfinite(maximum[numbers]) & np.isfinite(natural[numbers])
     loudest = np.fmax(loudest, np.fmax(np.fmax(reached, start), highest))
     silent = rectified & (loudest <= SILENCE * largest)
     better = above["activation"] | above["peak"]

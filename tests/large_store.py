@@ -53,12 +53,12 @@ def make(folder: Path, *, pattern_side: int, map_side: int | None = None, few: i
             pre = numbers.standard_normal((side, side, width), np.float32).astype(np.float16)
             facts = {"minimum": 0.0, "maximum": 5.0, "zero_fraction": 0.5, "nonfinite_fraction": 0.0}
             facts |= {"pre_minimum": -5.0, "pre_maximum": 5.0}
-            arrays = {"maps": np.maximum(pre, 0), "pre": pre}
+            maps = np.maximum(pre, 0)
+            arrays = {"maps": maps, "pre": pre, "peak": maps.max(axis=(0, 1)).astype(np.float32)}
             writer.save("feature_maps", f"fm-{name}-{image.slug}", arrays, facts, layer=name, image=image.slug)
         shown = len(record.filters_shown)
         figures = np.linspace(0.5, 3, shown, dtype=np.float32)
-        arrays = {"maximum": np.full(width, 1.5, np.float32), "best_image": np.zeros(width, np.int32)}
-        arrays |= {"minimum": np.zeros(width, np.float32), "pre_minimum": np.full(width, -2, np.float32)}
+        arrays = report_fixture.natural_arrays(np.full(width, 1.5, np.float32), np.zeros(width, np.int32))
         writer.save("natural", f"na-{name}", arrays, {"crops": 104}, layer=name)
         coarse = numbers.integers(0, 256, (shown, pattern_side // 4, pattern_side // 4, 3), dtype=np.uint8)
         pixels = coarse.repeat(4, axis=1).repeat(4, axis=2)

@@ -9,13 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.records import POOLING, DiagramNode, ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
+from reportgen.records import (
+    POOLING,
+    SEARCHES,
+    DiagramNode,
+    ImageRecord,
+    InputContract,
+    LayerRecord,
+    ModelRecord,
+    Plan,
+    Task,
+)
 from reportgen.settings import PER_MAP
 from reportgen.store import Store
 
 HOSTILE_PATH = "backbone/../<script>alert(1)</script>\"&'"
 HOSTILE_IMAGE = 'a "cat" & <b>dog</b> 🐈.jpg'
 MISSING_KEYS = ("pp-deep-late", "nn-deep-late")
+# Filters by what is said of them: proven dead, of every layer that shows it; silent, far from the strongest response, the pattern too
+# frail to stand warps, a single position higher than the shown picture's, of one layer each.
+DEAD = 1
+SILENT = ("deep", 10)
+FAR = ("colour", 4)
+FRAIL = ("colour", 5)
+HIGHER = ("point", 0)
 RECIPE: dict[str, Any] = {
     "method": "optvis",
     "steps": 64,
@@ -25,7 +42,7 @@ RECIPE: dict[str, Any] = {
     "parameterization": "fourier",
     "decorrelation": "imagenet",
     "limits": "logistic",
-    "objective": "leaky",
+    "objective": "mean-and-peak",
     "transforms": True,
     "clip": 10.0,
     "rescue": True,
@@ -34,9 +51,13 @@ RECIPE: dict[str, Any] = {
     "total_variation": 0.0,
     "l2": 0.0,
     "restarts": 1,
-    "insistence": 16,
-    "insistent_rate": 0.4,
-    "algorithm": 2,
+    "pixel_steps": 24,
+    "pixel_rate": 0.1,
+    "strongest_steps": 15,
+    "strongest_rate": 0.3,
+    "wake_steps": 16,
+    "wake_rate": 0.1,
+    "algorithm": 5,
     "precision": "float32",
     "mixing": [[0.7, 0.2, 0.1], [0.7, 0.0, -0.2], [0.7, -0.2, 0.1]],
 }
@@ -184,7 +205,7 @@ def make(
     outputs: bool = False,
     whole: bool = False,
 ) -> Plan:
-    """Store a run in `folder`: three layers, one skipped, a dead filter, one that is not finite, hostile names.
+    """Store a run in `folder`: three layers, one skipped, filters of every verdict, hostile names.
 
     images: the user gave images. missing: the second chunk of the deep layer's patterns is not in the store. negative: what
     filters answer least to was asked for. outputs: so were two of the model's nine classes. whole: and whatever else a report can
@@ -255,6 +276,8 @@ def _maps(
     for image in IMAGES[:2] if images else ():
         pre = numbers.standard_normal((*size, total)).astype(np.float16)
         pre[..., 1] = 0
+        if slug == SILENT[0]:
+            pre[..., SILENT[1]] = -0.5
         maps = np.maximum(pre, 0) if record.rectified else pre
         if record.is_pooling:
             maps = np.maximum.reduce([pre[row::2, column::2] for row in (0, 1) for column in (0, 1)])
@@ -267,6 +290,7 @@ def _maps(
             "pre_maximum": float(pre.max()),
         }
         both = {"maps": maps, "pre": pre} if maps is not pre else {"maps": maps}
+        both["peak"] = maps.max(axis=(0, 1)).astype(np.float32)
         writer.save("feature_maps", f"fm-{slug}-{image.slug}", both, facts, layer=slug, image=image.slug)
 
 
@@ -284,10 +308,10 @@ def _patterns(
     if images:
         natural = np.linspace(1, 2, total, dtype=np.float32)
         natural[1] = 0
-        lowest = np.zeros(total, np.float32)
+        if slug == SILENT[0]:
+            natural[SILENT[1]] = 0
         best = (np.arange(total) % len(IMAGES)).astype(np.int32)
-        before = np.full(total, -1.5, np.float32)
-        arrays = {"maximum": natural, "minimum": lowest, "pre_minimum": before, "best_image": best}
+        arrays = natural_arrays(natural, best)
         writer.save("natural", f"na-{slug}", arrays, {"crops": 78}, layer=slug)
     half = len(shown) // 2
     for name, chunk in (("early", shown[:half]), ("late", shown[half:])):
@@ -297,7 +321,11 @@ def _patterns(
         pixels = numbers.integers(0, 256, (len(chunk), 16, 12, 3), dtype=np.uint8)
         key = f"pp-{slug}-{name}"
         lost = missing and key in MISSING_KEYS
+        if slug == SILENT[0]:
+            activation[np.array(chunk) == SILENT[1]] = 0
         arrays, facts = found(chunk, pixels, activation)
+        arrays["dead"] = np.array(chunk) == DEAD
+        _others(slug, chunk, arrays)
         writer.save("patterns", key, arrays, facts, layer=slug, filters=chunk, missing=lost)
     for name, chunk in (("early", shown[:half]), ("late", shown[half:])) if negative else ():
         pixels = np.random.Generator(np.random.PCG64(8)).integers(0, 256, (len(chunk), 16, 12, 3), dtype=np.uint8)
@@ -310,20 +338,70 @@ def _patterns(
         writer.save("negatives", key, arrays, facts, layer=slug, filters=chunk, missing=lost)
 
 
+def _others(slug: str, chunk: tuple[int, ...], arrays: dict[str, np.ndarray]) -> None:
+    """Plant what searches beside the readable one found, of the filters of `slug` that are named above."""
+    numbers = np.array(chunk)
+    if slug == FAR[0] and FAR[1] in chunk:
+        row = chunk.index(FAR[1])
+        arrays["strongest_activation"][row], arrays["strongest_peak"][row] = 9, 11
+        arrays["strongest_search"][row] = SEARCHES.index("sign patches")
+        arrays["highest_activation"][row], arrays["highest_peak"][row] = 9, 11
+        arrays["strongest_images"] = 255 - arrays["images"][[row]]
+        arrays["strongest_indices"] = numbers[[row]].astype(np.int32)
+    if slug == FRAIL[0] and FRAIL[1] in chunk:
+        arrays["survives"][chunk.index(FRAIL[1])] = 0.05
+    if slug == HIGHER[0] and HIGHER[1] in chunk:
+        row = chunk.index(HIGHER[1])
+        arrays["highest_activation"][row], arrays["highest_peak"][row] = 0.5, 13
+        arrays["highest_search"][row] = SEARCHES.index("search for silent filters")
+        arrays["highest_images"] = 255 - arrays["images"][[row]]
+        arrays["highest_indices"] = numbers[[row]].astype(np.int32)
+
+
+def natural_arrays(maximum: np.ndarray, best: np.ndarray) -> dict[str, np.ndarray]:
+    """What the store holds of the images' figures: `maximum` float32 (filters,), reached on `best`; peaks 5 above where they answer."""
+    peak = np.where(maximum == 0, 0, maximum + 5).astype(np.float32)
+    return {
+        "maximum": maximum,
+        "minimum": np.zeros_like(maximum),
+        "pre_minimum": np.full_like(maximum, -1.5),
+        "best_image": best,
+        "peak": peak,
+        "pre_peak": np.where(peak == 0, np.float32(-0.25), peak),
+        "peak_image": best,
+    }
+
+
 def found(
     chunk: tuple[int, ...], pixels: np.ndarray, activation: np.ndarray
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and facts of a stored chunk of patterns, uint8 (n, height, width, bands), as an ascent leaves them."""
+    """Arrays and facts of a stored chunk of patterns, uint8 (n, height, width, bands), as an ascent leaves them.
+
+    The shown pictures are the strongest and the highest too, found by steps of single pixels; their peaks are twice `activation`.
+    """
+    count = len(chunk)
+    peak, search = 2 * activation, np.full(count, SEARCHES.index("pixel ascent"), np.uint8)
     arrays = {
         "images": pixels,
         "indices": np.array(chunk, np.int32),
         "activation": activation,
-        "activation_start": np.zeros(len(chunk), np.float32),
+        "activation_start": np.zeros(count, np.float32),
         "pre_activation": activation,
-        "pre_activation_start": np.full(len(chunk), 0.25, np.float32),
-        "likeness": np.full(len(chunk), np.nan, np.float32),
-        "rescued": np.zeros(len(chunk), bool),
+        "pre_activation_start": np.full(count, 0.25, np.float32),
+        "peak": peak,
+        "peak_start": np.zeros(count, np.float32),
+        "survives": np.full(count, 0.75, np.float32),
+        "reach": np.where(peak == 0, np.float32(-0.125), peak),
+        "likeness": np.full(count, np.nan, np.float32),
+        "rescued": np.zeros(count, bool),
+        "search": search,
+        "dead": np.zeros(count, bool),
+        "strongest_pre_activation": activation,
     }
+    for other in ("strongest", "highest"):
+        arrays |= {f"{other}_activation": activation.copy(), f"{other}_peak": peak.copy()}
+        arrays |= {f"{other}_search": search.copy()}
+        arrays |= {f"{other}_images": pixels[:0], f"{other}_indices": np.zeros(0, np.int32)}
     facts = {
         "steps": 64,
         "size": list(pixels.shape[1:3]),

@@ -177,7 +177,7 @@ def test_natural_crops_are_counted_as_the_contract_says() -> None:
     assert plan.natural_crop_count(9) == 9 * (1 + 4)
 
 
-RECIPE = {"steps": 10, "rate": 0.1, "decorrelation": "imagenet", "restarts": 1}
+RECIPE = {"steps": 10, "rate": 0.1, "decorrelation": "imagenet", "restarts": 1, "strongest_steps": 5}
 
 
 def tasks(**changes: Any) -> tuple[Task, ...]:
@@ -233,12 +233,13 @@ def test_what_filters_like_least_is_a_task_of_its_own_beside_what_they_like_most
     assert len({task.key for task in both}) == len(both)
 
 
-def test_starts_cost_what_they_take() -> None:
-    once, thrice = (
-        sum(task.cost for task in tasks(recipe={**RECIPE, "restarts": count}) if task.kind == "patterns")
-        for count in (1, 3)
-    )
-    assert thrice == pytest.approx(3 * once)
+def test_starts_and_the_search_for_the_strongest_response_cost_their_steps() -> None:
+    def cost(**changes: int) -> float:
+        return sum(task.cost for task in tasks(recipe={**RECIPE, **changes}) if task.kind == "patterns")
+
+    assert cost(restarts=3) - cost() == pytest.approx(2 * (cost(restarts=2) - cost()))  # every start climbs anew
+    assert cost(restarts=2) > cost()
+    assert cost(strongest_steps=15) == pytest.approx(cost(restarts=2))  # ten more steps, either way
 
 
 def test_the_models_own_outputs_have_patterns_and_natural_figures_only() -> None:

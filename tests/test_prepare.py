@@ -1,4 +1,4 @@
-"""From a model to a finished report in one process: dead filters are told apart, and the user's model is as it was."""
+"""From a model to a finished report in one process: dead, silent and other filters are told apart, and the user's model is as it was."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def filters(facts: dict[str, Any], path: str) -> list[dict[str, Any]]:
 
 
 def planted() -> Any:
-    """Filter 0 lives; 1 is zero with a negative bias; 2 is zero with a positive one; 3 never fires on [0, 1]; 4 is NaN."""
+    """Filter 0 lives; 1 is zero with a negative bias; 2 is zero with a positive one; 3 cannot fire on [0, 1]; 4 is NaN."""
     layer = layers.Conv2D(5, 3, activation="relu", name="conv")
     model = randomised(functional(layer))
     kernel = layer.get_weights()[0]
@@ -67,19 +67,39 @@ def planted() -> Any:
 
 
 @pytest.mark.parametrize("with_images", [True, False])
-def test_dead_filters_are_told_apart_and_proven_where_the_weights_alone_say_so(
-    tmp_path: Path, images: str, with_images: bool
-) -> None:
+def test_filters_that_no_input_can_excite_are_proven_dead(tmp_path: Path, images: str, with_images: bool) -> None:
     facts, problems = report(planted(), tmp_path, images=(images,) if with_images else ())
     found = filters(facts, "conv")
     assert [item["verdict"] for item in found][1:] == ["dead", "dead", "dead", "not-finite"]
     assert found[0]["verdict"] in ("ok", "weak")
-    assert [item["dead_proven"] for item in found] == [False, True, True, False, False]
+    assert [item["dead_proven"] for item in found] == [False, True, True, True, False]
     assert [item["activation"] for item in found[1:]] == [0, 2, 0, None]
-    assert found[4]["natural_maximum"] is None
-    assert [item["natural_maximum"] for item in found[1:4]] == ([0, 2, 0] if with_images else [None] * 3)
+    assert found[4]["natural_maximum"] is found[4]["natural_peak"] is found[4]["peak"] is None
+    for name in ("natural_maximum", "natural_peak"):
+        assert [item[name] for item in found[1:4]] == ([0, 2, 0] if with_images else [None] * 3)
     assert len(problems) == 1
     assert "filter 4" in problems[0]
+
+
+@pytest.mark.parametrize("with_images", [True, False])
+def test_a_filter_that_never_answers_is_silent_where_the_bounds_leave_it_room(
+    tmp_path: Path, images: str, with_images: bool
+) -> None:
+    """It answers to the difference of two alike filters less 0.1: never above zero, but the bounds take them for independent."""
+    below = layers.Conv2D(2, 1, activation="relu", name="below")
+    above = layers.Conv2D(2, 1, activation="relu", name="above")
+    model = functional(below, above)
+    below.set_weights([np.array([[[[1, 1], [0, 0], [0, 0]]]], np.float32), np.zeros(2, np.float32)])
+    above.set_weights([np.array([[[[1, 1], [-1, 1]]]], np.float32), np.array([-0.1, 0], np.float32)])
+    facts, problems = report(model, tmp_path, images=(images,) if with_images else ())
+    silent, lively = filters(facts, "above")
+    assert (silent["verdict"], silent["dead_proven"], silent["above"]) == ("silent", False, [])
+    assert silent["best_pre_activation"] == pytest.approx(-0.1, abs=1e-6)
+    measured = ["activation", "activation_start", "peak", "peak_start"]
+    assert [silent[name] for name in measured] == [0] * 4
+    assert silent["strongest"]["activation"] == silent["strongest"]["peak"] == 0
+    assert lively["verdict"] in ("ok", "weak")
+    assert problems == ()
 
 
 def test_a_kernel_of_zeros_is_proof_for_every_kind_of_convolution(tmp_path: Path) -> None:
@@ -105,7 +125,8 @@ def test_a_kernel_of_zeros_is_proof_for_every_kind_of_convolution(tmp_path: Path
         layer["path"]: [item["index"] for item in layer["patterns"]["filters"] if item["dead_proven"]]
         for layer in facts["layers"]
     }
-    assert proven == {"plain": [2], "depthwise": [3], "separable": [4], "transposed": [5]}
+    # Filters 4 and 5 of the depthwise layer look at nothing but filter 2 below, which answers the same to all.
+    assert proven == {"plain": [2], "depthwise": [3, 4, 5], "separable": [4], "transposed": [5]}
 
 
 def model_state(model: Any) -> dict[str, Any]:

@@ -32,6 +32,9 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
+OTHERS = ("strongest_images", "strongest_indices", "peak_images", "peak_indices")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     report_fixture.make(tmp_path / "report")
@@ -49,6 +52,7 @@ def test_what_is_written_is_what_the_contract_lists(folder: Path) -> None:
         }
         expected |= {f"data/{slug}/{name}.npz" for name in ("weights", "patterns", "feature_maps")}
         expected |= {f"figures/{slug}/feature_maps/{image}{kind}.png" for image in ("cat", "plain") for kind in maps}
+    expected.add("figures/colour/strongest.png")  # of the one filter whose pattern is far from its strongest picture
     assert written == expected
 
 
@@ -297,10 +301,19 @@ def test_arrays_are_written_as_they_are_stored(folder: Path) -> None:
     first, _ = store.load("pp-colour-early")
     second, _ = store.load("pp-colour-late")
     with np.load(folder / "data/colour/patterns.npz", allow_pickle=False) as archive:
-        assert set(archive) == {"images", "indices"}
+        assert set(archive) == {"images", "indices", *OTHERS}
         np.testing.assert_array_equal(archive["images"], np.concatenate([first["images"], second["images"]]))
         np.testing.assert_array_equal(archive["indices"], np.arange(6, dtype=np.int32))
         assert archive["indices"].dtype == np.int32
+        _, index = report_fixture.FAR
+        assert (archive["strongest_indices"].tolist(), archive["strongest_indices"].dtype) == ([index], np.int32)
+        np.testing.assert_array_equal(archive["strongest_images"], 255 - archive["images"][[index]])
+        assert archive["peak_images"].shape == (0, 16, 12, 3)
+    with np.load(folder / "data/point/patterns.npz", allow_pickle=False) as archive:
+        _, index = report_fixture.HIGHER
+        assert (archive["peak_indices"].tolist(), archive["peak_indices"].dtype) == ([index], np.int32)
+        np.testing.assert_array_equal(archive["peak_images"], 255 - archive["images"][[index]])
+        assert archive["strongest_images"].shape == (0, 16, 12, 3)
     maps, _ = store.load("fm-colour-cat")
     with np.load(folder / "data/colour/feature_maps.npz", allow_pickle=False) as archive:
         assert set(archive) == {"cat", "plain"}
@@ -314,7 +327,7 @@ def test_negative_patterns_are_written_beside_the_patterns(tmp_path: Path) -> No
     store = Store(tmp_path)
     first, second = (store.load(f"nn-colour-{name}")[0] for name in ("early", "late"))
     with np.load(tmp_path / "data/colour/patterns.npz", allow_pickle=False) as archive:
-        assert set(archive) == {"images", "indices", "negative_images", "negative_indices"}
+        assert set(archive) == {"images", "indices", "negative_images", "negative_indices", *OTHERS}
         np.testing.assert_array_equal(archive["negative_images"], np.concatenate([first["images"], second["images"]]))
         np.testing.assert_array_equal(archive["negative_indices"], np.arange(6, dtype=np.int32))
         assert archive["negative_indices"].dtype == np.int32

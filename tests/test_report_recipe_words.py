@@ -32,11 +32,13 @@ def test_the_standard_recipe_reads_as_it_is() -> None:
     recipe = dataclasses.replace(OPTVIS, steps=24, rate=0.3, clip=10.0, schedule="cosine")
     assert words(recipe, rectified=True, facts={"precision": "bfloat16"}) == (
         "Feature visualization by optimization: Fourier image, begun at the best of several random pictures; colours "
-        "decorrelated by ImageNet’s correlation; values kept between black and white by a logistic function; mean of the "
-        "leaky pre-activation (negative positions count a tenth) without 2 positions at each border (fewer on small maps); "
-        "one random affine warp a step; gradient of unit size per value clipped at 10; Adam at 0.3 falling along a cosine; "
-        "24 steps; no regularizer; one start; silent rectifiers opened in the first steps for a picture that no gradient "
-        "reaches; what is silent then is sought again for its strongest positions, 16 steps at 0.4; sought in bfloat16."
+        "decorrelated by ImageNet’s correlation; values kept between black and white by a logistic function; the mean "
+        "activation and a tenth of the level of the strongest positions before it, without 2 positions at each border (fewer "
+        "on small maps); one random affine warp a step; gradient of unit size per value clipped at 10; Adam at 0.3 falling "
+        "along a cosine; 24 steps, the last 8 by the sign of each pixel’s gradient, at most 0.15; no regularizer; one start; "
+        "silent rectifiers opened in the first steps for a picture that no gradient reaches; the strongest response searched "
+        "beside it without warps, at least 15 steps by the sign of each pixel’s gradient, at most 0.3; what is silent then is "
+        "searched for single positions, 32 steps of at most 0.1; sought in bfloat16."
     )
 
 
@@ -67,7 +69,15 @@ def test_the_keras_io_recipe_reads_as_it_is() -> None:
         ({"optimizer": "rmsprop", "rate": 0.01}, "RMSprop at 0.01 falling along a cosine"),
         ({"optimizer": "sgd", "schedule": "constant"}, "plain steps of 0.3;"),
         ({"optimizer": "Own", "schedule": "constant"}, "Own at 0.3;"),
-        ({"steps": 1}, "; 1 step;"),
+        ({"steps": 1, "pixel_steps": 0}, "; 1 step;"),
+        ({"pixel_steps": 0}, "; 13 steps;"),
+        (
+            {"pixel_steps": 5, "pixel_rate": 0.2},
+            "13 steps, the last 5 by the sign of each pixel’s gradient, at most 0.2;",
+        ),
+        ({"strongest_steps": 7}, "without warps, at least 7 steps by the sign of each pixel’s gradient, at most 0.3;"),
+        ({"wake_steps": 1, "wake_rate": 0.5}, "searched for single positions, 1 step of at most 0.5;"),
+        ({"objective": "leaky"}, "mean of the leaky pre-activation (negative positions count a tenth) without"),
         ({"total_variation": 0.25}, "total variation weighing 0.25 against it, in units of the gradient’s size"),
         (
             {"total_variation": 0.25, "l2": 2},
@@ -89,14 +99,26 @@ def test_a_keras_io_rate_is_scaled_only_where_the_ascent_scales_it() -> None:
     assert "180" not in clipped
 
 
-def test_the_leak_is_stated_only_where_there_is_one() -> None:
-    assert "mean of the pre-activation without" in words(OPTVIS, rectified=False)
-    assert "pre-activation, leaky where the unit is rectified (negative positions count a tenth), without" in words(
-        OPTVIS
-    )
-    outputs = words(OPTVIS, is_output=True)
-    assert "the class’s logit;" in outputs
-    assert "mean of" not in outputs
+def test_the_objective_is_stated_as_far_as_the_unit_is_known() -> None:
+    leaky = dataclasses.replace(OPTVIS, objective="leaky")
+    either = "pre-activation, leaky where the unit is rectified (negative positions count a tenth), without"
+    for recipe in (OPTVIS, leaky):
+        assert "; mean of the pre-activation without" in words(recipe, rectified=False)
+        outputs = words(recipe, is_output=True)
+        assert "the class’s logit;" in outputs
+        assert "mean" not in outputs
+    assert either in words(leaky)
+    assert (
+        "a tenth of the level of the strongest positions before it where the unit is rectified, else the mean "
+        "pre-activation, without 2 positions"
+    ) in words(OPTVIS)
+
+
+def test_searches_that_were_not_made_are_not_stated() -> None:
+    assert "strongest response" not in changed(OPTVIS, strongest_steps=0)
+    assert "what is silent" not in changed(OPTVIS, wake_steps=0)
+    for more in ({"rectified": False}, {"is_output": True}):  # such a unit is never silent
+        assert "what is silent" not in words(OPTVIS, **more)
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,9 @@ def _above_natural(patterns: Patterns, natural: Natural) -> Patterns:
     )  # measured of the readable picture alone
     images, places = patterns.images.copy(), {int(number): at for at, number in enumerate(patterns.strongest_indices)}
     for row in np.flatnonzero(chosen):
-        images[row] = patterns.strongest_images[places[int(patterns.indices[row])]]
+        place = places.get(int(patterns.indices[row]))
+        if place is not None:  # else the strongest picture is the one that is shown, measured again within rounding
+            images[row] = patterns.strongest_images[place]
     kept = [at for number, at in places.items() if number not in set(patterns.indices[chosen].tolist())]
     for name in ("strongest_images", "strongest_indices"):
         changed[name] = getattr(patterns, name)[kept]
