@@ -170,7 +170,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         settings={
             **settings.describe(),
             "steps": recipe.steps,
-            **_stated_size(network),
+            **_stated_size(network, settings),
             "preprocess": network.contract.preprocess,
             "input_range": (network.contract.low, network.contract.high),
             "recipe": recipe.describe(),
@@ -247,11 +247,11 @@ def memory_note(network: Network, settings: Settings) -> str | None:
     )
 
 
-def _stated_size(network: Network) -> dict[str, int]:
-    """The setting that says how long the input's free axes are; nothing where there are none."""
+def _stated_size(network: Network, settings: Settings) -> dict[str, int | None]:
+    """The setting that says how long the input's free axes are: what the user stated, in vain, or nothing where there are none."""
     contract = network.contract
     free = [size for size, own in zip(contract.size, contract.shape[:-1], strict=True) if own is None]
-    return {"image_size": max(free)} if free else {}
+    return {"image_size": max(free) if free else settings.image_size}
 
 
 def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRecord:

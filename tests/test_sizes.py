@@ -307,6 +307,7 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     page = parse(tmp_path / "report" / "layers" / f"{found['beside']['slug']}.html").words
     assert "Its weights alone are shown: it does not depend on the input that is looked at." in page
     assert found["beside"]["activation"] == "elu"
+    assert report["settings"]["image_size"] is None  # nothing is free
     assert "elu the layer's own: what follows it was not seen" in page
     assert "asked for" not in page
     index = parse(tmp_path / "report" / "index.html").words
