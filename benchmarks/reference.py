@@ -3,8 +3,8 @@
     python benchmarks/reference.py [--layers vgg16:block2_conv2,photos:backbone/block2_conv1] [--filters 16] [--size 64]
     python benchmarks/reference.py --before CHECKOUT     # the same of another checkout's kernel, in the same run
 
-    python benchmarks/reference.py [--layers vgg16:block2_conv2] [--filters 16] [--size 64]
-many steps of every pixel by the sign of its gradient towards the mean, and once more towards the largest position. The best known of a
+The search is written here, apart from the kernel that it judges: from each filter's best natural crop, its second best, and two clouds of
+noise, many steps of every pixel by the sign of its gradient towards the mean, and once more towards the largest position. The best known of a
 filter is the largest activation that the search or any quality reached; "silent" filters that the search wakes are counted. Activations are
 of finished 8-bit pictures in the untouched model; nothing here asserts anything.
 """

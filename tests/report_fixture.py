@@ -380,7 +380,7 @@ def found(
     The shown pictures are the strongest and the highest too, found by steps of single pixels; their peaks are twice `activation`.
     """
     count = len(chunk)
-    peak, search = 2 * activation, np.full(count, SEARCHES.index("pixel ascent"), np.uint8)
+    peak, search = 2 * activation, np.full(count, SEARCHES.index("sign ascent"), np.uint8)
     arrays = {
         "images": pixels,
         "indices": np.array(chunk, np.int32),

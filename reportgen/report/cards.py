@@ -226,7 +226,7 @@ def _strongest_picture(drawn: LayerPictures, item: Document, owner: str, root: s
     index, found = item["index"], item["strongest"]
     if drawn.strongest is None or index not in drawn.strongest_filters:
         return None
-    place, label = drawn.strongest_filters.index(index), f"Picture of the strongest response of {owner} {index}"
+    place, label = drawn.strongest_filters.index(index), f"Strongest response of {owner} {index}"
     picture = cut(drawn.strongest, root, drawn.strongest.tiles.box(place), NEGATIVE_PIXELS, label)
     note = (
         f"Activation {figure(found['activation'])}, peak {figure(found['peak'])}, by {found['search']} without warps."

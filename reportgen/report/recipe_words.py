@@ -191,7 +191,7 @@ def _steps(recipe: Mapping[str, Any]) -> str:
     steps = plural(recipe["steps"], "step")
     if not recipe["pixel_steps"]:
         return steps
-    return f"{steps}, the last {recipe['pixel_steps']} by the sign of each pixel’s gradient, at most {stated(recipe['pixel_rate'])}"
+    return f"{steps}, the last {recipe['pixel_steps']} by the sign of each value’s gradient, at most {stated(recipe['pixel_rate'])}"
 
 
 def _strongest(recipe: Mapping[str, Any]) -> list[str]:
