@@ -37,6 +37,7 @@ AFFINE_FIELD = 32  # pixels: kernels that see more are not looked at as sign pat
 # The period of a canvas in receptive fields: a texture may repeat itself within one; what fires at single positions only, and is silent
 # otherwise, needs room between them.
 TEXTURE_FIELDS, WAKING_FIELDS = 0.5, 3.0
+FAINT = 0.01  # of the largest activation of the layer's starts: a filter below it is sought like one that is silent
 TILE_SHARES = (
     0.25,
     0.375,
@@ -109,9 +110,12 @@ class Ascent:
         self.slope = Slope(network, site, size, self._batch, recipe, self.parameters, seed, precision)
         field = None if site.receptive_field is None else max(site.receptive_field)
         self._bank = starts.bank(recipe, seed, site.path, field, self.parameters, bands, self._mixing)
+        self._faint = 0.0
         if self._bank is not None:
             self._bank_images = self._finished(self._bank)
             self._bank_figures = self._measured(self._bank_images)
+            finite = self._bank_figures.activation[np.isfinite(self._bank_figures.activation)]
+            self._faint = FAINT * float(np.max(finite, initial=0))
         free = all(length is None for length in network.contract.shape[:-1])
         self._canvas, self._waking_canvas = (
             self._accepted(canvas_for(site, size, network.contract.size, free, fields))
@@ -240,9 +244,9 @@ class Ascent:
         return bool(silent >= self._waking_batch * self._abreast or taken >= DEAR * self._recipe.wake_steps > 0)
 
     def _silent(self, patterns: Patterns) -> np.ndarray:
-        """Which filters a longer search may wake: bool (n,)."""
+        """Which filters a longer search may wake, because they are silent or nearly so: bool (n,)."""
         wakes = self.slope.rectified and self._recipe.wake_steps > 0
-        return np.asarray(wakes & (patterns.strongest_activation <= 0) & ~self._dead[patterns.indices])
+        return np.asarray(wakes & (patterns.strongest_activation <= self._faint) & ~self._dead[patterns.indices])
 
     def _woken(self, waiting: dict[int, Patterns]) -> Iterator[tuple[int, Patterns]]:
         """The parts, silent filters after a longer search."""
