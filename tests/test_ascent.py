@@ -243,6 +243,15 @@ def test_one_channel_of_the_normalisation_that_is_not_finite_leaves_the_others_a
     assert found.images[[0, 2]].tobytes() == whole.images[[0, 2]].tobytes()
 
 
+def test_behind_a_layer_that_is_not_finite_nothing_is_whatever_searches() -> None:
+    """What is measured sees the NaN that a convolution fused with its rectifier hides."""
+    model = stack("plain")
+    broken(model.layers[1], 0, np.nan)
+    found = ascent(model, recipe=FULL, batch=2, abreast=2).seek([0, 1, 2])
+    for name in ("activation", "strongest_activation", "highest_peak", "reach", "survives"):
+        assert np.isnan(getattr(found, name)).all(), name
+
+
 def test_behind_a_layer_that_is_not_finite_nothing_is() -> None:
     model = stack("plain")
     broken(model.layers[1], 0, np.nan)

@@ -127,6 +127,19 @@ def test_a_tiling_of_whole_patches_reaches_the_bound(strides: int) -> None:
     assert (found.reach <= form.bound * 1.0001).all()
 
 
+def test_each_filter_begins_at_its_tiling_or_where_it_stands_and_steps_accordingly() -> None:
+    """Whatever the others of its batch do."""
+    sought = made([conv()])
+    found = sought.seek(range(4))
+    never = np.where(np.arange(4) == 2, np.inf, 0).astype(np.float32)
+    kept, begin, rates = sought._before_search(dataclasses.replace(found, strongest_activation=never))
+    assert rates.tolist() == pytest.approx([0.06, 0.06, 0.3, 0.06])
+    assert (kept.strongest_search == PATCHES).tolist()[:2] == [True, True]
+    np.testing.assert_allclose(begin[2], found.images[2] / 255, rtol=1e-6)
+    tilings, _ = exact(sought).tilings((20, 21), True)
+    np.testing.assert_array_equal(begin[[0, 1, 3]], tilings[[0, 1, 3]])
+
+
 def test_the_best_tilings_are_the_best_of_all_that_are_tried() -> None:
     form = Affine(np.random.default_rng(0).normal(size=(3, 4, 3, 2)), np.array([0.1, -2, 0]), (1, 0), (2, 1))
     patch = 0.5 + np.sign(form.slope) / 2

@@ -184,3 +184,19 @@ def test_convolutions_are_fused_with_their_rectifiers_only_while_pictures_climb(
     with pytest.raises(ZeroDivisionError):
         unhelped.seek([AWAKE], on_step=lambda: 1 / 0)  # type: ignore[arg-type,return-value]
     assert tf.config.optimizer.get_experimental_options()["remapping"] is False
+
+
+def test_nothing_is_measured_while_convolutions_are_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = dataclasses.replace(OPTVIS, steps=2, pixel_steps=1, strongest_steps=1, wake_steps=1)
+    sought = ascent(sleeping(), batch=2, abreast=2, recipe=recipe)
+    measured: list[object] = []
+    original = sought._meter.figures
+
+    def figures(pictures: np.ndarray) -> Any:
+        measured.append(tf.config.optimizer.get_experimental_options()["remapping"])
+        return original(pictures)
+
+    monkeypatch.setattr(sought._meter, "figures", figures)
+    sought.seek([STUCK, AWAKE, HOPELESS])
+    assert len(measured) > 6
+    assert not any(measured)
