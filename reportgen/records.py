@@ -159,7 +159,7 @@ class ImageRecord(Record):
 
 
 # What found the picture of a filter, as it is stored: by its place here.
-SEARCHES = ("start", "ascent", "pixel ascent", "sign patches", "search for silent filters")
+SEARCHES = ("start", "ascent", "sign ascent", "sign patches", "search for silent filters")
 
 CONVOLUTION, POOLING = LAYER_KINDS = ("convolution", "pooling")
 

@@ -377,10 +377,10 @@ def found(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and facts of a stored chunk of patterns, uint8 (n, height, width, bands), as an ascent leaves them.
 
-    The shown pictures are the strongest and the highest too, found by steps of single pixels; their peaks are twice `activation`.
+    The shown pictures are the strongest and the highest too, found by signs of gradients; their peaks are twice `activation`.
     """
     count = len(chunk)
-    peak, search = 2 * activation, np.full(count, SEARCHES.index("pixel ascent"), np.uint8)
+    peak, search = 2 * activation, np.full(count, SEARCHES.index("sign ascent"), np.uint8)
     arrays = {
         "images": pixels,
         "indices": np.array(chunk, np.int32),

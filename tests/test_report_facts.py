@@ -215,10 +215,10 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
         "activation_start": 0.0,
         "peak": 6.0,
         "peak_start": 0.0,
-        "search": "pixel ascent",
+        "search": "sign ascent",
         "survives_warps": 0.75,
-        "strongest": {"activation": 3.0, "peak": 6.0, "search": "pixel ascent"},
-        "strongest_peak": {"activation": 3.0, "peak": 6.0, "search": "pixel ascent"},
+        "strongest": {"activation": 3.0, "peak": 6.0, "search": "sign ascent"},
+        "strongest_peak": {"activation": 3.0, "peak": 6.0, "search": "sign ascent"},
         "best_pre_activation": 6.0,
         "natural_maximum": 1.0,
         "natural_minimum": 0.0,
@@ -316,7 +316,7 @@ def test_a_weak_pattern_gives_way_to_the_strongest_picture_where_that_is_above_t
     assert (first["activation"], first["peak"], first["search"]) == (1.25, 2.0, "sign patches")
     assert first["survives_warps"] is None  # it was measured of the other picture
     assert first["strongest"] == {"activation": 1.25, "peak": 2.0, "search": "sign patches"}
-    assert [item["search"] for item in others] == ["pixel ascent"] * 5
+    assert [item["search"] for item in others] == ["sign ascent"] * 5
     with np.load(tmp_path / "data/colour/patterns.npz", allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["images"][0], shown["strongest_images"][0])
         np.testing.assert_array_equal(archive["images"][1:3], shown["images"][1:])
@@ -327,7 +327,7 @@ def test_a_weak_pattern_stays_where_the_strongest_picture_is_below_the_images_to
     report_fixture.make(tmp_path)
     strongest(tmp_path, 0.9375)
     first = document(tmp_path)["layers"][0]["patterns"]["filters"][0]
-    assert (first["verdict"], first["activation"], first["search"]) == ("weak", 0.75, "pixel ascent")
+    assert (first["verdict"], first["activation"], first["search"]) == ("weak", 0.75, "sign ascent")
     assert first["strongest"]["activation"] == 0.9375
 
 

@@ -114,6 +114,13 @@ def test_the_objective_is_stated_as_far_as_the_unit_is_known() -> None:
     ) in words(OPTVIS)
 
 
+def test_signals_have_no_pixels() -> None:
+    text = words(OPTVIS, bands=1, rank=1, rectified=True)
+    assert text.count("by the sign of each value’s gradient") == 2
+    assert "pixel" not in text
+    assert "image" not in text
+
+
 def test_searches_that_were_not_made_are_not_stated() -> None:
     assert "strongest response" not in changed(OPTVIS, strongest_steps=0)
     assert "what is silent" not in changed(OPTVIS, wake_steps=0)
