@@ -4,9 +4,9 @@
     python benchmarks/reference.py --before CHECKOUT     # the same of another checkout's kernel, in the same run
 
 The search is written here, apart from the kernel that it judges: from each filter's best natural crop, its second best, and two clouds of
-noise, many steps of every pixel by the sign of its gradient towards the mean, and once more towards the largest position. The best known of
-a filter is the largest activation that the search or any quality reached; "silent" filters that the search wakes are counted. Activations are
-of finished 8-bit pictures in the untouched model; nothing here asserts anything.
+noise, many steps of every pixel by the sign of its gradient towards the mean, and once more towards the largest position. The best
+known of a filter is the largest activation that the search or any quality reached; "silent" filters that the search wakes are counted.
+Activations are of finished 8-bit pictures in the untouched model; nothing here asserts anything.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ OK = "ok"
 WEAK = "weak"
 SKIPPED = "skipped"
 VERDICTS = (OK, WEAK, SILENT, DEAD, NOT_FINITE, SKIPPED)
+BY_PRECEDENCE = (SKIPPED, NOT_FINITE, DEAD, SILENT, OK, WEAK)  # the first that fits is the verdict
 
 SILENCE = 1e-6  # of the layer's largest figure: below it a rectified unit's answer is rounding, not a response
 CLEAR_GAIN = 1e-3  # of the layer's largest figure: a smaller rise above the start image is not worth the word

@@ -377,7 +377,7 @@ def found(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and facts of a stored chunk of patterns, uint8 (n, height, width, bands), as an ascent leaves them.
 
-    The shown pictures are the strongest and the highest too, found by steps of single pixels; their peaks are twice `activation`.
+    The shown pictures are the strongest and the highest too, found by signs of gradients; their peaks are twice `activation`.
     """
     count = len(chunk)
     peak, search = 2 * activation, np.full(count, SEARCHES.index("sign ascent"), np.uint8)

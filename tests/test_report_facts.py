@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import report_fixture
-from reportgen.records import LayerRecord
 from reportgen.report.assemble import assemble
 from reportgen.report.documents import plain
-from reportgen.report.stored import kernels_zero, load_layer
+from reportgen.report.pattern_facts import pattern_facts
+from reportgen.report.stored import load_layer
 from reportgen.store import Store
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
@@ -46,6 +46,13 @@ def test_document_fits_the_schema(report: dict) -> None:
         (("layers", 0, "patterns", "filters", 0, "verdict"), "fine"),
         (("layers", 0, "patterns", "filters", 0, "activation"), "3"),
         (("layers", 0, "patterns", "filters", 0, "dead_proven"), True),
+        (("layers", 0, "patterns", "filters", 1, "dead_proven"), False),
+        (("layers", 0, "patterns", "filters", 0, "above"), ["mean"]),
+        (("layers", 0, "patterns", "filters", 0, "peak"), "3"),
+        (("layers", 0, "patterns", "filters", 0, "natural_peak"), "3"),
+        (("layers", 0, "patterns", "filters", 0, "strongest"), None),
+        (("layers", 0, "patterns", "filters", 0, "search"), None),
+        (("layers", 0, "patterns", "filters", 0, "survives_warps"), "all"),
         (("layers", 0, "patterns", "array"), "/etc/passwd"),
         (("layers", 0, "patterns", "crop"), -1),
         (("layers", 0, "patterns", "filters", 0, "rescued"), None),
@@ -107,9 +114,10 @@ def test_every_key_that_other_programs_rely_on_is_there(report: dict) -> None:
     assert {"minimum", "maximum", "mean", "std", "zero_fraction"} <= set(colour["weights"])
     assert {"array", "size", "steps", "natural_crops", "filters", "crop", "negative"} <= set(colour["patterns"])
     assert {"image", "array", "key", "minimum", "maximum", "zero_fraction"} <= set(colour["feature_maps"][0])
-    filter_keys = ["index", "verdict", "activation", "activation_start", "natural_maximum", "seed"]
-    filter_keys += ["label", "likeness", "rescued"]
+    filter_keys = ["index", "verdict", "activation", "activation_start", "natural_maximum", "peak", "natural_peak"]
+    filter_keys += ["strongest", "survives_warps", "seed", "label", "likeness", "rescued"]
     assert set(filter_keys) <= set(colour["patterns"]["filters"][0])
+    assert {"activation", "peak", "search"} <= set(colour["patterns"]["filters"][0]["strongest"])
 
 
 def test_images_say_why_they_have_no_predictions_and_only_a_fault_is_a_problem(tmp_path: Path) -> None:
@@ -177,10 +185,11 @@ def test_maps_are_read_as_they_were_before_they_were_scaled(tmp_path: Path) -> N
     plan = report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays = {"maps": np.full((2, 2, 6), 1.5, np.float16), "pre": np.full((2, 2, 6), -1.25, np.float16)}
+    arrays["peak"] = np.full(6, 1.5 * 2**30, np.float32)  # is not scaled
     store.save("fm-colour-cat", arrays, {"exponent": 30, "pre_exponent": -30})
     cat, plain_png = load_layer(plan, store, plan.layers[0]).maps
     assert cat.pre is not None
-    assert (cat.maps.dtype, cat.maps.max()) == (np.float32, 1.5 * 2**30)
+    assert (cat.maps.dtype, cat.maps.max(), cat.peak.max()) == (np.float32, 1.5 * 2**30, 1.5 * 2**30)
     assert (cat.pre.dtype, cat.pre.min()) == (np.float32, -1.25 / 2**30)
     assert plain_png.maps.dtype == np.float16
 
@@ -200,12 +209,22 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
         "index": 0,
         "label": None,
         "verdict": "ok",
+        "above": ["activation"],
         "dead_proven": False,
         "activation": 3.0,
         "activation_start": 0.0,
+        "peak": 6.0,
+        "peak_start": 0.0,
+        "search": "sign ascent",
+        "survives_warps": 0.75,
+        "strongest": {"activation": 3.0, "peak": 6.0, "search": "sign ascent"},
+        "strongest_peak": {"activation": 3.0, "peak": 6.0, "search": "sign ascent"},
+        "best_pre_activation": 6.0,
         "natural_maximum": 1.0,
         "natural_minimum": 0.0,
         "natural_image": "cat",
+        "natural_peak": 6.0,
+        "natural_peak_image": "cat",
         "likeness": None,
         "rescued": False,
         "seed": 1000,
@@ -213,6 +232,12 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
     assert [item["index"] for item in patterns["filters"]] == [0, 1, 2, 3, 4, 5]
     assert [item["verdict"] for item in patterns["filters"]] == ["ok", "dead", "ok", "not-finite", "ok", "ok"]
     assert [item["dead_proven"] for item in patterns["filters"]] == [False, True, False, False, False, False]
+    assert patterns["filters"][4]["strongest"] == {"activation": 9.0, "peak": 11.0, "search": "sign patches"}
+    assert report["layers"][2]["patterns"]["filters"][0]["strongest_peak"] == {
+        "activation": 0.5,
+        "peak": 13.0,
+        "search": "search for silent filters",
+    }
     assert patterns["filters"][3]["activation"] is None
     assert [item["seed"] for item in patterns["filters"]] == [1000, 1001, 1002, 1003, 1004, 1005]
     assert patterns["size"] == [16, 12]
@@ -220,6 +245,163 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
     assert patterns["crop"] == 0
     assert patterns["negative"] is None
     assert report["layers"][0]["labels"] is None
+
+
+def test_only_a_stored_proof_makes_a_filter_dead(tmp_path: Path) -> None:
+    """The same figures, all zero, are those of a dead filter with the proof and of a silent one without."""
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    arrays, facts = store.load("pp-colour-early")
+    assert arrays["activation"][1] == 0
+    store.save("pp-colour-early", {**arrays, "dead": np.zeros(3, bool)}, facts)
+    found = document(tmp_path)["layers"][0]["patterns"]["filters"][1]
+    assert (found["verdict"], found["dead_proven"]) == ("silent", False)
+    assert found["best_pre_activation"] == -0.125  # nearer than the images' -0.25
+
+
+def replant(folder: Path, key: str, row: int, **values: float) -> None:
+    """Change figures of one filter of a stored task."""
+    store = Store(folder)
+    arrays, facts = store.load(key)
+    for name, value in values.items():
+        arrays[name][row] = value
+    store.save(key, arrays, facts)
+
+
+def test_the_natural_peak_takes_in_the_images_as_their_feature_maps_show_them(tmp_path: Path) -> None:
+    """Crops are enlarged or moved: a map that is shown beside the verdict may have a higher position than any of them."""
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    arrays, facts = store.load("fm-colour-plain")
+    arrays["maps"][3, 4, 0] = 17
+    store.save("fm-colour-plain", {**arrays, "peak": arrays["maps"].max(axis=(0, 1)).astype(np.float32)}, facts)
+    replant(tmp_path, "pp-colour-early", 0, activation=0.5, peak=16, strongest_activation=0.5, strongest_peak=16)
+    first = document(tmp_path)["layers"][0]["patterns"]["filters"][0]
+    assert (first["natural_peak"], first["natural_peak_image"]) == (17.0, "plain")
+    assert (first["natural_maximum"], first["natural_image"]) == (1.0, "cat")
+    assert (first["verdict"], first["above"]) == ("weak", [])
+    replant(tmp_path, "pp-colour-early", 0, peak=18)
+    first = document(tmp_path)["layers"][0]["patterns"]["filters"][0]
+    assert (first["verdict"], first["above"]) == ("ok", ["peak"])
+
+
+def test_a_filter_that_answers_on_a_shown_map_is_not_silent(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    arrays, facts = store.load("fm-deep-cat")
+    _, index = report_fixture.SILENT
+    arrays["maps"][0, 0, index] = 0.25
+    store.save("fm-deep-cat", {**arrays, "peak": arrays["maps"].max(axis=(0, 1)).astype(np.float32)}, facts)
+    (found,) = [item for item in document(tmp_path)["layers"][1]["patterns"]["filters"] if item["index"] == index]
+    assert (found["verdict"], found["natural_peak"], found["natural_peak_image"]) == ("weak", 0.25, "cat")
+
+
+def strongest(folder: Path, reached: float) -> None:
+    """Plant a strongest picture of filter 0 of the first layer, whose pattern the images exceed, that reaches so much."""
+    store = Store(folder)
+    arrays, facts = store.load("pp-colour-early")
+    arrays |= {"strongest_images": 255 - arrays["images"][:1], "strongest_indices": np.zeros(1, np.int32)}
+    store.save("pp-colour-early", arrays, facts)
+    replant(folder, "pp-colour-early", 0, activation=0.75, peak=1, pre_activation=0.75)
+    replant(folder, "pp-colour-early", 0, strongest_activation=reached, strongest_peak=2, strongest_search=3)
+    replant(folder, "pp-colour-early", 0, strongest_pre_activation=reached - 0.125, highest_peak=2)
+
+
+def test_a_weak_pattern_gives_way_to_the_strongest_picture_where_that_is_above_the_images(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    strongest(tmp_path, 1.25)  # the images reach 1
+    shown = Store(tmp_path).load("pp-colour-early")[0]
+    first, *others = document(tmp_path)["layers"][0]["patterns"]["filters"]
+    assert (first["verdict"], first["above"]) == ("ok", ["activation"])
+    assert (first["activation"], first["peak"], first["search"]) == (1.25, 2.0, "sign patches")
+    assert first["survives_warps"] is None  # it was measured of the other picture
+    assert first["strongest"] == {"activation": 1.25, "peak": 2.0, "search": "sign patches"}
+    assert [item["search"] for item in others] == ["sign ascent"] * 5
+    with np.load(tmp_path / "data/colour/patterns.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["images"][0], shown["strongest_images"][0])
+        np.testing.assert_array_equal(archive["images"][1:3], shown["images"][1:])
+        assert archive["strongest_indices"].tolist() == [report_fixture.FAR[1]]  # its own is shown already
+
+
+def test_a_weak_pattern_stays_where_the_strongest_picture_is_below_the_images_too(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    strongest(tmp_path, 0.9375)
+    first = document(tmp_path)["layers"][0]["patterns"]["filters"][0]
+    assert (first["verdict"], first["activation"], first["search"]) == ("weak", 0.75, "sign ascent")
+    assert first["strongest"]["activation"] == 0.9375
+
+
+def test_without_images_no_pattern_gives_way(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path, images=False)
+    strongest(tmp_path, 1.25)
+    assert document(tmp_path)["layers"][0]["patterns"]["filters"][0]["activation"] == 0.75
+
+
+def test_the_strongest_picture_need_not_be_stored_where_it_is_the_shown_one_measured_again(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    below, above = np.float32(1), np.nextafter(np.float32(1), np.float32(2))  # the images reach 1
+    replant(tmp_path, "pp-colour-early", 0, activation=below, peak=1, strongest_activation=above, strongest_peak=1)
+    shown = Store(tmp_path).load("pp-colour-early")[0]["images"]
+    assert document(tmp_path)["layers"][0]["patterns"]["filters"][0]["verdict"] == "ok"
+    with np.load(tmp_path / "data/colour/patterns.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["images"][:3], shown)
+
+
+def contradictions(patterns: dict) -> list[tuple[int, str]]:
+    """Filters of a layer's `patterns` in report.json whose verdict the figures beside it deny."""
+    found = []
+    against = patterns["natural_crops"] is not None
+    for item in patterns["filters"]:
+        own, other = (item["activation"], item["peak"]), (item["natural_maximum"], item["natural_peak"])
+        compared = zip(("activation", "peak"), own, other, strict=True)
+        above = [name for name, mine, theirs in compared if against and mine is not None and mine > (theirs or 0)]
+        word, maps = item["verdict"], [*own, *other, item["strongest"]["peak"], item["strongest_peak"]["peak"]]
+        denied = {
+            "ok": item["above"] == [] or (against and item["above"] != above),
+            "weak": bool(above) or item["above"] != [],
+            "silent": any(value is not None and value > 0 for value in maps) or item["dead_proven"],
+            "dead": not item["dead_proven"] or (against and len({*own, *other}) > 1),
+            "not-finite": None not in (*own, item["activation_start"], *(other if against else ())),
+        }
+        if denied[word]:
+            found.append((item["index"], word))
+    return found
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_no_verdict_contradicts_a_figure_beside_it(tmp_path: Path, images: bool) -> None:
+    """Of hundreds of filters with figures from a small set, so that ties, zeros and broken numbers meet."""
+    plan = report_fixture.make(tmp_path, images=images, missing=False)
+    store, numbers = Store(tmp_path), np.random.Generator(np.random.PCG64(5))
+    values = np.array([0, 0, 0, 1, 2, 3, np.nan], np.float32)
+    seen: set[str] = set()
+    for _ in range(6):
+        for name in ("early", "late"):
+            for slug in ("colour", "deep"):
+                arrays, facts = store.load(f"pp-{slug}-{name}")
+                count = len(arrays["indices"])
+                figures = numbers.choice(values, (3, count))
+                arrays |= {"activation": figures[0], "peak": np.fmax(figures[0], figures[1])}
+                arrays |= {"strongest_activation": np.fmax(figures[0], figures[2])}
+                arrays |= {"strongest_peak": arrays["strongest_activation"]}
+                arrays |= {"highest_peak": np.fmax(arrays["peak"], arrays["strongest_peak"])}
+                arrays |= {"strongest_images": 255 - arrays["images"], "strongest_indices": arrays["indices"]}
+                arrays |= {"dead": np.zeros(count, bool)}
+                store.save(f"pp-{slug}-{name}", arrays, facts)
+        for slug in ("colour", "deep") if images else ():
+            arrays, facts = store.load(f"na-{slug}")
+            natural = numbers.choice(values, len(arrays["maximum"]))
+            store.save(f"na-{slug}", {**arrays, "maximum": natural, "peak": natural}, facts)
+            for image in ("cat", "plain"):
+                arrays, facts = store.load(f"fm-{slug}-{image}")
+                peak = numbers.choice(values[:-1], arrays["peak"].shape)
+                store.save(f"fm-{slug}-{image}", {**arrays, "peak": peak}, facts)
+        for record in plan.layers[:2]:
+            patterns = pattern_facts(plan, load_layer(plan, store, record))
+            assert patterns is not None
+            assert contradictions(patterns) == []
+            seen |= {item["verdict"] for item in patterns["filters"]}
+    assert seen == {"ok", "weak", "silent", "not-finite"}
 
 
 def test_how_alike_the_starts_were_and_what_was_rescued_stand_beside_the_figures(tmp_path: Path) -> None:
@@ -299,11 +481,12 @@ def test_where_every_pattern_is_lost_the_negative_ones_are_not_shown_and_that_is
     )
 
 
-def test_arrays_that_an_older_version_stored_count_as_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["rescued", "dead", "peak", "strongest_activation", "strongest_images"])
+def test_arrays_that_an_older_version_stored_count_as_missing(tmp_path: Path, lost: str) -> None:
     report_fixture.make(tmp_path, missing=False)
     store = Store(tmp_path)
     arrays, facts = store.load("pp-point-early")
-    store.save("pp-point-early", {name: array for name, array in arrays.items() if name != "rescued"}, facts)
+    store.save("pp-point-early", {name: array for name, array in arrays.items() if name != lost}, facts)
     assert document(tmp_path)["layers"][2]["reason"] == "patterns of 2 of 4 filters are not computed"
 
 
@@ -344,7 +527,10 @@ def test_a_layer_whose_patterns_are_partly_lost_says_which(report: dict) -> None
     deep = report["layers"][1]
     assert deep["patterns"]["missing"] == [35, 40, 45, 50, 55, 60, 65]
     assert [item["index"] for item in deep["patterns"]["filters"]] == [0, 5, 10, 15, 20, 25, 30]
-    assert deep["verdicts"] == {"ok": 7, "weak": 0, "dead": 0, "not-finite": 0, "skipped": 0, "not computed": 7}
+    assert deep["verdicts"] == {
+        **{"ok": 6, "weak": 0, "silent": 1, "dead": 0, "not-finite": 0, "skipped": 0},
+        "not computed": 7,
+    }
 
 
 def test_filters_that_no_task_was_planned_for_are_skipped_and_no_failure(tmp_path: Path) -> None:
@@ -390,40 +576,6 @@ def test_figures_are_the_shortest_decimals_that_read_back_as_the_same_float32() 
     for value in np.random.Generator(np.random.PCG64(1)).standard_normal(200).astype(np.float32):
         assert np.float32(plain(value)) == value
     assert plain(np.nan) is plain(-np.inf) is plain(None) is plain(1e300) is None
-
-
-def of(kind: str, filters: int) -> LayerRecord:
-    return report_fixture.layer("one", kernel_kind=kind, filters_total=filters)
-
-
-@pytest.mark.parametrize(
-    ("kind", "shape", "place", "expected"),
-    [
-        ("plain", (2, 2, 3, 4), np.s_[..., 2], [False, False, True, False]),
-        ("transposed", (2, 2, 4, 3), np.s_[:, :, 2, :], [False, False, True, False]),
-        ("depthwise", (2, 2, 2, 2), np.s_[:, :, 1, 0], [False, False, True, False]),
-        ("plain", (2, 2, 3, 5), np.s_[..., 2], [False] * 4),  # a kernel that does not fit the layer proves nothing
-    ],
-)
-def test_a_filter_is_proven_dead_by_its_own_slice_of_the_kernel(
-    kind: str, shape: tuple, place: tuple, expected: list[bool]
-) -> None:
-    kernel = np.ones(shape, np.float32)
-    kernel[place] = 0
-    assert kernels_zero({"kernel": kernel}, of(kind, 4)).tolist() == expected
-
-
-def test_a_separable_filter_is_proven_dead_by_its_pointwise_kernel() -> None:
-    arrays = {"depthwise_kernel": np.zeros((3, 3, 2, 1)), "pointwise_kernel": np.ones((1, 1, 2, 4))}
-    arrays["pointwise_kernel"][..., 3] = 0
-    assert kernels_zero(arrays, of("separable", 4)).tolist() == [False, False, False, True]
-
-
-def test_a_kernel_that_is_not_a_number_proves_nothing() -> None:
-    kernel = np.zeros((3, 3, 1, 4), np.float32)
-    kernel[..., 0] = np.nan
-    assert kernels_zero({"kernel": kernel}, of("plain", 4)).tolist() == [False, True, True, True]
-    assert kernels_zero(None, of("plain", 4)).tolist() == [False] * 4
 
 
 def test_what_a_rectifier_silences_is_counted_exactly_and_nothing_else_is(report: dict, tmp_path: Path) -> None:

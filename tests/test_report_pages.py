@@ -196,7 +196,7 @@ def test_each_shown_filter_has_one_card_with_its_anchor(pages: dict[Path, Page],
 def test_cards_cut_their_pictures_out_of_the_mosaics(pages: dict[Path, Page], folder: Path) -> None:
     colour = pages[folder / "layers" / "colour.html"]
     cuts = [item.attributes for item in colour.all("svg") if "cut" in item.attributes.get("class", "").split()]
-    assert len(cuts) == 6 * (1 + 1 + 2)  # a pattern, a kernel and two maps each
+    assert len(cuts) == 6 * (1 + 1 + 2) + 1  # a pattern, a kernel and two maps each; one strongest picture
     for attributes in cuts:
         x, y, width, height = (int(number) for number in attributes["viewbox"].split())
         assert min(x, y) >= 0
@@ -206,6 +206,7 @@ def test_cards_cut_their_pictures_out_of_the_mosaics(pages: dict[Path, Page], fo
     sheets = {item.attributes["href"] for item in colour.all("image")}
     assert sheets == {
         "../figures/colour/patterns.png",
+        "../figures/colour/strongest.png",
         "../figures/colour/weights.png",
         "../figures/colour/feature_maps/cat.png",
         "../figures/colour/feature_maps/plain.png",
@@ -225,7 +226,8 @@ def test_each_card_shows_the_pattern_and_the_map_of_its_own_filter(pages: dict[P
     for image, index in zip(patterns["images"], patterns["indices"].tolist(), strict=True):
         x, y, width, height = windows[f"Pattern of filter {index}"]
         scale = width // image.shape[1]
-        np.testing.assert_array_equal(grid[y : y + height : scale, x : x + width : scale], image)
+        shown = np.full_like(image, 128) if ("deep", index) == report_fixture.SILENT else image  # never shown as noise
+        np.testing.assert_array_equal(grid[y : y + height : scale, x : x + width : scale], shown)
     x, y, width, height = windows["Map of filter 40 on plain.png"]
     tile = maps[y : y + height, x : x + width]
     stored, _ = store.load("fm-deep-plain")
@@ -238,12 +240,71 @@ def test_each_card_shows_the_pattern_and_the_map_of_its_own_filter(pages: dict[P
 
 def test_a_card_states_the_figures_behind_its_verdict(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "layers" / "colour.html"].words
-    assert "Filter 0 ok ×3.000 of the natural maximum Start 0 Reached 3.000 Natural maximum 1.000 on a" in words
-    assert "Filter 1 dead" in words
-    assert "kernel is zero throughout" in words
+    first = (
+        f"Natural maximum 1.000 on {report_fixture.HOSTILE_IMAGE} Natural peak 6.000 on {report_fixture.HOSTILE_IMAGE}"
+    )
+    found = "Of the strongest 100 % of 3.000, by sign ascent Left under warps 75.0 % Found by sign ascent Seed 1000"
+    assert (
+        f"Filter 0 ok ×3.000 of the natural maximum Start 0 peak 0 Reached 3.000 peak 6.000 {first} {found} Kernel"
+        in words
+    )
+    assert "Filter 1 dead Start 0 peak 0 Reached 0 peak 0 Natural maximum 0 on plain.png" in words
+    nearest = "The largest value before the activation function, at any position of anything tried: −0.1250."
+    assert (
+        "it is proven that no input makes the filter answer above zero, or that it answers the same to every input "
+        f"{nearest} Kernel"
+    ) in words
+    assert words.count(nearest) == 1
+    silent = pages[folder / "layers" / "deep.html"].words
+    assert "Filter 10 silent Start 0 peak 0 Reached 0 peak 0 Natural maximum 0 on" in silent
+    assert (
+        "nothing that was tried makes the filter answer above zero at any position; that none can is not proven "
+        f"{nearest} Kernel"
+    ) in silent
     assert "Filter 2 ok" in words
     assert "Filter 3 not-finite" in words
     assert "Seed 1005" in words
+
+
+def test_a_pattern_that_is_far_from_the_strongest_response_is_shown_beside_it(
+    pages: dict[Path, Page], folder: Path
+) -> None:
+    page = pages[folder / "layers" / "colour.html"]
+    share = "Of the strongest 33.3 % of 9.000, by sign patches Left under warps 75.0 % Found by sign ascent Seed 1004"
+    note = "Activation 9.000, peak 11.00, by sign patches without warps."
+    assert f"{share} Strongest response {note} Kernel" in page.words
+    assert page.words.count("Strongest response") == 1
+    (window,) = [
+        item.attributes["viewbox"]
+        for item in page.all("svg")
+        if item.attributes.get("aria-label") == "Picture of the strongest response of filter 4"
+    ]
+    x, y, width, height = (int(number) for number in window.split())
+    picture = np.asarray(Image.open(folder / "figures/colour/strongest.png"))
+    stored, _ = Store(folder).load("pp-colour-late")
+    scale = width // stored["strongest_images"].shape[2]
+    np.testing.assert_array_equal(picture[y : y + height : scale, x : x + width : scale], stored["strongest_images"][0])
+    for slug in ("deep", "point"):
+        assert "Strongest response" not in pages[folder / "layers" / f"{slug}.html"].words
+        assert not (folder / "figures" / slug / "strongest.png").exists()
+
+
+def test_a_pattern_that_small_warps_destroy_is_said_to_be_so(pages: dict[Path, Page], folder: Path) -> None:
+    words = pages[folder / "layers" / "colour.html"].words
+    assert "Left under warps 5.0 % responds only to pixel-exact pictures Found by sign ascent Seed 1005" in words
+    assert words.count("pixel-exact") == 1
+
+
+def test_an_ok_by_its_peak_alone_is_headed_by_its_peak(tmp_path: Path) -> None:
+    report_fixture.make(tmp_path)
+    store = Store(tmp_path)
+    arrays, facts = store.load("pp-colour-early")
+    for name, value in (("activation", 0.5), ("peak", 9), ("strongest_activation", 0.5), ("strongest_peak", 9)):
+        arrays[name][0] = value
+    store.save("pp-colour-early", arrays, facts)
+    assemble(tmp_path)
+    words = parse(tmp_path / "layers" / "colour.html").words
+    assert "Filter 0 ok ×1.500 of the natural peak Start 0 peak 0 Reached 0.5000 peak 9.000" in words
 
 
 def test_verdicts_are_words_and_signs_and_not_colour_alone(pages: dict[Path, Page]) -> None:
@@ -276,30 +337,44 @@ def test_first_page_says_why_layers_are_left_out_and_every_setting(pages: dict[P
 def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "index.html"].words
     assert "Layers 3 1 left out Filters shown 24 of 80 Images 3" in words
-    assert "Images 3 12 ok 1 weak 2 dead 2 not-finite 7 not computed" in words
+    assert "Images 3 11 ok 1 weak 1 silent 2 dead 2 not-finite 7 not computed" in words
     assert "Feature maps are shown for 2 of 3 images" in words
     assert "75.0 %" in words
 
 
-def test_first_page_says_what_calling_a_filter_dead_rests_on(pages: dict[Path, Page], folder: Path) -> None:
+def test_first_page_says_what_calling_a_filter_silent_or_dead_rests_on(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "index.html"].words
     assert (
-        "A filter is called dead after 64 steps of ascent and 16 steps for its strongest positions, unless its weights alone prove it"
-        in words
-    )
+        "A filter is called silent after 64 steps of ascent and 16 steps for single positions: a longer search may yet wake "
+        "some (--quality paper searches longest). It is called dead only where that is proven."
+    ) in words
 
 
-def test_first_page_says_nothing_of_the_effort_where_no_filter_is_dead() -> None:
-    recipe = {"recipe": report_fixture.RECIPE}
-    assert _effort({"settings": recipe}, dead=0) is None
-    assert _effort({"settings": recipe}, dead=1) is not None
+def test_first_page_says_nothing_of_the_effort_where_no_filter_is_silent() -> None:
+    settings = {"settings": {"recipe": report_fixture.RECIPE}}
+    assert _effort(settings, silent=0) is None
+    assert _effort(settings, silent=1) is not None
 
 
-def test_first_page_says_nothing_of_a_second_climb_where_there_was_none() -> None:
-    for changes in ({"objective": "pre-activation"}, {"insistence": 0}):
-        words = _effort({"settings": {"recipe": {**report_fixture.RECIPE, **changes}}}, dead=1)
-        assert words is not None
-        assert "64 steps of ascent, unless" in words
+def test_first_page_says_nothing_of_a_search_for_silent_filters_where_there_was_none() -> None:
+    words = _effort({"settings": {"recipe": {**report_fixture.RECIPE, "wake_steps": 0}}}, silent=1)
+    assert words is not None
+    assert "64 steps of ascent: a longer" in words
+
+
+def test_first_page_explains_the_words_in_the_order_in_which_they_are_given(
+    pages: dict[Path, Page], folder: Path
+) -> None:
+    words = pages[folder / "index.html"].words.partition("The verdict is the first of these words that fits: ")[2]
+    meanings = [
+        "skipped no pattern was sought",
+        "not-finite a figure behind the pattern is infinite or not a number",
+        "dead it is proven that no input makes the filter answer above zero, or that it answers the same to every input",
+        "silent nothing that was tried makes the filter answer above zero at any position; that none can is not proven",
+        "ok the pattern excites the filter more than any of the images does, by its mean or at its strongest position",
+        "weak the pattern exceeds what the images reach neither by its mean nor at its strongest position",
+    ]
+    assert words.startswith(" ".join(meanings))
 
 
 def test_neighbours_are_linked_both_ways(pages: dict[Path, Page], folder: Path) -> None:
@@ -346,10 +421,11 @@ def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_p
     index = parse(assemble(tmp_path).index).words
     point = parse(tmp_path / "layers" / "point.html").words
     assert "hardly excites the filter more than the image it started from" in point
-    assert "what the images already reach" not in point
+    assert "what the images reach" not in point
     assert "each compared with the image it started from" in point
-    assert "any of the images does; in a layer without natural maxima, the pattern excites the filter clearly" in index
-    assert "what the images already reach; in a layer without natural maxima, the pattern hardly excites" in index
+    other = "at its strongest position; in a layer without natural maxima, the pattern"
+    assert f"more than any of the images does, by its mean or {other} excites the filter clearly more" in index
+    assert f"exceeds what the images reach neither by its mean nor {other} hardly excites" in index
     assert "Its activation is compared with the natural maximum" in index
     assert "Where a layer's natural maxima are not computed, it is compared with the image that the ascent" in index
 
@@ -362,7 +438,9 @@ def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_p
 
 def test_a_layer_with_natural_maxima_explains_its_verdicts_by_the_images(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "layers" / "colour.html"].words
-    assert "does not exceed what the images already reach" in pages[folder / "index.html"].words
+    index = pages[folder / "index.html"].words
+    assert "exceeds what the images reach neither by its mean nor at its strongest position" in index
+    assert "and its peak, the largest position of the filter’s map, with the natural peak" in index
     assert "each compared with 78 pictures: each image whole and 25 crops of it." in words
     assert "without natural maxima" not in pages[folder / "index.html"].words
 
@@ -400,7 +478,8 @@ def test_images_patterns_and_cards_say_how_their_bands_are_shown(
         if task.kind in ("image", "patterns", "negatives"):
             arrays, facts = store.load(task.key)
             pixels = "picture" if task.kind == "image" else "images"
-            arrays[pixels] = np.repeat(arrays[pixels][..., :1], count, axis=-1)
+            for name in (pixels,) if task.kind == "image" else (pixels, "strongest_images", "highest_images"):
+                arrays[name] = np.repeat(arrays[name][..., :1], count, axis=-1)
             store.save(task.key, arrays, facts)
     index, colour = parse(assemble(tmp_path).index), parse(tmp_path / "layers" / "colour.html")
     picture, *_ = [item for item in index.all("img") if item.attributes["src"] == "assets/images/plain.png"]
@@ -519,7 +598,7 @@ def test_without_images_negative_patterns_have_no_yardstick(tmp_path: Path) -> N
 def test_cards_say_how_alike_the_starts_were_and_what_was_rescued(full_pages: dict[Path, Page], full: Path) -> None:
     colour, deep = (full_pages[full / "layers" / f"{slug}.html"].words for slug in ("colour", "deep"))
     assert "Seed 1000 3 starts, likeness 0.8700." in colour
-    assert "the same to every image 3 starts, likeness not defined." in colour
+    assert "anything tried: −0.1250. 3 starts, likeness not defined." in colour
     assert "Seed 1002 3 starts, likeness 1.000. No gradient reached this picture at first, so silent" in colour
     assert colour.count("No gradient reached this picture at first") == 2
     assert "Likeness is the mean cosine between what the layer's other filters answer" in colour
@@ -534,7 +613,8 @@ def test_the_recipe_is_stated_in_words_on_every_page(full_pages: dict[Path, Page
     )
     assert f"How they were sought. {start}" in full_pages[full / "layers" / "deep.html"].words
     assert f"How patterns are sought. {start}" in full_pages[full / "index.html"].words
-    assert "mean of the leaky pre-activation" in full_pages[full / "layers" / "deep.html"].words
+    peaked = "the mean activation and a tenth of the level of the strongest positions before it, without 2"
+    assert peaked in full_pages[full / "layers" / "deep.html"].words
     assert "mean of the pre-activation without" in full_pages[full / "layers" / "point.html"].words
     assert "the class’s logit" in full_pages[full / "layers" / "logits.html"].words
     assert "recipe" not in [item.lower() for item in full_pages[full / "index.html"].attributes("aria-label")]
@@ -590,8 +670,8 @@ def test_verdicts_on_the_outputs_speak_of_classes(tmp_path: Path) -> None:
 def test_the_outputs_are_linked_like_a_layer_and_counted_as_none(full_pages: dict[Path, Page], full: Path) -> None:
     index = full_pages[full / "index.html"]
     assert (
-        "Layers 3 1 left out Filters shown 24 of 80 Images 3 12 ok 1 weak 2 dead 2 not-finite 7 not computed"
-        in index.words
+        "Layers 3 1 left out Filters shown 24 of 80 Images 3 11 ok 1 weak 1 silent 2 dead 2 not-finite 7 "
+        "not computed" in index.words
     )
     assert "What 80 filters in 3 layers of this network" in index.words
     assert "Model outputs: 2 of 9 classes : cat <i>, dog 2 ok" in index.words
@@ -642,7 +722,7 @@ def test_maps_beyond_what_half_precision_holds_are_stated_as_they_are(
     assert np.isfinite(scaled).all()
     facts = {"minimum": power / 2, "maximum": power, "zero_fraction": 0.0, "nonfinite_fraction": 0.0}
     facts |= {"pre_minimum": -power, "pre_maximum": -power / 2, "exponent": exponent, "pre_exponent": exponent + 1}
-    arrays = {"maps": scaled, "pre": np.ldexp(-true, -exponent - 1).astype(np.float16)}
+    arrays = {"peak": true.max(axis=(0, 1)), "maps": scaled, "pre": np.ldexp(-true, -exponent - 1).astype(np.float16)}
     store.save("fm-colour-cat", arrays, facts)
     assemble(tmp_path)
     page = parse(tmp_path / "layers" / "colour.html")
@@ -664,7 +744,7 @@ def test_maps_that_are_not_finite_stay_so_when_they_are_scaled(tmp_path: Path) -
     maps = np.ones((20, 24, 6), np.float16)
     maps[0, 0, :3] = np.nan, np.inf, -np.inf
     facts = {"minimum": 1.0, "maximum": 2.0**20, "zero_fraction": 0.0, "nonfinite_fraction": 0.0, "exponent": 20}
-    store.save("fm-colour-cat", {"maps": maps}, facts)
+    store.save("fm-colour-cat", {"maps": maps, "peak": maps.max(axis=(0, 1)).astype(np.float32)}, facts)
     assemble(tmp_path)
     with np.load(tmp_path / "data/colour/feature_maps.npz", allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["cat"][0, 0], [np.nan, np.inf, -np.inf, 65504, 65504, 65504])

@@ -35,9 +35,9 @@ def test_the_standard_recipe_reads_as_it_is() -> None:
         "decorrelated by ImageNet’s correlation; values kept between black and white by a logistic function; the mean "
         "activation and a tenth of the level of the strongest positions before it, without 2 positions at each border (fewer "
         "on small maps); one random affine warp a step; gradient of unit size per value clipped at 10; Adam at 0.3 falling "
-        "along a cosine; 24 steps, the last 8 by the sign of each value’s gradient, at most 0.15; no regularizer; one start; "
+        "along a cosine; 24 steps, the last 8 by the sign of each pixel’s gradient, at most 0.15; no regularizer; one start; "
         "silent rectifiers opened in the first steps for a picture that no gradient reaches; the strongest response searched "
-        "beside it without warps, at least 15 steps by the sign of each value’s gradient, at most 0.3; what is silent then is "
+        "beside it without warps, at least 15 steps by the sign of each pixel’s gradient, at most 0.3; what is silent then is "
         "searched for single positions, 32 steps of at most 0.1; sought in bfloat16."
     )
 
@@ -73,9 +73,9 @@ def test_the_keras_io_recipe_reads_as_it_is() -> None:
         ({"pixel_steps": 0}, "; 13 steps;"),
         (
             {"pixel_steps": 5, "pixel_rate": 0.2},
-            "13 steps, the last 5 by the sign of each value’s gradient, at most 0.2;",
+            "13 steps, the last 5 by the sign of each pixel’s gradient, at most 0.2;",
         ),
-        ({"strongest_steps": 7}, "without warps, at least 7 steps by the sign of each value’s gradient, at most 0.3;"),
+        ({"strongest_steps": 7}, "without warps, at least 7 steps by the sign of each pixel’s gradient, at most 0.3;"),
         ({"wake_steps": 1, "wake_rate": 0.5}, "searched for single positions, 1 step of at most 0.5;"),
         ({"objective": "leaky"}, "mean of the leaky pre-activation (negative positions count a tenth) without"),
         ({"total_variation": 0.25}, "total variation weighing 0.25 against it, in units of the gradient’s size"),
@@ -112,6 +112,13 @@ def test_the_objective_is_stated_as_far_as_the_unit_is_known() -> None:
         "a tenth of the level of the strongest positions before it where the unit is rectified, else the mean "
         "pre-activation, without 2 positions"
     ) in words(OPTVIS)
+
+
+def test_signals_have_no_pixels() -> None:
+    text = words(OPTVIS, bands=1, rank=1, rectified=True)
+    assert text.count("by the sign of each pixel’s gradient") == 2
+    assert "pixel" not in text
+    assert "image" not in text
 
 
 def test_searches_that_were_not_made_are_not_stated() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.render.text import Nouns, figure, listed, percent, plural, ratio, span
+from reportgen.render.text import OF_IMAGES, Nouns, figure, listed, percent, plural, ratio, span
 from reportgen.report import movement
 from reportgen.report.charts import Gauge, gauge
 from reportgen.report.documents import Document, plain
@@ -117,8 +117,9 @@ def cards(
                 gauge=None
                 if item is None
                 else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
-                facts=(() if item is None else _facts(item, names)) + movement.card_fact(facts["initial"], index),
-                strongest=None if item is None else _strongest_picture(drawn, item, owner, root),
+                facts=(() if item is None else _facts(item, names, stored.nouns))
+                + movement.card_fact(facts["initial"], index),
+                strongest=None if item is None else _strongest_picture(drawn, item, owner, stored.nouns, root),
                 negative=_negative(stored, patterns["negative"], drawn, index, owner, restarts, root),
                 kernel=kernel,
                 kernel_note=note,
@@ -182,13 +183,13 @@ def _headline(item: Document) -> Fact | None:
     return None
 
 
-def _facts(item: Document, names: dict[str, str]) -> tuple[Fact, ...]:
+def _facts(item: Document, names: dict[str, str], nouns: Nouns) -> tuple[Fact, ...]:
     return (
         Fact("Start", figure(item["activation_start"]), note=_peak(item["peak_start"])),
         Fact("Reached", figure(item["activation"]), note=_peak(item["peak"])),
         *_natural(item, "natural_maximum", "natural_image", "Natural maximum", names),
         *_natural(item, "natural_peak", "natural_peak_image", "Natural peak", names),
-        *_strongest_facts(item),
+        *_strongest_facts(item, nouns),
         Fact("Found by", item["search"]),
         Fact("Seed", str(item["seed"])),
     )
@@ -206,27 +207,31 @@ def _natural(item: Document, name: str, image: str, term: str, names: dict[str, 
     return (Fact(term, figure(value), note=None if best is None else f"on {names[best]}"),)
 
 
-def _strongest_facts(item: Document) -> tuple[Fact, ...]:
+def _strongest_facts(item: Document, nouns: Nouns) -> tuple[Fact, ...]:
     """The pattern's share of the strongest response that any search found, and how it stands small warps."""
     share, left = share_of_strongest(item), item["survives_warps"]
     strongest = item["strongest"]
     found = f"of {figure(strongest['activation'])}, by {strongest['search']}"
     return (
         *(() if share is None else (Fact("Of the strongest", percent(share), note=found),)),
-        *(() if left is None else (Fact("Left under warps", percent(left), note=_fragile(left)),)),
+        *(() if left is None else (Fact("Left under warps", percent(left), note=_fragile(left, nouns)),)),
     )
 
 
-def _fragile(left: float) -> str | None:
-    return "responds only to pixel-exact pictures" if left < FRAGILE else None
+def _fragile(left: float, nouns: Nouns) -> str | None:
+    exact = "pixel-exact" if nouns == OF_IMAGES else "exact"
+    return f"responds only to {exact} {nouns.made}s" if left < FRAGILE else None
 
 
-def _strongest_picture(drawn: LayerPictures, item: Document, owner: str, root: str) -> Strongest | None:
+def _strongest_picture(drawn: LayerPictures, item: Document, owner: str, nouns: Nouns, root: str) -> Strongest | None:
     """The picture of the strongest response, where the pattern is far from it."""
     index, found = item["index"], item["strongest"]
     if drawn.strongest is None or index not in drawn.strongest_filters:
         return None
-    place, label = drawn.strongest_filters.index(index), f"Strongest response of {owner} {index}"
+    place, label = (
+        drawn.strongest_filters.index(index),
+        f"{nouns.made.capitalize()} of the strongest response of {owner} {index}",
+    )
     picture = cut(drawn.strongest, root, drawn.strongest.tiles.box(place), NEGATIVE_PIXELS, label)
     note = (
         f"Activation {figure(found['activation'])}, peak {figure(found['peak'])}, by {found['search']} without warps."

@@ -187,7 +187,7 @@ def _draw_strongest(
         title=f"Strongest responses of {stored.layer.path}",
         filters_total=stored.layer.filters_total,
         bands=bands,
-        words=pattern_grid.Words("strongest picture", *owner_words(stored.layer.is_output)),
+        words=pattern_grid.Words(f"strongest {stored.nouns.made}", *owner_words(stored.layer.is_output)),
     )
     picture = _keep(output, f"figures/{stored.layer.slug}/strongest.png", grid)
     return picture, tuple(int(index) for index in found.strongest_indices[rows])

@@ -27,7 +27,7 @@ from reportgen.report.views import (
     verdict_views,
 )
 from reportgen.report.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
-from reportgen.verdict import OK, SILENT, SKIPPED, VERDICTS
+from reportgen.verdict import BY_PRECEDENCE, OK, SILENT, SKIPPED, VERDICTS
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
@@ -187,7 +187,7 @@ def index_view(
             )
             for layer in left_out
         ),
-        meanings=tuple(verdict_view(word, images=natural, start=start, noun=noun) for word in VERDICTS),
+        meanings=tuple(verdict_view(word, images=natural, start=start, noun=noun) for word in BY_PRECEDENCE),
         with_images=with_images,
         natural=natural,
         start=start,

@@ -72,11 +72,11 @@ def sentence(
         "one random affine warp a step" if recipe["transforms"] else "no transforms",
         _gradient(recipe),
         _optimizer(recipe),
-        _steps(recipe),
+        _steps(recipe, nouns),
         _regularizers(recipe),
         _restarts(recipe),
         _rescue(recipe, nouns),
-        *_strongest(recipe),
+        *_strongest(recipe, nouns),
         *_waking(recipe, rectified, is_output),
         *_precision(recipe),
     ]
@@ -187,20 +187,24 @@ def _rescue(recipe: Mapping[str, Any], nouns: Nouns) -> str:
     return "silent rectifiers left shut"
 
 
-def _steps(recipe: Mapping[str, Any]) -> str:
+def _steps(recipe: Mapping[str, Any], nouns: Nouns) -> str:
     steps = plural(recipe["steps"], "step")
     if not recipe["pixel_steps"]:
         return steps
-    return f"{steps}, the last {recipe['pixel_steps']} by the sign of each value’s gradient, at most {stated(recipe['pixel_rate'])}"
+    return f"{steps}, the last {recipe['pixel_steps']} {_by_sign(nouns)}, at most {stated(recipe['pixel_rate'])}"
 
 
-def _strongest(recipe: Mapping[str, Any]) -> list[str]:
+def _by_sign(nouns: Nouns) -> str:
+    return f"by the sign of each {'pixel' if nouns == OF_IMAGES else 'value'}’s gradient"
+
+
+def _strongest(recipe: Mapping[str, Any], nouns: Nouns) -> list[str]:
     steps = recipe["strongest_steps"]
     if not steps:
         return []
     return [
-        f"the strongest response searched beside it without warps, at least {plural(steps, 'step')} by the sign of each "
-        f"pixel’s gradient, at most {stated(recipe['strongest_rate'])}"
+        f"the strongest response searched beside it without warps, at least {plural(steps, 'step')} "
+        f"{_by_sign(nouns)}, at most {stated(recipe['strongest_rate'])}"
     ]
 
 

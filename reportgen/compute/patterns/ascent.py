@@ -20,7 +20,7 @@ from reportgen.compute.patterns.found import Patterns, begun, best, joined, repl
 from reportgen.compute.patterns.objectives import MOST
 from reportgen.compute.patterns.optimizers import Climber
 from reportgen.compute.patterns.randomness import derived_seed, generator
-from reportgen.compute.patterns.recipe import KERAS_IO_BANDS, KERAS_IO_SIDE, Recipe
+from reportgen.compute.patterns.recipe import KERAS_IO, KERAS_IO_BANDS, KERAS_IO_SIDE, Recipe
 from reportgen.compute.patterns.slope import PixelSteps, Slope
 from reportgen.network.contract import as_shown
 from reportgen.network.network import Network
@@ -476,7 +476,10 @@ class Ascent:
         """
         for pictures in others:
             patterns = self._considering(patterns, pictures, search)
-        shown = patterns if self._recipe.regularized else patterns.readable()
+        as_found = (
+            self._recipe.regularized or self._recipe.method == KERAS_IO.method
+        )  # that recipe's own picture, whatever it is
+        shown = patterns if as_found else patterns.readable()
         rows, images = np.arange(len(shown.indices)), tf.constant(padded(shown.images, self._batch), tf.float32)
         seen = []
         for number in range(transforms.HELD_OUT):
