@@ -44,9 +44,7 @@ from reportgen.settings import Settings
 from systems import KERAS_IO
 
 HERE = Path(__file__).parent
-HELD_OUT = 16
-HELD_OUT_STRENGTH = 2.0  # jitter 1/16 of the side, 10 %, 10 degrees: twice what our own ascent sees
-HELD_OUT_SEED = 10**6  # far from any seed that an ascent used
+HELD_OUT = 16  # of the warps that a report measures three of
 KERAS_IO_FILTERS = 4  # the recipe takes seconds a filter: some of them tell its pace and its share
 DEAD = 1e-6  # of the layer's largest natural activation
 CROPS = 5  # natural crops a side of each photograph, as in a report of few images
@@ -140,7 +138,7 @@ def held_out(meter: Meter, images: np.ndarray, filters: list[int]) -> np.ndarray
     height, width = images.shape[1:3]
     total = np.zeros(len(images))
     for number in range(HELD_OUT):
-        warp = transforms.draw(HELD_OUT_SEED, number, (height, width), HELD_OUT_STRENGTH)
+        warp = transforms.held_out(number, (height, width))
         warped = transforms.apply(tf.constant(images, tf.float32), warp.sources, warp.weights)
         pictures = np.asarray(tf.cast(tf.round(warped), tf.uint8))
         total += meter(pictures)[0][np.arange(len(filters)), filters]
