@@ -84,8 +84,19 @@ def test_the_arrays_are_the_pixels_that_were_measured(report: Path) -> None:
     reader = keras.Model(model.inputs[0], model.get_layer("conv2").output)
     maps = np.asarray(reader(images.astype(np.float32)))
     for row, entry in enumerate(layer["patterns"]["filters"]):
-        if entry["verdict"] != "dead":
-            assert entry["activation"] == pytest.approx(maps[row, 2:-2, 2:-2, entry["index"]].mean(), rel=1e-4)
+        own = maps[row, ..., entry["index"]]
+        assert entry["activation"] == pytest.approx(own[2:-2, 2:-2].mean(), rel=1e-4, abs=1e-6)
+        assert entry["peak"] == pytest.approx(own.max(), rel=1e-4, abs=1e-6)
+
+
+def test_no_shown_map_has_a_position_above_the_natural_peak(report: Path) -> None:
+    facts = json.loads((report / "report.json").read_bytes())
+    for layer in facts["layers"][:2]:
+        with np.load(report / "data" / layer["slug"] / "feature_maps.npz") as arrays:
+            highest = np.max([arrays[name].max(axis=(0, 1)) for name in arrays], axis=0).astype(float)
+        for entry in layer["patterns"]["filters"]:
+            assert entry["natural_peak"] >= highest[entry["index"]] * (1 - 2**-10)  # maps are stored in half precision
+            assert entry["natural_peak"] >= entry["natural_maximum"]
 
 
 def test_the_same_command_again_computes_nothing_and_changes_no_byte(report: Path) -> None:
@@ -275,6 +286,8 @@ def test_python_and_the_command_line_find_the_same_patterns(report: Path) -> Non
         assert record["verdict"] == item["verdict"]
         assert record["activation"] == pytest.approx(item["activation"], rel=1e-6)
         assert record["natural_maximum"] == pytest.approx(item["natural_maximum"], rel=1e-6)
+        assert record["natural_peak"] == pytest.approx(item["natural_peak"], rel=1e-6)
+        assert record["peak"] == pytest.approx(item["peak"], rel=1e-6)
 
 
 def test_a_live_model_gives_what_its_file_gives() -> None:
