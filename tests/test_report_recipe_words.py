@@ -116,7 +116,7 @@ def test_the_objective_is_stated_as_far_as_the_unit_is_known() -> None:
 
 def test_signals_have_no_pixels() -> None:
     text = words(OPTVIS, bands=1, rank=1, rectified=True)
-    assert text.count("by the sign of each pixel’s gradient") == 2
+    assert text.count("by the sign of each value’s gradient") == 2
     assert "pixel" not in text
     assert "image" not in text
 
