@@ -121,7 +121,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("quality", ["draft", "standard"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] if case == "photos" else []) for case in CASES]
+)
 def test_what_a_first_layer_answers_to_is_found(case: str, quality: str) -> None:
     model, layer, oracle, settings = CASES[case]
     check(reportgen.patterns(model(), layer, "all", quality=quality, **settings), oracle())

@@ -34,7 +34,10 @@ def test_a_filter_against_light_finds_black() -> None:
     assert found.images[0].mean() / 255 < 0.05
 
 
-@pytest.mark.parametrize(("frequency", "degrees"), [(0.2, 30), (0.125, 90), (0.25, -45), (0.16, 0)])
+@pytest.mark.parametrize(
+    ("frequency", "degrees"),
+    [(0.2, 30), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((0.125, 90), (0.25, -45), (0.16, 0)))],
+)
 def test_a_grating_filter_finds_its_frequency_and_orientation(frequency: float, degrees: float) -> None:
     angle = degrees * pi / 180
     wanted = np.array([frequency * sin(angle), frequency * cos(angle)])  # cycles a pixel, down and across

@@ -315,6 +315,7 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     assert "nothing is missing" not in index
 
 
+@pytest.mark.slow
 def test_every_layer_of_a_network_that_joins_branches_is_reported_at_the_default_size(tmp_path: Path) -> None:
     report = built(unet(), tmp_path, "--quality", "draft", "--filters", "1")
     assert [layer["status"] for layer in report["layers"]] == ["rendered"] * 3
