@@ -47,7 +47,7 @@ tests: $(VENV)/.installed-dev ## the fast tests
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 slow: $(VENV)/.installed-dev ## real networks, real photographs, a fresh installation
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n 2 --dist loadfile
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
