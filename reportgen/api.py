@@ -42,14 +42,13 @@ ImageLike = str | Path | np.ndarray
 class LayerPatterns:
     """The patterns of n filters of one layer.
 
-    layer: its path. images: uint8 (n, height, width, bands), RGB or the model's own bands, exactly the pixels measured. records: one a
-    filter, in the same order, with the keys `index`, `verdict` (None for what is least liked), `activation` (the mean over trimmed
-    positions), `activation_start`, `pre_activation`, `peak` (the largest position), `natural_maximum` and `natural_peak` (None without
-    images), `strongest` (`activation`, `peak` and `search` of the picture of the strongest response), `strongest_peak` (of that of the
-    highest peak), `search` (what found the
-    pattern), `survives_warps` (the share of the activation left under small warps), `likeness` (None for a single start), `rescued`
-    and `seed`; figures that are not finite are None. strongest_images: the pictures of the strongest responses, like `images`.
-    recipe: how they were sought, every number.
+    layer: its path. images: uint8 (n, height, width, bands), RGB or the model's own bands, exactly the pixels measured. records: one
+    a filter, in the same order, with the keys `index`, `verdict` (None for what is least liked), `activation` (the mean over trimmed
+    positions), `activation_start`, `pre_activation`, `peak` (the largest position), `natural_maximum` and `natural_peak` (None
+    without images), `strongest` (`activation`, `peak` and `search` of the picture of the strongest response), `strongest_peak` (of
+    that of the highest peak), `search` (what found the pattern), `survives_warps` (the share of the activation left under small
+    warps), `likeness` (None for a single start), `rescued` and `seed`; figures that are not finite are None. strongest_images: the
+    pictures of the strongest responses, like `images`. recipe: how they were sought, every number.
     """
 
     layer: str

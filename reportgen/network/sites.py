@@ -7,6 +7,7 @@ from typing import Any
 
 from reportgen.network.geometry import Costs
 from reportgen.network.kernels import POOLINGS
+from reportgen.network.reach import Reach
 from reportgen.network.units import Unit
 from reportgen.network.views import View
 
@@ -50,6 +51,12 @@ class Site:
     def receptive_field(self) -> tuple[int, ...] | None:
         """Input pixels per spatial axis of the input; None where it cannot be stated."""
         return None if self.view.axes is None else tuple(axis.size for axis in self.view.axes)
+
+    @property
+    def even_axes(self) -> tuple[Reach, ...] | None:
+        """What a position sees along each axis of the input, where its neighbours see the same, moved by a stride; None elsewhere."""
+        axes = self.view.axes
+        return axes if axes is not None and all(len(axis.intervals) == 1 for axis in axes) else None
 
     @property
     def channels(self) -> int:

@@ -16,7 +16,7 @@ NOT_COMPUTED = "not computed"  # stands among the verdict counts, but is no verd
 NEGATIVE_IMAGES, NEGATIVE_INDICES = "negative_images", "negative_indices"
 STRONGEST_IMAGES, STRONGEST_INDICES = "strongest_images", "strongest_indices"
 PEAK_IMAGES, PEAK_INDICES = "peak_images", "peak_indices"
-FAR = 0.5  # of the strongest response: a pattern below it is shown beside the strongest picture
+SHOWN_BESIDE = 0.5  # of the strongest response: a pattern below it is shown beside the strongest picture
 
 
 def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
@@ -133,7 +133,7 @@ def share_of_strongest(item: Document) -> float | None:
 def is_far(item: Document) -> bool:
     """Whether the strongest picture is to be shown beside the pattern."""
     share = share_of_strongest(item)
-    return share is not None and share < FAR
+    return share is not None and share < SHOWN_BESIDE
 
 
 def against_images(patterns: Document | None) -> bool | None:

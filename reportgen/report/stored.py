@@ -27,10 +27,8 @@ FIGURES = (
     "reach",
 )
 NATURAL_ARRAYS = ("maximum", "minimum", "pre_minimum", "best_image", "peak", "pre_peak", "peak_image")
-OTHERS = (
-    "strongest",
-    "highest",
-)  # pictures beside the one that is shown: of the largest activation, of the largest peak
+# Pictures beside the one that is shown: of the largest activation, of the largest peak.
+OTHERS = ("strongest", "highest")
 OTHER_FIGURES = (
     *(f"{other}_{name}" for other in OTHERS for name in ("activation", "peak", "search")),
     "strongest_pre_activation",
@@ -288,9 +286,8 @@ def _above_natural(patterns: Patterns, natural: Natural) -> Patterns:
         name: np.where(chosen, getattr(patterns, f"strongest_{name}"), getattr(patterns, name))
         for name in ("activation", "pre_activation", "peak", "search")
     }
-    changed["survives"] = np.where(
-        chosen, np.float32(np.nan), patterns.survives
-    )  # measured of the readable picture alone
+    unknown = np.float32(np.nan)  # how it stands warps was measured of the readable picture alone
+    changed["survives"] = np.where(chosen, unknown, patterns.survives)
     images, places = patterns.images.copy(), {int(number): at for at, number in enumerate(patterns.strongest_indices)}
     for row in np.flatnonzero(chosen):
         place = places.get(int(patterns.indices[row]))

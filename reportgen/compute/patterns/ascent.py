@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from math import cos, pi, prod, sqrt
 from threading import Event, Lock
 from typing import Any
@@ -25,6 +25,7 @@ from reportgen.compute.patterns.slope import PixelSteps, Slope
 from reportgen.network.contract import as_shown
 from reportgen.network.network import Network
 from reportgen.network.quiet import fused, tf
+from reportgen.network.reach import Reach
 from reportgen.network.scaling import EIGHT_BIT_MAXIMUM
 from reportgen.network.sites import Site
 
@@ -116,11 +117,6 @@ class Ascent:
             self._bank_figures = self._measured(self._bank_images)
             finite = self._bank_figures.activation[np.isfinite(self._bank_figures.activation)]
             self._faint = FAINT * float(np.max(finite, initial=0))
-        free = all(length is None for length in network.contract.shape[:-1])
-        self._canvas, self._waking_canvas = (
-            self._accepted(canvas_for(site, size, network.contract.size, free, fields))
-            for fields in (TEXTURE_FIELDS, WAKING_FIELDS)
-        )
         self._dead = np.zeros(site.channels, bool) if dead is None else dead
         sought = recipe.strongest_steps > 0 and MOST in directions
         self._affine = self._where_affine() if sought else None
@@ -140,8 +136,21 @@ class Ascent:
         if direction > 0 and self._recipe.strongest_steps > 0:
             self._pixel_steps(self._strongest_canvas, self._batch, False)
 
-    def _accepted(self, canvas: Canvas) -> Canvas:
-        """A canvas, or the whole picture where the network does not take pictures of the canvas's size."""
+    @cached_property
+    def _texture_canvas(self) -> Canvas:
+        """Where a texture is searched that repeats itself."""
+        return self._canvas(TEXTURE_FIELDS)
+
+    @cached_property
+    def _waking_canvas(self) -> Canvas:
+        """Where single positions are searched that must not meet; asked for, and so traced, only where a filter is silent."""
+        return self._canvas(WAKING_FIELDS)
+
+    def _canvas(self, fields: float) -> Canvas:
+        """A canvas of a period in receptive fields, or the whole picture where the network does not take pictures of the canvas's size."""
+        contract = self._network.contract
+        free = all(length is None for length in contract.shape[:-1])
+        canvas = canvas_for(self._site, self._size, contract.size, free, fields)
         fits = canvas.is_whole or self._network.reaches(self._site, canvas.size)
         return canvas if fits else whole(self._size)
 
@@ -166,7 +175,7 @@ class Ascent:
     @property
     def _strongest_canvas(self) -> Canvas:
         """Where the strongest response is sought: on the whole picture where tiled sign patches are the start."""
-        return self._canvas if self._affine is None else whole(self._size)
+        return self._texture_canvas if self._affine is None else whole(self._size)
 
     @property
     def climbs(self) -> int:
@@ -430,35 +439,29 @@ class Ascent:
 
     def _retiled(self, patterns: Patterns, pictures: np.ndarray) -> list[np.ndarray]:
         """What woke each filter, cut out of `pictures` (n, *size, bands) and repeated in several periods; none where fields are unknown."""
-        axes = self._site.view.axes
-        if axes is None or self._site.times or any(len(axis.intervals) != 1 for axis in axes):
+        axes = self._site.even_axes
+        if axes is None or self._site.times:
             return []
-        count = len(patterns.indices)
         begun, indices = padded(pictures, self._waking_batch), padded(patterns.indices, self._waking_batch)
-        places = self.slope.highest_positions(begun, indices)[:count]
-        windows = np.empty(
-            (count, *(min(axis.size, own) for axis, own in zip(axes, self._size, strict=True)), pictures.shape[-1]),
-            np.float32,
+        places = self.slope.highest_positions(begun, indices)[: len(pictures)]
+        windows = np.stack(
+            [self._seen_from(place, axes, picture) for place, picture in zip(places, pictures, strict=True)]
         )
-        for at, place in enumerate(places):
-            inner = []
-            for axis, length, position in zip(axes, self._size, place, strict=True):
-                start = axis.at(int(position))
-                assert start is not None
-                first = min(max(0, start[0]), length - min(axis.size, length))
-                inner.append(slice(first, first + min(axis.size, length)))
-            windows[at] = pictures[at][tuple(inner)]
         tilings = []
         for share in TILE_SHARES:
             periods = [max(axis.shift, round(share * axis.size / axis.shift) * axis.shift) for axis in axes]
-            tile = windows[
-                (
-                    slice(None),
-                    *(slice(min(period, have)) for period, have in zip(periods, windows.shape[1:-1], strict=True)),
-                )
-            ]
-            tilings.append(repeated(tile, self._size))
+            tilings.append(repeated(windows[(slice(None), *map(slice, periods))], self._size))
         return tilings
+
+    def _seen_from(self, place: np.ndarray, axes: Sequence[Reach], picture: np.ndarray) -> np.ndarray:
+        """What a position of the map sees of `picture` (*size, bands), moved inside where that is cut off by the border."""
+        inner = []
+        for axis, length, position in zip(axes, self._size, place, strict=True):
+            seen, side = axis.at(int(position)), min(axis.size, length)
+            assert seen is not None
+            first = min(max(0, seen[0]), length - side)
+            inner.append(slice(first, first + side))
+        return picture[tuple(inner)]
 
     def _filled(self, tiles: Any, canvas: Canvas, count: int) -> np.ndarray:
         return canvas.filled(np.asarray(tiles)[:count], self._size)
@@ -476,9 +479,8 @@ class Ascent:
         """
         for pictures in others:
             patterns = self._considering(patterns, pictures, search)
-        as_found = (
-            self._recipe.regularized or self._recipe.method == KERAS_IO.method
-        )  # that recipe's own picture, whatever it is
+        # A regularized picture, and the article's, are shown as they were found.
+        as_found = self._recipe.regularized or self._recipe.method == KERAS_IO.method
         shown = patterns if as_found else patterns.readable()
         rows, images = np.arange(len(shown.indices)), tf.constant(padded(shown.images, self._batch), tf.float32)
         seen = []
@@ -493,8 +495,9 @@ class Ascent:
 
     def _tilings(self, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(the best tilings of the filters' sign patches, the best that hold whole patches), float32 (n, *size, bands)."""
+        axes = self._site.even_axes
         assert self._affine is not None
-        assert self._site.view.axes is not None
+        assert axes is not None
         place, window = self._affine
         level, slope = (values[: len(filters)] for values in self._slopes(filters, place, self._grey()))
         inner = tuple(slice(first, last + 1) for first, last in window)
@@ -502,7 +505,7 @@ class Ascent:
             slope[(slice(None), *inner)].astype(np.float64),
             level.astype(np.float64),
             tuple(first for first, _ in window),
-            tuple(axis.shift for axis in self._site.view.axes),
+            tuple(axis.shift for axis in axes),
         )
         return exact.tilings(self._size, self.slope.rectified)
 
@@ -518,9 +521,7 @@ class Ascent:
         place, window = looked
         seed = derived_seed(self._seed, self._site.path, "affine")
         other = generator(seed).random(self._grey().shape, dtype=np.float32)
-        for at in range(
-            0, self._site.channels, self._batch
-        ):  # seldom more than the first: filters may all be dead there
+        for at in range(0, self._site.channels, self._batch):  # seldom beyond the first: there all may be dead
             filters = np.arange(at, min(at + self._batch, self._site.channels), dtype=np.int32)
             try:
                 (_, one), (_, two) = (self._slopes(filters, place, each) for each in (self._grey(), other))
@@ -533,10 +534,8 @@ class Ascent:
 
     def _clear_position(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]] | None:
         """See `_where_affine`; None where no position sees so little and no border, whatever the units are."""
-        axes, field = self._site.view.axes, self._site.receptive_field
-        if axes is None or field is None or self._site.is_output or self._site.times:
-            return None
-        if any(len(axis.intervals) != 1 for axis in axes) or max(field) > AFFINE_FIELD:
+        axes = self._site.even_axes
+        if axes is None or self._site.is_output or self._site.times or max(axis.size for axis in axes) > AFFINE_FIELD:
             return None
         place, window = [], []
         for axis, length in zip(axes, self._size, strict=True):

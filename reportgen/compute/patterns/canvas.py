@@ -82,8 +82,8 @@ def canvas_for(site: Site, size: tuple[int, ...], traced: tuple[int, ...], free:
     traced: the size that the site's view was traced at. free: whether the model takes pictures of any size. fields: the period in
     receptive fields.
     """
-    axes = site.view.axes
-    if not free or site.times or site.is_output or axes is None or any(len(axis.intervals) != 1 for axis in axes):
+    axes = site.even_axes
+    if not free or site.times or site.is_output or axes is None:
         return whole(size)
     sides = [_side(axis, fields, *lengths) for axis, *lengths in zip(axes, size, traced, strict=True)]
     period, lengths, first, count = (tuple(side[at] for side in sides) for at in range(4))

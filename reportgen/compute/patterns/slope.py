@@ -138,9 +138,9 @@ class Slope:
 
     def _blocks(self, maps: Any) -> list[int]:
         """Positions of the unit's map between two that see no pixel in common, along each axis; the whole map where that is not known."""
-        axes: Any = self._site.view.axes
+        axes = self._site.even_axes
         lengths: list[int] = maps.shape.as_list()[1 + self._site.times : -1]
-        if axes is None or len(axes) != len(lengths) or any(len(axis.intervals) != 1 for axis in axes):
+        if axes is None or len(axes) != len(lengths):
             return lengths
         return [-(-axis.size // axis.shift) for axis in axes]
 
