@@ -18,7 +18,7 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 
 def vgg16():
     """VGG16 without its top, input (any, any, 3), layers named as in keras.applications."""
-    from reportgen.network.quiet import keras  # first, so that TensorFlow keeps quiet
+    from reportgen.network.backend import keras  # first, so that TensorFlow keeps quiet
 
     import h5py
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reportgen.network.quiet import tf  # first, so that TensorFlow keeps quiet
+from reportgen.network.backend import tf  # first, so that TensorFlow keeps quiet
 
 import numpy as np
 
@@ -32,15 +32,15 @@ from environments import DEFAULT_FOLDER, PEERS, python_of
 from material import PHOTOGRAPHS, write
 from peers.protocol import Result, read
 from pictures import side_by_side
-from reportgen.compute.figures import Meter
+from reportgen.compute.activation_scores import Meter
 from reportgen.compute.patterns import transforms
 from reportgen.compute.patterns.recipe import QUALITIES
-from reportgen.images import decode, natural_crops
-from reportgen.network.kernels import kernels
-from reportgen.network.load import load
+from reportgen.inputs.images import decode, natural_crops
+from reportgen.network.graph.layer_kinds import kernels
+from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.plan import pattern_size
-from reportgen.settings import Settings
+from reportgen.compute.planning import pattern_size
+from reportgen.core.settings import Settings
 from systems import KERAS_IO
 
 HERE = Path(__file__).parent

@@ -18,22 +18,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reportgen.network.quiet import tf  # first, so that TensorFlow keeps quiet
+from reportgen.network.backend import tf  # first, so that TensorFlow keeps quiet
 
 import numpy as np
 
 from material import PHOTOGRAPHS, write
 from patterns import head, row, spread
 from peers.protocol import read
-from reportgen.compute.figures import Figures, Meter, trimmed
+from reportgen.compute.activation_scores import Figures, Meter, trimmed
 from reportgen.compute.patterns import transforms
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
-from reportgen.images import decode, natural_crops
-from reportgen.network.load import load
+from reportgen.inputs.images import decode, natural_crops
+from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.prepare import breadth_for
-from reportgen.settings import Settings
+from reportgen.compute.prepare import breadth_for
+from reportgen.core.settings import Settings
 
 HERE = Path(__file__).parent
 LAYERS = ",".join(

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reportgen.network.quiet import fused, tf  # first, so that TensorFlow keeps quiet
+from reportgen.network.backend import fused, tf  # first, so that TensorFlow keeps quiet
 
 import numpy as np
 
 from peers.protocol import Memory, Result, now, parser, versions
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
-from reportgen.network.load import load
+from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.prepare import breadth_for
-from reportgen.settings import Settings
+from reportgen.compute.prepare import breadth_for
+from reportgen.core.settings import Settings
 
 KERAS_IO = "keras-io"
 

@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from reportgen.api import LayerPatterns, build, patterns
-    from reportgen.story import Built
+    from reportgen.pipeline import Built
 
 __all__ = ["Built", "LayerPatterns", "__version__", "build", "patterns"]
 

@@ -11,29 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from reportgen import signals
-from reportgen.compute.figures import Meter
-from reportgen.compute.job import proven_dead
-from reportgen.compute.natural import natural_figures
+from reportgen.compute.activation_scores import Meter
+from reportgen.compute.natural_maxima import natural_figures
+from reportgen.compute.pattern_sizes import fitted
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.found import Patterns
 from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.recipe import choose
-from reportgen.errors import UsageError, few
-from reportgen.images import fit, natural_crops, read
+from reportgen.compute.planning import NATURAL_BATCH, crop_grid, pattern_size
+from reportgen.compute.prepare import breadth_for, limit_patterns, open_network
+from reportgen.compute.tasks import proven_dead
+from reportgen.core.errors import UsageError, few
+from reportgen.core.progress import Progress
+from reportgen.core.records import SEARCHES, InputContract
+from reportgen.core.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
+from reportgen.core.verdicts import judge, prefers_strongest
+from reportgen.inputs import signals
+from reportgen.inputs.images import fit, natural_crops, read
+from reportgen.inputs.samples import scaled
+from reportgen.network.graph.layer_calls import Site
 from reportgen.network.network import Network
-from reportgen.network.sites import Site
-from reportgen.pattern_sizes import fitted
-from reportgen.plan import NATURAL_BATCH, crop_grid, pattern_size
-from reportgen.prepare import breadth_for, limit_patterns, open_network
-from reportgen.progress import Progress
-from reportgen.records import SEARCHES, InputContract
-from reportgen.samples import scaled
-from reportgen.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
-from reportgen.story import Built
-from reportgen.story import build as build_report
-from reportgen.verdict import judge, prefers_strongest
+from reportgen.pipeline import Built
+from reportgen.pipeline import build as build_report
 
 ImageLike = str | Path | np.ndarray
 

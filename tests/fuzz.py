@@ -227,7 +227,7 @@ def make_seeds() -> dict[str, bytes]:
     from PIL import Image
 
     sys.path.insert(0, str(ROOT / "tests"))
-    from reportgen.network.quiet import keras
+    from reportgen.network.backend import keras
     from small_models import functional, layers, randomised
 
     seeds = {f"keras2-{path.name}": path.read_bytes() for path in sorted((ROOT / "tests" / "legacy").iterdir())}
@@ -294,10 +294,10 @@ def hand_over(path: Path, whole: Path, walked: bool) -> None:
 
     walked: a model that can be loaded is also walked, which takes ten times as long.
     """
-    from reportgen import images
-    from reportgen.network.load import load
-    from reportgen.prepare import walk
-    from reportgen.settings import Settings
+    from reportgen.compute.prepare import walk
+    from reportgen.core.settings import Settings
+    from reportgen.inputs import images
+    from reportgen.network.loading.load import load
 
     if path.name.endswith(".weights.h5"):
         load(str(whole), Settings(weights=str(path)))
@@ -314,7 +314,7 @@ def outcome(
     number: int, seed: int, seeds: dict[str, bytes], folder: Path, verbose: bool = False
 ) -> tuple[str, str, str]:
     """(file, damage, what happened): `read`, `refused`, or what was found."""
-    from reportgen.errors import EXIT_USAGE, ReportgenError
+    from reportgen.core.errors import EXIT_USAGE, ReportgenError
 
     name, damage, data = case(number, seed, seeds)
     path, whole = folder / name, folder / "whole" / "model.keras"
@@ -357,7 +357,7 @@ def _late(*_: Any) -> None:
 def run_batch(numbers: list[int], seed: int) -> None:
     """In a process of its own: begin and outcome of each case on stdout, one JSON list a line."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        from reportgen.network import probe
+        from reportgen.network.loading import hdf5_probe as probe
 
         seeds = make_seeds()
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -439,7 +439,7 @@ def main() -> int:
         name, _, data = case(given.only, given.seed, seeds)
         Path(f"{given.only}-{name}").write_bytes(data)
     with tempfile.TemporaryDirectory() as folder:
-        from reportgen.network import probe
+        from reportgen.network.loading import hdf5_probe as probe
 
         probe.PATIENCE = SECONDS / 3
         result = outcome(given.only, given.seed, seeds, Path(folder), verbose=True)

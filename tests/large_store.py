@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import report_fixture
-from reportgen.records import ImageRecord, InputContract, ModelRecord, Plan
+from reportgen.core.records import ImageRecord, InputContract, ModelRecord, Plan
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 BLOCKS = (1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5)

@@ -11,9 +11,9 @@ from typing import Any
 import h5py
 import pytest
 
-from reportgen.errors import ModelError, ReportgenError
-from reportgen.network.load import load
-from reportgen.settings import Settings
+from reportgen.core.errors import ModelError, ReportgenError
+from reportgen.core.settings import Settings
+from reportgen.network.loading.load import load
 from small_models import functional, layers, randomised
 
 H5_WARNING = "ignore:.*legacy.*:UserWarning"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.records import (
+from reportgen.core.records import (
     POOLING,
     SEARCHES,
     DiagramNode,
@@ -20,8 +20,8 @@ from reportgen.records import (
     Plan,
     Task,
 )
-from reportgen.settings import PER_MAP
-from reportgen.store import Store
+from reportgen.core.settings import PER_MAP
+from reportgen.core.store import Store
 
 HOSTILE_PATH = "backbone/../<script>alert(1)</script>\"&'"
 HOSTILE_IMAGE = 'a "cat" & <b>dog</b> 🐈.jpg'

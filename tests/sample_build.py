@@ -10,7 +10,7 @@ import numpy as np
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from reportgen.cli import main
+from reportgen.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_models"

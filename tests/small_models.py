@@ -12,11 +12,11 @@ import pytest
 from reportgen.compute.patterns.ascent import Ascent, Breadth
 from reportgen.compute.patterns.found import ARRAYS, Patterns
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
-from reportgen.network.load import Loaded
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras, tf
+from reportgen.network.graph.layer_calls import Site
+from reportgen.network.loading.load import Loaded
 from reportgen.network.network import Network
-from reportgen.network.quiet import keras, tf
-from reportgen.network.sites import Site
-from reportgen.settings import Settings
 
 layers = keras.layers
 SHAPE = (16, 16, 3)

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from model_files import H5_WARNING, save, sentence
-from reportgen.errors import ModelError
-from reportgen.network import applications
-from reportgen.network.applications import make_application
+from reportgen.core.errors import ModelError
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras
 from reportgen.network.class_names import names_of
-from reportgen.network.load import load
-from reportgen.network.quiet import keras
-from reportgen.network.scaling import of_application
-from reportgen.settings import Settings
+from reportgen.network.loading import applications
+from reportgen.network.loading.applications import make_application
+from reportgen.network.loading.load import load
+from reportgen.network.preprocessing import of_application
 from small_models import functional, layers, randomised
 
 NAMES = sorted(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reportgen.network.applied import OTHER_KERNEL
-from reportgen.network.quiet import keras, tf
+from reportgen.network.backend import keras, tf
+from reportgen.network.graph.applied_kernels import OTHER_KERNEL
 from small_models import functional, layers, network
 
 

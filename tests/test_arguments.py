@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.errors import ModelError, UsageError
-from reportgen.network.arguments import signature
+from reportgen.compute.prepare import open_network
+from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras, tf
 from reportgen.network.network import Network
-from reportgen.network.quiet import keras, tf
-from reportgen.prepare import open_network
-from reportgen.settings import Settings
+from reportgen.network.signature import signature
 from small_models import layers, pictures, randomised, site
 
 SIDE = 8

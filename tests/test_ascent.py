@@ -15,7 +15,7 @@ from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.found import ARRAYS, PATCHES, PIXELS
 from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.recipe import KERAS_IO, OPTVIS
-from reportgen.network.quiet import keras, tf
+from reportgen.network.backend import keras, tf
 from small_models import QUICK, ascent, functional, layers, network, randomised, same
 
 # Every picture by itself

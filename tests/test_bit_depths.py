@@ -14,8 +14,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from reportgen.decoding import decode
-from reportgen.errors import ImageError
+from reportgen.core.errors import ImageError
+from reportgen.inputs.decoding import decode
 
 Array = np.ndarray
 SHAPE = (5, 7)

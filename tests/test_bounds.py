@@ -12,8 +12,8 @@ import pytest
 from reportgen.compute.bounds import Bounds, bounds_of
 from reportgen.compute.intervals.graph import RULES, Bounded, Known, variables
 from reportgen.compute.intervals.interval import TENSOR_FLOAT, Interval, everywhere
+from reportgen.network.backend import keras, tf
 from reportgen.network.network import Network
-from reportgen.network.quiet import keras, tf
 from small_models import functional, layers, network, randomised
 
 SHAPE = (9, 8, 3)

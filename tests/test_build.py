@@ -13,8 +13,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from reportgen.errors import UsageError
-from reportgen.progress import Progress
+from reportgen.core.errors import UsageError
+from reportgen.core.progress import Progress
 from sample_build import BARE, ONE_LAYER, QUICK, ROOT, SAMPLES, build, contents, draw, run, stored
 
 
@@ -218,7 +218,7 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
     tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from reportgen.compute.patterns.ascent import Ascent
-    from reportgen.network.quiet import tf
+    from reportgen.network.backend import tf
 
     begin, batches = Ascent._begun, []
 
@@ -292,7 +292,7 @@ def test_python_and_the_command_line_find_the_same_patterns(report: Path) -> Non
 
 def test_a_live_model_gives_what_its_file_gives() -> None:
     import reportgen
-    from reportgen.network.quiet import keras
+    from reportgen.network.backend import keras
 
     model = keras.saving.load_model(SAMPLES / "galaxies.keras", compile=False)
     from_object = reportgen.patterns(model, "conv1", [1, 4], steps=2)

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 import reportgen
 from page_parser import parse
-from reportgen.cli import main
-from reportgen.network.quiet import keras
+from reportgen.cli.main import main
+from reportgen.network.backend import keras
 from small_models import layers, need_channels_first, randomised
 
 BUILD = ("--filters", "2", "--steps", "2", "-q")

@@ -15,7 +15,7 @@ import tifffile
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from reportgen.cli import main
+from reportgen.cli.main import main
 from small_models import randomised
 
 ROOT = Path(__file__).parent.parent

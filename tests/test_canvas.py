@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from reportgen.compute.patterns.canvas import canvas_for, whole
+from reportgen.network.backend import tf
+from reportgen.network.graph.layer_calls import Site
 from reportgen.network.network import Network
-from reportgen.network.quiet import tf
-from reportgen.network.sites import Site
 from small_models import functional, layers, network, randomised
 
 FREE = (None, None, 3)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reportgen.errors import OutputError
-from reportgen.story import check_output, is_report
+from reportgen.core.errors import OutputError
+from reportgen.pipeline import check_output, is_report
 from sample_build import BARE, SAMPLES, build, draw, run
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.errors import ModelError, UsageError
+from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.settings import Settings
 from reportgen.network import contract as contracts
-from reportgen.network.arguments import signature
+from reportgen.network.backend import keras, tf
 from reportgen.network.contract import as_shown, make_contract, make_feed
 from reportgen.network.network import UNSCALED
-from reportgen.network.quiet import keras, tf
-from reportgen.settings import Settings
+from reportgen.network.signature import signature
 from small_models import functional, layers, network, pictures
 
 

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.decoding import decode
-from reportgen.errors import ImageError
+from reportgen.core.errors import ImageError
+from reportgen.inputs.decoding import decode
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 GREY = RGB[..., 0].copy()

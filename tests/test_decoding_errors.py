@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from reportgen.decoding import PIXEL_LIMIT, decode
-from reportgen.errors import ImageError
+from reportgen.core.errors import ImageError
+from reportgen.inputs.decoding import PIXEL_LIMIT, decode
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 

@@ -12,10 +12,10 @@ import pytest
 
 import report_fixture
 from page_parser import parse
-from reportgen.network.quiet import keras
-from reportgen.records import DiagramNode, Plan
+from reportgen.core.records import DiagramNode, Plan
+from reportgen.network.backend import keras
 from reportgen.report.assemble import assemble
-from reportgen.report.diagram import GAP_ACROSS, ROW_COLUMNS, WIDTH, diagram_view
+from reportgen.report.network_drawing import GAP_ACROSS, ROW_COLUMNS, WIDTH, diagram_view
 from small_models import layers, network
 
 Edges = set[tuple[str, str]]

@@ -10,7 +10,7 @@ import pytest
 
 from plain_convolution import convolve, normalise
 from reportgen.compute.feature_maps import MapReader
-from reportgen.network.quiet import keras
+from reportgen.network.backend import keras
 from small_models import functional, layers, network, pictures, randomised
 
 HALF = 2e-3  # float16 keeps eleven bits

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import reportgen
-from reportgen.network.quiet import keras
+from reportgen.network.backend import keras
 from small_models import layers
 
 ROOT = Path(__file__).parent.parent

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reportgen.compute.figures import Figures, peaks
+from reportgen.compute.activation_scores import Figures, peaks
 from reportgen.compute.patterns import found, objectives
 from reportgen.compute.patterns.canvas import whole
 from reportgen.compute.patterns.found import Patterns
 from reportgen.compute.patterns.slope import PixelSteps
-from reportgen.network.quiet import tf
+from reportgen.network.backend import tf
 from small_models import QUICK, ascent, functional, layers, randomised
 
 NAN = float("nan")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.network.quiet import keras, tf
+from reportgen.network.backend import keras, tf
 from small_models import functional, layers, network, randomised
 
 SIZE = (40, 44)

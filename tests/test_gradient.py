@@ -11,8 +11,8 @@ import pytest
 from plain_convolution import convolve
 from reportgen.compute.patterns import colour, fourier
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
-from reportgen.errors import ModelError
-from reportgen.network.quiet import tf
+from reportgen.core.errors import ModelError
+from reportgen.network.backend import tf
 from small_models import QUICK, ascent, functional, layers, randomised
 
 

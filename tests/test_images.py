@@ -13,9 +13,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from reportgen.decoding import decode
-from reportgen.errors import ImageError
-from reportgen.images import collect, fit, natural_crops
+from reportgen.core.errors import ImageError
+from reportgen.inputs.decoding import decode
+from reportgen.inputs.images import collect, fit, natural_crops
 
 BICUBIC = Image.Resampling.BICUBIC
 
@@ -363,7 +363,7 @@ def test_strips_too_long_to_enlarge_give_nearly_the_same_crops(
 ) -> None:
     smooth = resized(noise(shape[0], max(shape[1] // 4, 1), shape[2]), shape[0], shape[1])
     whole = natural_crops(smooth, (20, 24), 5)
-    monkeypatch.setattr("reportgen.images.ENLARGED_LIMIT", 100)
+    monkeypatch.setattr("reportgen.inputs.images.ENLARGED_LIMIT", 100)
     assert np.abs(natural_crops(smooth, (20, 24), 5).astype(int) - whole).max() <= 2
 
 

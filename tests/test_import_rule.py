@@ -113,7 +113,9 @@ def test_modules_that_start_at_once_bring_nothing_heavy_in(name: str) -> None:
     names = imports(PACKAGE / f"{name}.py", outermost=True)
     assert not {item.partition(".")[0] for item in names} & (HEAVY | PICTURES)
     assert not {
-        item for item in names if item.startswith(("reportgen.prepare", "reportgen.network", "reportgen.compute"))
+        item
+        for item in names
+        if item.startswith(("reportgen.compute.prepare", "reportgen.network", "reportgen.compute"))
     }
 
 
@@ -162,7 +164,7 @@ def modules_after(code: str) -> set[str]:
 
 
 RUN_CLI = """
-from reportgen.cli import main
+from reportgen.cli.main import main
 try:
     main({arguments}, prog_name='reportgen')
 except SystemExit as leaving:

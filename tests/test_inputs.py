@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reportgen.errors import UsageError
-from reportgen.inputs import read_classes
+from reportgen.core.errors import UsageError
+from reportgen.inputs.class_names import read_classes
 
 
 @pytest.mark.parametrize(

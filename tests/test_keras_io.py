@@ -11,7 +11,7 @@ import pytest
 
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import KERAS_IO
-from reportgen.network.quiet import keras, tf
+from reportgen.network.backend import keras, tf
 from small_models import ascent, functional, layers, randomised
 
 ARTICLE_RATE, ARTICLE_STEPS = 10.0, 30

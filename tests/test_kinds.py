@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve, depthwise, normalise, transposed
+from reportgen.compute.activation_scores import Meter
 from reportgen.compute.feature_maps import MapReader
-from reportgen.compute.figures import Meter
+from reportgen.compute.layer_records import describe
 from reportgen.compute.weights import weights
-from reportgen.describe import describe
-from reportgen.network.quiet import keras, tf
-from reportgen.settings import Settings
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras, tf
 from small_models import functional, layers, need_channels_first, network, randomised, site
 
 LINE, PLANE, SOLID = (23, 2), (11, 9, 2), (7, 6, 8, 2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import report_fixture
-from reportgen.listing import as_table, shortened
-from reportgen.records import InputContract, LayerRecord
+from reportgen.cli.layer_table import as_table, shortened
+from reportgen.core.records import InputContract, LayerRecord
 
 CONTRACT = InputContract(
     (None, None, 3), (224, 224), "crop", 0.0, 255.0, "unit", "the default where nothing says otherwise", None

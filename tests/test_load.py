@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from model_files import H5_WARNING, save, sentence, small, with_config, without_config
-from reportgen.errors import ModelError, ReportgenError, UsageError
-from reportgen.network.hashes import weights_sha256
-from reportgen.network.load import load
-from reportgen.network.quiet import keras
-from reportgen.network.sentences import one_line
-from reportgen.settings import Settings
+from reportgen.core.errors import ModelError, ReportgenError, UsageError
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras
+from reportgen.network.error_text import one_line
+from reportgen.network.loading.hashes import weights_sha256
+from reportgen.network.loading.load import load
 from small_models import functional, layers, randomised
 
 

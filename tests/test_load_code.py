@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from model_files import H5_WARNING, save, sentence, small, with_config
-from reportgen.network.load import load
-from reportgen.network.quiet import keras, tf
-from reportgen.settings import Settings
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras, tf
+from reportgen.network.loading.load import load
 from small_models import layers
 
 

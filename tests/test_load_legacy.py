@@ -12,11 +12,11 @@ import pytest
 
 from model_files import H5_WARNING, save, sentence, small
 from plain_convolution import convolve
-from reportgen.network.hashes import weights_sha256
-from reportgen.network.load import load
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras
+from reportgen.network.loading.hashes import weights_sha256
+from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.network.quiet import keras
-from reportgen.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(H5_WARNING)
 HERE = Path(__file__).parent / "legacy"

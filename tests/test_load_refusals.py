@@ -13,10 +13,10 @@ import h5py
 import pytest
 
 from model_files import H5_WARNING, save, sentence, with_architecture
-from reportgen.network.load import load
-from reportgen.network.quiet import keras
-from reportgen.network.sentences import one_line
-from reportgen.settings import Settings
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras
+from reportgen.network.error_text import one_line
+from reportgen.network.loading.load import load
 from small_models import layers
 
 pytestmark = pytest.mark.filterwarnings(H5_WARNING)

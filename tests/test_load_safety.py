@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 
 from model_files import H5_WARNING, save, sentence, small, with_architecture
-from reportgen.errors import ModelError
-from reportgen.network import probe
-from reportgen.network.allocation import bounded
-from reportgen.network.load import load
-from reportgen.network.quiet import keras
-from reportgen.settings import Settings
+from reportgen.core.errors import ModelError
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras
+from reportgen.network.loading import hdf5_probe as probe
+from reportgen.network.loading.allocation_limits import bounded
+from reportgen.network.loading.load import load
 from small_models import functional, layers, randomised
 
 pytestmark = pytest.mark.filterwarnings(H5_WARNING)

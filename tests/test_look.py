@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 import report_fixture
 from page_parser import parse
-from reportgen.cli import main
-from reportgen.report.look import templates_folder
+from reportgen.cli.main import main
+from reportgen.report.theme import templates_folder
 
 LOOK = Path(__file__).parent.parent / "docs" / "look.md"
 

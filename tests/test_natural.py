@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.compute.figures import Meter, trim
-from reportgen.compute.natural import natural_figures
-from reportgen.images import natural_crops
-from reportgen.network.quiet import keras
+from reportgen.compute.activation_scores import Meter, trim
+from reportgen.compute.natural_maxima import natural_figures
+from reportgen.inputs.images import natural_crops
+from reportgen.network.backend import keras
 from small_models import functional, layers, network, pictures, randomised
 
 

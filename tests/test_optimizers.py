@@ -10,8 +10,8 @@ import pytest
 
 from reportgen.compute.patterns import optimizers
 from reportgen.compute.patterns.optimizers import UNIT_ADAM, Climber
-from reportgen.errors import UsageError
-from reportgen.network.quiet import keras, tf
+from reportgen.core.errors import UsageError
+from reportgen.network.backend import keras, tf
 from small_models import QUICK, ascent, functional, layers, randomised
 
 ELEMENT_WISE = ["adam", "sgd", "rmsprop", "nadam", "adamw", "lion", "adagrad", "adadelta", "adamax", "ftrl"]

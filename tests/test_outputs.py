@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
+from reportgen.compute.layer_records import describe_output
 from reportgen.compute.patterns.objectives import LEAST
 from reportgen.compute.patterns.recipe import KERAS_IO
-from reportgen.describe import describe_output
-from reportgen.errors import UsageError
-from reportgen.network.answers import class_count
+from reportgen.core.errors import UsageError
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras, tf
 from reportgen.network.network import Network
-from reportgen.network.quiet import keras, tf
-from reportgen.settings import Settings
+from reportgen.network.outputs import class_count
 from small_models import QUICK, ascent, conv, functional, layers, network, pictures, randomised, same
 
 CLASSES = 5

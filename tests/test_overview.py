@@ -12,11 +12,11 @@ from PIL import Image
 
 import report_fixture
 from page_parser import parse
+from reportgen.core.settings import MapStyle
 from reportgen.render import palette
 from reportgen.render.overview import draw_column, strongest
 from reportgen.report import overview
 from reportgen.report.assemble import assemble
-from reportgen.settings import MapStyle
 
 
 def indices(png: bytes) -> np.ndarray:

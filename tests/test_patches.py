@@ -95,8 +95,8 @@ def test_the_affine_form_gives_what_the_layer_answers_and_a_tilings_mean_is_pred
 
 
 def _maps(sought: Ascent, shown: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    from reportgen.network.backend import tf
     from reportgen.network.contract import as_shown
-    from reportgen.network.quiet import tf
 
     def read(pictures: Any) -> Any:
         walked = sought._network

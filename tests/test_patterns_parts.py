@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.compute.figures import padded, trimmed
+from reportgen.compute.activation_scores import padded, trimmed
 from reportgen.compute.patterns import colour, fourier, objectives, parameterization, pixels, recipe, transforms
 from reportgen.compute.patterns.randomness import derived_seed, generator
-from reportgen.network.quiet import tf
-from reportgen.settings import Settings
+from reportgen.core.settings import Settings
+from reportgen.network.backend import tf
 
 # Randomness
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reportgen import plan
-from reportgen.errors import UsageError
-from reportgen.records import ImageRecord, InputContract, LayerRecord, Task
-from reportgen.settings import Settings
+from reportgen.compute import planning as plan
+from reportgen.core.errors import UsageError
+from reportgen.core.records import ImageRecord, InputContract, LayerRecord, Task
+from reportgen.core.settings import Settings
 
 PATHS = ["stem/conv", "block1/conv1", "block1/conv2", "block2/conv1", "block2/conv1@2"]
 

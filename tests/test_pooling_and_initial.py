@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from page_parser import parse
-from reportgen.cli import main
+from reportgen.cli.main import main
 from small_models import functional, layers, randomised
 
 POOLS = ("pool", "mean", "whole")

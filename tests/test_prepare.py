@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.errors import ModelError, UsageError
-from reportgen.network import load as loading
-from reportgen.network.quiet import keras, tf
-from reportgen.prepare import prepare
-from reportgen.progress import Progress
-from reportgen.settings import Settings
-from reportgen.story import build, default_name
+from reportgen.compute.prepare import prepare
+from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.progress import Progress
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras, tf
+from reportgen.network.loading import load as loading
+from reportgen.pipeline import build, default_name
 from small_models import functional, layers, pictures, randomised
 
 QUICK: dict[str, Any] = {"steps": 3, "preprocess": "unit"}
@@ -157,7 +157,9 @@ def test_a_whole_build_leaves_the_users_model_as_it_was(
     kernel[..., 1] = np.nan
     shared.set_weights([kernel, bias])
     before = model_state(model)
-    monkeypatch.setattr("reportgen.prepare.load", lambda name, settings: loading.Loaded(model, "live", "live", None))
+    monkeypatch.setattr(
+        "reportgen.compute.prepare.load", lambda name, settings: loading.Loaded(model, "live", "live", None)
+    )
     built = build(
         "live",
         Settings(**QUICK, images=(images,)),
@@ -269,7 +271,7 @@ def test_batches_climb_abreast_on_a_processor_and_one_by_one_on_a_gpu(
     path = tmp_path / "model.keras"
     randomised(functional(layers.Conv2D(9, 3))).save(path)
     processor = prepare(str(path), Settings(**QUICK))
-    monkeypatch.setattr("reportgen.prepare.graphics", lambda: [{}])
+    monkeypatch.setattr("reportgen.compute.prepare.graphics", lambda: [{}])
     gpu = prepare(str(path), Settings(**QUICK))
     assert [breadth.abreast for job in (processor, gpu) for breadth in job.breadths.values()] == [2, 1]
     assert gpu.plan == processor.plan

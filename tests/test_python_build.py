@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import reportgen
-from reportgen.errors import OutputError, UsageError
+from reportgen.core.errors import OutputError, UsageError
 from small_models import functional, layers, pictures, randomised
 
 QUICK: dict[str, Any] = {"steps": 2, "preprocess": "unit", "filters": np.int64(2), "layers": "conv"}

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from reportgen.network.reach import Reach
+from reportgen.network.graph.axis_reach import Reach
 
 RANGE = range(-60, 61)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from reportgen.cli import main
+from reportgen.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from reportgen.compute.patterns import colour, recipe, transforms
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.found import Patterns
 from reportgen.compute.patterns.optimizers import UNIT_ADAM
-from reportgen.settings import Settings
+from reportgen.core.settings import Settings
 from small_models import ascent, functional, layers, randomised
 
 HEIGHT, WIDTH = 12, 13

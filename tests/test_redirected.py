@@ -12,8 +12,8 @@ from plain_convolution import convolve
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.objectives import MOST
 from reportgen.compute.patterns.recipe import OPTVIS
-from reportgen.network.quiet import keras, tf
-from reportgen.network.redirected import redirected
+from reportgen.network.backend import keras, tf
+from reportgen.network.redirected_relu import redirected
 from small_models import QUICK, ascent, layers, same
 
 # The rule

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.records import Figure, LayerRecord
+from reportgen.core.records import Figure, LayerRecord
 from reportgen.render import palette
 from reportgen.render.weights import TILE_LIMIT, draw, kernel_layout
 

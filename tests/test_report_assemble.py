@@ -15,12 +15,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 import report_fixture
-from reportgen.cli import main
-from reportgen.errors import OutputError, StoreError
+from reportgen.cli.main import main
+from reportgen.core.errors import OutputError, StoreError
+from reportgen.core.store import Store
 from reportgen.report import assemble as module
-from reportgen.report import output
+from reportgen.report import writing as output
 from reportgen.report.assemble import assemble
-from reportgen.store import Store
 
 
 def contents(folder: Path) -> dict[str, str]:

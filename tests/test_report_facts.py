@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import report_fixture
+from reportgen.core.store import Store
 from reportgen.report.assemble import assemble
 from reportgen.report.documents import plain
 from reportgen.report.pattern_facts import pattern_facts
 from reportgen.report.stored import load_layer
-from reportgen.store import Store
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 

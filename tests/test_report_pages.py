@@ -17,11 +17,11 @@ from PIL import Image
 
 import report_fixture
 from page_parser import Page, parse
+from reportgen.core.store import Store
 from reportgen.render.text import figure
 from reportgen.report.assemble import assemble
 from reportgen.report.index_page import _effort
 from reportgen.report.maps_view import zeros
-from reportgen.store import Store
 
 RESOURCES = {("img", "src"), ("image", "href"), ("link", "href"), ("script", "src"), ("use", "href"), ("source", "src")}
 

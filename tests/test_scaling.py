@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from reportgen.compute.feature_maps import MapReader
-from reportgen.network.load import Loaded
+from reportgen.core.settings import Settings
+from reportgen.network.backend import keras, tf
+from reportgen.network.loading.load import Loaded
 from reportgen.network.network import Network
-from reportgen.network.quiet import keras, tf
-from reportgen.network.scaling import of_application
-from reportgen.settings import Settings
+from reportgen.network.preprocessing import of_application
 from small_models import functional, layers, pictures, randomised
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

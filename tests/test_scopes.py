@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.network.quiet import keras, tf
-from reportgen.network.tap import safe_scopes
+from reportgen.network.backend import keras, tf
+from reportgen.network.graph.hooks import safe_scopes
 from small_models import built, conv, functional, layers, network, one_picture, randomised, unit_maps
 
 ODD = [

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen.errors import ImageError
-from reportgen.images import collect, fit, natural_crops
-from reportgen.signals import read, resampled
+from reportgen.core.errors import ImageError
+from reportgen.inputs.images import collect, fit, natural_crops
+from reportgen.inputs.signals import read, resampled
 
 RAMP = np.arange(20, dtype=np.float32).reshape(10, 2)
 

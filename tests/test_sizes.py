@@ -14,13 +14,13 @@ from PIL import Image
 
 import reportgen
 from page_parser import parse
-from reportgen.cli import main
-from reportgen.errors import UsageError
-from reportgen.network.quiet import keras
-from reportgen.network.sizes import next_size
-from reportgen.plan import pattern_size
-from reportgen.prepare import prepare
-from reportgen.settings import Settings
+from reportgen.cli.main import main
+from reportgen.compute.planning import pattern_size
+from reportgen.compute.prepare import prepare
+from reportgen.core.errors import UsageError
+from reportgen.core.settings import Settings
+from reportgen.network.accepted_sizes import next_size
+from reportgen.network.backend import keras
 from small_models import functional, layers, network, randomised
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reportgen.slugs import unique_slugs
+from reportgen.core.slugs import unique_slugs
 
 SAFE = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
 HOSTILE = [

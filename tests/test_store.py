@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen import arrays
-from reportgen.errors import StoreError
-from reportgen.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
-from reportgen.store import Store, json_bytes
+from reportgen.core import npz as arrays
+from reportgen.core.errors import StoreError
+from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
+from reportgen.core.store import Store, json_bytes
 
 KEY = "ab" + 38 * "0"
 

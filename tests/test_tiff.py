@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from reportgen.decoding import decode
-from reportgen.errors import ImageError
+from reportgen.core.errors import ImageError
+from reportgen.inputs.decoding import decode
 
 COUNT = 12
 NUMBERS = np.random.default_rng(0).integers(0, 65536, (9, 7, COUNT), dtype=np.uint16)

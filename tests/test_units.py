@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.network.quiet import keras, tf
+from reportgen.network.backend import keras, tf
 from small_models import SHAPE, built, conv, functional, layers, network, one_picture, randomised, site, unit_maps
 
 RELU6 = layers.ReLU(max_value=6)

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 import reportgen
-from reportgen.cli import main
-from reportgen.errors import ImageError
-from reportgen.images import read
-from reportgen.network.quiet import keras, tf
-from reportgen.prepare import open_network, prepare
-from reportgen.settings import Settings
+from reportgen.cli.main import main
+from reportgen.compute.prepare import open_network, prepare
+from reportgen.core.errors import ImageError
+from reportgen.core.settings import Settings
+from reportgen.inputs.images import read
+from reportgen.network.backend import keras, tf
 from small_models import layers, network, randomised
 
 SIDE = 12

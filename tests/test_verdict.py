@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reportgen.verdict import Verdict, judge, prefers_strongest
+from reportgen.core.verdicts import Verdict, judge, prefers_strongest
 
 NAN, INFINITE = float("nan"), float("inf")
 LARGEST = 10.0  # figure of the layer: what is at most 1e-6 of it is rounding, a gain of at most 1e-3 of it is not clear

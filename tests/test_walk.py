@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.errors import ModelError
-from reportgen.network.quiet import keras, tf
-from reportgen.network.tap import run_until
+from reportgen.core.errors import ModelError
+from reportgen.network.backend import keras, tf
+from reportgen.network.graph.hooks import run_until
 from small_models import (
     SHAPE,
     built,

@@ -10,10 +10,10 @@ import numpy as np
 
 from reportgen.compute.intervals.graph import Bounded, Value, variables
 from reportgen.compute.intervals.interval import Interval, everywhere, hull_but
+from reportgen.network.backend import tf
+from reportgen.network.graph.layer_calls import Site
 from reportgen.network.network import Network
-from reportgen.network.quiet import tf
-from reportgen.network.scaling import EIGHT_BIT_MAXIMUM
-from reportgen.network.sites import Site
+from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
 SAME_NUMBER = 1e-6  # of a number's size: what lies closer together is the same number in single precision
 

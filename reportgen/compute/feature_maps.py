@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.network.backend import tf
+from reportgen.network.graph.layer_calls import Site
 from reportgen.network.network import Network
-from reportgen.network.quiet import tf
-from reportgen.network.sites import Site
 
 FLOAT16_LIMIT = float(np.finfo(np.float16).max)
 FLOAT16_SMALL = 2.0**-4  # below, float16 begins to lose digits of values a thousandth as large

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from reportgen.network.kernels import kernels
-from reportgen.network.sites import Site
+from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_kinds import kernels
 
 
 def weights(site: Site) -> dict[str, np.ndarray]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from reportgen.network.answers import TWO_CLASSES
-from reportgen.network.applications import IMAGENET_CLASSES, PREFIX, imagenet_names
+from reportgen.network.loading.applications import IMAGENET_CLASSES, PREFIX, imagenet_names
+from reportgen.network.outputs import TWO_CLASSES
 
 KEYS = ("class_names", "classes", "labels")  # where people keep them; the first that fits is taken
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reportgen.errors import ModelError, UsageError
-from reportgen.network.scaling import (
+from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.records import PICTURE_RANK, InputContract, ModelInput
+from reportgen.core.settings import (
+    DEFAULT_IMAGE_SIZE,
+    EIGHT_BIT_RANGE,
+    LARGEST_SIDE,
+    SHAPE_AXES,
+    Settings,
+    check_length,
+)
+from reportgen.network.preprocessing import (
     COLOUR_BANDS,
     COLOUR_PREPROCESSES,
     EIGHT_BIT_MAXIMUM,
     Scaling,
     preprocessor,
 )
-from reportgen.records import PICTURE_RANK, InputContract, ModelInput
-from reportgen.settings import DEFAULT_IMAGE_SIZE, EIGHT_BIT_RANGE, LARGEST_SIDE, SHAPE_AXES, Settings, check_length
 
 Shape = tuple[int | None, ...]  # spatial lengths, None where dynamic, then the number of bands
 UNIT_RANGE = (0.0, 1.0)  # of floating-point pixels unless stated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-from reportgen.network.quiet import keras, tf
+from reportgen.network.backend import keras, tf
 
 
 def graphics() -> list[dict[str, Any]]:

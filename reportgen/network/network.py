@@ -10,26 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.errors import ModelError, UsageError
-from reportgen.network import scaling
-from reportgen.network.answers import logits
-from reportgen.network.arguments import Arguments, is_whole, signature, taken_as_floats
+from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.records import HeldInput, HeldRecord, InputContract
+from reportgen.core.settings import Settings
+from reportgen.network import preprocessing as scaling
+from reportgen.network.accepted_sizes import NEAR, Size, next_size
+from reportgen.network.backend import keras, tf
+from reportgen.network.channel_head import can_select, finite_weights, selected
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
-from reportgen.network.hashes import weights_sha256
-from reportgen.network.head import can_select, finite_weights, selected
-from reportgen.network.kernels import CONVOLUTIONS, POOLINGS, as_numpy
-from reportgen.network.layout import bands_first, stored
-from reportgen.network.load import Loaded
-from reportgen.network.names import named_layers, path_of
-from reportgen.network.quiet import keras, tf
-from reportgen.network.scaling import EIGHT_BIT_MAXIMUM, Scaling
-from reportgen.network.sentences import one_line
-from reportgen.network.sites import Site
-from reportgen.network.sizes import NEAR, Size, next_size
-from reportgen.network.tap import Call, run_until, safe_scopes
-from reportgen.network.walk import RECURRENT, Walk, is_empty, never, traced
-from reportgen.records import HeldInput, HeldRecord, InputContract
-from reportgen.settings import Settings
+from reportgen.network.error_text import one_line
+from reportgen.network.graph.hooks import Call, run_until, safe_scopes
+from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS, as_numpy
+from reportgen.network.graph.map_layout import bands_first, stored
+from reportgen.network.graph.paths import named_layers, path_of
+from reportgen.network.graph.walk import RECURRENT, Walk, is_empty, never, traced
+from reportgen.network.loading.hashes import weights_sha256
+from reportgen.network.loading.load import Loaded
+from reportgen.network.outputs import logits
+from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM, Scaling
+from reportgen.network.signature import Arguments, is_whole, signature, taken_as_floats
 
 PROBE_SIDE = 64  # pixels, of pictures that ask a model of any size how it scales them: any size tells that
 MOST_BUILT = 512  # length that a model is called at to make its weights

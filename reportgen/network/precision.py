@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from reportgen.network.backend import keras
 from reportgen.network.environment import graphics
-from reportgen.network.quiet import keras
 
 CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.records import Figure, Tiles
+from reportgen.core.records import Figure, Tiles
+from reportgen.core.settings import MapStyle
 from reportgen.render import curves, mosaic, palette, png, scale, slices
 from reportgen.render.text import dimensions, figure, named, plural
-from reportgen.settings import MapStyle
 
 DEFAULT_STYLE = MapStyle()
 MAP_AXES = (2, 3, 4)  # one to three spatial axes and the channels

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.records import Tiles
+from reportgen.core.records import Tiles
+from reportgen.core.settings import MapStyle
 from reportgen.render import curves, feature_maps, mosaic, palette, png
 from reportgen.render.scale import Scale, choose
-from reportgen.settings import MapStyle
 
 MAPS_PER_CELL = 4  # two by two: a cell then has the shape of the image it belongs to
 CELL_COLUMNS = 2

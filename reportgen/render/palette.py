@@ -12,7 +12,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.settings import COLORMAPS
+from reportgen.core.settings import COLORMAPS
 
 SEQUENTIAL = COLORMAPS
 DIVERGING = "RdBu_r"  # ColorBrewer's red to blue: told apart in every common kind of colour blindness

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.core.settings import FIXED, PER_MAP, MapStyle
 from reportgen.render import palette
 from reportgen.render.text import figure, percent, stated
-from reportgen.settings import FIXED, PER_MAP, MapStyle
 
 SCALE_PERCENTILE = 99.5  # a few extreme positions, often at a padded border, would leave everything else in the dark
 HALF_LARGEST = float(np.finfo(np.float16).max)  # maps stored in half precision are cut off there

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.records import Figure, LayerRecord, Tiles
+from reportgen.core.records import Figure, LayerRecord, Tiles
 from reportgen.render import curves, mosaic, palette, png, slices
 from reportgen.render.scale import SCALE_PERCENTILE
 from reportgen.render.strongest import strongest

@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reportgen.records import Plan
+from reportgen.core.records import Plan
+from reportgen.core.settings import MapStyle
+from reportgen.core.store import Store, json_bytes
 from reportgen.render.picture import Bands
 from reportgen.render.text import NOUNS
 from reportgen.report import overview, single_file
-from reportgen.report.diagram import diagram_view
 from reportgen.report.documents import Document
-from reportgen.report.drawing import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
 from reportgen.report.facts import document, image_facts, layer_facts
+from reportgen.report.html import FRAGMENT, PAGE, render_index, render_layer, render_single, site
 from reportgen.report.index_page import extent, index_view
+from reportgen.report.layer_figures import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
 from reportgen.report.layer_page import layer_view, page_heading
-from reportgen.report.look import Look, own_look
-from reportgen.report.output import Output
-from reportgen.report.pages import FRAGMENT, PAGE, render_index, render_layer, render_single, site
+from reportgen.report.network_drawing import diagram_view
 from reportgen.report.stored import StoredLayer, check_slugs, load_image, load_layer
-from reportgen.settings import MapStyle
-from reportgen.store import Store, json_bytes
+from reportgen.report.theme import Look, own_look
+from reportgen.report.writing import Output
 
 Progress = Callable[[int, int, str], None]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reportgen.core.verdicts import DEAD, OK, SILENT, SKIPPED
 from reportgen.render.text import OF_IMAGES, Nouns, figure, listed, percent, plural, ratio, span
 from reportgen.report import movement
 from reportgen.report.charts import Gauge, gauge
 from reportgen.report.documents import Document, plain
-from reportgen.report.drawing import LayerPictures, Picture
+from reportgen.report.layer_figures import LayerPictures, Picture
 from reportgen.report.pattern_facts import (
     NOT_COMPUTED,
     against_images,
@@ -20,7 +21,6 @@ from reportgen.report.pattern_facts import (
 from reportgen.report.stored import StoredLayer
 from reportgen.report.views import Cut, Fact, Keys, Verdict, cut, known_keys, verdict_view
 from reportgen.report.wording import owner_words
-from reportgen.verdict import DEAD, OK, SILENT, SKIPPED
 
 PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
 NEGATIVE_PIXELS = 112

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from reportgen.records import ImageRecord, LayerRecord, Plan
+from reportgen.core.records import ImageRecord, LayerRecord, Plan
+from reportgen.core.verdicts import NOT_FINITE
 from reportgen.render.text import named, plural
 from reportgen.report.documents import Document, as_list, plain
 from reportgen.report.movement import movement_facts
 from reportgen.report.pattern_facts import is_broken, pattern_facts, verdict_counts
 from reportgen.report.stored import ImageMaps, StoredImage, StoredLayer
 from reportgen.report.wording import clause, owner_words, stopped
-from reportgen.verdict import NOT_FINITE
 
 SCHEMA = "reportgen/1"
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode

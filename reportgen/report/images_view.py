@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reportgen.errors import few
-from reportgen.records import PICTURE_RANK
+from reportgen.core.errors import few
+from reportgen.core.records import PICTURE_RANK
 from reportgen.render.text import dimensions, percent
 from reportgen.report.documents import Document
-from reportgen.report.drawing import ImageFile
+from reportgen.report.layer_figures import ImageFile
 from reportgen.report.wording import HASH_SHOWN, sentence
 
 BAR_WIDTH = 100  # SVG units of a probability of 1

@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from math import prod
 
-from reportgen.records import CONVOLUTION, PICTURE_RANK
+from reportgen.core.records import CONVOLUTION, PICTURE_RANK
+from reportgen.core.verdicts import BY_PRECEDENCE, OK, SILENT, SKIPPED, VERDICTS
 from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, listed, plural, shape, stated
 from reportgen.report import recipe_words
-from reportgen.report.diagram import DiagramView
 from reportgen.report.documents import Document
-from reportgen.report.drawing import ImageFile, Picture
 from reportgen.report.images_view import ImageView, image_views, images_note
+from reportgen.report.layer_figures import ImageFile, Picture
+from reportgen.report.network_drawing import DiagramView
 from reportgen.report.overview import OverviewView
 from reportgen.report.pattern_facts import NOT_COMPUTED, against_images
 from reportgen.report.views import (
@@ -27,7 +28,6 @@ from reportgen.report.views import (
     verdict_views,
 )
 from reportgen.report.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
-from reportgen.verdict import BY_PRECEDENCE, OK, SILENT, SKIPPED, VERDICTS
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 

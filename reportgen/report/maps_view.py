@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.records import Plan
+from reportgen.core.records import Plan
+from reportgen.core.settings import PER_MAP, MapStyle
 from reportgen.render.text import NOUNS, percent, plural, span
 from reportgen.report.documents import Document
-from reportgen.report.drawing import ImageFile, LayerPictures, MapPictures
+from reportgen.report.layer_figures import ImageFile, LayerPictures, MapPictures
 from reportgen.report.views import FigureView, figure_view
-from reportgen.settings import PER_MAP, MapStyle
 
 ACTIVATION, POOLED = "the activation function", "pooling"
 PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels

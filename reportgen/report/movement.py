@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.records import LayerRecord
+from reportgen.core.records import LayerRecord
 from reportgen.render.text import NONE, figure, named, plural, span
 from reportgen.report.documents import Document, plain
 from reportgen.report.stored import StoredLayer

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.records import LayerRecord, Plan, Tiles
+from reportgen.core.records import LayerRecord, Plan, Tiles
+from reportgen.core.settings import FIXED, PER_LAYER, PER_MAP, MapStyle
 from reportgen.render import overview as drawing
 from reportgen.render.scale import Fixed, Scale, Shared
 from reportgen.render.text import figure, listed, plural, shape, span
 from reportgen.report.documents import Document, plain
-from reportgen.report.drawing import ImageFile
 from reportgen.report.images_view import Prediction, predictions
-from reportgen.report.output import Output
+from reportgen.report.layer_figures import ImageFile
 from reportgen.report.stored import StoredLayer
-from reportgen.settings import FIXED, PER_LAYER, PER_MAP, MapStyle
+from reportgen.report.writing import Output
 
 MOST_LAYERS = 20  # columns: VGG16 whole, with its pooling; beyond that nobody follows a row from end to end
 MOST_IMAGES = 8  # rows: what fits on a screen and on a sheet

@@ -6,10 +6,10 @@ from collections import Counter
 
 import numpy as np
 
-from reportgen.records import SEARCHES, Plan
+from reportgen.core.records import SEARCHES, Plan
+from reportgen.core.verdicts import DEAD, SKIPPED, VERDICTS, judge
 from reportgen.report.documents import Document, plain
 from reportgen.report.stored import Natural, Patterns, StoredLayer
-from reportgen.verdict import DEAD, SKIPPED, VERDICTS, judge
 
 NOT_COMPUTED = "not computed"  # stands among the verdict counts, but is no verdict: there is no pattern to judge
 # Arrays of `patterns.npz`.

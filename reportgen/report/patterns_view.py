@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reportgen.render.text import dimensions, plural
 from reportgen.report import recipe_words
 from reportgen.report.documents import Document
-from reportgen.report.drawing import LayerPictures
+from reportgen.report.layer_figures import LayerPictures
 from reportgen.report.pattern_facts import against_images
 from reportgen.report.stored import Patterns, StoredLayer
 from reportgen.report.views import FigureView, figure_view

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reportgen.records import PICTURE_RANK
+from reportgen.core.records import PICTURE_RANK
 from reportgen.render.text import AXIS_UNITS, NOUNS, OF_IMAGES, Nouns, plural, stated
 
 # What the sentence is made of; the recipe of a store that another version wrote may lack some of it.

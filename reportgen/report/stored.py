@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.errors import StoreError, few
-from reportgen.records import ImageRecord, LayerRecord, Plan, Task
+from reportgen.core.errors import StoreError, few
+from reportgen.core.records import ImageRecord, LayerRecord, Plan, Task
+from reportgen.core.store import Store
+from reportgen.core.verdicts import prefers_strongest
 from reportgen.render.text import NOUNS, Nouns, plural
 from reportgen.report.wording import owner_words, reasoned
-from reportgen.store import Store
-from reportgen.verdict import prefers_strongest
 
 FIGURES = (
     "activation",

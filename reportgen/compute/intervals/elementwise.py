@@ -16,7 +16,7 @@ from reportgen.compute.intervals.interval import (
     roundoff,
     sum_slack,
 )
-from reportgen.network.quiet import tf
+from reportgen.network.backend import tf
 
 Values = np.ndarray
 Rule = Callable[[Any, Sequence[Interval]], Interval]

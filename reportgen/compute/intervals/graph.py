@@ -13,8 +13,8 @@ from reportgen.compute.intervals import axes, linear
 from reportgen.compute.intervals.elementwise import ELEMENTWISE, applied, pieces, put_together
 from reportgen.compute.intervals.interval import Interval, fitted, limited, unbounded
 from reportgen.compute.intervals.linear import Operand, as_interval
-from reportgen.network.geometry import body_of
-from reportgen.network.quiet import tf
+from reportgen.network.backend import tf
+from reportgen.network.graph.receptive_fields import body_of
 
 Rule = Callable[[Any, Sequence[Operand]], Interval | list[Interval]]
 RULES: dict[str, Rule] = {

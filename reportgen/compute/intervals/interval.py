@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.network.quiet import tf
+from reportgen.network.backend import tf
 
 LARGEST = 1 << 20  # entries of an interval: what would have more is summed up along all axes but its last
 # The relative error of one rounding. float64 also covers the arithmetic of these bounds themselves.

@@ -21,7 +21,7 @@ from reportgen.compute.intervals.interval import (
     sum_slack,
     unbounded,
 )
-from reportgen.network.views import LAYOUTS, pad_before
+from reportgen.network.graph.input_views import LAYOUTS, pad_before
 
 CHUNK = 1 << 22  # weights that are looked at in one go
 Operand = Interval | np.ndarray  # what varies or is merely bounded; what is known exactly

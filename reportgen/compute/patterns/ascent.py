@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.figures import Figures, Meter, padded
+from reportgen.compute.activation_scores import Figures, Meter, padded
 from reportgen.compute.patterns import colour, found, parameterization, patches, starts, transforms
 from reportgen.compute.patterns.canvas import Canvas, canvas_for, repeated, whole
 from reportgen.compute.patterns.found import Patterns, begun, best, joined, replaced
@@ -22,12 +22,12 @@ from reportgen.compute.patterns.optimizers import Climber
 from reportgen.compute.patterns.randomness import derived_seed, generator
 from reportgen.compute.patterns.recipe import KERAS_IO, KERAS_IO_BANDS, KERAS_IO_SIDE, Recipe
 from reportgen.compute.patterns.slope import PixelSteps, Slope
+from reportgen.network.backend import fused, tf
 from reportgen.network.contract import as_shown
+from reportgen.network.graph.axis_reach import Reach
+from reportgen.network.graph.layer_calls import Site
 from reportgen.network.network import Network
-from reportgen.network.quiet import fused, tf
-from reportgen.network.reach import Reach
-from reportgen.network.scaling import EIGHT_BIT_MAXIMUM
-from reportgen.network.sites import Site
+from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
 DEAR = 8  # times the steps of the search for silent filters: parts that took so many do not wait for more of them
 WARP_BYTES = 2**25  # of all steps' warps that are kept

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.network.quiet import tf
-from reportgen.network.reach import Reach
-from reportgen.network.sites import Site
+from reportgen.network.backend import tf
+from reportgen.network.graph.axis_reach import Reach
+from reportgen.network.graph.layer_calls import Site
 
 SMALLEST_PERIOD = 16  # pixels: below it a texture has no room to find its own period
 SMALL_ENOUGH = 0.5  # of the picture's pixels: a larger canvas is not worth its seams

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.network.quiet import tf
+from reportgen.network.backend import tf
 
 CORRELATION_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
 SMALLEST_VARIANCE = 1e-9  # of values 0..255: below it a picture is one colour

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.figures import FIGURES, Figures
-from reportgen.records import SEARCHES
+from reportgen.compute.activation_scores import FIGURES, Figures
+from reportgen.core.records import SEARCHES
 
 START, ASCENT, PIXELS, PATCHES, WAKING = range(len(SEARCHES))
 FAR = 0.25  # of the strongest response: a readable picture below it shows too little of what the filter is for

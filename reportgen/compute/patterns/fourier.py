@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.patterns.randomness import generator
-from reportgen.network.quiet import tf
+from reportgen.network.backend import tf
 
 START_DEVIATION = 0.01  # of each coefficient before scaling: a faint, smooth start
 MEAN_GAIN = 4.0  # measured on VGG16's block1_conv1, 16 steps: 5 of 16 filters instead of 3 come out above natural

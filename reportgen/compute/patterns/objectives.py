@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reportgen.compute.figures import trimmed
-from reportgen.network.quiet import tf
+from reportgen.compute.activation_scores import trimmed
+from reportgen.network.backend import tf
 
 MOST, LEAST = 1.0, -1.0  # what is sought: the picture that a filter answers most to, or least
 LEAK = 0.1  # of a silent position's pull: enough to wake it, too little to drown those that fire

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.errors import UsageError
-from reportgen.network.quiet import keras, tf
+from reportgen.core.errors import UsageError
+from reportgen.network.backend import keras, tf
 
 # Keras's Adam divides by sqrt(v) + epsilon: for gradients of unit size an epsilon this large keeps coefficients that hardly matter from
 # turning into noise, and short memories suit few steps (benchmarks/README.md). Raw gradients have no known size: there it is Keras's own.

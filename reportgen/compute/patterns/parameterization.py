@@ -11,8 +11,8 @@ import numpy as np
 
 from reportgen.compute.patterns import colour, fourier, pixels
 from reportgen.compute.patterns.recipe import Recipe
-from reportgen.network.quiet import tf
-from reportgen.network.scaling import EIGHT_BIT_MAXIMUM
+from reportgen.network.backend import tf
+from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
 STANDARD_DEVIATION = 0.15  # of a standardised picture, around 1/2: "Visualizing what convnets learn" (keras.io)
 STANDARD_EPSILON = 1e-5  # keeps a constant picture grey

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from reportgen.records import PICTURE_RANK
-from reportgen.settings import Settings
+from reportgen.core.records import PICTURE_RANK
+from reportgen.core.settings import Settings
 
 ALGORITHM = 5  # raised whenever the same numbers would give another picture: stored patterns are then computed again
 

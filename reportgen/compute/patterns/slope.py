@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.figures import Figures
+from reportgen.compute.activation_scores import Figures
 from reportgen.compute.patterns import objectives, transforms
 from reportgen.compute.patterns.canvas import Canvas, whole
 from reportgen.compute.patterns.objectives import MOST
 from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO, Recipe
-from reportgen.errors import ModelError
+from reportgen.core.errors import ModelError
+from reportgen.network.backend import tf
 from reportgen.network.contract import as_shown
+from reportgen.network.graph.layer_calls import Site
 from reportgen.network.network import Network
 from reportgen.network.precision import bfloat16, has_bfloat16
-from reportgen.network.quiet import tf
-from reportgen.network.redirected import redirected
-from reportgen.network.sites import Site
+from reportgen.network.redirected_relu import redirected
 
 NO_GRADIENT = "no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)"
 MOMENTUM = 0.5  # of the last step that a pixel's next one keeps (benchmarks/README.md)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.patterns.randomness import derived_seed, generator
-from reportgen.network.quiet import tf
+from reportgen.network.backend import tf
 
 # Half of what the reference implementation of "Feature Visualization" does, about the article's own: measured on VGG16, pictures stand
 # warps of twice this size as well or better, and come out more active (benchmarks/README.md).

@@ -1,0 +1,184 @@
+"""What is known of every layer before anything is computed, as plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reportgen.compute.planning import pattern_size
+from reportgen.core.errors import UsageError, few
+from reportgen.core.records import CONVOLUTION, POOLING, LayerRecord
+from reportgen.core.settings import FilterChoice, Settings
+from reportgen.core.slugs import unique_slugs
+from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_kinds import filter_count, kernel_kind, kernels
+from reportgen.network.graph.units import activation_name
+from reportgen.network.network import Network
+
+RGB = 3
+
+
+def describe(network: Network, settings: Settings, left_out: Mapping[str, str | None]) -> tuple[LayerRecord, ...]:
+    """One record a site, in order; `left_out` gives the reason for each path that the user left out."""
+    slugs = unique_slugs([site.path for site in network.sites])
+    choice = FilterChoice.parse(settings.filters)
+    return tuple(
+        _record(network, site, slug, left_out.get(site.path), choice, settings)
+        for site, slug in zip(network.sites, slugs, strict=True)
+    )
+
+
+def describe_output(
+    network: Network, settings: Settings, classes: Sequence[str] | None, taken: Sequence[str]
+) -> LayerRecord:
+    """The record of the model's own outputs, for the classes that `--outputs` names. Raises UsageError.
+
+    taken: slugs of the layers.
+    """
+    site = network.output
+    text = str(settings.outputs)
+    if network.heads:  # several outputs: NAME:CLASSES
+        text = text.partition(":")[2]
+        if site is None or not text:
+            known = list(network.heads)
+            raise UsageError(
+                f"--outputs {settings.outputs}: this model has several outputs; name one and its classes, as {known[0]}:5. "
+                f"There are {', '.join(known)}."
+            )
+        if classes is not None and len(classes) != max(site.channels, 2):
+            classes = None  # they are another output's
+    if site is None:
+        raise UsageError("--outputs: this model does not answer one number a class, so there are no classes to show.")
+    total = site.channels
+    names = _output_names(classes, total)
+    chosen = _chosen_classes(text, names)
+    return LayerRecord(
+        path=site.path,
+        name=network.model.name,
+        slug=unique_slugs([*taken, site.path])[-1],
+        layer_class="Logits",
+        status="rendered",
+        reason=None,
+        unit=site.path,
+        kernel_shape=None,
+        strides=None,
+        dilation=None,
+        groups=None,
+        padding=None,
+        output_shape=site.output_shape,
+        receptive_field=None,
+        receptive_field_note=site.view.note,
+        parameters=0,
+        activation="linear",
+        rectified=False,
+        kernel_bands=None,
+        filters_total=total,
+        filters_shown=chosen,
+        pattern_size=pattern_size(network.contract, None, settings),
+        macs=site.costs.macs,
+        labels=tuple(names[number] for number in chosen),
+        kernel_kind=None,
+    )
+
+
+def _output_names(classes: Sequence[str] | None, total: int) -> list[str]:
+    """The names of the outputs; one output that tells two classes apart speaks for the second."""
+    if classes is None:
+        return [f"output {number}" for number in range(total)]
+    if total == 1 and len(classes) == 2:
+        return [classes[1]]
+    if len(classes) != total:
+        raise UsageError(f"--outputs: --classes has {len(classes)} names, but the model has {total} outputs.")
+    return list(classes)
+
+
+def _chosen_classes(text: str, names: Sequence[str]) -> tuple[int, ...]:
+    """Numbers of the classes that `--outputs` means: the first N, or those named, in the model's order."""
+    if text.strip().isdecimal():
+        count = int(text)
+        if count == 0:
+            raise UsageError("--outputs 0 is a count of none; give a count from 1 on, or names of classes.")
+        return tuple(range(min(count, len(names))))
+    wanted = [text] if text in names else [part.strip() for part in text.split(",")]
+    for name in wanted:
+        if name not in names:
+            raise UsageError(f"--outputs {name}: there is no such class; there are {few(names)}.")
+    return tuple(sorted({names.index(name) for name in wanted}))
+
+
+def _record(
+    network: Network, site: Site, slug: str, left_out: str | None, choice: FilterChoice, settings: Settings
+) -> LayerRecord:
+    layer, contract = site.layer, network.contract
+    reason = left_out if left_out is not None else site.reason
+    shape = _output_shape(site)
+    kernel_shape = None if site.is_pooling else _kernel_shape(layer)
+    total = shape[-1] if shape is not None and shape[-1] is not None else 0
+    if site.unit is None and kernel_shape is not None:
+        total = filter_count(layer)
+    status = "skipped"
+    if left_out is None and site.failed:
+        status = "failed"
+    elif left_out is None and (site.unit is not None or kernel_shape is not None):
+        status = "rendered"
+    shown = status != "skipped" and not site.is_pooling
+    return LayerRecord(
+        path=site.path,
+        name=layer.name,
+        slug=slug,
+        layer_class=type(layer).__name__,
+        status=status,
+        reason=reason,
+        unit=site.unit_path,
+        kernel_shape=kernel_shape,
+        strides=_numbers(layer, "strides"),
+        dilation=_numbers(layer, "dilation_rate"),
+        groups=getattr(layer, "groups", None) if kernel_shape is not None else None,
+        padding=getattr(layer, "padding", None) if kernel_shape is not None or site.is_pooling else None,
+        output_shape=shape,
+        receptive_field=site.receptive_field,
+        receptive_field_note=site.view.note,
+        parameters=int(layer.count_params()) if layer.built else 0,
+        activation=activation_name(getattr(layer, "activation", None)) if site.unit is None else site.unit.name,
+        rectified=site.unit is not None and site.unit.rectified,
+        kernel_bands=site.kernel_bands
+        if kernel_shape is not None and kernel_shape[_input_axis(layer)] == RGB
+        else None,
+        filters_total=total,
+        filters_shown=choice.of(total) if shown else (),
+        pattern_size=pattern_size(contract, site.receptive_field, settings)
+        if shown and site.unit is not None
+        else None,
+        macs=site.costs.macs,
+        kind=POOLING if site.is_pooling else CONVOLUTION,
+        window=_numbers(layer, "pool_size") if site.is_pooling else None,
+        kernel_kind=kernel_kind(layer),
+        kernel_note=site.kernel_note,
+        times=site.times,
+        by_request=left_out is not None,
+    )
+
+
+def _input_axis(layer: Any) -> int:
+    """Where a kernel counts the layer's inputs: transposed convolutions keep them last."""
+    return -1 if kernel_kind(layer) == "transposed" else -2
+
+
+def _output_shape(site: Site) -> tuple[int | None, ...] | None:
+    """The unit's shape; sizes that follow from a dynamic input are dynamic themselves."""
+    if site.output_shape is None:
+        return None
+    return tuple(None if varies else length for varies, length in zip(site.varies, site.output_shape, strict=True))
+
+
+def _kernel_shape(layer: Any) -> tuple[int, ...] | None:
+    if not layer.built or kernel_kind(layer) is None:
+        return None
+    return tuple(next(iter(kernels(layer).values())).shape)
+
+
+def _numbers(layer: Any, name: str) -> tuple[int, ...] | None:
+    value = getattr(layer, name, None)
+    if value is None:
+        return None
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,) * getattr(layer, "rank", 1)

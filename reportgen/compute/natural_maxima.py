@@ -1,0 +1,55 @@
+"""What natural images reach: every filter's figure on the user's images, the yardstick for patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from reportgen.compute.activation_scores import FIGURES, Figures, Meter
+
+
+def natural_figures(
+    meter: Meter, crops: Iterable[tuple[int, np.ndarray]], on_image: Callable[[int], None]
+) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
+    """(arrays, facts) per layer of `meter`.
+
+    crops: (image number, pictures (k, *size, bands)) image by image. arrays: `maximum`, `minimum` float32 (channels,), NaN where a
+    figure is not finite; `pre_minimum`, the lowest before the activation function; `best_image` int32 (channels,): the image that reached
+    the maximum; `peak`, the largest single position, `pre_peak` that before the activation function, and `peak_image`, whose it is.
+    facts: `crops`, how many were measured.
+    """
+    images: list[np.ndarray] = []
+    measured: list[list[Figures]] = []
+    for number, pictures in crops:
+        measured.append(meter.figures(pictures))
+        images.append(np.full(len(pictures), number, np.int32))
+        on_image(number)
+    of_crop = np.concatenate(images)
+    return [
+        _summary(Figures(*(np.concatenate([getattr(part, name) for part in layer]) for name in FIGURES)), of_crop)
+        for layer in zip(*measured, strict=True)
+    ]
+
+
+def _summary(found: Figures, of_crop: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    maximum, best = _largest(found.activation)
+    peak, highest = _largest(found.peak)
+    arrays = {
+        "maximum": maximum,
+        "minimum": -_largest(-found.activation)[0],
+        "pre_minimum": -_largest(-found.pre_activation)[0],
+        "best_image": of_crop[best],
+        "peak": peak,
+        "pre_peak": _largest(found.pre_peak)[0],
+        "peak_image": of_crop[highest],
+    }
+    return arrays, {"crops": len(found.activation)}
+
+
+def _largest(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(float32 (channels,), NaN where a figure is not finite; int (channels,), which row reached it)."""
+    finite = np.isfinite(values).all(axis=0)
+    best = np.where(finite, values, -np.inf).argmax(axis=0)
+    return np.where(finite, values.max(axis=0), np.nan).astype(np.float32), best

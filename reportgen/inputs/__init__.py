@@ -1,0 +1,1 @@
+"""The user's files, read without TensorFlow: images, signals and volumes, constant inputs, class names."""

@@ -1,0 +1,74 @@
+"""The user's files beside model and images: class names, and the code whose change must be noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reportgen.core.errors import UsageError
+
+TWO_CLASSES = 2  # what a single probability tells apart
+
+
+def read_classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
+    """Class names from a file: one a line, a JSON list, or a JSON object of names by number; two where the model answers one probability.
+
+    An object is `{"0": "tench", …}`, ImageNet's index `{"0": ["n01440764", "tench"], …}`, of which the last name is taken, or numbers by
+    name, `{"tench": 0, …}`, as Keras's generators give. Raises UsageError.
+    """
+    if file is None:
+        return None
+    path = Path(file)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"--classes {path.name} cannot be read: {why}.") from error
+    if text.lstrip().startswith(("[", "{")):
+        try:
+            names = _names(json.loads(text), path.name)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"--classes {path.name} is not JSON: {error}.") from error
+    else:
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+    expected = TWO_CLASSES if count == 1 else count
+    if expected is not None and len(names) != expected:
+        answers = "one probability, which tells 2 classes apart" if count == 1 else str(count)
+        raise UsageError(f"--classes {path.name} names {len(names)} classes, the model answers {answers}.")
+    return tuple(names)
+
+
+def _names(data: Any, file: str) -> list[str]:
+    """The names in a JSON list or object, in the order of their classes. Raises UsageError."""
+    names = data
+    if isinstance(data, dict):
+        if all(isinstance(value, int) for value in data.values()):
+            data = {str(number): name for name, number in data.items()}
+        missing = next((number for number in range(len(data)) if str(number) not in data), None)
+        if missing is not None:
+            raise UsageError(
+                f"--classes {file} has no class {missing}; its {len(data)} classes must be numbered from 0."
+            )
+        named = [data[str(number)] for number in range(len(data))]
+        names = [name[-1] if isinstance(name, list) and name else name for name in named]
+    if not all(isinstance(name, str) for name in names):
+        raise UsageError(f"--classes {file} holds something else than names.")
+    return list(names)
+
+
+def code_key(objects: Sequence[Any]) -> str:
+    """A hash of the source of the modules that define `objects`, as far as there is any; "" for none."""
+    if not objects:
+        return ""
+    digest = hashlib.sha256()
+    for name in sorted({str(getattr(item, "__module__", None)) for item in objects}):
+        try:
+            digest.update(inspect.getsource(sys.modules[name]).encode())
+        except (KeyError, OSError, TypeError):  # made without a file
+            digest.update(name.encode())
+    return digest.hexdigest()

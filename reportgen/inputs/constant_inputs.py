@@ -1,0 +1,110 @@
+"""What the inputs that are not looked at are held at: zero, or the content of a file that `--hold NAME=FILE` names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reportgen.core.errors import ImageError, UsageError
+from reportgen.core.records import PICTURE_AXES, HeldInput, HeldRecord, ModelInput
+from reportgen.core.settings import DEFAULT_IMAGE_SIZE, Settings
+from reportgen.inputs.decoding import ARRAY_SUFFIX, decode
+from reportgen.inputs.images import SUFFIXES, fit
+from reportgen.inputs.samples import UNIT
+from reportgen.inputs.tables import TABLE_SUFFIX, read_table
+
+
+def hold(
+    inputs: Sequence[ModelInput],
+    looked_at: ModelInput,
+    files: Mapping[str, str],
+    settings: Settings,
+    size: tuple[int, ...],
+) -> tuple[HeldInput, ...]:
+    """What every input but `looked_at` is held at. files: by name of the input. size: of the one that is looked at.
+
+    Raises UsageError, one sentence.
+    """
+    if looked_at.name in files:
+        raise UsageError(
+            f"--hold {looked_at.name}: this is the input that is looked at; its images are named with --images."
+        )
+    return tuple(_held(one, files.get(one.name), settings, size) for one in inputs if one is not looked_at)
+
+
+def _held(one: ModelInput, file: str | None, settings: Settings, size: tuple[int, ...]) -> HeldInput:
+    if file is None:
+        return HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
+    path = Path(file)
+    option = f"--hold {one.name}={path.name}"
+    if not path.is_file():
+        raise UsageError(f"{option}: there is no such file.")
+    suffix = path.suffix.lower()
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if suffix == ARRAY_SUFFIX:
+            values = _shaped(np.load(path, allow_pickle=False), one, option)
+        elif suffix == TABLE_SUFFIX:
+            values = _shaped(read_table(path), one, option)
+        elif suffix in SUFFIXES:
+            values = _picture(path, one, option, settings, size)
+        else:
+            raise UsageError(f"{option}: the file is no .npy, .csv or image.")
+    except (OSError, ValueError, ImageError) as error:
+        why = str(error) if isinstance(error, ImageError) else "it cannot be read; save it again"
+        raise UsageError(f"{option}: {why.rstrip('.')}.") from error
+    record = HeldRecord(one.name, tuple(values.shape), path.name, digest)
+    return HeldInput(record, values, suffix not in (ARRAY_SUFFIX, TABLE_SUFFIX))
+
+
+def _picture(path: Path, one: ModelInput, option: str, settings: Settings, size: tuple[int, ...]) -> np.ndarray:
+    """(height, width, bands), uint8 or float32 in 0..255, fitted as the user's images are; to `size` where the input's own is free."""
+    bands = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
+    if one.shape is None or bands is None:
+        raise UsageError(f"{option}: the input is no picture ({one.described}); give its numbers as .npy or .csv.")
+    own, fixed = one.shape[:-1], [length for length in one.shape[:-1] if length is not None]
+    side = fixed[0] if fixed else DEFAULT_IMAGE_SIZE if settings.image_size is None else settings.image_size
+    others = size if len(size) == len(own) and not fixed else (side,) * len(own)
+    wanted = tuple(length if length is not None else other for length, other in zip(own, others, strict=True))
+    floats = UNIT if settings.input_range is None else settings.input_range
+    return fit(decode(path, bands, floats), wanted, settings.fit)
+
+
+def _shaped(values: np.ndarray, one: ModelInput, option: str) -> np.ndarray:
+    """`values` as one example of the input: without an axis for the batch, a single row or column as a vector."""
+    if values.dtype.kind not in "biuf" or values.size == 0:
+        raise UsageError(
+            f"{option}: the file holds {values.dtype} of shape {values.shape}, no numbers that a model takes."
+        )
+    if not np.isfinite(values).all():
+        raise UsageError(f"{option}: the file holds numbers that are not finite.")
+    if one.dtype is not None and "int" in one.dtype:
+        with np.errstate(invalid="ignore"):
+            changed = values[values.astype(one.dtype) != values]
+        if changed.size:
+            raise UsageError(
+                f"{option}: the file holds {changed.flat[0]:g}, the input takes whole numbers of {one.dtype}."
+            )
+    if one.shape is None:
+        return values
+    candidates: list[np.ndarray] = [values]
+    if values.ndim and values.shape[0] == 1:
+        candidates.append(values[0])
+    if values.ndim == 2 and 1 in values.shape:
+        candidates.append(values.reshape(-1))
+    if values.size == 1:
+        candidates.append(values.reshape((1,) * len(one.shape)))
+    for candidate in candidates:
+        if _fits(candidate.shape, one.shape):
+            return candidate
+    raise UsageError(f"{option}: the file holds numbers of shape {values.shape}, the input takes {one.described}.")
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[Any, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        axis is None or axis == length for axis, length in zip(wanted, shape, strict=True)
+    )

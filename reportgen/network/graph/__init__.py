@@ -1,0 +1,1 @@
+"""What is read off one trace of the model: layer calls, paths, units, receptive fields, costs, the diagram."""

@@ -1,0 +1,36 @@
+"""Whether the kernel that a convolution's call applies is the one that the layer keeps, read off the graph of a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reportgen.network.graph.hooks import Call
+
+CONVOLVING = frozenset(  # TensorFlow's operations that convolve; all take the kernel second
+    {
+        *("Conv2D", "Conv3D", "DepthwiseConv2dNative"),
+        *("Conv2DBackpropInput", "Conv3DBackpropInput", "Conv3DBackpropInputV2"),  # transposed
+    }
+)
+PASSING = frozenset(
+    {"Identity", "Cast", "ExpandDims", "Reshape", "Squeeze", "ReadVariableOp", "Transpose", "Split", "SplitV"}
+)
+OTHER_KERNEL = "the weights as they are kept: the layer's call makes another kernel of them before it convolves"
+
+
+def kernel_note(call: Call, graph: Any, operations: Sequence[Any]) -> str | None:
+    """What is to be said of the kernel of a convolution's `call` where another one is applied; None where it is applied as it is kept.
+
+    operations: all of `graph`. A call in which no single operation convolves is taken at its word.
+    """
+    found = [one for one in operations[call.first_operation : call.last_operation] if one.type in CONVOLVING]
+    if len(found) != 1:
+        return None
+    handles = {id(outside): inside.op.name for outside, inside in graph.captures}
+    kept = {handles.get(id(weight.value.handle)) for weight in call.layer.weights if hasattr(weight.value, "handle")}
+    source = found[0].inputs[1].op
+    while source.type in PASSING and source.name not in kept:
+        at = 1 if source.type == "Split" else 0  # which begins with its axis
+        source = source.inputs[at].op
+    return None if source.name in kept else OTHER_KERNEL

@@ -1,0 +1,229 @@
+"""Watch a model's layers while it is traced: every call's input, pre-activation and output, without touching the model.
+
+For the duration of one trace each layer's `call` (and, where it has its own, `activation`) is shadowed on the instance by a wrapper that
+writes down the tensors that pass; afterwards the instance is as it was. What the tapped tensors do not need is pruned by the graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from reportgen.network.backend import keras, tf
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of one layer in a trace.
+
+    occurrence: 1 for the layer's first call, 2 for its second. pre_activation: what the layer handed to its own activation function, None
+    where it has none. first_operation, last_operation: the half-open range of graph operations that the call created. times: the lengths
+    of the TimeDistributed layers around it, the outermost first: they fold time into the batch, so a tensor's first axis is n times them.
+    """
+
+    layer: Any
+    occurrence: int
+    input: Any
+    pre_activation: Any | None
+    output: Any
+    first_operation: int
+    last_operation: int
+    times: tuple[int, ...] = ()
+
+
+class _Reached(BaseException):
+    """Leaves a trace once every wanted call has been seen; not an Exception, so no layer swallows it."""
+
+
+@contextmanager
+def watch(layers: Collection[Any], on_call: Callable[[Call], None]) -> Iterator[None]:
+    """Report every call of `layers` to `on_call` while the block runs, in the order in which they finish."""
+    shadowed: list[tuple[Any, str, Any]] = []
+    counts: Counter[int] = Counter()
+    times: list[int] = []
+    try:
+        for layer in layers:
+            original = _python_call(layer)
+            if isinstance(layer, keras.layers.TimeDistributed):
+                original = _all_times_at_once(layer, original, times)
+            _shadow(layer, "call", _watched_call(layer, original, counts, times, on_call), shadowed)
+        yield
+    finally:
+        _restore(shadowed)
+
+
+_ABSENT = object()
+
+
+def _restore(shadowed: list[tuple[Any, str, Any]]) -> None:
+    for layer, name, original in reversed(shadowed):
+        if original is _ABSENT:
+            layer.__dict__.pop(name, None)
+        else:
+            layer.__dict__[name] = original
+
+
+def _shadow(layer: Any, name: str, value: Any, shadowed: list[tuple[Any, str, Any]]) -> None:
+    shadowed.append((layer, name, layer.__dict__.get(name, _ABSENT)))
+    layer.__dict__[name] = value  # past Keras's __setattr__: nothing is tracked, nothing remains
+
+
+def _all_times_at_once(layer: Any, original: Callable[..., Any], times: list[int]) -> Callable[..., Any]:
+    """A TimeDistributed layer's call that folds time into the batch: one call of what is inside instead of one a step.
+
+    In inference nothing inside looks from one step to the next, so the answers are the same.
+    """
+    inside = layer.layer
+
+    def call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        lengths = inputs.shape[1:]
+        if mask is not None or None in tuple(lengths):
+            return original(inputs, training=training, mask=mask)
+        count = lengths[0] * inputs.shape[0] if inputs.shape[0] is not None else -1
+        times.append(lengths[0])
+        try:
+            named = {"training": training} if inside._call_has_training_arg else {}
+            output = inside.call(tf.reshape(inputs, (count, *lengths[1:])), **named)
+        finally:
+            times.pop()
+        batch = inputs.shape[0] if inputs.shape[0] is not None else -1
+        return tf.reshape(output, (batch, lengths[0], *output.shape[1:]))
+
+    return call
+
+
+def _watched_call(
+    layer: Any,
+    original: Callable[..., Any],
+    counts: Counter[int],
+    times: list[int],
+    on_call: Callable[[Call], None],
+) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        counts[id(layer)] += 1
+        occurrence = counts[id(layer)]
+        first = _operation_count()
+        with _own_activation(layer) as given:
+            output = original(*args, **kwargs)
+        first_argument = args[0] if args else next(iter(kwargs.values()), None)
+        on_call(
+            Call(
+                layer,
+                occurrence,
+                first_argument,
+                given[-1] if given else None,
+                output,
+                first,
+                _operation_count(),
+                tuple(times),
+            )
+        )
+        return output
+
+    return call
+
+
+@contextmanager
+def _own_activation(layer: Any) -> Iterator[list[Any]]:
+    """The tensors that the layer hands to its own activation function while it is called."""
+    given: list[Any] = []
+    activation = layer.__dict__.get("activation")
+    if not callable(activation):
+        yield given
+        return
+
+    def tapped(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        given.append(tensor)
+        return activation(tensor, *args, **kwargs)
+
+    layer.__dict__["activation"] = tapped
+    try:
+        yield given
+    finally:
+        layer.__dict__["activation"] = activation
+
+
+def _python_call(layer: Any) -> Callable[..., Any]:
+    """The layer's `call` as plain Python: inside a nested tf.function its tensors would be out of reach."""
+    function = getattr(type(layer).call, "python_function", None)
+    if function is None:
+        return layer.call  # type: ignore[no-any-return]
+    try:
+        function = tf.autograph.to_graph(function)
+    except Exception:  # no source to convert, or nothing to convert: the function as it was written
+        pass
+    return function.__get__(layer)  # type: ignore[no-any-return]
+
+
+def _operation_count() -> int:
+    if tf.executing_eagerly():
+        return 0
+    return int(tf.compat.v1.get_default_graph().version)  # grows by one an operation, and costs nothing to ask
+
+
+GivenArguments = tuple[tuple[Any, ...], dict[str, Any]]  # of a call: by position, and by name
+
+
+def run_until(
+    model: Any,
+    arguments: GivenArguments,
+    layers: Collection[Any],
+    is_last: Callable[[Call], bool],
+    calls: list[Call] | None = None,
+) -> Any:
+    """Call `model` in inference mode and return its output, or None once `is_last` says so of a call of `layers`.
+
+    `calls`, where given, receives every call as it finishes, also where the model fails later on.
+    """
+
+    def on_call(call: Call) -> None:
+        if calls is not None:
+            calls.append(call)
+        if is_last(call):
+            raise _Reached
+
+    with watch(layers, on_call), _in_python(model), safe_scopes():
+        try:
+            positional, named = arguments
+            return model(*positional, **named, training=False)
+        except _Reached:
+            return None
+
+
+SAFE, UNSAFE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"), re.compile(r"[^A-Za-z0-9_./-]")  # what TensorFlow runs
+
+
+@contextmanager
+def safe_scopes() -> Iterator[None]:
+    """While the block is traced, scopes may have any name: the graph, and nothing else, gets one that TensorFlow takes."""
+    if tf.executing_eagerly():  # where any name will do
+        yield
+        return
+    graph = tf.compat.v1.get_default_graph()
+    original = graph.name_scope
+
+    def name_scope(name: str | None) -> Any:
+        if name and SAFE.fullmatch(name) is None:
+            name = f"scope{UNSAFE.sub('_', name)}"
+        return original(name)
+
+    graph.name_scope = name_scope
+    try:
+        yield
+    finally:
+        del graph.name_scope
+
+
+@contextmanager
+def _in_python(model: Any) -> Iterator[None]:
+    """Run the model's own `call` as plain Python while the block runs: what a graph function of it calls could not be watched."""
+    shadowed: list[tuple[Any, str, Any]] = []
+    _shadow(model, "call", _python_call(model), shadowed)
+    try:
+        yield
+    finally:
+        _restore(shadowed)

@@ -1,0 +1,69 @@
+"""One call of one convolution layer: where its filters are looked at, and what is known of it before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from reportgen.network.graph.axis_reach import Reach
+from reportgen.network.graph.input_views import View
+from reportgen.network.graph.layer_kinds import POOLINGS
+from reportgen.network.graph.receptive_fields import Costs
+from reportgen.network.graph.units import Unit
+
+
+@dataclass(frozen=True)
+class Site:
+    """One call of one convolution layer, as found while walking.
+
+    unit: where its filters are looked at; None with `reason` where that cannot be. view, costs: of the unit, traced at the images' size.
+    output_shape: of the unit without batch, channels last, at that size. varies: for each axis of it whether its length follows from one
+    of the input's that is dynamic. times: how many of its axes, the first ones, are time inside a TimeDistributed. channels_first: how
+    the layer itself keeps its maps. is_output: not a layer but the model's own output before softmax or sigmoid, one position with a
+    channel a class. failed: the model runs into it and cannot be traced that far, at no size that was found. place: of an output, among
+    all. kernel_note: what is to be said of its kernel, see `applied`.
+    """
+
+    path: str
+    layer: Any
+    occurrence: int
+    unit: Unit | None
+    unit_path: str
+    view: View
+    costs: Costs
+    output_shape: tuple[int, ...] | None
+    kernel_bands: str | None
+    reason: str | None
+    is_output: bool = False
+    varies: tuple[bool, ...] = ()
+    times: int = 0
+    channels_first: bool = False
+    failed: bool = False
+    kernel_note: str | None = None
+    place: int = 0
+
+    @property
+    def is_pooling(self) -> bool:
+        """Whether the layer pools."""
+        return isinstance(self.layer, POOLINGS)
+
+    @property
+    def receptive_field(self) -> tuple[int, ...] | None:
+        """Input pixels per spatial axis of the input; None where it cannot be stated."""
+        return None if self.view.axes is None else tuple(axis.size for axis in self.view.axes)
+
+    @property
+    def even_axes(self) -> tuple[Reach, ...] | None:
+        """What a position sees along each axis of the input, where its neighbours see the same, moved by a stride; None elsewhere."""
+        axes = self.view.axes
+        return axes if axes is not None and all(len(axis.intervals) == 1 for axis in axes) else None
+
+    @property
+    def channels(self) -> int:
+        """Number of filters; 0 where the output is not known."""
+        return 0 if self.output_shape is None else self.output_shape[-1]
+
+
+def unreached(path: str, layer: Any, reason: str, failed: bool = False) -> Site:
+    """The site of a layer that cannot be looked at, for `reason`."""
+    return Site(path, layer, 1, None, path, View(None, None, False), Costs(0, 0), None, None, reason, failed=failed)

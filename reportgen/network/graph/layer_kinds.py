@@ -1,0 +1,60 @@
+"""Which layers are convolutions or pool, and kernels by what they are: never by a layer's name or a weight's place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reportgen.network.backend import keras
+
+layers = keras.layers
+CONVOLUTIONS = (
+    layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.SeparableConv1D,
+    layers.SeparableConv2D, layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose,
+)  # fmt: skip
+POOLINGS = (
+    layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D,
+    layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
+    layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D,
+    layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
+)  # fmt: skip
+TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+
+
+def kernel_kind(layer: Any) -> str | None:
+    """How a convolution's kernel is to be read, whatever the layer is called; None for a layer that is no convolution.
+
+    `plain` (..., in, out), `transposed` (..., out, in), `depthwise` (..., in, multiplier), `separable` (a depthwise and a pointwise one).
+    """
+    if not isinstance(layer, CONVOLUTIONS):
+        return None
+    if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
+        return "separable"
+    if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)):
+        return "depthwise"
+    return "transposed" if isinstance(layer, TRANSPOSED) else "plain"
+
+
+def kernels(layer: Any) -> dict[str, np.ndarray]:
+    """A convolution's weights by what they are: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, and `bias` where it has one."""
+    names = ("depthwise_kernel", "pointwise_kernel") if kernel_kind(layer) == "separable" else ("kernel",)
+    found = {name: as_numpy(getattr(layer, name)) for name in names}
+    if getattr(layer, "use_bias", False) and layer.bias is not None:
+        found["bias"] = as_numpy(layer.bias)
+    return found
+
+
+def filter_count(layer: Any) -> int:
+    """How many filters a built convolution has, from its kernel."""
+    kind = kernel_kind(layer)
+    shape = list(kernels(layer).values())[1 if kind == "separable" else 0].shape
+    if kind == "depthwise":
+        return int(shape[-2] * shape[-1])
+    return int(shape[-2 if kind == "transposed" else -1])
+
+
+def as_numpy(variable: Any) -> np.ndarray:
+    """The variable's values in a type that NumPy knows and can store; bfloat16 becomes float32, which holds all of it."""
+    values = np.asarray(keras.ops.convert_to_numpy(variable))
+    return values if values.dtype.kind == "f" else values.astype(np.float32)

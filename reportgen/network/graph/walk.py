@@ -1,0 +1,260 @@
+"""One trace of a model at the images' size, and everything that is read off its graph before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+from reportgen.core.errors import ModelError
+from reportgen.core.records import InputContract
+from reportgen.network.backend import keras, tf
+from reportgen.network.error_text import one_line
+from reportgen.network.graph.applied_kernels import kernel_note
+from reportgen.network.graph.diagram import diagram
+from reportgen.network.graph.hooks import Call
+from reportgen.network.graph.input_views import View, whole_input
+from reportgen.network.graph.layer_calls import Site, unreached
+from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS
+from reportgen.network.graph.map_layout import stored_shape, varying
+from reportgen.network.graph.paths import path_of
+from reportgen.network.graph.receptive_fields import Geometry
+from reportgen.network.graph.units import Unit, find_unit, own_unit
+from reportgen.network.outputs import answers_classes, class_count, heads
+from reportgen.network.preprocessing import COLOUR_BANDS
+
+layers = keras.layers
+RECURRENT = (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
+LEARNED = (
+    *CONVOLUTIONS,
+    layers.RNN,
+    layers.Dense,
+    layers.EinsumDense,
+)  # what comes out of them is no longer scaled input
+MOST_AXES = 3  # spatial axes, time inside a TimeDistributed among them, that maps can be drawn along
+HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
+RECURRING = "it convolves step by step inside a recurrence; name its path with --layers to see what it answers"
+APART = "it does not depend on the input that is looked at"
+IDLE = "the model never calls it"
+EMPTY = "nothing is left of its maps at this size of the input"
+FLAT = "its output has no axis beside its channels, so there is no map to draw"
+OUTPUT_NAMES = ("logits", "model/logits", "model/outputs/logits")
+WHOLE_INPUT = "the whole input: these are the model's outputs"
+Run = Callable[[Any, Callable[[Call], bool], list[Call]], Any]  # (inputs, is_last, calls) of `run_until`
+
+
+class Walk:
+    """What one trace told of a model.
+
+    sites: every layer that is covered, in the order in which data meets them, those that cannot be looked at last, with the reason. misfit:
+    why the model does not run through at this size; None where it does. output: the
+    model's classes as a site, None where it does not answer one number a class. class_count: how many class probabilities it answers,
+    None where it answers something else. heads: the places of those of several
+    outputs that answer one number a class, by name; classifying: those of them that answer probabilities. diagram: how data flows.
+    before: the layers that were called before `entrance`, the first call that mixes what it sees of the input by learned weights; None
+    where there is no such call.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        named: Mapping[int, tuple[str, Any]],
+        run: Run,
+        contract: InputContract,
+        covered: tuple[Any, ...],
+        wanted: Sequence[str],
+        takes_bands_first: bool,
+    ) -> None:
+        """named: the model's layers by id, see `named_layers`. covered: classes of layers that become sites. wanted: paths of any others.
+
+        Raises ModelError where the model cannot be traced.
+        """
+        self._named, self._contract, self._wanted = named, contract, frozenset(wanted)
+        self._takes_bands_first = takes_bands_first
+        self._calls: list[Call] = []
+        outputs: list[Any] = []
+        entry: list[Any] = []
+        failure: list[Exception] = []
+        self.heads: dict[str, int] = {}
+
+        def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
+            entry.append(pictures)
+            try:
+                answer = run(pictures, never, self._calls)
+                outputs.extend(tf.nest.flatten(answer))
+                self.heads = heads(model, answer)
+            except Exception as error:  # what was reached before is still true
+                failure.append(error)
+
+        try:
+            self._graph = traced(trace, (1, *contract.size, contract.bands))
+        except Exception as error:
+            raise ModelError(f"the model cannot be traced ({one_line(error)}).") from error
+        empty = next(
+            (
+                call
+                for call in self._calls
+                if isinstance(call.layer, (*CONVOLUTIONS, *POOLINGS)) and is_empty(call.output)
+            ),
+            None,
+        )
+        self.misfit = one_line(failure[0]) if failure else None if empty is None else f"{self._path(empty)}: {EMPTY}"
+        self._geometry = Geometry(self._graph, {entry[0].name: whole_input(contract.rank)})
+        self._positions = {operation.name: index for index, operation in enumerate(self._graph.get_operations())}
+        met = [
+            self._site(call)
+            for call in self._calls
+            if isinstance(call.layer, covered) or self._path(call) in self._wanted
+        ]
+        stopped = f"the model stopped before it ({one_line(failure[0])})" if failure else None
+        self.sites = [*sorted(self._resolved(met, run), key=_order), *self._missed(met, covered, stopped)]
+        self.output = self._output_site(model, outputs) if len(outputs) == 1 else None
+        self.class_count = class_count(outputs)
+        self.classifying = [
+            (name, place) for name, place in self.heads.items() if class_count(outputs[place : place + 1]) is not None
+        ]
+        self.head_sites = {name: self._output_site(model, outputs, place) for name, place in self.heads.items()}
+        self.diagram = diagram(
+            self._graph, entry[0], self._calls, outputs, CONVOLUTIONS, lambda *call: path_of(named, *call)
+        )
+        order = sorted(filter(self._sees, self._calls), key=lambda call: call.first_operation)
+        first = next((index for index, call in enumerate(order) if isinstance(call.layer, LEARNED)), len(order))
+        self.before = [call.layer for call in order[:first]]
+        self.entrance = order[first] if first < len(order) else None
+
+    def _path(self, call: Call) -> str:
+        return path_of(self._named, call.layer, call.occurrence)
+
+    def _is_reached(self, call: Call) -> bool:
+        """Whether the call answers a tensor of this very graph."""
+        return bool(tf.is_tensor(call.output) and call.output.graph is self._graph)
+
+    def _sees(self, call: Call) -> bool:
+        """Whether the call's output depends on the input that is looked at."""
+        return self._is_reached(call) and self._geometry.depends(call.output)
+
+    def _missed(self, met: Sequence[Site], covered: tuple[Any, ...], stopped: str | None) -> list[Site]:
+        """Sites of the covered layers that were not met. stopped: why the model did not run to its end, None where it did."""
+        reached = {id(site.layer) for site in met}
+        used = {id(outside) for outside, _ in self._graph.captures}
+        missed = []
+        for path, layer in self._named.values():
+            if isinstance(layer, covered) and id(layer) not in reached:
+                hidden = any(id(weight.value.handle) in used for weight in layer.weights)
+                reason = HIDDEN if hidden else IDLE if stopped is None else stopped
+                missed.append(unreached(path, layer, reason, failed=not hidden and stopped is not None))
+        return missed
+
+    def _output_site(self, model: Any, outputs: Sequence[Any], place: int = 0) -> Site | None:
+        """The classes of the output at a place as a site; None where it is not one number a class."""
+        if not answers_classes(outputs[place : place + 1]):
+            return None
+        taken = {path for path, _ in self._named.values()}
+        path = next(name for name in OUTPUT_NAMES if name not in taken)
+        costs = self._geometry.costs(len(self._positions))
+        shape = (1, 1, int(outputs[place].shape[-1]))
+        view = View(None, WHOLE_INPUT, False)
+        return Site(path, model, 1, Unit(model, 1, "linear"), path, view, costs, shape, None, None, True, place=place)
+
+    def _obstacle(self, call: Call) -> str | None:
+        """Why there is nothing to look at in a call; None where there is."""
+        if not self._is_reached(call):
+            return HIDDEN
+        if isinstance(call.layer, RECURRENT) and self._path(call) not in self._wanted:
+            return RECURRING
+        spatial = (call.output.shape.rank or 0) - 2 + len(call.times)
+        if spatial < 1:
+            return FLAT
+        if spatial > MOST_AXES:
+            shape = " × ".join("any" if length is None else str(length) for length in call.output.shape[1:])
+            return f"its output of {shape} has {spatial} axes beside its channels; up to {MOST_AXES} are drawn"
+        if not self._sees(call):
+            return APART
+        return EMPTY if is_empty(call.output) else None
+
+    def _site(self, call: Call) -> Site:
+        obstacle = self._obstacle(call)
+        if obstacle is not None:
+            return unreached(self._path(call), call.layer, obstacle, failed=obstacle == EMPTY)
+        convolves, contract = isinstance(call.layer, CONVOLUTIONS), self._contract
+        if isinstance(call.layer, POOLINGS):
+            unit = Unit(call.layer, call.occurrence, "linear", pooling=True)
+        else:
+            unit = find_unit(call, self._calls, self._positions) if convolves else own_unit(call)
+        end = next(other for other in self._calls if unit.is_end(other))
+        view = self._geometry.view(end.output)
+        channels_first = self._keeps_bands_first(call.layer, view)
+        looks = convolves and contract.is_picture and contract.bands == COLOUR_BANDS
+        colour = looks and self._geometry.view(call.input).colour
+        return Site(
+            path=self._path(call),
+            layer=call.layer,
+            occurrence=call.occurrence,
+            unit=unit,
+            unit_path=path_of(self._named, unit.layer, unit.occurrence),
+            view=view,
+            costs=self._geometry.costs(end.last_operation),
+            output_shape=stored_shape(end.output, end.times, channels_first),
+            kernel_bands="RGB" if colour else None,
+            reason=None,
+            varies=varying(view, end, contract, channels_first),
+            times=len(end.times),
+            channels_first=channels_first,
+            kernel_note=kernel_note(call, self._graph, self._graph.get_operations()) if convolves else None,
+        )
+
+    def _keeps_bands_first(self, layer: Any, view: View) -> bool:
+        """Whether a layer's maps have their channels behind the batch: as it says, else where the input's own axes leave room for them."""
+        stated = getattr(layer, "data_format", None)
+        if stated is not None:
+            return bool(stated == "channels_first")
+        if view.axes is None:
+            return self._takes_bands_first
+        return bool(view.places) and min(view.places) == 2
+
+    def _resolved(self, sites: list[Site], run: Run) -> list[Site]:
+        """Which axes follow from the input's cannot be told where no field is known: a second trace without sizes tells."""
+        contract = self._contract
+        dynamic = None in contract.shape[:-1]
+        if not (dynamic and any(site.unit is not None and site.view.axes is None for site in sites)):
+            return sites
+        calls: list[Call] = []
+
+        def trace(pictures: Any) -> None:
+            run(pictures, never, calls)
+
+        try:
+            traced(trace, (1, *contract.shape))
+        except Exception:  # a model that needs a size: then what is known stands
+            return sites
+        shapes = {(id(call.layer), call.occurrence): call for call in calls if tf.is_tensor(call.output)}
+        told = []
+        for site in sites:
+            end = None if site.unit is None else shapes.get((id(site.unit.layer), site.unit.occurrence))
+            if end is not None and site.view.axes is None and end.times == () and site.times == 0:
+                shape = stored_shape(end.output, (), site.channels_first)
+                site = replace(site, varies=tuple(length is None for length in shape))
+            told.append(site)
+        return told
+
+
+def _order(site: Site) -> tuple[bool, bool, int]:
+    """Where a site stands among others in the order in which they were called: no layer sees less of the input than one before it."""
+    field = site.receptive_field
+    return site.unit is None, field is None, 0 if field is None else prod(field)
+
+
+def is_empty(tensor: Any) -> bool:
+    """Whether a layer answers a tensor without any position."""
+    return bool(tf.is_tensor(tensor)) and tensor.shape.rank is not None and 0 in tensor.shape.as_list()
+
+
+def never(call: Call) -> bool:
+    """The model is run to its end."""
+    return False
+
+
+def traced(trace: Callable[[Any], None], shape: tuple[int | None, ...]) -> Any:
+    """The graph of `trace` for a float32 input of `shape`."""
+    return tf.function(trace, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph

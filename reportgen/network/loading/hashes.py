@@ -1,0 +1,43 @@
+"""Hashes that tell models apart: of a file's bytes, and of a model whatever file it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from reportgen.network.backend import keras
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_sha256(model: Any) -> str:
+    """SHA-256 of the model's architecture and weights: the same for the same model saved twice, whatever its file's bytes.
+
+    Weights enter by position, shape, dtype and bytes: names of subclassed models' variables change with every load. Random generators'
+    states are not weights: they change with every load, too.
+    """
+    digest = hashlib.sha256()
+    try:
+        config = model.get_config()
+        text = json.dumps(config, sort_keys=True, default=_plain)
+    except Exception:  # a subclassed model need not describe itself; its weights still tell it apart
+        text = type(model).__name__
+    digest.update(text.encode())
+    for variable in model.weights:
+        value = keras.ops.convert_to_numpy(variable)
+        digest.update(f"{value.shape}{value.dtype}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return keras.saving.serialize_keras_object(value)
+    except Exception:
+        return type(value).__name__

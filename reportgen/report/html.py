@@ -1,0 +1,90 @@
+"""Views become HTML: always escaped, under a policy that lets a page use nothing but its own report."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import jinja2
+from markupsafe import Markup
+
+from reportgen import __version__
+from reportgen.render.text import Nouns
+from reportgen.report.index_page import IndexView
+from reportgen.report.layer_page import LayerView
+from reportgen.report.theme import Look, template_error
+from reportgen.report.views import Inline, Site, gradients
+
+PAGE, FRAGMENT = "base.html", "fragment.html"  # what a page extends: a document of its own, or a part of one file
+POLICY = (
+    "default-src 'none'; img-src {images}; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+)
+OWN_FILES = "'self' file:"  # a report is opened from a disk more often than from a server
+
+
+def site(
+    look: Look, report_title: str, page_title: str, root: str, palettes: set[str], nouns: Nouns, base: str = PAGE
+) -> Site:
+    """What every page says.
+
+    root: from the page to the report's folder; palettes: colour maps that its colour bars need; nouns: of what the model is fed; base: PAGE
+    or FRAGMENT.
+    """
+    return Site(
+        root=root,
+        title=report_title,
+        page_title=page_title,
+        base=base,
+        policy=POLICY.format(images=OWN_FILES, style=OWN_FILES, script=OWN_FILES),
+        style=root + look.style.path,
+        script=root + look.script.path,
+        inline=None,
+        nouns=nouns,
+        version=__version__,
+        gradients=gradients(palettes),
+    )
+
+
+def render_index(look: Look, view: IndexView) -> bytes:
+    """index.html."""
+    return _render(look, "index.html", view=view, site=view.site)
+
+
+def render_layer(look: Look, view: LayerView) -> bytes:
+    """A layer's page."""
+    return _render(look, "layer.html", view=view, site=view.site)
+
+
+def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, pages: str) -> bytes:
+    """One file that holds all `pages` (HTML), the style and the script, which its policy knows by their hashes."""
+    style, script = (text.replace("</", r"<\/") for text in (look.style.text, look.script.text))
+    policy = POLICY.format(images="data:", style=_hash(style), script=_hash(script))
+    own = Site(
+        root="",
+        title=title,
+        page_title=title,
+        base=PAGE,
+        policy=policy,
+        style="",
+        script="",
+        inline=Inline(Markup(style), Markup(script)),
+        nouns=nouns,
+        version=__version__,
+        gradients=gradients(palettes),
+    )
+    return _render(look, "single.html", site=own, pages=Markup(pages))
+
+
+def _hash(text: str) -> str:
+    """An inline style or script as a policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _render(look: Look, name: str, **values: object) -> bytes:
+    """A page. Raises UsageError where a template of the user's asks for what is not there."""
+    try:
+        return look.environment.get_template(name).render(**values).encode()
+    except jinja2.TemplateError as error:
+        if look.template is None:  # ours: a bug, and not the user's to mend
+            raise
+        raise template_error(name, error) from error

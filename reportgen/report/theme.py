@@ -1,0 +1,150 @@
+"""How pages look: our templates, style and script, with the user's own over them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import jinja2.nodes
+
+from reportgen.core.errors import ReportgenError, UsageError
+from reportgen.report.index_page import IndexView
+from reportgen.report.layer_page import LayerView
+from reportgen.report.views import Site
+
+ASSET_HASH = 8  # hexadecimal digits in an asset's name: a browser never shows new pages in an old style
+STYLE, SCRIPT = "assets/style.css", "assets/report.js"
+FIELDS = {  # what every template can name; `view` is that of the first page or of a layer's
+    "site": frozenset(field.name for field in dataclasses.fields(Site)),
+    "view": frozenset(field.name for view in (IndexView, LayerView) for field in dataclasses.fields(view)),
+}
+OURS = "reportgen"  # `reportgen/index.html` is our own template where the user's has the same name
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A text that pages refer to; path: relative to the report, with a hash of the text in it."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything that turns views into pages. template, css: names of what the user gave."""
+
+    template: str | None
+    css: str | None
+    environment: jinja2.Environment
+    style: Asset
+    script: Asset
+
+
+def templates_folder() -> Path:
+    """The templates: inside the package where it was installed, beside it in a checkout. Raises ReportgenError."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "templates", package.parent / "templates"):
+        if (folder / "base.html").is_file():
+            return folder
+    raise ReportgenError("the report's templates are not installed; install reportgen again.")
+
+
+@functools.lru_cache
+def own_look() -> Look:
+    """Ours alone."""
+    return load_look(None, None)
+
+
+def load_look(template: Path | None, css: Path | None) -> Look:
+    """Ours with the user's over it.
+
+    template: a folder; each of its files stands in for ours of the same name (`layer.html`, `assets/style.css`). css: a file
+    that is added to the style. Raises UsageError where either cannot be used.
+    """
+    folders = [templates_folder()]
+    if template is not None:
+        folders.insert(0, template)
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [
+                *(jinja2.FileSystemLoader(folder) for folder in folders),
+                jinja2.PrefixLoader({OURS: jinja2.FileSystemLoader(templates_folder())}),
+            ]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    if template is not None:
+        _check(template, environment)
+    style = _text(next(folder / STYLE for folder in folders if (folder / STYLE).is_file()))
+    if css is not None:
+        style += f"\n/* {css.name} */\n{_text(css)}"
+    script = _text(next(folder / SCRIPT for folder in folders if (folder / SCRIPT).is_file()))
+    return Look(_name(template), _name(css), environment, _asset(STYLE, style), _asset(SCRIPT, script))
+
+
+def _name(path: Path | None) -> str | None:
+    return None if path is None else path.resolve().name
+
+
+def _check(folder: Path, environment: jinja2.Environment) -> None:
+    """Raise UsageError unless `folder` holds something that stands in for ours, and all of it can be read."""
+    if not folder.is_dir():
+        raise UsageError(f"--template {folder} is no folder; name one that holds templates such as layer.html.")
+    ours = {path.relative_to(templates_folder()).as_posix() for path in templates_folder().rglob("*.*")}
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    if not ours.intersection(found):
+        raise UsageError(f"--template {folder} holds no template of a report; the names are {', '.join(sorted(ours))}.")
+    for name in found:
+        if name.endswith(".html"):
+            try:
+                environment.get_template(name)
+                unknown = _unknown(environment, folder / name)
+            except (jinja2.TemplateError, UnicodeDecodeError) as error:
+                raise template_error(name, error) from error
+            if unknown is not None:
+                raise UsageError(f"the template {name} cannot be used: a page has no {unknown}.")
+
+
+def _unknown(environment: jinja2.Environment, template: Path) -> str | None:
+    """A field of a page's view that a template names and no page has, such as `view.nothing`; None where there is none.
+
+    So what would fail only after computing is told before. A name that the template asks for by `is defined` is no fault.
+    """
+    tree = environment.parse(template.read_text(encoding="utf-8"))
+    asked = {id(test.node) for test in tree.find_all(jinja2.nodes.Test) if test.name in ("defined", "undefined")}
+    own = {name.name for name in tree.find_all(jinja2.nodes.Name) if name.ctx != "load"}
+    for field in tree.find_all(jinja2.nodes.Getattr):
+        if not isinstance(field.node, jinja2.nodes.Name) or id(field) in asked or field.node.name in own:
+            continue
+        known = FIELDS.get(field.node.name)
+        if known is not None and field.attr not in known:
+            return f"{field.node.name}.{field.attr}"
+    return None
+
+
+def template_error(name: str, error: Exception) -> UsageError:
+    """What is wrong with a template, in one sentence."""
+    line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
+    place = error.name if isinstance(error, jinja2.TemplateSyntaxError) and error.name is not None else name
+    return UsageError(f"the template {place}{line} cannot be used: {' '.join(str(error).split()).rstrip('.')}.")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UsageError(f"{path} cannot be read ({reason}); name a style sheet with --css.") from error
+
+
+def _asset(name: str, text: str) -> Asset:
+    stem, _, suffix = name.rpartition(".")
+    return Asset(f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:ASSET_HASH]}.{suffix}", text)

@@ -1,0 +1,124 @@
+"""The folder of a report: files replaced one by one, and what an older report left behind removed at the end.
+
+Only files that a list in `.store` names as ours are ever removed: the folder may hold the user's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from pathlib import Path, PurePosixPath
+
+from reportgen.core.errors import OutputError
+from reportgen.core.npz import write_atomically
+from reportgen.core.store import json_bytes
+
+# What may be removed, whoever wrote the list: nothing outside these folders, and no part of a name that is `..`.
+REMOVABLE = re.compile(r"(?:layers|figures|data|assets)(?:/[a-z0-9_-][a-z0-9_.-]*)+")
+WRITTEN = ".store/written.json"
+
+
+class Output:
+    """Where the files of one report go; `write` as often as needed, then `remove_stale` once.
+
+    held: the bytes of files that are kept here instead of being written, by relative path. bytes: of those written.
+    """
+
+    def __init__(self, folder: Path, holds: tuple[str, ...] = ()) -> None:
+        """Nothing is written yet; `folder` need not exist. holds: how the paths of files begin that are never to be written."""
+        self.folder = folder
+        self.held: dict[str, bytes] = {}
+        self.bytes = 0
+        self._holds = holds
+        self._earlier = _listed(folder / WRITTEN)
+        self._written: set[str] = set()
+
+    @property
+    def holds(self) -> bool:
+        """Whether any file is kept here instead of being written."""
+        return bool(self._holds)
+
+    @property
+    def files(self) -> int:
+        """How many were written."""
+        return len(self._written)
+
+    def write(self, relative: str, data: bytes) -> None:
+        """Replace the file at `relative` (with slashes, inside the folder) unless it already has these bytes.
+
+        Raises OutputError, which names the file by `relative`, where that cannot be done.
+        """
+        if relative.startswith(self._holds):
+            self.held[relative] = data
+            return
+        self._replace(relative, data)
+        self._written.add(relative)
+        self.bytes += len(data)
+
+    def remember(self) -> None:
+        """List what was written so far beside what an earlier list names: for a run that ends before it is done."""
+        with contextlib.suppress(OutputError):  # the failure that ended the run is the one to be told
+            self._replace(WRITTEN, json_bytes(sorted(self._earlier | self._written)))
+
+    def remove_stale(self) -> None:
+        """Remove the files that an earlier list names and this report does not have, and folders left empty by that.
+
+        Then list this report's own files. Where there is no earlier list nothing is removed. Raises OutputError.
+        """
+        for relative in sorted(self._earlier - self._written):
+            self._remove(relative)
+        self._replace(WRITTEN, json_bytes(sorted(self._written)))
+
+    def _replace(self, relative: str, data: bytes) -> None:
+        path = self.folder / relative
+        try:
+            if not _has(path, data):
+                write_atomically(path, data)
+        except OSError as error:
+            raise OutputError(
+                f"{relative} cannot be written in the report's folder ({self._obstacle(relative, error)}); "
+                "what was computed is kept."
+            ) from error
+
+    def _obstacle(self, relative: str, error: OSError) -> str:
+        """What is in the way, without the folder's own path, which `error` names."""
+        for parent in reversed(PurePosixPath(relative).parents[:-1]):
+            if (self.folder / parent).exists() and not (self.folder / parent).is_dir():
+                return f"{parent} is a file"
+        return error.strerror if error.strerror is not None else type(error).__name__
+
+    def _remove(self, relative: str) -> None:
+        """Remove a file and the folders that this leaves empty; nothing that is reached through a linked folder."""
+        path = self.folder / relative
+        parents = path.parents[: relative.count("/")]
+        if any(parent.is_symlink() for parent in parents) or not (path.is_file() or path.is_symlink()):
+            return
+        try:
+            path.unlink()
+            for parent in parents:
+                if any(parent.iterdir()):
+                    break
+                parent.rmdir()
+        except OSError as error:
+            raise OutputError(
+                f"{relative} of an older report cannot be removed ({error.strerror}); remove it by hand."
+            ) from error
+
+
+def _listed(path: Path) -> frozenset[str]:
+    """The removable files in a list, by relative path; none where there is no list that can be read."""
+    try:
+        names = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return frozenset()
+    if not isinstance(names, list):
+        return frozenset()
+    return frozenset(name for name in names if isinstance(name, str) and REMOVABLE.fullmatch(name))
+
+
+def _has(path: Path, data: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
