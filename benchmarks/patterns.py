@@ -103,28 +103,28 @@ class Bench:
         if not path.exists():
             picture = self.crops(size)[:1]
             fed = self.network.feed(tf.constant(picture, tf.float32))
-            sites = [self.site(layer)]
-            answer = tf.function(lambda inputs: self.network.units(inputs, sites)[0][1], autograph=False)
+            layer_calls = [self.layer_call(layer)]
+            answer = tf.function(lambda inputs: self.network.units(inputs, layer_calls)[0][1], autograph=False)
             np.savez(path, photograph=picture, maps=np.asarray(answer(fed)))
         return path
 
-    def site(self, layer: str):
+    def layer_call(self, layer: str):
         """The Site of a layer."""
-        return next(site for site in self.network.sites if site.path == layer)
+        return next(layer_call for layer_call in self.network.layer_calls if layer_call.path == layer)
 
     def side(self, layer: str, size: str) -> int:
         """Pixels of `--size`, which may be `auto`: then by the layer's receptive field, as in a report."""
-        fields = [axis.size for axis in self.site(layer).view.axes]
+        fields = [axis.size for axis in self.layer_call(layer).view.axes]
         return pattern_size(self.network.contract, fields, Settings(size=size))[0]
 
 
 def export_weights(network: Network, path: Path) -> None:
     """Write the convolutions' weights for other libraries: the first kernel takes RGB, so that only the mean is left to subtract."""
     arrays = {}
-    for number, site in enumerate(network.sites):
-        stored = kernels(site.layer)
-        arrays[f"{site.path}/kernel"] = stored["kernel"][:, :, ::-1] if number == 0 else stored["kernel"]
-        arrays[f"{site.path}/bias"] = stored["bias"]
+    for number, layer_call in enumerate(network.layer_calls):
+        stored = kernels(layer_call.layer)
+        arrays[f"{layer_call.path}/kernel"] = stored["kernel"][:, :, ::-1] if number == 0 else stored["kernel"]
+        arrays[f"{layer_call.path}/bias"] = stored["bias"]
     np.savez(path, **arrays)
 
 
@@ -158,7 +158,7 @@ def head(headings: Sequence[str]) -> None:
 
 def table(bench: Bench, layer: str, size: int, results: dict[str, Result], best: str | None) -> None:
     """Print the rows of one layer. best: the system that, beside the photographs, decides which filters are dead."""
-    meter = Meter(bench.network, [bench.site(layer)], (size, size), METER_BATCH)
+    meter = Meter(bench.network, [bench.layer_call(layer)], (size, size), METER_BATCH)
     natural = meter(bench.crops(size))[0].max(axis=0)
     reached = {
         system: meter(result.images)[0][np.arange(len(result.filters)), result.filters]
@@ -217,7 +217,7 @@ def compare(bench: Bench, options: argparse.Namespace, size: str) -> list[Result
     best = max(options.qualities, key=list(QUALITIES).index, default=None)
     for layer in options.layers.split(","):
         pixels = bench.side(layer, size)
-        filters = spread(range(bench.site(layer).channels), options.filters)
+        filters = spread(range(bench.layer_call(layer).channels), options.filters)
         recipe = spread(filters, max(KERAS_IO_FILTERS, options.peer_filters))
         wanted = {KERAS_IO: recipe} if KERAS_IO in options.peers else {}
         wanted |= dict.fromkeys(options.qualities, filters)
@@ -237,7 +237,7 @@ def linear(bench: Bench, options: argparse.Namespace) -> None:
     head(["system", "filters", "s", "s / filter (CPU)", "start-up s", "GiB above model"])
     for quality in options.qualities:
         for count in options.linear:
-            filters = spread(range(bench.site(LINEAR_LAYER).channels), count)
+            filters = spread(range(bench.layer_call(LINEAR_LAYER).channels), count)
             result = bench.run(quality, LINEAR_LAYER, filters, size)
             if result is not None:
                 row(

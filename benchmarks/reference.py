@@ -55,13 +55,15 @@ CLOUDS = (0.05, 0.2)  # deviations of the clouds around mid-grey
 class Search:
     """The strong search on one layer."""
 
-    def __init__(self, network: Network, site, size: tuple[int, ...]) -> None:
+    def __init__(self, network: Network, layer_call, size: tuple[int, ...]) -> None:
         self.size, self.bands, self.network = size, network.contract.bands, network
-        self.meter = Meter(network, [site], size, BATCH)
-        rectified = site.unit.rectified
+        self.meter = Meter(network, [layer_call], size, BATCH)
+        rectified = layer_call.unit.rectified
 
         def gradient(pictures, filters, towards_peak):
-            maps = tf.cast(network.own_channels(network.feed(255.0 * pictures), site, filters)[..., None], tf.float32)
+            maps = tf.cast(
+                network.own_channels(network.feed(255.0 * pictures), layer_call, filters)[..., None], tf.float32
+            )
             inner = trimmed(maps)
             mean = tf.reduce_mean(tf.nn.leaky_relu(inner, 0.02) if rectified else inner, axis=(1, 2, 3))
             peak = tf.reduce_max(maps, axis=(1, 2, 3))
@@ -174,11 +176,11 @@ def table(name: str, options: argparse.Namespace, folder: Path) -> None:
         else sorted((HERE.parent / "sample_models" / model).iterdir())
     )
     network = Network(load(str(file), settings), settings)
-    site = network.by_path[layer]
+    layer_call = network.by_path[layer]
     size = tuple(options.size if own is None else own for own in network.contract.shape[:-1])
-    filters = np.array(spread(range(site.channels), options.filters))
+    filters = np.array(spread(range(layer_call.channels), options.filters))
     crops = np.concatenate([natural_crops(decode(path, network.contract.bands), size, CROPS) for path in pictures])
-    search = Search(network, site, size)
+    search = Search(network, layer_call, size)
     best, peak = search.best(filters, crops)
     measured = search.meter.figures(crops)[0]
     natural, natural_peak = measured.activation.max(axis=0)[filters], measured.peak.max(axis=0)[filters]
@@ -188,7 +190,9 @@ def table(name: str, options: argparse.Namespace, folder: Path) -> None:
             images = before(options.before, quality, file, layer, filters, size[0])
             rows.append((f"{quality}, before", images, images, images, None))
     for quality in options.qualities.split(","):
-        ascent = Ascent(network, site, size, breadth_for(network, site, size, settings), QUALITIES[quality], 0, "auto")
+        ascent = Ascent(
+            network, layer_call, size, breadth_for(network, layer_call, size, settings), QUALITIES[quality], 0, "auto"
+        )
         found = ascent.seek(filters.tolist())
         rows.append((quality, found.images, found.strongest_images, found.highest_images, found.activation_start))
     figures = {}

@@ -24,7 +24,7 @@ from reportgen.core.settings import Settings
 KERAS_IO = "keras-io"
 
 
-def keras_io(network: Network, site, size: int, filters: list[int]) -> Result:
+def keras_io(network: Network, layer_call, size: int, filters: list[int]) -> Result:
     """The recipe of the keras.io example "Visualizing what convnets learn", one filter at a time, in the model's own input range.
 
     Grey noise, the mean activation without 2 border cells, 30 steps of 10 (at a range of 2) along the l2-normalised gradient, standard
@@ -37,7 +37,7 @@ def keras_io(network: Network, site, size: int, filters: list[int]) -> Result:
     def step(picture, number):
         with tf.GradientTape() as tape:
             tape.watch(picture)
-            ((_, maps),) = network.units(network.feed(picture * 255.0), [site])
+            ((_, maps),) = network.units(network.feed(picture * 255.0), [layer_call])
             value = tf.reduce_mean(maps[:, trim:-trim, trim:-trim, number])
         return picture + rate * tf.math.l2_normalize(tape.gradient(value, picture))
 
@@ -57,12 +57,12 @@ def keras_io(network: Network, site, size: int, filters: list[int]) -> Result:
     return Result("keras.io recipe", filters, np.stack(images), start_up, *(now() - started))
 
 
-def ours(network: Network, site, size: int, filters: list[int], quality: str) -> Result:
+def ours(network: Network, layer_call, size: int, filters: list[int], quality: str) -> Result:
     """One of our qualities, all filters. The only place in the benchmarks that knows our kernel."""
     side = (size, size)
-    breadth = breadth_for(network, site, side, Settings())
+    breadth = breadth_for(network, layer_call, side, Settings())
     started = now()
-    ascent = Ascent(network, site, side, breadth, QUALITIES[quality], 0, "auto")
+    ascent = Ascent(network, layer_call, side, breadth, QUALITIES[quality], 0, "auto")
     ascent.seek(filters[:1])  # the first run of a graph still optimizes it
     start_up = (now() - started)[0]
     started = now()
@@ -77,13 +77,13 @@ def main() -> None:
     task = arguments.parse_args()
     settings = Settings(preprocess="caffe")
     network = Network(load(str(task.network), settings), settings)
-    site = next(site for site in network.sites if site.path == task.layer)
+    layer_call = next(layer_call for layer_call in network.layer_calls if layer_call.path == task.layer)
     memory = Memory()
     if task.system == KERAS_IO:
         with fused():  # TensorFlow's own default
-            result = keras_io(network, site, task.size, task.filters)
+            result = keras_io(network, layer_call, task.size, task.filters)
     else:
-        result = ours(network, site, task.size, task.filters, task.system)
+        result = ours(network, layer_call, task.size, task.filters, task.system)
     replace(result, memory=memory.above(), versions=versions(["tensorflow", "keras"])).write(task.output)
 
 

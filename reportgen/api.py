@@ -30,7 +30,7 @@ from reportgen.core.verdicts import judge, prefers_strongest
 from reportgen.inputs import signals
 from reportgen.inputs.images import fit, natural_crops, read
 from reportgen.inputs.samples import scaled
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.pipeline import Built
 from reportgen.pipeline import build as build_report
@@ -111,32 +111,32 @@ def patterns(
         return [picture.shape[:-1] for picture in photographs]
 
     network = open_network(model, given, collected)
-    site = _site(network, layer)
+    layer_call = _layer_call(network, layer)
     bands = network.contract.bands
     limit_patterns(network, given, photographs)
-    numbers = FilterChoice.parse(given.filters).of(site.channels)
+    numbers = FilterChoice.parse(given.filters).of(layer_call.channels)
     if not numbers:
-        raise UsageError(f"{layer} has {site.channels} filters, and none of {given.filters}.")
-    wanted = pattern_size(network.contract, site.receptive_field, given)
-    size = fitted(network, {site.path: wanted}, given)[site.path]
+        raise UsageError(f"{layer} has {layer_call.channels} filters, and none of {given.filters}.")
+    wanted = pattern_size(network.contract, layer_call.receptive_field, given)
+    size = fitted(network, {layer_call.path: wanted}, given)[layer_call.path]
     recipe = choose(given, bands, bool(photographs))
     mixing = None
     if recipe.decorrelation == "images":
         mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
-    breadth = breadth_for(network, site, size, given)
+    breadth = breadth_for(network, layer_call, size, given)
     direction = LEAST if given.negative else MOST
-    dead = proven_dead(network, [site]).get(site.path, np.zeros(site.channels, bool))
-    ascent = Ascent(network, site, size, breadth, recipe, given.seed, given.precision, mixing, [direction], dead)
+    dead = proven_dead(network, [layer_call]).get(layer_call.path, np.zeros(layer_call.channels, bool))
+    ascent = Ascent(network, layer_call, size, breadth, recipe, given.seed, given.precision, mixing, [direction], dead)
     found = ascent.seek(numbers, on_step, direction)
-    natural = _natural(network, site, size, photographs, given.max_images)
+    natural = _natural(network, layer_call, size, photographs, given.max_images)
     if natural is not None and not given.negative:
         maximum, peak = natural["maximum"][found.indices], natural["peak"][found.indices]
         strongest = (found.strongest_activation, found.strongest_peak)
         found = found.showing_strongest(prefers_strongest(found.activation, found.peak, *strongest, maximum, peak))
     return LayerPatterns(
-        layer=site.path,
+        layer=layer_call.path,
         images=found.images,
-        records=_records(found, natural, site, given.negative, dead),
+        records=_records(found, natural, layer_call, given.negative, dead),
         strongest_images=found.strongest_images,
         recipe=ascent.describe(),
     )
@@ -155,13 +155,13 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
     return from_call(settings)
 
 
-def _site(network: Network, path: str) -> Site:
-    sites = network.by_path
-    if path not in sites:
-        raise UsageError(f"the model has no convolution layer {path}; there are {few(list(sites))}.")
-    if sites[path].unit is None:
-        raise UsageError(f"{path} cannot be shown: {sites[path].reason}.")
-    return sites[path]
+def _layer_call(network: Network, path: str) -> LayerCall:
+    layer_calls = network.by_path
+    if path not in layer_calls:
+        raise UsageError(f"the model has no convolution layer {path}; there are {few(list(layer_calls))}.")
+    if layer_calls[path].unit is None:
+        raise UsageError(f"{path} cannot be shown: {layer_calls[path].reason}.")
+    return layer_calls[path]
 
 
 def _pixels(item: ImageLike, contract: InputContract) -> np.ndarray:
@@ -182,14 +182,14 @@ def _pixels(item: ImageLike, contract: InputContract) -> np.ndarray:
 
 
 def _natural(
-    network: Network, site: Site, size: tuple[int, ...], photographs: Sequence[np.ndarray], most_shown: int
+    network: Network, layer_call: LayerCall, size: tuple[int, ...], photographs: Sequence[np.ndarray], most_shown: int
 ) -> dict[str, np.ndarray] | None:
     if not photographs:
         return None
     grid = crop_grid(len(photographs))
     crops = ((number, natural_crops(picture, size, grid)) for number, picture in enumerate(photographs))
-    ((arrays, _),) = natural_figures(Meter(network, [site], size, NATURAL_BATCH), crops, lambda number: None)
-    shown = Meter(network, [site], network.contract.size, 1)  # as a report's feature maps show them
+    ((arrays, _),) = natural_figures(Meter(network, [layer_call], size, NATURAL_BATCH), crops, lambda number: None)
+    shown = Meter(network, [layer_call], network.contract.size, 1)  # as a report's feature maps show them
     for picture in photographs[:most_shown]:
         (seen,) = shown.figures(fit(picture, network.contract.size, network.contract.fit)[None])
         arrays["peak"] = np.maximum(arrays["peak"], seen.peak[0])
@@ -197,10 +197,10 @@ def _natural(
 
 
 def _records(
-    found: Patterns, natural: dict[str, np.ndarray] | None, site: Site, least: bool, dead: np.ndarray
+    found: Patterns, natural: dict[str, np.ndarray] | None, layer_call: LayerCall, least: bool, dead: np.ndarray
 ) -> tuple[dict[str, Any], ...]:
     indices = found.indices
-    assert site.unit is not None
+    assert layer_call.unit is not None
     verdicts = judge(
         activation=found.activation,
         activation_start=found.activation_start,
@@ -209,7 +209,7 @@ def _records(
         indices=indices,
         natural_maximum=None if natural is None else natural["maximum"],
         natural_peak=None if natural is None else natural["peak"],
-        rectified=site.unit.rectified,
+        rectified=layer_call.unit.rectified,
         dead=dead[indices],
     )
     figures = ("activation", "activation_start", "pre_activation", "peak", "likeness")

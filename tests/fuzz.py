@@ -175,8 +175,8 @@ def change_hdf5(data: bytes, random: Random) -> bytes:
     """An HDF5 file with another architecture, other attributes, or arrays that are missing, other or elsewhere."""
     import h5py
 
-    held = io.BytesIO(data)
-    with h5py.File(held, "r+") as file:
+    buffer = io.BytesIO(data)
+    with h5py.File(buffer, "r+") as file:
         how = random.integers(0, 8)
         if how <= 3 and "model_config" in file.attrs:
             changed = (nest if random.integers(0, 10) == 0 else change_json)(
@@ -185,7 +185,7 @@ def change_hdf5(data: bytes, random: Random) -> bytes:
             file.attrs["model_config"] = json.dumps(changed)
         else:
             _change_tree(file, random)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def _change_tree(file: Any, random: Random) -> None:

@@ -14,7 +14,7 @@ from reportgen.compute.patterns.found import ARRAYS, Patterns
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.loading.load import Loaded
 from reportgen.network.network import Network
 
@@ -68,9 +68,9 @@ def network(model: Any, **settings: Any) -> Network:
     return Network(Loaded(model, "small", "small.keras", None), Settings(**{"preprocess": "none", **settings}))
 
 
-def site(walked: Network, path: str) -> Site:
+def layer_call(walked: Network, path: str) -> LayerCall:
     """The one site with this path."""
-    (found,) = [item for item in walked.sites if item.path == path]
+    (found,) = [item for item in walked.layer_calls if item.path == path]
     return found
 
 
@@ -92,7 +92,7 @@ def built(model: Any) -> Any:
 
 def unit_maps(walked: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """(pre-activation, activation) of every site that has a unit, on one picture, computed in a trace of its own."""
-    shown = [item for item in walked.sites if item.unit is not None]
+    shown = [item for item in walked.layer_calls if item.unit is not None]
     read = tf.function(lambda entry: walked.units(entry, shown), autograph=False)
     return [(np.asarray(before), np.asarray(after)) for before, after in read(one_picture())]
 
@@ -120,8 +120,8 @@ def ascent(
 ) -> Ascent:
     """The ascent of one layer of `model`, or of its output; preprocessing is `unit` unless stated."""
     walked = network(model, **{"preprocess": "unit", **settings})
-    sites = [*walked.sites, *([] if walked.output is None else [walked.output])]
-    found = next(item for item in sites if item.path == path)
+    layer_calls = [*walked.layer_calls, *([] if walked.output is None else [walked.output])]
+    found = next(item for item in layer_calls if item.path == path)
     if size is None:
         height, width = (length if length is not None else SHAPE[0] for length in walked.contract.shape[:2])
         size = (height, width)

@@ -30,8 +30,8 @@ class Scaled(layers.DepthwiseConv2D):  # type: ignore[misc]
     "make", [Standardised, lambda *given, **named: Scaled(3, name="c")], ids=["standardised", "scaled"]
 )
 def test_a_kernel_that_the_call_transforms_is_said_not_to_be_the_one_applied(make: Any) -> None:
-    (site,) = network(functional(make(4, 3, name="c"), layers.ReLU())).sites
-    assert site.kernel_note == OTHER_KERNEL
+    (layer_call,) = network(functional(make(4, 3, name="c"), layers.ReLU())).layer_calls
+    assert layer_call.kernel_note == OTHER_KERNEL
 
 
 PLAIN: dict[str, Any] = {
@@ -52,9 +52,9 @@ PLAIN: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_kernel_that_is_applied_as_it_is_kept_needs_no_word(name: str) -> None:
-    (site,) = network(functional(*PLAIN[name]())).sites
-    assert site.unit is not None
-    assert site.kernel_note is None
+    (layer_call,) = network(functional(*PLAIN[name]())).layer_calls
+    assert layer_call.unit is not None
+    assert layer_call.kernel_note is None
 
 
 def test_two_calls_of_a_shared_layer_and_a_subclass_without_a_change_need_no_word() -> None:
@@ -63,4 +63,6 @@ def test_two_calls_of_a_shared_layer_and_a_subclass_without_a_change_need_no_wor
             return super().call(inputs) * 2
 
     shared, entry = Own(3, 3, padding="same", name="c"), keras.Input((16, 16, 3))
-    assert [site.kernel_note for site in network(keras.Model(entry, shared(shared(entry)))).sites] == [None, None]
+    assert [
+        layer_call.kernel_note for layer_call in network(keras.Model(entry, shared(shared(entry)))).layer_calls
+    ] == [None, None]

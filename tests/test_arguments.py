@@ -16,7 +16,7 @@ from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
 from reportgen.network.network import Network
 from reportgen.network.signature import signature
-from small_models import layers, pictures, randomised, site
+from small_models import layer_call, layers, pictures, randomised
 
 SIDE = 8
 
@@ -46,7 +46,7 @@ def opened(model: Any, **settings: Any) -> Network:
 
 
 def maps(network: Network, path: str, shown: np.ndarray) -> np.ndarray:
-    read = tf.function(lambda fed: network.units(network.feed(fed), [site(network, path)]), autograph=False)
+    read = tf.function(lambda fed: network.units(network.feed(fed), [layer_call(network, path)]), autograph=False)
     ((_, after),) = read(tf.constant(shown, tf.float32))
     return np.asarray(after)
 
@@ -60,12 +60,12 @@ def test_the_only_picture_is_looked_at_and_the_others_are_zero(model: Any) -> No
     network = opened(model)
     contract = network.contract
     assert (contract.name, contract.shape) == ("picture", (SIDE, SIDE, 3))
-    assert {(one.name, one.shape, one.file) for one in contract.held} == {
+    assert {(one.name, one.shape, one.file) for one in contract.constant_inputs} == {
         ("vector", (3,), None),
         ("tokens", (4,), None),
     }
-    assert [item.path for item in network.sites] == ["conv", "second"]
-    assert site(network, "second").receptive_field == (5, 5)
+    assert [item.path for item in network.layer_calls] == ["conv", "second"]
+    assert layer_call(network, "second").receptive_field == (5, 5)
     shown = pictures(2, SIDE, SIDE)
     values = {"picture": shown / np.float32(255), "vector": np.zeros((2, 3)), "tokens": np.zeros((2, 4), np.int32)}
     expected = model.predict_on_batch(keras.tree.map_structure(lambda tensor: values[tensor.name], model.input))
@@ -87,7 +87,7 @@ def test_an_input_is_held_at_the_numbers_of_its_file(model: Any, tmp_path: Path)
     np.save(tmp_path / "v.npy", vector)
     (tmp_path / "t.csv").write_text("first,second,third,fourth\n1,9,0,4\n")
     network = opened(model, hold=(f"vector={tmp_path / 'v.npy'}", f"tokens={tmp_path / 't.csv'}"))
-    assert {one.name: one.file for one in network.contract.held} == {"vector": "v.npy", "tokens": "t.csv"}
+    assert {one.name: one.file for one in network.contract.constant_inputs} == {"vector": "v.npy", "tokens": "t.csv"}
     shown = pictures(2, SIDE, SIDE)
     values = {"picture": shown / np.float32(255), "vector": np.stack([vector] * 2), "tokens": np.stack([tokens] * 2)}
     expected = model.predict_on_batch(keras.tree.map_structure(lambda tensor: values[tensor.name], model.input))
@@ -116,12 +116,12 @@ def test_inputs_of_which_none_can_be_looked_at_are_not_offered() -> None:
     noise, label = keras.Input((8,), name="noise"), keras.Input((1,), name="label")
     both = layers.Reshape((3, 3, 1))(layers.Concatenate()([noise, label]))
     with pytest.raises(ModelError, match=r"none of the model's 2 inputs is a picture.*noise \(8\), label \(1\)"):
-        signature(keras.Model([noise, label], layers.Conv2DTranspose(1, 3)(both))).looked_at(None)
+        signature(keras.Model([noise, label], layers.Conv2DTranspose(1, 3)(both))).primary(None)
 
 
 def test_what_the_input_does_not_reach_is_left_out_with_that_reason() -> None:
     network = opened(siamese(), input="left")
-    reasons = {item.path: item.reason for item in network.sites}
+    reasons = {item.path: item.reason for item in network.layer_calls}
     apart = "it does not depend on the input that is looked at"
     assert reasons == {"shared": apart, "shared@2": None, "own": apart, "both": None}  # Keras runs the longer way first
 
@@ -158,8 +158,8 @@ def test_a_subclassed_model_is_called_as_it_was_called_first() -> None:
     model({"age": np.ones((1, 1), np.float32), "image": np.ones((1, SIDE, SIDE, 3), np.float32)})
     network = opened(randomised(model), image_size=SIDE)
     assert (network.contract.name, network.contract.shape) == ("image", (None, None, 3))
-    assert [(one.name, one.shape) for one in network.contract.held] == [("age", (1,))]
-    assert [(item.path, item.reason) for item in network.sites] == [("conv", None)]
+    assert [(one.name, one.shape) for one in network.contract.constant_inputs] == [("age", (1,))]
+    assert [(item.path, item.reason) for item in network.layer_calls] == [("conv", None)]
 
 
 def test_a_call_may_name_the_model_itself_as_it_likes() -> None:
@@ -179,7 +179,7 @@ def test_a_model_that_was_never_called_is_called_with_what_the_options_name(tmp_
     }
     for model in (Called(), Named()):
         network = opened(model, **stated)
-        assert [(item.path, item.reason) for item in network.sites] == [("conv", None)]
+        assert [(item.path, item.reason) for item in network.layer_calls] == [("conv", None)]
         shown = pictures(1, SIDE, SIDE)
         given = shown / np.float32(255), np.array([[4.0]], np.float32)
         expected = model(*given) if isinstance(model, Named) else model(dict(zip(("image", "age"), given, strict=True)))
@@ -248,7 +248,7 @@ def test_a_model_that_takes_whole_numbers_is_fed_them_and_lets_gradients_through
     np.testing.assert_allclose(maps(network, "conv", shown), model.predict_on_batch(shown), rtol=1e-4, atol=1e-5)
 
     def slope(fed: Any) -> Any:
-        ((_, after),) = network.units(network.feed(fed), [site(network, "conv")])
+        ((_, after),) = network.units(network.feed(fed), [layer_call(network, "conv")])
         return tf.gradients(after, [fed])[0]
 
     assert np.abs(np.asarray(tf.function(slope, autograph=False)(tf.constant(shown, tf.float32)))).max() > 0

@@ -183,7 +183,7 @@ def test_what_is_sought_has_its_shape_and_its_range() -> None:
 @pytest.mark.parametrize("name", STACKS)
 def test_the_wanted_channels_are_those_of_the_whole_layer(name: str) -> None:
     walked = network(stack(name))
-    found = next(item for item in walked.sites if item.path == "conv")
+    found = next(item for item in walked.layer_calls if item.path == "conv")
     shown = tf.constant(np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32))
     filters = tf.constant([7, 0, 7])
     own = tf.function(lambda entry: walked.own_channels(entry, found, filters), autograph=False)(shown)
@@ -195,7 +195,7 @@ def test_the_wanted_channels_are_those_of_the_whole_layer(name: str) -> None:
 def test_the_wanted_channel_of_a_causal_layer_is_that_of_the_whole_layer() -> None:
     causal = layers.Conv1D(5, 3, dilation_rate=2, padding="causal", name="causal")
     walked = network(randomised(functional(layers.Conv1D(4, 3), causal, shape=(16, 2))))
-    found, filters = walked.sites[-1], tf.constant([3])
+    found, filters = walked.layer_calls[-1], tf.constant([3])
     shown = tf.constant(np.random.default_rng(0).uniform(size=(1, 16, 2)).astype(np.float32))
 
     def both(entry: Any) -> Any:

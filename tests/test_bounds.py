@@ -231,18 +231,18 @@ def test_no_value_is_ever_outside_its_bounds(group: str) -> None:
     assert [name for name, value in found.items() if not np.isfinite((value.low, value.high)).all()] == []
 
 
-def answers(walked: Network, sites: Sequence[Any], inputs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def answers(walked: Network, layer_calls: Sequence[Any], inputs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """(before, after) of the sites' units by the untouched model, one input at a time: (n, 1, ..., channels)."""
     shape = (1, *inputs.shape[1:])
 
     def read(pictures: Any) -> Any:
-        return walked.units(walked.feed(pictures), sites)
+        return walked.units(walked.feed(pictures), layer_calls)
 
     traced = tf.function(read, autograph=False, input_signature=[tf.TensorSpec(shape, tf.float32)])
     several = [traced(tf.constant(one[None])) for one in inputs]
     return [
         tuple(np.stack([np.asarray(tf.cast(answer[place][side], tf.float32)) for answer in several]) for side in (0, 1))
-        for place in range(len(sites))
+        for place in range(len(layer_calls))
     ]  # type: ignore[misc]
 
 
@@ -252,17 +252,17 @@ def shown_range(walked: Network) -> tuple[float, float]:
 
 def sound(walked: Network) -> dict[str, Bounds]:
     """The bounds of all sites, after none was found wrong for many inputs."""
-    sites = [one for one in (*walked.sites, walked.output) if one is not None and one.unit is not None]
-    found = bounds_of(walked, sites, walked.contract.size)
-    assert list(found) == [one.path for one in sites]
+    layer_calls = [one for one in (*walked.layer_calls, walked.output) if one is not None and one.unit is not None]
+    found = bounds_of(walked, layer_calls, walked.contract.size)
+    assert list(found) == [one.path for one in layer_calls]
     low, high = shown_range(walked)
     shape = (*walked.contract.size, walked.contract.bands)
 
     def trunk(pictures: Any) -> Any:
-        return tf.cast(walked.units(walked.feed(pictures), sites[:1])[0][0], tf.float32)
+        return tf.cast(walked.units(walked.feed(pictures), layer_calls[:1])[0][0], tf.float32)
 
-    seen = answers(walked, sites, extremes(trunk, shape, low, high))
-    for one, (before, after) in zip(sites, seen, strict=True):
+    seen = answers(walked, layer_calls, extremes(trunk, shape, low, high))
+    for one, (before, after) in zip(layer_calls, seen, strict=True):
         bounds = found[one.path]
         assert bounds.before_low.shape == bounds.after_high.shape == bounds.dead.shape == (one.channels,)
         assert (bounds.before_low <= before).all(), one.path
@@ -412,7 +412,7 @@ def test_the_bounds_of_a_first_layer_are_exact(kind: str) -> None:
     size = (6, 7, 4 if kind == "grouped" else 3)
     model = randomised(functional(make(), shape=size))
     walked = network(model, **settings)
-    (bounds,) = bounds_of(walked, walked.sites, size[:2]).values()
+    (bounds,) = bounds_of(walked, walked.layer_calls, size[:2]).values()
     least, most = affine(lambda inputs: np.asarray(model(inputs)), size, low, high)
     slack = 1.01 * TENSOR_FLOAT * max(abs(low), abs(high)) * np.abs(model.layers[-1].weights[0]).sum()
     for bound, closed in ((bounds.before_high, most), (-bounds.before_low, -least)):
@@ -422,20 +422,20 @@ def test_the_bounds_of_a_first_layer_are_exact(kind: str) -> None:
 
 def test_a_picture_reaches_the_bound_of_a_first_layer() -> None:
     walked = network(randomised(functional(conv(4, padding="valid"), shape=(3, 3, 3))), preprocess="caffe")
-    (bounds,) = bounds_of(walked, walked.sites, (3, 3)).values()
+    (bounds,) = bounds_of(walked, walked.layer_calls, (3, 3)).values()
     kernel = np.asarray(walked.model.layers[-1].kernel)[..., ::-1, :]  # of bands in the order B, G, R
     pictures = np.where(np.moveaxis(kernel, -1, 0) > 0, 255, 0).astype(np.float32)
-    ((before, _),) = answers(walked, walked.sites, pictures)
+    ((before, _),) = answers(walked, walked.layer_calls, pictures)
     reached = np.diagonal(before[:, 0, 0, 0, :])
     np.testing.assert_allclose(reached, bounds.before_high, rtol=3 * TENSOR_FLOAT)
 
 
 def test_a_sum_that_is_rounded_upwards_stays_within_its_bound() -> None:
     walked = network(randomised(functional(layers.Conv2D(64, 3, use_bias=False), shape=(3, 3, 3))))
-    (bounds,) = bounds_of(walked, walked.sites, (3, 3)).values()
+    (bounds,) = bounds_of(walked, walked.layer_calls, (3, 3)).values()
     kernel = np.asarray(walked.model.layers[-1].kernel)
     pictures = np.where(np.moveaxis(kernel, -1, 0) > 0, 255, 0).astype(np.float32)
-    ((before, _),) = answers(walked, walked.sites, pictures)
+    ((before, _),) = answers(walked, walked.layer_calls, pictures)
     reached = np.diagonal(before[:, 0, 0, 0, :])
     exact = 255 * np.maximum(kernel.astype(np.float64), 0).sum(axis=(0, 1, 2))
     assert (reached > exact).any()
@@ -564,7 +564,7 @@ def test_a_filter_that_fires_at_padding_alone_is_not_dead(kind: str) -> None:
     layer.set_weights([kernel, np.full(1, kernel.size - 0.5, np.float32)])
     walked = network(model)
     (bounds,) = sound(walked).values()
-    ((_, after),) = answers(walked, walked.sites, np.zeros((1, 8, 8, 1), np.float32))
+    ((_, after),) = answers(walked, walked.layer_calls, np.zeros((1, 8, 8, 1), np.float32))
     assert bool(after.max() > 0) is not dead
     assert bounds.dead.tolist() == [dead]
 
@@ -595,7 +595,7 @@ def test_a_rule_that_does_not_fit_leaves_the_answer_unknown(monkeypatch: pytest.
 
     monkeypatch.setitem(RULES, "Pad", failing)
     walked = network(randomised(functional(layers.ZeroPadding2D(), conv(2, name="c"), shape=PICTURE)))
-    found = bounds_of(walked, walked.sites, PICTURE[:2])["c"]
+    found = bounds_of(walked, walked.layer_calls, PICTURE[:2])["c"]
     assert np.isinf(found.after_high).all()
     assert not found.dead.any()
 
@@ -605,7 +605,7 @@ def test_what_is_not_known_becomes_known_again_behind_a_limit() -> None:
     model = functional(
         conv(2, name="a"), unknown, conv(2, activation="relu6", name="b"), conv(2, name="c"), shape=PICTURE
     )
-    found = bounds_of(walked := network(randomised(model)), walked.sites, PICTURE[:2])
+    found = bounds_of(walked := network(randomised(model)), walked.layer_calls, PICTURE[:2])
     assert np.isinf(found["b"].before_high).all()
     assert found["b"].after_high.tolist() == [6, 6]
     assert np.isfinite(found["c"].before_high).all()
@@ -630,7 +630,7 @@ class Moving(keras.layers.Layer):
 @pytest.mark.parametrize("drawn", [True, False])
 def test_what_a_run_changes_is_no_constant(drawn: bool) -> None:
     walked = network(randomised(functional(Moving(drawn), layers.Conv2D(2, 1, name="c"), shape=PICTURE)))
-    found = bounds_of(walked, walked.sites, PICTURE[:2])["c"]
+    found = bounds_of(walked, walked.layer_calls, PICTURE[:2])["c"]
     assert not found.dead.any()
     assert np.isinf(found.after_high).all()
 
@@ -640,7 +640,7 @@ def test_a_weight_that_is_not_finite_leaves_its_own_filter_unbounded() -> None:
     kernel, bias = walked.model.get_layer("c").get_weights()
     kernel[0, 0, 0, 0] = bias[2] = np.nan
     walked.model.get_layer("c").set_weights([kernel, bias])
-    found = bounds_of(walked, walked.sites, PICTURE[:2])["c"]
+    found = bounds_of(walked, walked.layer_calls, PICTURE[:2])["c"]
     assert np.isinf(found.before_high).tolist() == [True, False, True]
     assert not found.dead.any()
 

@@ -181,7 +181,7 @@ def test_twelve_floating_point_bands_beside_a_held_vector_go_all_the_way(tmp_pat
     jsonschema.validate(report, json.loads((ROOT / "docs" / "report.schema.json").read_bytes()))
     assert (report["input"]["name"], report["input"]["preprocess"]) == ("picture", "none")
     assert report["input"]["floats"] == [0, 10_000]
-    assert [(one["name"], one["file"]) for one in report["input"]["held"]] == [("age", "age.csv")]
+    assert [(one["name"], one["file"]) for one in report["input"]["constant_inputs"]] == [("age", "age.csv")]
     seen = np.rint(numbers / 10_000 * 255) * 10_000 / 255
     expected = model.predict_on_batch([np.array([[40.0]]), seen[None].astype(np.float32)])[0]
     given = {item["label"]: item["probability"] for item in report["images"][0]["predictions"]}

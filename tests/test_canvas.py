@@ -10,7 +10,7 @@ import pytest
 
 from reportgen.compute.patterns.canvas import canvas_for, whole
 from reportgen.network.backend import tf
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from small_models import functional, layers, network, randomised
 
@@ -18,13 +18,13 @@ FREE = (None, None, 3)
 Stack = Callable[[], list[Any]]
 
 
-def seen(stack: list[Any], traced: int = 96, shape: tuple[int | None, ...] = FREE) -> tuple[Network, Site]:
+def seen(stack: list[Any], traced: int = 96, shape: tuple[int | None, ...] = FREE) -> tuple[Network, LayerCall]:
     walked = network(randomised(functional(*stack, shape=shape), seed=1), image_size=traced)
-    return walked, next(site for site in walked.sites if site.path == "conv")
+    return walked, next(layer_call for layer_call in walked.layer_calls if layer_call.path == "conv")
 
 
-def maps(walked: Network, site: Site, shown: Any) -> np.ndarray:
-    read = tf.function(lambda fed: walked.units(fed, [site])[0][0], autograph=False)
+def maps(walked: Network, layer_call: LayerCall, shown: Any) -> np.ndarray:
+    read = tf.function(lambda fed: walked.units(fed, [layer_call])[0][0], autograph=False)
     return np.asarray(read(tf.constant(shown)))
 
 
@@ -49,18 +49,18 @@ STACKS: dict[str, Stack] = {
 @pytest.mark.parametrize("name", STACKS)
 def test_a_map_on_the_canvas_is_that_of_the_tiled_picture(name: str, size: int) -> None:
     """Also where strides divide the picture otherwise than the size that the network was traced at."""
-    walked, site = seen(STACKS[name]())
-    canvas = canvas_for(site, (size, size), (96, 96), True, 0.5)
+    walked, layer_call = seen(STACKS[name]())
+    canvas = canvas_for(layer_call, (size, size), (96, 96), True, 0.5)
     assert not canvas.is_whole
     tiles = np.random.default_rng(0).random((2, *canvas.period, 3)).astype(np.float32)
-    own = np.asarray(canvas.own_positions(maps(walked, site, canvas.spread(tf.constant(tiles)))))
+    own = np.asarray(canvas.own_positions(maps(walked, layer_call, canvas.spread(tf.constant(tiles)))))
     assert canvas.count is not None
     assert own.shape[1:3] == canvas.count
     filled = canvas.filled(tiles, (size, size))
     np.testing.assert_array_equal(filled[:, :16, :16], tiles[:, :16, :16])
     assert canvas.first is not None
     inner = tuple(slice(first, first + 2 * count) for first, count in zip(canvas.first, canvas.count, strict=True))
-    found = maps(walked, site, filled)[(slice(None), *inner)]
+    found = maps(walked, layer_call, filled)[(slice(None), *inner)]
     (rows, columns), (height, width) = found.shape[1:3], canvas.count
     expected = np.tile(own, (1, 2, 2, 1))[:, :rows, :columns]
     assert rows > height
@@ -69,15 +69,15 @@ def test_a_map_on_the_canvas_is_that_of_the_tiled_picture(name: str, size: int) 
 
 
 def test_a_signal_has_a_canvas_of_its_own() -> None:
-    walked, site = seen(
+    walked, layer_call = seen(
         [layers.Conv1D(3, 5, strides=2, padding="same"), layers.Conv1D(4, 3, name="conv")], 200, (None, 2)
     )
-    canvas = canvas_for(site, (200,), walked.contract.size, True, 0.5)
+    canvas = canvas_for(layer_call, (200,), walked.contract.size, True, 0.5)
     assert not canvas.is_whole
     tiles = np.random.default_rng(0).random((1, *canvas.period, 2)).astype(np.float32)
-    own = np.asarray(canvas.own_positions(maps(walked, site, canvas.spread(tf.constant(tiles)))))
+    own = np.asarray(canvas.own_positions(maps(walked, layer_call, canvas.spread(tf.constant(tiles)))))
     assert canvas.first is not None
-    found = maps(walked, site, canvas.filled(tiles, (200,)))[:, canvas.first[0] : canvas.first[0] + own.shape[1]]
+    found = maps(walked, layer_call, canvas.filled(tiles, (200,)))[:, canvas.first[0] : canvas.first[0] + own.shape[1]]
     np.testing.assert_allclose(found, own, rtol=1e-3, atol=1e-3)
 
 
@@ -94,8 +94,8 @@ def test_a_signal_has_a_canvas_of_its_own() -> None:
 def test_the_canvas_is_the_whole_picture_where_a_smaller_one_would_not_do(
     stack: Any, free: bool, fields: float
 ) -> None:
-    _, site = seen(stack)
-    assert canvas_for(site, (96, 96), (96, 96), free, fields) == whole((96, 96))
+    _, layer_call = seen(stack)
+    assert canvas_for(layer_call, (96, 96), (96, 96), free, fields) == whole((96, 96))
 
 
 def test_a_whole_canvas_shows_what_it_is_given() -> None:
@@ -111,7 +111,7 @@ def test_a_whole_canvas_shows_what_it_is_given() -> None:
 
 
 def test_a_period_is_cut_from_the_middle() -> None:
-    _, site = seen([layers.Conv2D(4, 3, name="conv")])
-    canvas = canvas_for(site, (96, 97), (96, 97), True, 0.5)
+    _, layer_call = seen([layers.Conv2D(4, 3, name="conv")])
+    canvas = canvas_for(layer_call, (96, 97), (96, 97), True, 0.5)
     shown = np.random.default_rng(0).random((2, 96, 97, 3))
     np.testing.assert_array_equal(canvas.cropped(shown), shown[:, 40:56, 40:56])

@@ -24,7 +24,7 @@ def contract(model: Any, **settings: Any) -> Any:
 
 
 def input_shape(model: Any, stated: Any) -> Any:
-    return contracts.input_shape(signature(model).looked_at(None), stated)
+    return contracts.input_shape(signature(model).primary(None), stated)
 
 
 def conv() -> Any:

@@ -18,7 +18,9 @@ HALF = 2e-3  # float16 keeps eleven bits
 
 def read(model: Any, picture: np.ndarray, **settings: Any) -> dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]:
     walked = network(model, **{"preprocess": "unit", **settings})
-    return dict(zip([item.path for item in walked.sites], MapReader(walked, walked.sites)(picture), strict=True))
+    return dict(
+        zip([item.path for item in walked.layer_calls], MapReader(walked, walked.layer_calls)(picture), strict=True)
+    )
 
 
 def close(found: np.ndarray, expected: np.ndarray) -> None:
@@ -168,11 +170,11 @@ def test_a_channel_that_is_not_finite_is_counted_and_left_out_of_the_range() -> 
 def test_one_pass_over_all_layers_gives_what_each_gives_alone_and_traces_once() -> None:
     stack = [layers.Conv2D(3, 3, activation="relu", name=f"conv{number}") for number in range(3)]
     walked = network(randomised(functional(*stack)))
-    reader = MapReader(walked, walked.sites)
+    reader = MapReader(walked, walked.layer_calls)
     shown = pictures(3)
     together = [reader(picture) for picture in shown]
     assert reader.traces == 1
-    for number, item in enumerate(walked.sites):
+    for number, item in enumerate(walked.layer_calls):
         alone = MapReader(walked, [item])
         for picture, results in zip(shown, together, strict=True):
             np.testing.assert_array_equal(alone(picture)[0][0]["maps"], results[number][0]["maps"])

@@ -147,7 +147,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_receptive_field_is_the_support_of_the_gradient(name: str) -> None:
     model = randomised(NETWORKS[name](), low=0.1, high=1.0)
-    found = network(model).sites[-1]
+    found = network(model).layer_calls[-1]
     assert found.view.axes is not None, found.view.note
     measured = supports(model, model.outputs[0])
     for position, intervals in measured.items():
@@ -173,7 +173,7 @@ def _unclipped(intervals: tuple[tuple[int, int] | None, ...], found: Any, positi
 def test_max_pooling_sees_its_whole_window_over_many_inputs() -> None:
     model = functional(layers.Conv2D(2, 3), layers.MaxPooling2D(3, 2), layers.Conv2D(1, 3), shape=(24, 24, 1))
     randomised(model, low=0.1, high=1.0)
-    found = network(model).sites[-1]
+    found = network(model).layer_calls[-1]
     middle = max(supports(model, model.outputs[0], inputs=40).items(), key=lambda item: item[0] == 4)[1]
     assert tuple(axis.size for axis in found.view.axes or ()) == (9, 9)
     assert [last - first + 1 for first, last in filter(None, middle)] == [9, 9]
@@ -182,7 +182,7 @@ def test_max_pooling_sees_its_whole_window_over_many_inputs() -> None:
 def test_the_unit_is_what_the_field_is_stated_for() -> None:
     """Published values (Araujo et al. 2019; the strides and kernels of the papers): VGG16, ResNet-50."""
     vgg = network(keras.applications.VGG16(weights=None, include_top=False, input_shape=(64, 64, 3)))
-    fields = {item.path: item.view.axes for item in vgg.sites}
+    fields = {item.path: item.view.axes for item in vgg.layer_calls}
     expected = {
         "block1_conv1": 3,
         "block1_conv2": 5,
@@ -197,7 +197,7 @@ def test_the_unit_is_what_the_field_is_stated_for() -> None:
 
 def test_resnet50_sees_483_pixels() -> None:
     resnet = network(keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3)))
-    fields = {item.path: item.view.axes for item in resnet.sites}
+    fields = {item.path: item.view.axes for item in resnet.layer_calls}
     last = fields["conv5_block3_2_conv"]
     assert last is not None
     assert (last[0].size, last[1].size) == (483, 483)
@@ -209,7 +209,7 @@ def test_a_global_operation_leaves_no_field_and_says_so() -> None:
     scale = layers.GlobalAveragePooling2D(keepdims=True)(tensor)
     scale = layers.Conv2D(4, 1, activation="sigmoid", name="squeeze")(scale)
     tensor = layers.Conv2D(4, 3, name="after")(layers.Multiply()([tensor, scale]))
-    found = {item.path: item.view for item in network(keras.Model(entry, tensor)).sites}
+    found = {item.path: item.view for item in network(keras.Model(entry, tensor)).layer_calls}
     assert found["before"].axes is not None
     for path in ("squeeze", "after"):
         assert found[path].axes is None
@@ -220,7 +220,7 @@ def test_a_pooling_over_everything_that_is_spread_again_is_not_taken_for_a_windo
     entry = keras.Input((16, 16, 3))
     scale = layers.AveragePooling2D(16, strides=1)(entry)
     tensor = layers.Conv2D(2, 3, name="after")(layers.Multiply()([entry, scale]))
-    found = network(keras.Model(entry, tensor)).sites[0]
+    found = network(keras.Model(entry, tensor)).layer_calls[0]
     assert found.view.axes is None
     assert found.view.note
 
@@ -238,14 +238,14 @@ def test_a_pooling_over_everything_that_is_spread_again_is_not_taken_for_a_windo
     ],
 )
 def test_what_is_not_understood_is_not_guessed(make: Callable[[], Any]) -> None:
-    found = network(functional(make(), layers.Conv2D(2, 3))).sites[0]
+    found = network(functional(make(), layers.Conv2D(2, 3))).layer_calls[0]
     assert found.view.axes is None
     assert found.view.note
 
 
 def test_a_recurrence_is_called_one_where_it_leaves_no_field() -> None:
     found = network(functional(layers.Lambda(lambda tensor: tf.map_fn(tf.identity, tensor)), layers.Conv2D(2, 3)))
-    assert found.sites[0].view.note == "not known: a loop or recurrence lies before this layer"
+    assert found.layer_calls[0].view.note == "not known: a loop or recurrence lies before this layer"
 
 
 def test_costs_are_the_multiplications_of_the_forward_pass() -> None:
@@ -257,7 +257,7 @@ def test_costs_are_the_multiplications_of_the_forward_pass() -> None:
         layers.Dense(5),
         layers.Conv2D(5, 3, groups=5, name="e"),
     )
-    macs = {item.path: item.costs.macs for item in network(model).sites}
+    macs = {item.path: item.costs.macs for item in network(model).layer_calls}
     costs = {
         "a": 256 * 4 * 27,
         "b": 64 * 4 * 9,
@@ -272,7 +272,7 @@ def test_costs_are_the_multiplications_of_the_forward_pass() -> None:
 
 
 def test_tensors_are_counted_in_bytes() -> None:
-    found = network(functional(layers.Conv2D(4, 3, padding="same", use_bias=False))).sites[0]
+    found = network(functional(layers.Conv2D(4, 3, padding="same", use_bias=False))).layer_calls[0]
     made = 4 * 16 * 16 * 4
     read = 4 * (16 * 16 * 3 + 3 * 3 * 3 * 4)
     assert made <= found.costs.tensor_bytes <= made + 2 * read
@@ -294,7 +294,7 @@ def test_a_kernel_is_in_colour_only_where_it_looks_at_the_bands_themselves(
     before: list[Any], expected: str | None
 ) -> None:
     model = functional(*(make() for make in before), layers.Conv2D(2, 3, name="looks"))
-    assert network(model).sites[-1].kernel_bands == expected
+    assert network(model).layer_calls[-1].kernel_bands == expected
     if not before:
-        assert network(model, preprocess="caffe").sites[-1].kernel_bands == "BGR"
-        assert network(functional(layers.Conv2D(2, 3), shape=(16, 16, 1))).sites[-1].kernel_bands is None
+        assert network(model, preprocess="caffe").layer_calls[-1].kernel_bands == "BGR"
+        assert network(functional(layers.Conv2D(2, 3), shape=(16, 16, 1))).layer_calls[-1].kernel_bands is None

@@ -15,7 +15,7 @@ from reportgen.compute.layer_records import describe
 from reportgen.compute.weights import weights
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
-from small_models import functional, layers, need_channels_first, network, randomised, site
+from small_models import functional, layer_call, layers, need_channels_first, network, randomised
 
 LINE, PLANE, SOLID = (23, 2), (11, 9, 2), (7, 6, 8, 2)
 
@@ -32,19 +32,19 @@ Oracle = Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray]
 
 
 def plain(**named: Any) -> Oracle:
-    return lambda given, held: convolve(given, held["kernel"], held["bias"], **named)
+    return lambda given, stored: convolve(given, stored["kernel"], stored["bias"], **named)
 
 
 def separable(**named: Any) -> Oracle:
-    def answer(given: np.ndarray, held: dict[str, np.ndarray]) -> np.ndarray:
-        middle = depthwise(given, held["depthwise_kernel"], **named)
-        return convolve(middle, held["pointwise_kernel"], held["bias"])
+    def answer(given: np.ndarray, stored: dict[str, np.ndarray]) -> np.ndarray:
+        middle = depthwise(given, stored["depthwise_kernel"], **named)
+        return convolve(middle, stored["pointwise_kernel"], stored["bias"])
 
     return answer
 
 
-def causal(given: np.ndarray, held: dict[str, np.ndarray]) -> np.ndarray:
-    return convolve(np.pad(given, ((0, 0), (4, 0), (0, 0))), held["kernel"], held["bias"], dilation=[2])
+def causal(given: np.ndarray, stored: dict[str, np.ndarray]) -> np.ndarray:
+    return convolve(np.pad(given, ((0, 0), (4, 0), (0, 0))), stored["kernel"], stored["bias"], dilation=[2])
 
 
 KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Any], Oracle, str, tuple[int, ...]]] = {
@@ -64,21 +64,21 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Any], Oracle, str, tuple[in
     "DepthwiseConv1D": (
         LINE,
         lambda: layers.DepthwiseConv1D(3, depth_multiplier=2),
-        lambda given, held: depthwise(given, held["kernel"], held["bias"]),
+        lambda given, stored: depthwise(given, stored["kernel"], stored["bias"]),
         "depthwise",
         (3,),
     ),
     "DepthwiseConv1D strided and dilated": (
         LINE,
         lambda: layers.DepthwiseConv1D(3, strides=2, dilation_rate=3, padding="same"),
-        lambda given, held: depthwise(given, held["kernel"], held["bias"], strides=[2], dilation=[3], how="same"),
+        lambda given, stored: depthwise(given, stored["kernel"], stored["bias"], strides=[2], dilation=[3], how="same"),
         "depthwise",
         (7,),
     ),
     "a subclass of DepthwiseConv2D": (
         PLANE,
         lambda: Renamed(3, depth_multiplier=2, padding="same"),
-        lambda given, held: depthwise(given, held["kernel"], held["bias"], how="same"),
+        lambda given, stored: depthwise(given, stored["kernel"], stored["bias"], how="same"),
         "depthwise",
         (3, 3),
     ),
@@ -93,21 +93,21 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Any], Oracle, str, tuple[in
     "Conv1DTranspose": (
         LINE,
         lambda: AlsoRenamed(3, 4, strides=2, padding="same"),
-        lambda given, held: transposed(given, held["kernel"], held["bias"], [2], "same"),
+        lambda given, stored: transposed(given, stored["kernel"], stored["bias"], [2], "same"),
         "transposed",
         (2,),
     ),
     "Conv2DTranspose": (
         PLANE,
         lambda: layers.Conv2DTranspose(3, (3, 2), strides=2),
-        lambda given, held: transposed(given, held["kernel"], held["bias"], [2, 2]),
+        lambda given, stored: transposed(given, stored["kernel"], stored["bias"], [2, 2]),
         "transposed",
         (2, 1),
     ),
     "Conv3DTranspose": (
         SOLID,
         lambda: layers.Conv3DTranspose(3, 3, strides=2),
-        lambda given, held: transposed(given, held["kernel"], held["bias"], [2] * 3),
+        lambda given, stored: transposed(given, stored["kernel"], stored["bias"], [2] * 3),
         "transposed",
         (2, 2, 2),
     ),
@@ -119,15 +119,15 @@ def test_every_kind_is_found_described_and_answers_what_its_definition_says(name
     shape, make, oracle, kind, field = KINDS[name]
     model = randomised(functional(layers.Activation("linear"), make(), layers.ReLU(), shape=shape))
     walked = network(model)
-    (found,) = walked.sites
+    (found,) = walked.layer_calls
     (record,) = describe(walked, Settings(), {})
     given = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
     if walked.contract.is_picture:
         given = np.round(given * 100 + 100)
-    held = weights(found)
+    stored = weights(found)
     own = dict(zip([weight.name for weight in found.layer.weights], found.layer.get_weights(), strict=True))
-    assert {key: value.tolist() for key, value in held.items()} == {key: value.tolist() for key, value in own.items()}
-    before = oracle(given[None], held)[0]
+    assert {key: value.tolist() for key, value in stored.items()} == {key: value.tolist() for key, value in own.items()}
+    before = oracle(given[None], stored)[0]
     ((arrays, facts),) = MapReader(walked, [found])(given)
     scale = np.abs(before).max()
     np.testing.assert_allclose(
@@ -146,14 +146,14 @@ def test_one_axis_inside_a_picture_and_a_plane_inside_a_signal_are_both_walked()
     picture = functional(
         layers.Conv2D(2, 3, name="plane"), layers.Reshape((14 * 14, 2)), layers.Conv1D(3, 4, name="line")
     )
-    assert [(item.path, item.output_shape) for item in network(picture).sites] == [
+    assert [(item.path, item.output_shape) for item in network(picture).layer_calls] == [
         ("plane", (14, 14, 2)),
         ("line", (193, 3)),
     ]
     signal = functional(
         layers.Conv1D(8, 3, name="line"), layers.Reshape((30, 8, 1)), layers.Conv2D(2, 3, name="plane"), shape=(32, 1)
     )
-    assert [(item.path, item.output_shape, item.receptive_field) for item in network(signal).sites] == [
+    assert [(item.path, item.output_shape, item.receptive_field) for item in network(signal).layer_calls] == [
         ("line", (30, 8), (3,)),
         ("plane", (28, 6, 2), (5,)),
     ]
@@ -169,7 +169,7 @@ def test_what_a_time_distributed_layer_calls_is_one_entry_with_all_its_times() -
     norm = layers.BatchNormalization()
     model = randomised(in_time(layers.Conv2D(5, 3, name="conv"), norm, layers.ReLU(name="relu")))
     walked = network(model)
-    (found,) = walked.sites
+    (found,) = walked.layer_calls
     assert (found.path, found.unit_path, found.output_shape, found.receptive_field) == (
         "time0/conv",
         "time2/relu",
@@ -177,8 +177,8 @@ def test_what_a_time_distributed_layer_calls_is_one_entry_with_all_its_times() -
         (1, 3, 3),
     )
     given = np.random.default_rng(1).uniform(-1, 1, (4, 9, 8, 3)).astype(np.float32)
-    held = weights(found)
-    expected = np.maximum(normalise(convolve(given, held["kernel"], held["bias"]), norm), 0)
+    stored = weights(found)
+    expected = np.maximum(normalise(convolve(given, stored["kernel"], stored["bias"]), norm), 0)
     ((arrays, _),) = MapReader(walked, [found])(given)
     np.testing.assert_allclose(arrays["maps"], expected, rtol=2e-3, atol=2e-3)
     np.testing.assert_allclose(model(given[None])[0], expected, rtol=1e-4, atol=1e-4)
@@ -194,7 +194,7 @@ def test_a_whole_model_inside_a_time_distributed_layer_is_walked() -> None:
     )
     entry = keras.Input((4, 9, 8, 3))
     outer = keras.Model(entry, layers.GlobalAveragePooling3D()(layers.TimeDistributed(inner, name="frames")(entry)))
-    assert [(item.path, item.output_shape) for item in network(outer).sites] == [
+    assert [(item.path, item.output_shape) for item in network(outer).layer_calls] == [
         ("frames/inner/a", (4, 7, 6, 2)),
         ("frames/inner/b", (4, 5, 4, 2)),
     ]
@@ -207,7 +207,7 @@ def test_channels_first_is_read_and_kept_channels_last() -> None:
     model = randomised(functional(first, deep, norm, layers.ReLU(), shape=(3, 12, 10)))
     walked = network(model)
     assert (walked.contract.shape, walked.contract.size) == ((12, 10, 3), (12, 10))
-    assert [(item.output_shape, item.receptive_field, item.kernel_bands) for item in walked.sites] == [
+    assert [(item.output_shape, item.receptive_field, item.kernel_bands) for item in walked.layer_calls] == [
         ((10, 8, 4), (3, 3), "RGB"),
         ((8, 6, 4), (5, 5), None),
     ]
@@ -215,14 +215,14 @@ def test_channels_first_is_read_and_kept_channels_last() -> None:
     given = np.random.default_rng(1).integers(0, 256, (12, 10, 3), np.uint8)
     (one, two) = (
         arrays["maps"].astype(np.float64) * 2.0 ** facts["exponent"]
-        for arrays, facts in MapReader(walked, walked.sites)(given)
+        for arrays, facts in MapReader(walked, walked.layer_calls)(given)
     )
     before = np.maximum(convolve(given[None], *first.get_weights()), 0)
     np.testing.assert_allclose(one, before[0], rtol=2e-3, atol=2e-3 * before.max())
     after = np.maximum(normalise(depthwise(before, *deep.get_weights()), norm), 0)
     np.testing.assert_allclose(two, after[0], rtol=2e-3, atol=2e-3 * after.max())
     picked = tf.function(
-        lambda fed: walked.own_channels(fed, site(walked, "deep"), [1], activated=True), autograph=False
+        lambda fed: walked.own_channels(fed, layer_call(walked, "deep"), [1], activated=True), autograph=False
     )
     np.testing.assert_allclose(
         picked(given[None].astype(np.float32))[0], after[0, ..., 1], rtol=1e-4, atol=1e-3 * after.max()

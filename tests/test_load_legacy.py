@@ -46,10 +46,17 @@ def test_the_same_network_of_keras_2_in_both_formats_has_one_hash() -> None:
 def test_layers_of_keras_2_are_walked_by_their_mended_names() -> None:
     loaded = load(str(HERE / "sequential.h5"), Settings())
     walked = Network(loaded, Settings(preprocess="unit"))
-    assert [site.path for site in walked.sites] == ["block1_conv_2", "depthwise", "separable", "transposed"]
+    assert [layer_call.path for layer_call in walked.layer_calls] == [
+        "block1_conv_2",
+        "depthwise",
+        "separable",
+        "transposed",
+    ]
     loaded = load(str(HERE / "operations.h5"), Settings())
     walked = Network(loaded, Settings(preprocess="none"))
-    assert {site.path: site.unit.name for site in walked.sites if site.unit is not None} == {
+    assert {
+        layer_call.path: layer_call.unit.name for layer_call in walked.layer_calls if layer_call.unit is not None
+    } == {
         "first": "relu6",
         "second": "linear",  # a number is added before its rectifier
         "inner/third": "linear",

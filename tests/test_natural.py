@@ -40,7 +40,7 @@ def figure(layer: Any, shown: np.ndarray, floor: float = 0.0) -> np.ndarray:
 def test_a_figure_is_the_mean_of_the_map_away_from_its_border(strides: int, count: int) -> None:
     made, layer = model(strides=strides)
     walked = network(made, preprocess="unit")
-    meter = Meter(walked, walked.sites, (10, 12), 3)
+    meter = Meter(walked, walked.layer_calls, (10, 12), 3)
     shown = pictures(count, 10, 12)
     (found,) = meter(shown)
     assert found.dtype == np.float32
@@ -51,7 +51,7 @@ def test_a_figure_is_the_mean_of_the_map_away_from_its_border(strides: int, coun
 def test_a_figure_does_not_depend_on_what_is_measured_beside_it() -> None:
     made, _ = model()
     walked = network(made, preprocess="unit")
-    meter = Meter(walked, walked.sites, (10, 12), 3)
+    meter = Meter(walked, walked.layer_calls, (10, 12), 3)
     shown = pictures(7, 10, 12)
     together = meter(shown)[0]
     for number in range(7):
@@ -62,15 +62,15 @@ def test_a_figure_does_not_depend_on_what_is_measured_beside_it() -> None:
 def test_several_layers_are_measured_in_one_pass() -> None:
     stack = [layers.Conv2D(3, 3, name=f"c{number}") for number in range(3)]
     walked = network(randomised(functional(*stack)))
-    together = Meter(walked, walked.sites, (16, 16), 2)(pictures(3))
-    for number, item in enumerate(walked.sites):
+    together = Meter(walked, walked.layer_calls, (16, 16), 2)(pictures(3))
+    for number, item in enumerate(walked.layer_calls):
         np.testing.assert_allclose(Meter(walked, [item], (16, 16), 2)(pictures(3))[0], together[number], rtol=1e-6)
 
 
 def test_natural_maxima_and_minima_are_those_of_every_crop() -> None:
     made, layer = model()
     walked = network(made, preprocess="unit")
-    meter = Meter(walked, walked.sites, (10, 12), 4)
+    meter = Meter(walked, walked.layer_calls, (10, 12), 4)
     images = [pictures(1, 14, 20, seed=1)[0], pictures(1, 9, 30, seed=2)[0] // 4, pictures(1, 40, 12, seed=3)[0]]
     crops = [natural_crops(image, (10, 12), 5) for image in images]
     seen: list[int] = []
@@ -108,10 +108,10 @@ def test_a_rectifier_behind_a_nan_hides_nothing() -> None:
     behind = layers.Conv2D(2, 1, activation="relu")
     whole = keras.Model(made.inputs[0], behind(made.outputs[0]))
     walked = network(whole, preprocess="unit")
-    first, second = Meter(walked, walked.sites, (10, 12), 4)(pictures(3, 10, 12))
+    first, second = Meter(walked, walked.layer_calls, (10, 12), 4)(pictures(3, 10, 12))
     assert np.isnan(first).all(0).tolist() == [False, True, False, False]
     assert np.isnan(second).all()
-    (alone,) = Meter(walked, walked.sites[1:], (10, 12), 4)(pictures(3, 10, 12))
+    (alone,) = Meter(walked, walked.layer_calls[1:], (10, 12), 4)(pictures(3, 10, 12))
     assert np.isnan(alone).all()
 
 
@@ -121,7 +121,7 @@ def test_a_filter_that_is_not_finite_somewhere_has_no_natural_maximum_and_the_ot
     kernel[0, 0, 0, 2] = np.nan
     layer.set_weights([kernel, bias])
     walked = network(made, preprocess="unit")
-    meter = Meter(walked, walked.sites, (10, 12), 4)
+    meter = Meter(walked, walked.layer_calls, (10, 12), 4)
     ((arrays, _),) = natural_figures(meter, [(0, pictures(3, 10, 12))], lambda number: None)
     assert np.isnan(arrays["maximum"]).tolist() == [False, False, True, False]
     assert np.isnan(arrays["minimum"]).tolist() == [False, False, True, False]
@@ -131,7 +131,7 @@ def test_a_filter_that_is_not_finite_somewhere_has_no_natural_maximum_and_the_ot
 
 def test_without_an_activation_function_the_lowest_figure_is_the_same_before_and_after_it() -> None:
     walked = network(randomised(functional(layers.Conv2D(4, 3))), preprocess="unit")
-    meter = Meter(walked, walked.sites, (16, 16), 4)
+    meter = Meter(walked, walked.layer_calls, (16, 16), 4)
     ((arrays, _),) = natural_figures(meter, [(0, pictures(3)), (1, pictures(2, seed=1))], lambda number: None)
     assert arrays["pre_minimum"].tobytes() == arrays["minimum"].tobytes()
 
@@ -139,7 +139,7 @@ def test_without_an_activation_function_the_lowest_figure_is_the_same_before_and
 def test_figures_before_the_activation_function_stand_beside_those_after_it() -> None:
     made, layer = model()
     walked = network(made, preprocess="unit")
-    meter = Meter(walked, walked.sites, (10, 12), 4)
+    meter = Meter(walked, walked.layer_calls, (10, 12), 4)
     (found,) = meter.figures(pictures(6, 10, 12))
     before, after = found.pre_activation, found.activation
     np.testing.assert_allclose(before, figure(layer, pictures(6, 10, 12), -np.inf), rtol=1e-4, atol=1e-6)

@@ -80,8 +80,10 @@ def logits(model: Any, shown: np.ndarray) -> np.ndarray:
 
 def answers(walked: Network, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     assert walked.output is not None
-    site = walked.output
-    ((before, after),) = tf.function(lambda entry: walked.units(entry, [site]), autograph=False)(tf.constant(shown))
+    layer_call = walked.output
+    ((before, after),) = tf.function(lambda entry: walked.units(entry, [layer_call]), autograph=False)(
+        tf.constant(shown)
+    )
     return np.asarray(before, np.float64), np.asarray(after, np.float64)
 
 
@@ -118,7 +120,7 @@ NO_CLASSIFIERS: dict[str, Callable[[], Any]] = {
 def test_a_model_without_one_number_a_class_has_no_output_to_show(name: str) -> None:
     walked = network(randomised(NO_CLASSIFIERS[name]()))
     assert walked.output is None
-    assert walked.sites
+    assert walked.layer_calls
     with pytest.raises(UsageError, match=r"^--outputs: this model does not answer one number a class"):
         describe_output(walked, Settings(outputs="1"), None, [])
 
@@ -126,10 +128,10 @@ def test_a_model_without_one_number_a_class_has_no_output_to_show(name: str) -> 
 def test_the_output_and_a_layer_are_measured_in_one_pass() -> None:
     walked = network(CLASSIFIERS["dense with softmax"]())
     assert walked.output is not None
-    sites = [walked.output, *walked.sites]
+    layer_calls = [walked.output, *walked.layer_calls]
     shown = tf.constant(pictures(2).astype(np.float32) / 255)
-    together = tf.function(lambda entry: walked.units(entry, sites), autograph=False)(shown)
-    (alone,) = tf.function(lambda entry: walked.units(entry, walked.sites), autograph=False)(shown)
+    together = tf.function(lambda entry: walked.units(entry, layer_calls), autograph=False)(shown)
+    (alone,) = tf.function(lambda entry: walked.units(entry, walked.layer_calls), autograph=False)(shown)
     np.testing.assert_allclose(together[1], alone, rtol=1e-6)
     np.testing.assert_allclose(together[0][0], answers(walked, shown)[0], rtol=1e-5)
 

@@ -23,9 +23,9 @@ def made(
     stack: list[Any], shape: tuple[int, ...] = (20, 21, 3), path: str = "conv", size: Any = None, **settings: Any
 ) -> Ascent:
     walked = network(randomised(functional(*stack, shape=shape), seed=1), **{"preprocess": "unit", **settings})
-    site = next(item for item in walked.sites if item.path == path)
+    layer_call = next(item for item in walked.layer_calls if item.path == path)
     recipe = GIVEN if shape[-1] == 3 else dataclasses.replace(GIVEN, decorrelation="none")
-    return Ascent(walked, site, size or shape[:-1], Breadth(4), recipe, 0)
+    return Ascent(walked, layer_call, size or shape[:-1], Breadth(4), recipe, 0)
 
 
 def exact(sought: Ascent) -> Affine:
@@ -33,7 +33,7 @@ def exact(sought: Ascent) -> Affine:
     place, window = sought._affine
     level, slope = sought._slopes(np.arange(4), place, sought._grey())
     inner = tuple(slice(first, last + 1) for first, last in window)
-    stride = tuple(axis.shift for axis in sought._site.view.axes or ())
+    stride = tuple(axis.shift for axis in sought._layer_call.view.axes or ())
     return Affine(slope[(slice(None), *inner)], level, tuple(first for first, _ in window), stride)
 
 
@@ -100,7 +100,7 @@ def _maps(sought: Ascent, shown: np.ndarray) -> list[tuple[np.ndarray, np.ndarra
 
     def read(pictures: Any) -> Any:
         walked = sought._network
-        return walked.units(walked.feed(as_shown(walked.contract, pictures)), [sought._site])
+        return walked.units(walked.feed(as_shown(walked.contract, pictures)), [sought._layer_call])
 
     return [(np.asarray(one), np.asarray(two)) for one, two in tf.function(read, autograph=False)(tf.constant(shown))]
 

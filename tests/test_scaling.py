@@ -131,8 +131,8 @@ def test_the_maps_of_a_signal_behind_a_normalisation_are_those_of_keras() -> Non
     model = fed_by_batches((128, 2))
     signal = np.random.default_rng(1).normal(0.1, 0.5, (128, 2)).astype(np.float32)
     walked = Network(Loaded(model, "m", "m.keras", None), Settings())
-    (site,) = [item for item in walked.sites if item.path == "conv"]
-    ((arrays, facts),) = MapReader(walked, [site])(signal)
+    (layer_call,) = [item for item in walked.layer_calls if item.path == "conv"]
+    ((arrays, facts),) = MapReader(walked, [layer_call])(signal)
     answer = np.asarray(model(signal[None]))[0]
     np.testing.assert_allclose(arrays["maps"], answer, rtol=1e-3, atol=1e-3)  # of float16
     assert facts["maximum"] == pytest.approx(answer.max(), rel=1e-6)
@@ -201,7 +201,7 @@ def test_colour_preprocessing_is_not_guessed_for_other_bands() -> None:
 
 def test_kernels_that_meet_blue_first_are_shown_so_when_the_order_was_found() -> None:
     walked = Network(Loaded(backbone("vgg16"), "m", "m.keras", None), Settings())
-    assert [item.kernel_bands for item in walked.sites] == ["BGR"]
+    assert [item.kernel_bands for item in walked.layer_calls] == ["BGR"]
     shown = pictures(1).astype(np.float32)
     np.testing.assert_allclose(
         np.asarray(walked.feed(tf.constant(shown)))[..., 0], shown[..., 2] - 103.939, rtol=1e-5, atol=1e-4

@@ -38,10 +38,15 @@ def named(name: str) -> Any:
 def test_a_layer_with_any_name_is_walked_under_it(name: str) -> None:
     model = named(name)
     walked = network(model)
-    (site,) = walked.sites
-    assert (site.path, site.unit_path, site.reason, site.receptive_field) == (name, f"_{name}", None, (3, 3))
-    assert site.unit is not None
-    assert site.unit.name == "relu"
+    (layer_call,) = walked.layer_calls
+    assert (layer_call.path, layer_call.unit_path, layer_call.reason, layer_call.receptive_field) == (
+        name,
+        f"_{name}",
+        None,
+        (3, 3),
+    )
+    assert layer_call.unit is not None
+    assert layer_call.unit.name == "relu"
     ((before, after),) = unit_maps(walked)
     gamma, beta, mean, variance = (np.asarray(weight) for weight in model.layers[2].weights)
     kernel, bias = (np.asarray(weight) for weight in model.layers[1].weights)
@@ -62,7 +67,7 @@ def test_a_model_with_any_name_is_walked_and_asked(name: str) -> None:
     model = randomised(functional(*stack))
     model.name = name
     walked = network(model)
-    assert [(site.path, site.reason) for site in walked.sites] == [("conv", None)]
+    assert [(layer_call.path, layer_call.reason) for layer_call in walked.layer_calls] == [("conv", None)]
     picture = np.full((1, 16, 16, 3), 7, np.uint8)
     np.testing.assert_allclose(walked.predict(picture), np.asarray(model(picture.astype(np.float32))), rtol=1e-5)
 
@@ -78,7 +83,7 @@ def test_scopes_of_the_users_own_code_are_made_safe_too() -> None:
                 return self.conv(inputs)
 
     walked = network(built(Own()), input_shape=(16, 16, 3))
-    assert [(site.path, site.reason) for site in walked.sites] == [("conv", None)]
+    assert [(layer_call.path, layer_call.reason) for layer_call in walked.layer_calls] == [("conv", None)]
 
 
 def test_graphs_are_left_as_they_were() -> None:

@@ -86,7 +86,11 @@ def lines(folder: Path, *lengths: int, bands: int = 1) -> tuple[str, ...]:
 def test_the_usual_size_is_rounded_up_to_the_next_that_the_network_accepts() -> None:
     walked = network(unet())
     assert walked.contract.size == (256, 256)
-    assert {site.path: site.reason for site in walked.sites} == {"first": None, "deep": None, "last": None}
+    assert {layer_call.path: layer_call.reason for layer_call in walked.layer_calls} == {
+        "first": None,
+        "deep": None,
+        "last": None,
+    }
     assert any("224 × 224" in note and "256 × 256" in note for note in walked.notes)
 
 
@@ -108,7 +112,7 @@ def test_a_subclassed_model_of_any_size_is_rounded_too() -> None:
 
     walked = network(Own(), input_shape=(None, None, 3))
     assert walked.contract.size == (256, 256)
-    assert [site.reason for site in walked.sites] == [None, None]
+    assert [layer_call.reason for layer_call in walked.layer_calls] == [None, None]
 
 
 def test_a_size_that_only_a_first_call_recorded_is_used_where_no_other_fits() -> None:
@@ -275,9 +279,9 @@ def test_no_layer_stands_before_one_that_sees_less() -> None:
         deep = layers.Conv2D(2, 3, padding="same", name=f"deep{number}")(deep)
     side = layers.Conv2D(2, 1, name="side")(entry)
     model = keras.Model(entry, layers.Conv2D(2, 1, name="last")(layers.Concatenate()([deep, side])))
-    found = network(randomised(model)).sites
-    assert [site.path for site in found] == ["side", "deep0", "deep1", "deep2", "last"]
-    assert [site.receptive_field for site in found] == [(1, 1), (3, 3), (5, 5), (7, 7), (7, 7)]
+    found = network(randomised(model)).layer_calls
+    assert [layer_call.path for layer_call in found] == ["side", "deep0", "deep1", "deep2", "last"]
+    assert [layer_call.receptive_field for layer_call in found] == [(1, 1), (3, 3), (5, 5), (7, 7), (7, 7)]
 
 
 def built(model: Any, folder: Path, *options: str) -> dict[str, Any]:
@@ -356,7 +360,7 @@ def test_other_inputs_of_any_size_are_as_large_as_the_one_that_is_looked_at(tmp_
         left, right = keras.Input(shape, name="left"), keras.Input(shape, name="right")
         model = keras.Model([left, right], kind(2, 3, name="c")(layers.Concatenate()([left, right])))
         walked = network(model, input="left", image_size=40)
-        assert (walked.contract.size, [site.reason for site in walked.sites]) == (size, [None])
+        assert (walked.contract.size, [layer_call.reason for layer_call in walked.layer_calls]) == (size, [None])
 
 
 def test_a_stated_size_that_changes_nothing_is_said_to() -> None:

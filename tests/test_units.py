@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reportgen.network.backend import keras, tf
-from small_models import SHAPE, built, conv, functional, layers, network, one_picture, randomised, site, unit_maps
+from small_models import SHAPE, built, conv, functional, layer_call, layers, network, one_picture, randomised, unit_maps
 
 RELU6 = layers.ReLU(max_value=6)
 UNITS: dict[str, tuple[Callable[[], list[Any]], str, str, bool]] = {
@@ -96,7 +96,7 @@ UNITS: dict[str, tuple[Callable[[], list[Any]], str, str, bool]] = {
 @pytest.mark.parametrize("name", UNITS)
 def test_the_unit_is_where_the_filters_own_activation_was_passed(name: str) -> None:
     make, path, activation, _ = UNITS[name]
-    found = site(network(functional(*make(), layers.GlobalAveragePooling2D())), "c")
+    found = layer_call(network(functional(*make(), layers.GlobalAveragePooling2D())), "c")
     assert found.unit is not None
     assert (found.unit_path, found.unit.name) == (path, activation)
 
@@ -145,11 +145,11 @@ def test_pre_activation_and_activation_are_those_of_keras(name: str) -> None:
     ids=str,
 )
 def test_a_rectifier_is_found_by_asking_the_activation(activation: Any, rectified: bool) -> None:
-    inside = site(network(functional(conv(name="c", activation=activation))), "c")
+    inside = layer_call(network(functional(conv(name="c", activation=activation))), "c")
     assert inside.unit is not None
     assert inside.unit.rectified is rectified
     if isinstance(activation, str):
-        behind = site(network(functional(conv(name="c"), layers.Activation(activation))), "c")
+        behind = layer_call(network(functional(conv(name="c"), layers.Activation(activation))), "c")
         assert behind.unit is not None
         assert behind.unit.rectified is rectified
 
@@ -157,7 +157,7 @@ def test_a_rectifier_is_found_by_asking_the_activation(activation: Any, rectifie
 def test_a_chain_ends_where_a_sum_begins() -> None:
     entry = keras.Input(SHAPE)
     normalised = layers.BatchNormalization(name="n")(conv(3, name="c")(entry))
-    found = site(network(keras.Model(entry, layers.ReLU()(layers.Add()([entry, normalised])))), "c")
+    found = layer_call(network(keras.Model(entry, layers.ReLU()(layers.Add()([entry, normalised])))), "c")
     assert found.unit is not None
     assert (found.unit_path, found.unit.name, found.unit.rectified) == ("n", "linear", False)
 
@@ -169,13 +169,15 @@ def test_a_tensor_that_two_layers_consume_ends_the_chain(shared: str) -> None:
     normalised = layers.BatchNormalization(name="n")(convolved)
     activated = layers.ReLU()(normalised)
     model = keras.Model(entry, layers.Add()([activated, convolved if shared == "c" else normalised]))
-    found = site(network(model), "c")
+    found = layer_call(network(model), "c")
     assert found.unit is not None
     assert (found.unit_path, found.unit.name) == (shared, "linear")
 
 
 def test_the_models_own_output_may_be_the_chains_end() -> None:
-    found = site(network(functional(conv(name="c"), layers.BatchNormalization(name="n"), layers.ReLU(name="a"))), "c")
+    found = layer_call(
+        network(functional(conv(name="c"), layers.BatchNormalization(name="n"), layers.ReLU(name="a"))), "c"
+    )
     assert found.unit_path == "a"
 
 
@@ -194,7 +196,7 @@ def test_a_function_outside_any_layer_is_the_units_activation(function: Any, nam
 
     model = randomised(built(Plain()))
     walked = network(model, input_shape=SHAPE)
-    (found,) = walked.sites
+    (found,) = walked.layer_calls
     assert found.unit is not None
     assert (found.unit_path, found.unit.name, found.unit.rectified) == ("norm", name, rectified)
     ((before, after),) = unit_maps(walked)
@@ -240,7 +242,7 @@ class Functions(keras.Model):
 def test_functions_made_of_several_operations_are_told_by_what_they_answer() -> None:
     model = randomised(built(Functions()), low=-2, high=2)
     walked = network(model, input_shape=SHAPE)
-    found = {item.path.removeprefix("convs/"): item for item in walked.sites if item.unit is not None}
+    found = {item.path.removeprefix("convs/"): item for item in walked.layer_calls if item.unit is not None}
     assert {path: item.unit.name for path, item in found.items() if item.unit is not None} == {
         **{name: name for name in COMPOSED},
         "leaky_relu": "leaky_relu (slope 0.3)",
@@ -265,7 +267,7 @@ def test_a_channel_behind_a_normalisation_over_channels_or_places_is_computed_wi
     normalisation: Any,
 ) -> None:
     walked = network(randomised(functional(conv(4, name="c"), normalisation(), layers.ReLU())))
-    found = site(walked, "c")
+    found = layer_call(walked, "c")
     ((before, after),) = unit_maps(walked)
     pictures, filters = tf.repeat(one_picture(), 2, axis=0), tf.constant([3, 1])
     for activated, maps in ((False, before), (True, after)):

@@ -130,7 +130,7 @@ def test_a_held_picture_of_floating_point_is_not_rounded(tmp_path: Path) -> None
     walked = open_network(
         model, Settings(input="looked", hold=(f"other={tmp_path / 'held.tif'}",), input_range=(0.0, 1.0))
     )
-    (found,) = walked.sites
+    (found,) = walked.layer_calls
     seen = np.asarray(walked.units(walked.fed(tf.zeros((1, SIDE, SIDE, 1))), [found])[0][0])
     expected = np.asarray(model([np.zeros((1, SIDE, SIDE, 1), np.float32), batch(SPECTRUM)]))
     np.testing.assert_allclose(seen, expected, rtol=1e-5, atol=1e-6)

@@ -16,22 +16,22 @@ from small_models import (
     built,
     conv,
     functional,
+    layer_call,
     layers,
     network,
     one_picture,
     pictures,
     randomised,
-    site,
     unit_maps,
 )
 
 
 def paths(model: Any, **settings: Any) -> list[str]:
-    return [item.path for item in network(model, **settings).sites]
+    return [item.path for item in network(model, **settings).layer_calls]
 
 
 def reasons(model: Any, **settings: Any) -> dict[str, str]:
-    return {item.path: item.reason for item in network(model, **settings).sites if item.reason is not None}
+    return {item.path: item.reason for item in network(model, **settings).layer_calls if item.reason is not None}
 
 
 def test_sequential_and_functional_models_name_layers_by_their_names() -> None:
@@ -132,7 +132,10 @@ def test_a_layer_that_is_never_called_is_skipped_with_that_reason() -> None:
             return self.used(inputs)
 
     walked = network(Idle(), input_shape=SHAPE)
-    assert {item.path: item.reason for item in walked.sites} == {"used": None, "unused": "the model never calls it"}
+    assert {item.path: item.reason for item in walked.layer_calls} == {
+        "used": None,
+        "unused": "the model never calls it",
+    }
 
 
 def test_a_layer_inside_a_graph_function_of_its_own_is_skipped_with_a_reason_and_the_others_are_not() -> None:
@@ -150,8 +153,8 @@ def test_a_layer_inside_a_graph_function_of_its_own_is_skipped_with_a_reason_and
             return self.after(self.inside(self.seen(inputs)))
 
     walked = network(randomised(built(Hidden())), input_shape=SHAPE)
-    assert [item.path for item in walked.sites if item.reason is None] == ["seen", "after"]
-    assert "graph function" in str(site(walked, "hidden").reason)
+    assert [item.path for item in walked.layer_calls if item.reason is None] == ["seen", "after"]
+    assert "graph function" in str(layer_call(walked, "hidden").reason)
     assert all(len(maps) == 2 for maps in unit_maps(walked))
 
 
@@ -179,12 +182,12 @@ def test_a_layer_whose_call_is_a_graph_function_is_tapped_with_its_branches() ->
     model = randomised(built(Model()))
     walked = network(model, input_shape=SHAPE)
     assert paths(model, input_shape=SHAPE) == ["block/conv"]
-    assert site(walked, "block/conv").reason is None
+    assert layer_call(walked, "block/conv").reason is None
     ((_, after),) = unit_maps(walked)
     np.testing.assert_allclose(after, np.asarray(model.block.conv(one_picture() * 2)), rtol=1e-5, atol=1e-5)
     ((_, dark),) = [
         (np.asarray(before), np.asarray(after))
-        for before, after in tf.function(lambda entry: walked.units(entry, walked.sites), autograph=False)(
+        for before, after in tf.function(lambda entry: walked.units(entry, walked.layer_calls), autograph=False)(
             -one_picture()
         )
     ]
@@ -206,7 +209,7 @@ def test_a_model_whose_call_is_a_graph_function_is_tapped() -> None:
 
     model = randomised(built(Model()))
     walked = network(model, input_shape=SHAPE)
-    assert [(item.path, item.reason) for item in walked.sites] == [("first", None), ("second", None)]
+    assert [(item.path, item.reason) for item in walked.layer_calls] == [("first", None), ("second", None)]
     expected = model.second(model.first(one_picture()))
     np.testing.assert_allclose(unit_maps(walked)[1][1], np.asarray(expected), rtol=1e-5, atol=1e-5)
 
@@ -227,8 +230,8 @@ def test_a_model_that_stops_halfway_keeps_what_was_reached() -> None:
     model = built(Halfway())
     model.broken = True
     walked = network(model, input_shape=SHAPE)
-    assert site(walked, "first").reason is None
-    assert "no way on" in str(site(walked, "second").reason)
+    assert layer_call(walked, "first").reason is None
+    assert "no way on" in str(layer_call(walked, "second").reason)
     assert len(unit_maps(walked)) == 1
 
 
@@ -251,7 +254,7 @@ def test_maps_with_more_axes_than_are_drawn_are_skipped_with_their_shape() -> No
 def test_a_layer_that_convolves_inside_a_recurrence_says_so_and_can_be_named() -> None:
     model = functional(layers.ConvLSTM2D(2, 3, name="steps"), shape=(3, 8, 8, 1))
     assert "recurrence" in reasons(model)["steps"]
-    assert site(network(model, layers=("steps",)), "steps").output_shape == (6, 6, 2)
+    assert layer_call(network(model, layers=("steps",)), "steps").output_shape == (6, 6, 2)
 
 
 def test_any_layer_may_be_named_by_its_exact_path_and_no_other_appears() -> None:
@@ -261,7 +264,7 @@ def test_any_layer_may_be_named_by_its_exact_path_and_no_other_appears() -> None
     assert paths(model) == ["one"]
     assert paths(model, layers=("*",)) == ["one"]
     walked = network(model, layers=("one", "sum", "rectified"))
-    assert [(item.path, item.unit_path, item.unit.name) for item in walked.sites if item.unit is not None] == [
+    assert [(item.path, item.unit_path, item.unit.name) for item in walked.layer_calls if item.unit is not None] == [
         ("one", "one", "linear"),
         ("sum", "sum", "linear"),
         ("rectified", "rectified", "relu"),
@@ -284,7 +287,7 @@ def test_no_layer_is_run_twice_and_nothing_behind_the_last_wanted_one_runs() -> 
     )
     walked = network(model)
     ran.clear()
-    tf.function(lambda entry: walked.units(entry, [site(walked, "wanted")]), autograph=False)(one_picture())
+    tf.function(lambda entry: walked.units(entry, [layer_call(walked, "wanted")]), autograph=False)(one_picture())
     assert ran == ["before"]
 
 
@@ -360,7 +363,7 @@ def test_a_wrapped_layer_is_found_by_its_own_name_where_names_last() -> None:
     each.layer.name = "normal"
     walked = network(functional(wrap, series, each))
     paths = ["spectral/inner", "both/forward_steps", "both/backward_steps", "each/normal/deep"]
-    assert sorted(item.path for item in walked.sites) == sorted(paths)
+    assert sorted(item.path for item in walked.layer_calls) == sorted(paths)
 
 
 def test_in_a_subclassed_model_a_wrapped_layer_keeps_the_attributes_name() -> None:
@@ -373,4 +376,7 @@ def test_in_a_subclassed_model_a_wrapped_layer_keeps_the_attributes_name() -> No
         def call(self, inputs: Any) -> Any:
             return self.inside(inputs), self.wrap(inputs)
 
-    assert [item.path for item in network(built(Own()), input_shape=SHAPE).sites] == ["inside/sn/conv", "wrap/layer"]
+    assert [item.path for item in network(built(Own()), input_shape=SHAPE).layer_calls] == [
+        "inside/sn/conv",
+        "wrap/layer",
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.network.backend import tf
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 
 BORDER = 2  # positions left out at each border: padding shows there first
@@ -73,17 +73,17 @@ FIGURES = tuple(field.name for field in fields(Figures))
 class Meter:
     """Measures units on finished pictures, signals or volumes with the untouched model, always in batches of one shape."""
 
-    def __init__(self, network: Network, sites: Sequence[Site], size: tuple[int, ...], batch: int) -> None:
+    def __init__(self, network: Network, layer_calls: Sequence[LayerCall], size: tuple[int, ...], batch: int) -> None:
         """`sites` are measured together in one pass; `size` is of the pictures, without bands."""
         self._batch = batch
         self.traces = 0
 
         def measure(pictures: Any) -> list[tuple[Any, ...]]:
             self.traces += 1
-            units = network.units(network.fed(pictures), sites)
+            units = network.units(network.fed(pictures), layer_calls)
             return [
-                (figures(after, site.times), peaks(after), figures(before, site.times), peaks(before))
-                for site, (before, after) in zip(sites, units, strict=True)
+                (figures(after, layer_call.times), peaks(after), figures(before, layer_call.times), peaks(before))
+                for layer_call, (before, after) in zip(layer_calls, units, strict=True)
             ]
 
         signature = tf.TensorSpec((batch, *size, network.contract.bands), tf.float32)
@@ -105,8 +105,8 @@ class Meter:
         ]
         count = len(pictures)
         return [
-            Figures(*(_joined(values, count) for values in zip(*site, strict=True)))
-            for site in zip(*parts, strict=True)
+            Figures(*(_joined(values, count) for values in zip(*layer_call, strict=True)))
+            for layer_call in zip(*parts, strict=True)
         ]
 
 

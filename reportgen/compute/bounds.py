@@ -11,7 +11,7 @@ import numpy as np
 from reportgen.compute.intervals.graph import Bounded, Value, variables
 from reportgen.compute.intervals.interval import Interval, everywhere, hull_but
 from reportgen.network.backend import tf
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
@@ -54,12 +54,12 @@ class Bounds:
         return self.constant | (self.after_high <= 0) if self.rectified else self.constant
 
 
-def bounds_of(network: Network, sites: Sequence[Site], size: tuple[int, ...]) -> dict[str, Bounds]:
+def bounds_of(network: Network, layer_calls: Sequence[LayerCall], size: tuple[int, ...]) -> dict[str, Bounds]:
     """The bounds of every site that has a unit, by path, in one trace for inputs of `size`, without bands.
 
     Raises what the model raises where it does not run at that size.
     """
-    shown = [site for site in sites if site.unit is not None]
+    shown = [layer_call for layer_call in layer_calls if layer_call.unit is not None]
     entry: list[Any] = []
     units: list[tuple[Any, Any]] = []
 
@@ -74,10 +74,12 @@ def bounds_of(network: Network, sites: Sequence[Site], size: tuple[int, ...]) ->
     given: dict[str, Value] = {**variables(traced.graph), entry[0].name: everywhere(entry[0], low, high, True)}
     known = Bounded(traced.graph, given, [tensor for pair in units for tensor in pair])
     found = {}
-    for site, (before, after) in zip(shown, units, strict=True):
-        assert site.unit is not None
+    for layer_call, (before, after) in zip(shown, units, strict=True):
+        assert layer_call.unit is not None
         first, second = _by_channel(known.of(before), before), _by_channel(known.of(after), after)
-        found[site.path] = Bounds(first.low, first.high, second.low, second.high, second.varies, site.unit.rectified)
+        found[layer_call.path] = Bounds(
+            first.low, first.high, second.low, second.high, second.varies, layer_call.unit.rectified
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.network.backend import tf
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 
 FLOAT16_LIMIT = float(np.finfo(np.float16).max)
@@ -20,13 +20,16 @@ FLOAT16_EXPONENT = 10  # where values are moved to: about 1000, far from either 
 class MapReader:
     """Reads the maps of several layers at once, one picture at a time."""
 
-    def __init__(self, network: Network, sites: Sequence[Site]) -> None:
+    def __init__(self, network: Network, layer_calls: Sequence[LayerCall]) -> None:
         self.traces = 0
-        self._differ = [site.is_pooling or (site.unit is not None and site.unit.name != "linear") for site in sites]
+        self._differ = [
+            layer_call.is_pooling or (layer_call.unit is not None and layer_call.unit.name != "linear")
+            for layer_call in layer_calls
+        ]
 
         def read(picture: Any) -> list[tuple[Any, Any]]:
             self.traces += 1
-            units = network.units(network.fed(picture), sites)
+            units = network.units(network.fed(picture), layer_calls)
             return [(tf.cast(before, tf.float32), tf.cast(after, tf.float32)) for before, after in units]
 
         signature = tf.TensorSpec((1, *network.contract.size, network.contract.bands), tf.float32)

@@ -10,7 +10,7 @@ from reportgen.core.errors import UsageError, few
 from reportgen.core.records import CONVOLUTION, POOLING, LayerRecord
 from reportgen.core.settings import FilterChoice, Settings
 from reportgen.core.slugs import unique_slugs
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.graph.layer_kinds import filter_count, kernel_kind, kernels
 from reportgen.network.graph.units import activation_name
 from reportgen.network.network import Network
@@ -20,11 +20,11 @@ RGB = 3
 
 def describe(network: Network, settings: Settings, left_out: Mapping[str, str | None]) -> tuple[LayerRecord, ...]:
     """One record a site, in order; `left_out` gives the reason for each path that the user left out."""
-    slugs = unique_slugs([site.path for site in network.sites])
+    slugs = unique_slugs([layer_call.path for layer_call in network.layer_calls])
     choice = FilterChoice.parse(settings.filters)
     return tuple(
-        _record(network, site, slug, left_out.get(site.path), choice, settings)
-        for site, slug in zip(network.sites, slugs, strict=True)
+        _record(network, layer_call, slug, left_out.get(layer_call.path), choice, settings)
+        for layer_call, slug in zip(network.layer_calls, slugs, strict=True)
     )
 
 
@@ -35,39 +35,39 @@ def describe_output(
 
     taken: slugs of the layers.
     """
-    site = network.output
+    layer_call = network.output
     text = str(settings.outputs)
     if network.heads:  # several outputs: NAME:CLASSES
         text = text.partition(":")[2]
-        if site is None or not text:
+        if layer_call is None or not text:
             known = list(network.heads)
             raise UsageError(
                 f"--outputs {settings.outputs}: this model has several outputs; name one and its classes, as {known[0]}:5. "
                 f"There are {', '.join(known)}."
             )
-        if classes is not None and len(classes) != max(site.channels, 2):
+        if classes is not None and len(classes) != max(layer_call.channels, 2):
             classes = None  # they are another output's
-    if site is None:
+    if layer_call is None:
         raise UsageError("--outputs: this model does not answer one number a class, so there are no classes to show.")
-    total = site.channels
+    total = layer_call.channels
     names = _output_names(classes, total)
     chosen = _chosen_classes(text, names)
     return LayerRecord(
-        path=site.path,
+        path=layer_call.path,
         name=network.model.name,
-        slug=unique_slugs([*taken, site.path])[-1],
+        slug=unique_slugs([*taken, layer_call.path])[-1],
         layer_class="Logits",
         status="rendered",
         reason=None,
-        unit=site.path,
+        unit=layer_call.path,
         kernel_shape=None,
         strides=None,
         dilation=None,
         groups=None,
         padding=None,
-        output_shape=site.output_shape,
+        output_shape=layer_call.output_shape,
         receptive_field=None,
-        receptive_field_note=site.view.note,
+        receptive_field_note=layer_call.view.note,
         parameters=0,
         activation="linear",
         rectified=False,
@@ -75,7 +75,7 @@ def describe_output(
         filters_total=total,
         filters_shown=chosen,
         pattern_size=pattern_size(network.contract, None, settings),
-        macs=site.costs.macs,
+        macs=layer_call.costs.macs,
         labels=tuple(names[number] for number in chosen),
         kernel_kind=None,
     )
@@ -107,54 +107,56 @@ def _chosen_classes(text: str, names: Sequence[str]) -> tuple[int, ...]:
 
 
 def _record(
-    network: Network, site: Site, slug: str, left_out: str | None, choice: FilterChoice, settings: Settings
+    network: Network, layer_call: LayerCall, slug: str, left_out: str | None, choice: FilterChoice, settings: Settings
 ) -> LayerRecord:
-    layer, contract = site.layer, network.contract
-    reason = left_out if left_out is not None else site.reason
-    shape = _output_shape(site)
-    kernel_shape = None if site.is_pooling else _kernel_shape(layer)
+    layer, contract = layer_call.layer, network.contract
+    reason = left_out if left_out is not None else layer_call.reason
+    shape = _output_shape(layer_call)
+    kernel_shape = None if layer_call.is_pooling else _kernel_shape(layer)
     total = shape[-1] if shape is not None and shape[-1] is not None else 0
-    if site.unit is None and kernel_shape is not None:
+    if layer_call.unit is None and kernel_shape is not None:
         total = filter_count(layer)
     status = "skipped"
-    if left_out is None and site.failed:
+    if left_out is None and layer_call.failed:
         status = "failed"
-    elif left_out is None and (site.unit is not None or kernel_shape is not None):
+    elif left_out is None and (layer_call.unit is not None or kernel_shape is not None):
         status = "rendered"
-    shown = status != "skipped" and not site.is_pooling
+    shown = status != "skipped" and not layer_call.is_pooling
     return LayerRecord(
-        path=site.path,
+        path=layer_call.path,
         name=layer.name,
         slug=slug,
         layer_class=type(layer).__name__,
         status=status,
         reason=reason,
-        unit=site.unit_path,
+        unit=layer_call.unit_path,
         kernel_shape=kernel_shape,
         strides=_numbers(layer, "strides"),
         dilation=_numbers(layer, "dilation_rate"),
         groups=getattr(layer, "groups", None) if kernel_shape is not None else None,
-        padding=getattr(layer, "padding", None) if kernel_shape is not None or site.is_pooling else None,
+        padding=getattr(layer, "padding", None) if kernel_shape is not None or layer_call.is_pooling else None,
         output_shape=shape,
-        receptive_field=site.receptive_field,
-        receptive_field_note=site.view.note,
+        receptive_field=layer_call.receptive_field,
+        receptive_field_note=layer_call.view.note,
         parameters=int(layer.count_params()) if layer.built else 0,
-        activation=activation_name(getattr(layer, "activation", None)) if site.unit is None else site.unit.name,
-        rectified=site.unit is not None and site.unit.rectified,
-        kernel_bands=site.kernel_bands
+        activation=activation_name(getattr(layer, "activation", None))
+        if layer_call.unit is None
+        else layer_call.unit.name,
+        rectified=layer_call.unit is not None and layer_call.unit.rectified,
+        kernel_bands=layer_call.kernel_bands
         if kernel_shape is not None and kernel_shape[_input_axis(layer)] == RGB
         else None,
         filters_total=total,
         filters_shown=choice.of(total) if shown else (),
-        pattern_size=pattern_size(contract, site.receptive_field, settings)
-        if shown and site.unit is not None
+        pattern_size=pattern_size(contract, layer_call.receptive_field, settings)
+        if shown and layer_call.unit is not None
         else None,
-        macs=site.costs.macs,
-        kind=POOLING if site.is_pooling else CONVOLUTION,
-        window=_numbers(layer, "pool_size") if site.is_pooling else None,
+        macs=layer_call.costs.macs,
+        kind=POOLING if layer_call.is_pooling else CONVOLUTION,
+        window=_numbers(layer, "pool_size") if layer_call.is_pooling else None,
         kernel_kind=kernel_kind(layer),
-        kernel_note=site.kernel_note,
-        times=site.times,
+        kernel_note=layer_call.kernel_note,
+        times=layer_call.times,
         by_request=left_out is not None,
     )
 
@@ -164,11 +166,13 @@ def _input_axis(layer: Any) -> int:
     return -1 if kernel_kind(layer) == "transposed" else -2
 
 
-def _output_shape(site: Site) -> tuple[int | None, ...] | None:
+def _output_shape(layer_call: LayerCall) -> tuple[int | None, ...] | None:
     """The unit's shape; sizes that follow from a dynamic input are dynamic themselves."""
-    if site.output_shape is None:
+    if layer_call.output_shape is None:
         return None
-    return tuple(None if varies else length for varies, length in zip(site.varies, site.output_shape, strict=True))
+    return tuple(
+        None if varies else length for varies, length in zip(layer_call.varies, layer_call.output_shape, strict=True)
+    )
 
 
 def _kernel_shape(layer: Any) -> tuple[int, ...] | None:

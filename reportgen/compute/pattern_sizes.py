@@ -18,14 +18,14 @@ def fitted(network: Network, wanted: Mapping[str, Size], settings: Settings) -> 
 
     Raises UsageError where the size was stated and does not fit every layer.
     """
-    contract, sites = network.contract, network.by_path
+    contract, layer_calls = network.contract, network.by_path
     free = [length is None for length in contract.shape[:-1]]
 
     if not any(free) or _accepts_any(network, wanted, free):
         return dict(wanted)
     if settings.pattern_size is None:
         return {path: _next(network, free, [path], size) for path, size in wanted.items()}
-    lost = [path for path, size in wanted.items() if not network.reaches(sites[path], size)]
+    lost = [path for path, size in wanted.items() if not network.reaches(layer_calls[path], size)]
     if lost:
         size = wanted[lost[0]]
         found = _next(network, free, list(wanted), size)
@@ -45,16 +45,16 @@ def _accepts_any(network: Network, wanted: Mapping[str, Size], free: list[bool])
         return False
     least = tuple(min(lengths) for lengths in zip(*sizes, strict=True))
     more = tuple(length + varies for length, varies in zip(least, free, strict=True))
-    sites = network.by_path
-    return all(network.reaches(sites[path], size) for size in (least, more) for path in wanted)
+    layer_calls = network.by_path
+    return all(network.reaches(layer_calls[path], size) for size in (least, more) for path in wanted)
 
 
 def _next(network: Network, free: list[bool], paths: list[str], size: Size) -> Size:
     """The next size that reaches all of `paths`; the images' own size does."""
-    contract, sites = network.contract, network.by_path
+    contract, layer_calls = network.contract, network.by_path
 
     def fits(one: Size) -> bool:
-        return all(network.reaches(sites[path], one) for path in paths)
+        return all(network.reaches(layer_calls[path], one) for path in paths)
 
     found = next_size(size, free, fits, longest(contract.rank), [contract.size])
     assert found is not None

@@ -128,9 +128,9 @@ def plan_tasks(
     """
     fed: dict[str, Any] = {"range": [contract.low, contract.high], "preprocess": contract.preprocess, "code": feed_key}
     fed["floats"] = list(contract.floats)
-    if contract.held:
-        held = [[one.name, one.shape, one.sha256] for one in contract.held]
-        fed = {**fed, "input": contract.name, "held": held, "held_fit": contract.fit}
+    if contract.constant_inputs:
+        constant_inputs = [[one.name, one.shape, one.sha256] for one in contract.constant_inputs]
+        fed = {**fed, "input": contract.name, "held": constant_inputs, "held_fit": contract.fit}
     shaped = {**fed, "size": list(contract.size), "fit": contract.fit, "bands": contract.bands}
     rendered = [layer for layer in layers if layer.status == "rendered"]
     kept = [layer for layer in layers if layer.status != "skipped" and not layer.is_output]

@@ -21,7 +21,7 @@ from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.compute.tasks import compute
 from reportgen.core.errors import ModelError, UsageError, few
-from reportgen.core.records import HeldInput, InputContract, LayerRecord, ModelRecord, Plan
+from reportgen.core.records import ConstantInput, InputContract, LayerRecord, ModelRecord, Plan
 from reportgen.core.run import Run
 from reportgen.core.settings import Settings
 from reportgen.inputs import images, signals
@@ -31,7 +31,7 @@ from reportgen.network.class_names import names_of
 from reportgen.network.contract import measured
 from reportgen.network.environment import environment, graphics
 from reportgen.network.error_text import readable_size
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.loading.initial_weights import digest, initial_kernels
 from reportgen.network.loading.load import import_callable, load
 from reportgen.network.network import Network, unwalked
@@ -69,15 +69,15 @@ def open_network(
     bands and the number of axes.
     """
     loaded = load(specification, settings)
-    own = signature(loaded.model, [name for name in (settings.input, *settings.held) if name is not None])
-    files = {own.of(name).name: file for name, file in settings.held.items()}
-    looked_at = own.looked_at(settings.input)
+    own = signature(loaded.model, [name for name in (settings.input, *settings.constant_inputs) if name is not None])
+    files = {own.of(name).name: file for name, file in settings.constant_inputs.items()}
+    primary = own.primary(settings.input)
 
     @cache
-    def held(size: tuple[int, ...]) -> tuple[HeldInput, ...]:
-        return hold(own.inputs, looked_at, files, settings, size)
+    def constant_inputs(size: tuple[int, ...]) -> tuple[ConstantInput, ...]:
+        return hold(own.inputs, primary, files, settings, size)
 
-    return Network(loaded, settings, held, lengths(unwalked(loaded.model, settings)))
+    return Network(loaded, settings, constant_inputs, lengths(unwalked(loaded.model, settings)))
 
 
 def walk(
@@ -87,9 +87,11 @@ def walk(
 ) -> tuple[Network, tuple[LayerRecord, ...]]:
     """The model and the record of each of its layers; lengths as for `open_network`. Raises ReportgenError."""
     network = open_network(specification, settings, lengths)
-    if not network.sites:
+    if not network.layer_calls:
         raise ModelError(f"{network.loaded.source} has no convolution layer; there is nothing to report.")
-    chosen = plan.choose_layers([site.path for site in network.sites], settings.layers, settings.exclude)
+    chosen = plan.choose_layers(
+        [layer_call.path for layer_call in network.layer_calls], settings.layers, settings.exclude
+    )
     return network, describe(network, settings, chosen)
 
 
@@ -115,8 +117,10 @@ def prepare(specification: Any, settings: Settings) -> Job:
         classes, named = names_of(loaded.model, loaded.source, loaded.classes, network.class_count)
     elif network.heads:
         named = _whose(classes, network)
-    held = [Path(file) for file in settings.held.values()]
-    profiles = images.profile_notes((file.name, images.colour_profile(file)) for file in held if _is_picture(file))
+    constant_inputs = [Path(file) for file in settings.constant_inputs.values()]
+    profiles = images.profile_notes(
+        (file.name, images.colour_profile(file)) for file in constant_inputs if _is_picture(file)
+    )
     notes.extend((*collection.notes, *profiles, *network.notes))
     if not collection.images:
         why = "None of the images could be used" if collection.left_out else "No images were given"
@@ -220,25 +224,25 @@ def limit_patterns(network: Network, settings: Settings, arrays: Iterable[np.nda
 
 def _breadths(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, Breadth]:
     """Patterns sought at once, by layer slug."""
-    sites = network.by_path
+    layer_calls = network.by_path
     breadths = {}
     for layer in layers:
         assert layer.pattern_size is not None
-        breadths[layer.slug] = breadth_for(network, sites[layer.path], layer.pattern_size, settings)
+        breadths[layer.slug] = breadth_for(network, layer_calls[layer.path], layer.pattern_size, settings)
     return breadths
 
 
-def breadth_for(network: Network, site: Site, size: tuple[int, ...], settings: Settings) -> Breadth:
+def breadth_for(network: Network, layer_call: LayerCall, size: tuple[int, ...], settings: Settings) -> Breadth:
     """Patterns of a site sought at once at `size`: the batch from the layer and the settings alone, on a GPU one at a time."""
-    tensor_bytes = site.costs.tensor_bytes * prod(size) // prod(network.contract.size)
-    batch = plan.batch_size(tensor_bytes, settings.memory_bytes, site.channels)
+    tensor_bytes = layer_call.costs.tensor_bytes * prod(size) // prod(network.contract.size)
+    batch = plan.batch_size(tensor_bytes, settings.memory_bytes, layer_call.channels)
     return Breadth(batch, 1 if graphics() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
 
 
 def memory_note(network: Network, settings: Settings) -> str | None:
     """The sentence on a size of the user's choice that takes more than `--memory` says; None where it does not."""
     contract = network.contract
-    taken = max((site.costs.tensor_bytes for site in network.sites), default=0)
+    taken = max((layer_call.costs.tensor_bytes for layer_call in network.layer_calls), default=0)
     if None not in contract.shape[:-1] or taken <= settings.memory_bytes:
         return None
     shown, what, _ = measured(contract.size)

@@ -25,7 +25,7 @@ from reportgen.core.run import Run
 from reportgen.inputs.images import UserImage, fit, natural_crops
 from reportgen.network.backend import tf
 from reportgen.network.error_text import one_line
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.network.outputs import fitting
 
@@ -52,10 +52,12 @@ def compute(
             worker.patterns(layer)
 
 
-def proven_dead(network: Network, sites: Sequence[Site]) -> dict[str, np.ndarray]:
+def proven_dead(network: Network, layer_calls: Sequence[LayerCall]) -> dict[str, np.ndarray]:
     """Bool (channels,) by path: which units answer to no input above zero, or to all alike, as bounds prove; none where they fail."""
     try:
-        found = bounds_of(network, [site for site in sites if not site.is_pooling], network.contract.size)
+        found = bounds_of(
+            network, [layer_call for layer_call in layer_calls if not layer_call.is_pooling], network.contract.size
+        )
     except Exception:  # nothing is proven then, and nothing else depends on it
         return {}
     return {path: bounds.dead for path, bounds in found.items()}
@@ -69,7 +71,7 @@ class _Worker:
         self.user_images = {image.record.slug: image for image in images}
         self.layers = {layer.slug: layer for layer in run.plan.layers if layer.status != "skipped"}
         by_path = network.by_path
-        self.sites = {layer.slug: by_path[layer.path] for layer in self.layers.values()}
+        self.layer_calls = {layer.slug: by_path[layer.path] for layer in self.layers.values()}
         self._mixing: list[np.ndarray | None] = []
         self._dead: dict[str, np.ndarray] | None = None
 
@@ -124,7 +126,7 @@ class _Worker:
         for task in self.run.todo("weights"):
             self.run.progress.doing(f"{self.layers[task.layer].path}: weights")
             with self._failing([task]):
-                self.run.done(task, weights(self.sites[task.layer]), {}, 0.0)
+                self.run.done(task, weights(self.layer_calls[task.layer]), {}, 0.0)
                 self.run.progress.advance(task.cost)
 
     def initial(self, kernels: Mapping[str, dict[str, np.ndarray]]) -> None:
@@ -143,7 +145,7 @@ class _Worker:
             with self._failing(tasks):
                 slugs = tuple(task.layer for task in tasks)
                 if slugs not in readers:
-                    readers[slugs] = MapReader(self.network, [self.sites[slug] for slug in slugs])
+                    readers[slugs] = MapReader(self.network, [self.layer_calls[slug] for slug in slugs])
                 started = time.perf_counter()
                 results = readers[slugs](self._picture(image))
                 share = (time.perf_counter() - started) / len(tasks)
@@ -172,7 +174,7 @@ class _Worker:
     def _natural(self, size: tuple[int, ...], tasks: list[Task]) -> None:
         slugs = [task.layer for task in tasks]
         images = list(self.user_images.values())
-        meter = Meter(self.network, [self.sites[slug] for slug in slugs], size, NATURAL_BATCH)
+        meter = Meter(self.network, [self.layer_calls[slug] for slug in slugs], size, NATURAL_BATCH)
         whole = sum(task.cost for task in tasks)
         grid = crop_grid(len(images))
 
@@ -206,12 +208,12 @@ class _Worker:
         self.run.progress.doing(f"{layer.path}: patterns (tracing)")
         settings = self.run.plan.settings
         size, seed, precision = layer.pattern_size, settings["seed"], settings["precision"]
-        site = self.sites[layer.slug]
+        layer_call = self.layer_calls[layer.slug]
         parts = [(task.filters, MOST if task.kind == "patterns" else LEAST) for task in tasks]
         directions = list(dict.fromkeys(direction for _, direction in parts))
         dead = self.dead(layer)
         ascent = Ascent(
-            self.network, site, size, breadth, self.recipe, seed, precision, self.mixing(), directions, dead
+            self.network, layer_call, size, breadth, self.recipe, seed, precision, self.mixing(), directions, dead
         )
         self.run.progress.doing(f"{layer.path}: patterns")
         filters, finished = sum(len(task.filters) for task in tasks), 0
@@ -243,7 +245,7 @@ class _Worker:
         """Bool (filters_total,): which of a layer's units are proven dead, by bounds found for all layers at once."""
         if self._dead is None:
             self.run.progress.doing("bounds of every layer")
-            self._dead = proven_dead(self.network, list(self.sites.values()))
+            self._dead = proven_dead(self.network, list(self.layer_calls.values()))
         return self._dead.get(layer.path, np.zeros(layer.filters_total, bool))
 
     def mixing(self) -> np.ndarray | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.graph.layer_kinds import kernels
 
 
-def weights(site: Site) -> dict[str, np.ndarray]:
+def weights(layer_call: LayerCall) -> dict[str, np.ndarray]:
     """`kernel` (or `depthwise_kernel` and `pointwise_kernel`) in Keras order, and `bias` where the layer has one."""
-    return kernels(site.layer)
+    return kernels(layer_call.layer)

@@ -58,7 +58,7 @@ class ModelInput(Record):
 
 
 @dataclass(frozen=True)
-class HeldRecord(Record):
+class ConstantInputRecord(Record):
     """What a model's input that is not looked at is held at: zero throughout, or a file's content. `file` has no folder."""
 
     name: str
@@ -68,13 +68,13 @@ class HeldRecord(Record):
 
 
 @dataclass(frozen=True)
-class HeldInput:
+class ConstantInput:
     """An input that is not looked at, and its value for one example.
 
     values: None for zero; (height, width, bands) of a picture, which is fed as the user's images are; any other array as it is.
     """
 
-    record: HeldRecord
+    record: ConstantInputRecord
     values: Any
     is_picture: bool
 
@@ -99,14 +99,14 @@ class InputContract(Record):
     reason: str
     warning: str | None
     name: str | None = None
-    held: tuple[HeldRecord, ...] = ()
+    constant_inputs: tuple[ConstantInputRecord, ...] = ()
     floats: tuple[float, float] = (0.0, 1.0)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The contract that `to_json` wrote."""
-        held = tuple(HeldRecord.from_json(item) for item in data.get("held", ()))
-        return super().from_json({**data, "held": held})
+        constant_inputs = tuple(ConstantInputRecord.from_json(item) for item in data.get("constant_inputs", ()))
+        return super().from_json({**data, "constant_inputs": constant_inputs})
 
     @property
     def bands(self) -> int:

@@ -125,7 +125,7 @@ class Settings:
             raise UsageError("--input-shape takes H,W,C of pictures, STEPS,C of signals or D,H,W,C of volumes.")
         if self.input_shape is not None and any(length is not None and length < 1 for length in self.input_shape):
             raise UsageError("--input-shape: every length must be at least 1.")
-        if len(self.held) < len(self.hold):
+        if len(self.constant_inputs) < len(self.hold):
             raise UsageError("--hold names an input twice; give each one file.")
         _at_least("--max-images", self.max_images, 1)
         if self.image_size is not None:
@@ -159,7 +159,7 @@ class Settings:
         return parse_regularizers(self.regularize)
 
     @property
-    def held(self) -> dict[str, str]:
+    def constant_inputs(self) -> dict[str, str]:
         """Files by the name of the input that they are held at. Raises UsageError."""
         files = {}
         for text in self.hold:
@@ -189,7 +189,7 @@ class Settings:
         described["input_range"] = EIGHT_BIT_RANGE if self.input_range is None else self.input_range
         described["image_size"] = DEFAULT_IMAGE_SIZE if self.image_size is None else self.image_size
         described["images"] = [_without_folder(item) for item in self.images]
-        described["hold"] = [f"{name}={_without_folder(file)}" for name, file in self.held.items()]
+        described["hold"] = [f"{name}={_without_folder(file)}" for name, file in self.constant_inputs.items()]
         for name in ("template", "css", "classes", "weights", "initial"):
             value = described[name]
             described[name] = None if value is None else _without_folder(value)

@@ -16,7 +16,7 @@ from reportgen.core.errors import StoreError
 from reportgen.core.npz import pack, unpack, write_atomically
 from reportgen.core.records import Plan
 
-PLAN_FORMAT = "reportgen-plan/1"
+PLAN_FORMAT = "reportgen-plan/2"
 FACTS = "facts.json"
 # What reading an archive with wrong bytes in it can end in: no two places in a ZIP fail alike.
 DAMAGE = (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.errors import ImageError, UsageError
-from reportgen.core.records import PICTURE_AXES, HeldInput, HeldRecord, ModelInput
+from reportgen.core.records import PICTURE_AXES, ConstantInput, ConstantInputRecord, ModelInput
 from reportgen.core.settings import DEFAULT_IMAGE_SIZE, Settings
 from reportgen.inputs.decoding import ARRAY_SUFFIX, decode
 from reportgen.inputs.images import SUFFIXES, fit
@@ -20,25 +20,25 @@ from reportgen.inputs.tables import TABLE_SUFFIX, read_table
 
 def hold(
     inputs: Sequence[ModelInput],
-    looked_at: ModelInput,
+    primary: ModelInput,
     files: Mapping[str, str],
     settings: Settings,
     size: tuple[int, ...],
-) -> tuple[HeldInput, ...]:
+) -> tuple[ConstantInput, ...]:
     """What every input but `looked_at` is held at. files: by name of the input. size: of the one that is looked at.
 
     Raises UsageError, one sentence.
     """
-    if looked_at.name in files:
+    if primary.name in files:
         raise UsageError(
-            f"--hold {looked_at.name}: this is the input that is looked at; its images are named with --images."
+            f"--hold {primary.name}: this is the input that is looked at; its images are named with --images."
         )
-    return tuple(_held(one, files.get(one.name), settings, size) for one in inputs if one is not looked_at)
+    return tuple(_constant_input(one, files.get(one.name), settings, size) for one in inputs if one is not primary)
 
 
-def _held(one: ModelInput, file: str | None, settings: Settings, size: tuple[int, ...]) -> HeldInput:
+def _constant_input(one: ModelInput, file: str | None, settings: Settings, size: tuple[int, ...]) -> ConstantInput:
     if file is None:
-        return HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
+        return ConstantInput(ConstantInputRecord(one.name, one.shape, None, None), None, False)
     path = Path(file)
     option = f"--hold {one.name}={path.name}"
     if not path.is_file():
@@ -57,8 +57,8 @@ def _held(one: ModelInput, file: str | None, settings: Settings, size: tuple[int
     except (OSError, ValueError, ImageError) as error:
         why = str(error) if isinstance(error, ImageError) else "it cannot be read; save it again"
         raise UsageError(f"{option}: {why.rstrip('.')}.") from error
-    record = HeldRecord(one.name, tuple(values.shape), path.name, digest)
-    return HeldInput(record, values, suffix not in (ARRAY_SUFFIX, TABLE_SUFFIX))
+    record = ConstantInputRecord(one.name, tuple(values.shape), path.name, digest)
+    return ConstantInput(record, values, suffix not in (ARRAY_SUFFIX, TABLE_SUFFIX))
 
 
 def _picture(path: Path, one: ModelInput, option: str, settings: Settings, size: tuple[int, ...]) -> np.ndarray:

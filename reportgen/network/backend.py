@@ -22,15 +22,15 @@ def _native_output_held_back() -> Iterator[None]:
     except OSError:
         yield
         return
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as constant_inputs:
         sys.stderr.flush()
-        os.dup2(held.fileno(), 2)
+        os.dup2(constant_inputs.fileno(), 2)
         try:
             yield
         except BaseException:
             os.dup2(original, 2)
-            held.seek(0)
-            sys.stderr.write(held.read().decode(errors="replace"))
+            constant_inputs.seek(0)
+            sys.stderr.write(constant_inputs.read().decode(errors="replace"))
             raise
         finally:
             os.dup2(original, 2)

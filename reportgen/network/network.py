@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.errors import ModelError, UsageError
-from reportgen.core.records import HeldInput, HeldRecord, InputContract
+from reportgen.core.records import ConstantInput, ConstantInputRecord, InputContract
 from reportgen.core.settings import Settings
 from reportgen.network import preprocessing as scaling
 from reportgen.network.accepted_sizes import NEAR, Size, next_size
@@ -20,7 +20,7 @@ from reportgen.network.channel_head import can_select, finite_weights, selected
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.hooks import Call, run_until, safe_scopes
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS, as_numpy
 from reportgen.network.graph.map_layout import bands_first, stored
 from reportgen.network.graph.paths import named_layers, path_of
@@ -52,7 +52,7 @@ class Network:
         self,
         loaded: Loaded,
         settings: Settings,
-        hold: Callable[[Size], Sequence[HeldInput]] | None = None,
+        hold: Callable[[Size], Sequence[ConstantInput]] | None = None,
         lengths: Sequence[Sequence[int]] = (),
     ) -> None:
         """Walk the model. hold: what its other inputs are held at where the one that is looked at has a size; zero where not given.
@@ -64,11 +64,11 @@ class Network:
         self.loaded = loaded
         self.named = named_layers(self.model)
         self._exact = True  # whole numbers stay whole on their way into the model
-        own = signature(self.model, [name for name in (settings.input, *settings.held) if name is not None])
-        self._looked_at = looked_at = own.looked_at(settings.input)
+        own = signature(self.model, [name for name in (settings.input, *settings.constant_inputs) if name is not None])
+        self._primary = primary = own.primary(settings.input)
         self._own, self._hold = own, hold if hold is not None else self._zeros
         self._bands_first = bands_first(self.layers)
-        shape = input_shape(looked_at, settings.input_shape, self._bands_first)
+        shape = input_shape(primary, settings.input_shape, self._bands_first)
         self._bands = shape[-1]
         stated = scaling.chosen(settings)
         contract = make_contract(shape, settings, UNSCALED if stated is None else stated, lengths)
@@ -84,27 +84,33 @@ class Network:
         if following is not None:
             self.notes.append(following)
         contract, walk = self._walked(contract, settings)
-        self.sites, self.output, self.class_count, self.diagram = (
-            walk.sites,
+        self.layer_calls, self.output, self.class_count, self.diagram = (
+            walk.layer_calls,
             walk.output,
             walk.class_count,
             walk.diagram,
         )
         self._classifying = dict(walk.classifying)
-        self.heads = {name: site.channels for name, site in walk.head_sites.items() if site is not None}
+        self.heads = {
+            name: layer_call.channels for name, layer_call in walk.head_sites.items() if layer_call is not None
+        }
         self.output = walk.head_sites.get(str(settings.outputs).partition(":")[0], self.output)
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
             first = walk.entrance if contract.is_picture else None
             entered = None if first is None else self._entered(contract, first)
             entrance = scaling.Entrance(walk.before, entered)
-            stated = scaling.found(shape, looked_at.dtype, loaded.source, names, entrance)
+            stated = scaling.found(shape, primary.dtype, loaded.source, names, entrance)
         contract = replace(make_contract(shape, settings, stated, lengths), size=contract.size)
         if contract.preprocess == "caffe":
-            self.sites = [replace(site, kernel_bands=site.kernel_bands and "BGR") for site in self.sites]
-        held = self._hold(contract.size)
-        if held:
-            contract = replace(contract, name=looked_at.name, held=tuple(one.record for one in held))
+            self.layer_calls = [
+                replace(layer_call, kernel_bands=layer_call.kernel_bands and "BGR") for layer_call in self.layer_calls
+            ]
+        constant_inputs = self._hold(contract.size)
+        if constant_inputs:
+            contract = replace(
+                contract, name=primary.name, constant_inputs=tuple(one.record for one in constant_inputs)
+            )
         self.contract = contract
         self._exact = contract.preprocess == "none"
         self.feed = make_feed(contract)
@@ -117,7 +123,7 @@ class Network:
         Where it takes pictures of whole numbers, the nearest ones.
         """
         fed = self.feed(pictures)
-        whole = self._exact and self.contract.is_picture and is_whole(self._looked_at.dtype)
+        whole = self._exact and self.contract.is_picture and is_whole(self._primary.dtype)
         return tf.round(fed) if whole else fed
 
     def limit(self, low: float, high: float) -> None:
@@ -143,7 +149,7 @@ class Network:
         fitted = self._fitted(contract, settings, walked.misfit, self._runs, most, NEAR)
         if fitted is not contract:
             contract, walked = fitted, walk(fitted)
-        if walked.misfit is not None and not any(site.unit is not None for site in walked.sites):
+        if walked.misfit is not None and not any(layer_call.unit is not None for layer_call in walked.layer_calls):
             raise ModelError(f"the model does not run at {measured(contract.size)[0]} ({walked.misfit}).")
         self._feed_at(contract.size)
         self.problem = None
@@ -168,7 +174,7 @@ class Network:
         free = tuple(length is None for length in contract.shape[:-1])
         if misfit is None or not any(free):
             return contract
-        recorded = () if self._looked_at.shape is None or self._bands_first else self._looked_at.shape[:-1]
+        recorded = () if self._primary.shape is None or self._bands_first else self._primary.shape[:-1]
         lengths = tuple(length for length in recorded if length is not None)  # of a first call
         known = [lengths] if len(lengths) == contract.rank else []
         size = next_size(contract.size, free, fits, most, known, near)
@@ -188,13 +194,13 @@ class Network:
 
     def _feed_at(self, size: Size) -> None:
         """Let the model be fed at `size`, which its other inputs may follow."""
-        self._arguments = Arguments(self._own, self._looked_at, self._hold(size), self.feed, size)
+        self._arguments = Arguments(self._own, self._primary, self._hold(size), self.feed, size)
 
-    def _zeros(self, size: Size) -> list[HeldInput]:
+    def _zeros(self, size: Size) -> list[ConstantInput]:
         return [
-            HeldInput(HeldRecord(one.name, one.shape, None, None), None, False)
+            ConstantInput(ConstantInputRecord(one.name, one.shape, None, None), None, False)
             for one in self._own.inputs
-            if one is not self._looked_at
+            if one is not self._primary
         ]
 
     def _build(self, size: Size) -> str | None:
@@ -212,14 +218,18 @@ class Network:
         self._feed_at(size)
         return self._trial(size).complete
 
-    def reaches(self, site: Site, size: Size) -> bool:
+    def reaches(self, layer_call: LayerCall, size: Size) -> bool:
         """Whether an input of `size` gets as far as a site's unit, and leaves something to look at there."""
-        if site.unit is None or size == self.contract.size:
-            return site.unit is not None
+        if layer_call.unit is None or size == self.contract.size:
+            return layer_call.unit is not None
         if size not in self._trials:
             self._trials[size] = self._trial(size)
         trial = self._trials[size]
-        return trial.complete if site.is_output else (id(site.unit.layer), site.unit.occurrence) in trial.reached
+        return (
+            trial.complete
+            if layer_call.is_output
+            else (id(layer_call.unit.layer), layer_call.unit.occurrence) in trial.reached
+        )
 
     def _trial(self, size: Size) -> Trial:
         """How far an input of `size` gets, by shapes alone: nothing is computed."""
@@ -255,9 +265,11 @@ class Network:
         return seen[(slice(None), *(length // 2 for length in seen.shape[1:-1]))]
 
     @property
-    def by_path(self) -> dict[str, Site]:
+    def by_path(self) -> dict[str, LayerCall]:
         """Every site by its path, the model's own output among them."""
-        return {site.path: site for site in (*self.sites, self.output) if site is not None}
+        return {
+            layer_call.path: layer_call for layer_call in (*self.layer_calls, self.output) if layer_call is not None
+        }
 
     @property
     def layers(self) -> list[Any]:
@@ -270,21 +282,21 @@ class Network:
 
     def _run(self, inputs: Any, is_last: Callable[[Call], bool], calls: list[Call] | None = None) -> Any:
         """The model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
-        with taken_as_floats(self.model, self._looked_at.name) if self._exact else nullcontext():
+        with taken_as_floats(self.model, self._primary.name) if self._exact else nullcontext():
             return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
 
     def _given(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """(args, kwargs) of a call of the model on `fed` (n, *size, bands)."""
         return self._arguments(keras.ops.moveaxis(fed, -1, 1) if self._bands_first else fed)
 
-    def units(self, inputs: Any, sites: Sequence[Site]) -> list[tuple[Any, Any]]:
+    def units(self, inputs: Any, layer_calls: Sequence[LayerCall]) -> list[tuple[Any, Any]]:
         """(pre-activation, activation) of each site's unit, for float32 `inputs` as the model is fed. Call inside a trace.
 
         Each tensor is (n, *spatial, channels) in the model's own dtype. The model is left as soon as all were seen.
         """
-        shown = [site for site in sites if site.unit is not None]
-        wanted = [site.unit for site in shown if site.unit is not None]
-        to_the_end = {index for index, site in enumerate(sites) if site.is_output}
+        shown = [layer_call for layer_call in layer_calls if layer_call.unit is not None]
+        wanted = [layer_call.unit for layer_call in shown if layer_call.unit is not None]
+        to_the_end = {index for index, layer_call in enumerate(layer_calls) if layer_call.is_output}
         missing = set(range(len(wanted)))
         found: dict[int, tuple[Any, Any]] = {}
 
@@ -300,30 +312,39 @@ class Network:
         output = self._run(inputs, is_last)
         if to_the_end:
             for index in to_the_end:
-                answers = logits(tf.nest.flatten(output)[sites[index].place])[:, None, None, :]
+                answers = logits(tf.nest.flatten(output)[layer_calls[index].place])[:, None, None, :]
                 found[index] = (answers, answers)
             missing -= to_the_end
         if missing:
             raise ModelError("a layer that ran while the model was walked did not run again.")
         return [found[index] for index in range(len(wanted))]
 
-    def own_channels(self, inputs: Any, site: Site, filters: Any, activated: bool = False) -> Any:
+    def own_channels(self, inputs: Any, layer_call: LayerCall, filters: Any, activated: bool = False) -> Any:
         """float32 (n, *spatial): picture k's own channel filters[k] of the site's unit, before or after its activation.
 
         Call inside a trace. Before the activation only the wanted channels are computed where the layer allows it. Weights of the layer
         that are not finite count as 0.
         """
-        unit = site.unit
+        unit = layer_call.unit
         assert unit is not None
-        if activated or site.times or unit.layer is self.model or not can_select(site.layer, unit.normalisations):
-            with finite_weights(self._broken_layers if site.is_output else (site.layer, *unit.normalisations)):
-                (maps,) = self.units(inputs, [site])
+        if (
+            activated
+            or layer_call.times
+            or unit.layer is self.model
+            or not can_select(layer_call.layer, unit.normalisations)
+        ):
+            with finite_weights(
+                self._broken_layers if layer_call.is_output else (layer_call.layer, *unit.normalisations)
+            ):
+                (maps,) = self.units(inputs, [layer_call])
             return tf.cast(
                 tf.gather(maps[activated], filters, axis=len(maps[activated].shape) - 1, batch_dims=1), tf.float32
             )
         calls: list[Call] = []
-        self._run(inputs, lambda call: call.layer is site.layer and call.occurrence == site.occurrence, calls)
-        return selected(site.layer, unit.normalisations, calls[-1].input, filters)
+        self._run(
+            inputs, lambda call: call.layer is layer_call.layer and call.occurrence == layer_call.occurrence, calls
+        )
+        return selected(layer_call.layer, unit.normalisations, calls[-1].input, filters)
 
     @cached_property
     def _broken_layers(self) -> list[Any]:
@@ -385,6 +406,6 @@ class Network:
 
 def unwalked(model: Any, settings: Settings) -> InputContract:
     """What is known of a model's contract before it is walked: bands, axes, and what the settings say. Raises ModelError or UsageError."""
-    own = signature(model, [name for name in (settings.input, *settings.held) if name is not None])
+    own = signature(model, [name for name in (settings.input, *settings.constant_inputs) if name is not None])
     first = bands_first([layer for _, layer in named_layers(model).values()])
-    return make_contract(input_shape(own.looked_at(settings.input), settings.input_shape, first), settings, UNSCALED)
+    return make_contract(input_shape(own.primary(settings.input), settings.input_shape, first), settings, UNSCALED)

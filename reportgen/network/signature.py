@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.errors import ModelError, UsageError, few
-from reportgen.core.records import PICTURE_AXES, HeldInput, ModelInput
+from reportgen.core.records import PICTURE_AXES, ConstantInput, ModelInput
 from reportgen.core.settings import DEFAULT_IMAGE_SIZE, SHAPE_AXES
 from reportgen.network.backend import keras, tf
 
@@ -34,7 +34,7 @@ class Signature:
                 return one
         raise UsageError(f"the model has no input `{name}`; its inputs are {_listed(self.inputs)}.")
 
-    def looked_at(self, name: str | None) -> ModelInput:
+    def primary(self, name: str | None) -> ModelInput:
         """The input that the report is about: `name` (`--input`), else the only one, the only picture, or the only signal or volume."""
         if name is not None:
             return self.of(name)
@@ -169,8 +169,8 @@ class Arguments:
     def __init__(
         self,
         own: Signature,
-        looked_at: ModelInput,
-        held: Sequence[HeldInput],
+        primary: ModelInput,
+        constant_inputs: Sequence[ConstantInput],
         feed: Callable[[Any], Any],
         size: tuple[int, ...],
     ) -> None:
@@ -178,9 +178,9 @@ class Arguments:
 
         Raises ModelError where an input has no shape to make zeros of.
         """
-        self._own, self._name = own, looked_at.name
+        self._own, self._name = own, primary.name
         self._constants: dict[str, Any] = {}
-        for one in held:
+        for one in constant_inputs:
             with tf.init_scope():
                 self._constants[one.record.name] = _constant(own.of(one.record.name), one, feed, size)
 
@@ -195,9 +195,11 @@ class Arguments:
         return self._own.arrange(values)
 
 
-def _constant(one: ModelInput, held: HeldInput, feed: Callable[[Any], Any], size: tuple[int, ...]) -> Any:
+def _constant(
+    one: ModelInput, constant_inputs: ConstantInput, feed: Callable[[Any], Any], size: tuple[int, ...]
+) -> Any:
     """The value of a held input as a batch of one. Free axes of zeros are as long as those of the looked-at input, where it has as many."""
-    if held.values is None:
+    if constant_inputs.values is None:
         if one.shape is None:
             raise ModelError(
                 f"the model does not state the shape of its input {one.name}; give --hold {one.name}=FILE."
@@ -208,8 +210,8 @@ def _constant(one: ModelInput, held: HeldInput, feed: Callable[[Any], Any], size
         )
         lengths = [axis if axis is not None else other for axis, other in zip(one.shape, (*others, 1), strict=False)]
         return tf.zeros((1, *lengths), one.dtype if one.dtype is not None else tf.float32)
-    values = np.asarray(held.values)
-    if held.is_picture:
+    values = np.asarray(constant_inputs.values)
+    if constant_inputs.is_picture:
         fed = feed(tf.constant(values[None], tf.float32))
         return tf.cast(
             tf.round(fed) if is_whole(one.dtype) else fed, one.dtype if one.dtype is not None else tf.float32

@@ -270,7 +270,7 @@ def model_facts(report: Document) -> tuple[Fact, ...]:
             note="no class names known" if classes is None else None,
         ),
         Fact("Input", _looked_at(contract), note=_fed_at(contract)),
-        *(Fact(f"Input {one['name']}", _held_at(one)) for one in contract["held"]),
+        *(Fact(f"Input {one['name']}", _held_at(one)) for one in contract["constant_inputs"]),
         Fact(
             "Preprocessing",
             contract["preprocess"],

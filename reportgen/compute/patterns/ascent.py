@@ -25,7 +25,7 @@ from reportgen.compute.patterns.slope import PixelSteps, Slope
 from reportgen.network.backend import fused, tf
 from reportgen.network.contract import as_shown
 from reportgen.network.graph.axis_reach import Reach
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
@@ -82,7 +82,7 @@ class Ascent:
     def __init__(
         self,
         network: Network,
-        site: Site,
+        layer_call: LayerCall,
         size: tuple[int, ...],
         breadth: Breadth,
         recipe: Recipe,
@@ -100,24 +100,24 @@ class Ascent:
         dead: bool (channels,), which units are proven to answer to nothing, so that no search for silent filters is spent on them.
         Raises ModelError where no gradient reaches the input, UsageError for an optimizer that couples filters.
         """
-        self._network, self._site, self._size = network, site, size
+        self._network, self._layer_call, self._size = network, layer_call, size
         self._batch, self._abreast = breadth.batch, breadth.abreast
         self._recipe, self._seed = recipe, seed
-        self._meter = Meter(network, [site], size, self._batch)
+        self._meter = Meter(network, [layer_call], size, self._batch)
         self._meter.trace()
         bands = network.contract.bands
         self._mixing = {"imagenet": colour.imagenet(), "images": mixing}.get(recipe.decorrelation)
         self.parameters = parameterization.make(recipe, size, bands, self._mixing, network.contract.is_picture)
-        self.slope = Slope(network, site, size, self._batch, recipe, self.parameters, seed, precision)
-        field = None if site.receptive_field is None else max(site.receptive_field)
-        self._bank = starts.bank(recipe, seed, site.path, field, self.parameters, bands, self._mixing)
+        self.slope = Slope(network, layer_call, size, self._batch, recipe, self.parameters, seed, precision)
+        field = None if layer_call.receptive_field is None else max(layer_call.receptive_field)
+        self._bank = starts.bank(recipe, seed, layer_call.path, field, self.parameters, bands, self._mixing)
         self._faint = 0.0
         if self._bank is not None:
             self._bank_images = self._finished(self._bank)
             self._bank_figures = self._measured(self._bank_images)
             finite = self._bank_figures.activation[np.isfinite(self._bank_figures.activation)]
             self._faint = FAINT * float(np.max(finite, initial=0))
-        self._dead = np.zeros(site.channels, bool) if dead is None else dead
+        self._dead = np.zeros(layer_call.channels, bool) if dead is None else dead
         sought = recipe.strongest_steps > 0 and MOST in directions
         self._affine = self._where_affine() if sought else None
         self._climbers = [self._climber()]
@@ -150,8 +150,8 @@ class Ascent:
         """A canvas of a period in receptive fields, or the whole picture where the network does not take pictures of the canvas's size."""
         contract = self._network.contract
         free = all(length is None for length in contract.shape[:-1])
-        canvas = canvas_for(self._site, self._size, contract.size, free, fields)
-        fits = canvas.is_whole or self._network.reaches(self._site, canvas.size)
+        canvas = canvas_for(self._layer_call, self._size, contract.size, free, fields)
+        fits = canvas.is_whole or self._network.reaches(self._layer_call, canvas.size)
         return canvas if fits else whole(self._size)
 
     def _climber(self) -> Climber:
@@ -428,7 +428,9 @@ class Ascent:
 
         def search() -> list[np.ndarray]:
             indices, count = padded(patterns.indices, batch), len(patterns.indices)
-            seeds = [derived_seed(self._seed, self._site.path, int(number), "noise") for number in patterns.indices]
+            seeds = [
+                derived_seed(self._seed, self._layer_call.path, int(number), "noise") for number in patterns.indices
+            ]
             drawn = [generator(seed).standard_normal(wake.shape[1:], dtype=np.float32) for seed in seeds]
             noise = np.clip(0.5 + NOISE * np.stack(drawn), 0, 1).astype(np.float32)
             woken = self._moved(wake, padded(noise, batch), indices, recipe.wake_steps, recipe.wake_rate)
@@ -439,8 +441,8 @@ class Ascent:
 
     def _retiled(self, patterns: Patterns, pictures: np.ndarray) -> list[np.ndarray]:
         """What woke each filter, cut out of `pictures` (n, *size, bands) and repeated in several periods; none where fields are unknown."""
-        axes = self._site.even_axes
-        if axes is None or self._site.times:
+        axes = self._layer_call.even_axes
+        if axes is None or self._layer_call.times:
             return []
         begun, indices = padded(pictures, self._waking_batch), padded(patterns.indices, self._waking_batch)
         places = self.slope.highest_positions(begun, indices)[: len(pictures)]
@@ -495,7 +497,7 @@ class Ascent:
 
     def _tilings(self, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(the best tilings of the filters' sign patches, the best that hold whole patches), float32 (n, *size, bands)."""
-        axes = self._site.even_axes
+        axes = self._layer_call.even_axes
         assert self._affine is not None
         assert axes is not None
         place, window = self._affine
@@ -519,10 +521,10 @@ class Ascent:
         if looked is None:
             return None
         place, window = looked
-        seed = derived_seed(self._seed, self._site.path, "affine")
+        seed = derived_seed(self._seed, self._layer_call.path, "affine")
         other = generator(seed).random(self._grey().shape, dtype=np.float32)
-        for at in range(0, self._site.channels, self._batch):  # seldom beyond the first: there all may be dead
-            filters = np.arange(at, min(at + self._batch, self._site.channels), dtype=np.int32)
+        for at in range(0, self._layer_call.channels, self._batch):  # seldom beyond the first: there all may be dead
+            filters = np.arange(at, min(at + self._batch, self._layer_call.channels), dtype=np.int32)
             try:
                 (_, one), (_, two) = (self._slopes(filters, place, each) for each in (self._grey(), other))
             except Exception:  # a map whose axes are not those of the picture
@@ -534,8 +536,13 @@ class Ascent:
 
     def _clear_position(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]] | None:
         """See `_where_affine`; None where no position sees so little and no border, whatever the units are."""
-        axes = self._site.even_axes
-        if axes is None or self._site.is_output or self._site.times or max(axis.size for axis in axes) > AFFINE_FIELD:
+        axes = self._layer_call.even_axes
+        if (
+            axes is None
+            or self._layer_call.is_output
+            or self._layer_call.times
+            or max(axis.size for axis in axes) > AFFINE_FIELD
+        ):
             return None
         place, window = [], []
         for axis, length in zip(axes, self._size, strict=True):
@@ -582,11 +589,11 @@ class Ascent:
         """Where each filter's climb begins: in the bank while it lasts, measured once for all filters; then in the filter's own noise."""
         if self._bank is not None and restart < len(self._bank):
             chosen = self._liked(filters, direction)[restart]
-            seeds = tuple(starts.cloud_seed(self._seed, self._site.path, int(number)) for number in chosen)
+            seeds = tuple(starts.cloud_seed(self._seed, self._layer_call.path, int(number)) for number in chosen)
             own = self._bank_figures.of(chosen, filters)
             return _Climb(filters, direction, seeds, self._bank[chosen], self._bank_images[chosen], own)
         key = ("start",) if restart == 0 else ("start", restart)
-        seeds = tuple(derived_seed(self._seed, self._site.path, int(number), *key) for number in filters)
+        seeds = tuple(derived_seed(self._seed, self._layer_call.path, int(number), *key) for number in filters)
         noise = np.stack([self.parameters.start(seed) for seed in seeds])
         images = self._finished(padded(noise, self._batch))
         own = self._measured(images).of(np.arange(len(filters)), filters)

@@ -15,7 +15,7 @@ import numpy as np
 
 from reportgen.network.backend import tf
 from reportgen.network.graph.axis_reach import Reach
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 
 SMALLEST_PERIOD = 16  # pixels: below it a texture has no room to find its own period
 SMALL_ENOUGH = 0.5  # of the picture's pixels: a larger canvas is not worth its seams
@@ -76,14 +76,16 @@ def whole(size: tuple[int, ...]) -> Canvas:
     return Canvas(size, size)
 
 
-def canvas_for(site: Site, size: tuple[int, ...], traced: tuple[int, ...], free: bool, fields: float) -> Canvas:
+def canvas_for(
+    layer_call: LayerCall, size: tuple[int, ...], traced: tuple[int, ...], free: bool, fields: float
+) -> Canvas:
     """The canvas for searches of a site whose pictures have `size`.
 
     traced: the size that the site's view was traced at. free: whether the model takes pictures of any size. fields: the period in
     receptive fields.
     """
-    axes = site.even_axes
-    if not free or site.times or site.is_output or axes is None:
+    axes = layer_call.even_axes
+    if not free or layer_call.times or layer_call.is_output or axes is None:
         return whole(size)
     sides = [_side(axis, fields, *lengths) for axis, *lengths in zip(axes, size, traced, strict=True)]
     period, lengths, first, count = (tuple(side[at] for side in sides) for at in range(4))

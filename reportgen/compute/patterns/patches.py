@@ -125,9 +125,9 @@ def moved_to(window: tuple[tuple[int, int], ...], slope: np.ndarray) -> tuple[tu
     slope: float (n, *size, bands). Where a size is no multiple of the strides, `same` padding puts positions elsewhere than in another.
     """
     seen = np.nan_to_num(slope) != 0
-    held = []
+    constant_inputs = []
     for axis, (first, last) in enumerate(window, start=1):
         pixels = np.flatnonzero(seen.any(axis=tuple(other for other in range(seen.ndim) if other != axis)))
         by = max(0, int(pixels[-1]) - last) - max(0, first - int(pixels[0]))
-        held.append((first + by, last + by))
-    return tuple(held)
+        constant_inputs.append((first + by, last + by))
+    return tuple(constant_inputs)

@@ -20,7 +20,7 @@ from reportgen.compute.patterns.recipe import KERAS_IO, Recipe
 from reportgen.core.errors import ModelError
 from reportgen.network.backend import tf
 from reportgen.network.contract import as_shown
-from reportgen.network.graph.layer_calls import Site
+from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.network.precision import bfloat16, has_bfloat16
 from reportgen.network.redirected_relu import redirected
@@ -46,7 +46,7 @@ class Slope:
     def __init__(
         self,
         network: Network,
-        site: Site,
+        layer_call: LayerCall,
         size: tuple[int, ...],
         batch: int,
         recipe: Recipe,
@@ -58,11 +58,11 @@ class Slope:
 
         precision: `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees.
         """
-        self._network, self._site, self._size, self.batch = network, site, size, batch
+        self._network, self._layer_call, self._size, self.batch = network, layer_call, size, batch
         self.bands = network.contract.bands
         self._recipe, self._parameters, self._seed = recipe, parameters, seed
-        assert site.unit is not None
-        self.rectified = site.unit.rectified
+        assert layer_call.unit is not None
+        self.rectified = layer_call.unit.rectified
         self._leaky = recipe.objective == "leaky" and self.rectified
         self._peaked = recipe.objective == "mean-and-peak" and self.rectified
         self.traces = 0
@@ -127,19 +127,19 @@ class Slope:
         with bfloat16(self._network.layers) if precision == "bfloat16" else nullcontext():
             fed = self._network.feed(as_shown(self._network.contract, canvas.spread(pictures)))
             activated = self._activated(direction) and not waking
-            maps = self._network.own_channels(fed, self._site, filters, activated)[..., None]
+            maps = self._network.own_channels(fed, self._layer_call, filters, activated)[..., None]
         maps = canvas.own_positions(maps)
         if waking:
-            return objectives.separate_peaks(maps, self._blocks(maps), trim, self._site.times)[:, 0]
+            return objectives.separate_peaks(maps, self._blocks(maps), trim, self._layer_call.times)[:, 0]
         if direction > 0 and self._peaked:
-            return objectives.means_and_peaks(maps, trim, self._site.times)[:, 0]
+            return objectives.means_and_peaks(maps, trim, self._layer_call.times)[:, 0]
         leaky = direction > 0 and self._leaky
-        return direction * objectives.means(maps, trim, leaky, self._site.times)[:, 0]
+        return direction * objectives.means(maps, trim, leaky, self._layer_call.times)[:, 0]
 
     def _blocks(self, maps: Any) -> list[int]:
         """Positions of the unit's map between two that see no pixel in common, along each axis; the whole map where that is not known."""
-        axes = self._site.even_axes
-        lengths: list[int] = maps.shape.as_list()[1 + self._site.times : -1]
+        axes = self._layer_call.even_axes
+        lengths: list[int] = maps.shape.as_list()[1 + self._layer_call.times : -1]
         if axes is None or len(axes) != len(lengths):
             return lengths
         return [-(-axis.size // axis.shift) for axis in axes]
@@ -190,7 +190,7 @@ class Slope:
         def read(pictures: Any, filters: Any) -> tuple[Any, Any]:
             self.traces += 1
             fed = self._network.feed(as_shown(self._network.contract, pictures))
-            values = self._network.own_channels(fed, self._site, filters)[(slice(None), *place)]
+            values = self._network.own_channels(fed, self._layer_call, filters)[(slice(None), *place)]
             (gradient,) = tf.gradients(values, [pictures])
             if gradient is None:
                 raise ModelError(NO_GRADIENT)
@@ -210,7 +210,7 @@ class Slope:
         def read(pictures: Any, filters: Any) -> Any:
             self.traces += 1
             fed = self._network.feed(as_shown(self._network.contract, pictures))
-            return self._network.own_channels(fed, self._site, filters)
+            return self._network.own_channels(fed, self._layer_call, filters)
 
         if self._mapping is None:
             self._mapping = tf.function(read, autograph=False, reduce_retracing=True)
@@ -270,7 +270,7 @@ class Slope:
         if self._recipe.method == KERAS_IO.method:  # there to reproduce what others computed in float32
             return "float32"
         area = prod(self._size) / prod(self._network.contract.size)
-        pays = has_bfloat16() and self._site.costs.macs * area >= FAST_PAYS
+        pays = has_bfloat16() and self._layer_call.costs.macs * area >= FAST_PAYS
         return "bfloat16" if pays and self._probe() else "float32"
 
     def _probe(self) -> bool:
@@ -278,8 +278,8 @@ class Slope:
 
         Always the same few filters in one batch, whatever is sought: what the answer is must follow from layer and seed alone.
         """
-        filters = np.linspace(0, self._site.channels - 1, PROBES).astype(np.int32)
-        seeds = [derived_seed(self._seed, self._site.path, number, "probe") for number in range(PROBES)]
+        filters = np.linspace(0, self._layer_call.channels - 1, PROBES).astype(np.int32)
+        seeds = [derived_seed(self._seed, self._layer_call.path, number, "probe") for number in range(PROBES)]
         noise = tf.constant(np.stack([self._parameters.start(seed) for seed in seeds]) * np.float32(PROBE_CONTRAST))
 
         def both(some: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from reportgen.network.graph.units import Unit
 
 
 @dataclass(frozen=True)
-class Site:
+class LayerCall:
     """One call of one convolution layer, as found while walking.
 
     unit: where its filters are looked at; None with `reason` where that cannot be. view, costs: of the unit, traced at the images' size.
@@ -64,6 +64,8 @@ class Site:
         return 0 if self.output_shape is None else self.output_shape[-1]
 
 
-def unreached(path: str, layer: Any, reason: str, failed: bool = False) -> Site:
+def unreached(path: str, layer: Any, reason: str, failed: bool = False) -> LayerCall:
     """The site of a layer that cannot be looked at, for `reason`."""
-    return Site(path, layer, 1, None, path, View(None, None, False), Costs(0, 0), None, None, reason, failed=failed)
+    return LayerCall(
+        path, layer, 1, None, path, View(None, None, False), Costs(0, 0), None, None, reason, failed=failed
+    )

@@ -15,7 +15,7 @@ from reportgen.network.graph.applied_kernels import kernel_note
 from reportgen.network.graph.diagram import diagram
 from reportgen.network.graph.hooks import Call
 from reportgen.network.graph.input_views import View, whole_input
-from reportgen.network.graph.layer_calls import Site, unreached
+from reportgen.network.graph.layer_calls import LayerCall, unreached
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS
 from reportgen.network.graph.map_layout import stored_shape, varying
 from reportgen.network.graph.paths import path_of
@@ -103,12 +103,12 @@ class Walk:
         self._geometry = Geometry(self._graph, {entry[0].name: whole_input(contract.rank)})
         self._positions = {operation.name: index for index, operation in enumerate(self._graph.get_operations())}
         met = [
-            self._site(call)
+            self._layer_call(call)
             for call in self._calls
             if isinstance(call.layer, covered) or self._path(call) in self._wanted
         ]
         stopped = f"the model stopped before it ({one_line(failure[0])})" if failure else None
-        self.sites = [*sorted(self._resolved(met, run), key=_order), *self._missed(met, covered, stopped)]
+        self.layer_calls = [*sorted(self._resolved(met, run), key=_order), *self._missed(met, covered, stopped)]
         self.output = self._output_site(model, outputs) if len(outputs) == 1 else None
         self.class_count = class_count(outputs)
         self.classifying = [
@@ -134,9 +134,9 @@ class Walk:
         """Whether the call's output depends on the input that is looked at."""
         return self._is_reached(call) and self._geometry.depends(call.output)
 
-    def _missed(self, met: Sequence[Site], covered: tuple[Any, ...], stopped: str | None) -> list[Site]:
+    def _missed(self, met: Sequence[LayerCall], covered: tuple[Any, ...], stopped: str | None) -> list[LayerCall]:
         """Sites of the covered layers that were not met. stopped: why the model did not run to its end, None where it did."""
-        reached = {id(site.layer) for site in met}
+        reached = {id(layer_call.layer) for layer_call in met}
         used = {id(outside) for outside, _ in self._graph.captures}
         missed = []
         for path, layer in self._named.values():
@@ -146,7 +146,7 @@ class Walk:
                 missed.append(unreached(path, layer, reason, failed=not hidden and stopped is not None))
         return missed
 
-    def _output_site(self, model: Any, outputs: Sequence[Any], place: int = 0) -> Site | None:
+    def _output_site(self, model: Any, outputs: Sequence[Any], place: int = 0) -> LayerCall | None:
         """The classes of the output at a place as a site; None where it is not one number a class."""
         if not answers_classes(outputs[place : place + 1]):
             return None
@@ -155,7 +155,9 @@ class Walk:
         costs = self._geometry.costs(len(self._positions))
         shape = (1, 1, int(outputs[place].shape[-1]))
         view = View(None, WHOLE_INPUT, False)
-        return Site(path, model, 1, Unit(model, 1, "linear"), path, view, costs, shape, None, None, True, place=place)
+        return LayerCall(
+            path, model, 1, Unit(model, 1, "linear"), path, view, costs, shape, None, None, True, place=place
+        )
 
     def _obstacle(self, call: Call) -> str | None:
         """Why there is nothing to look at in a call; None where there is."""
@@ -173,7 +175,7 @@ class Walk:
             return APART
         return EMPTY if is_empty(call.output) else None
 
-    def _site(self, call: Call) -> Site:
+    def _layer_call(self, call: Call) -> LayerCall:
         obstacle = self._obstacle(call)
         if obstacle is not None:
             return unreached(self._path(call), call.layer, obstacle, failed=obstacle == EMPTY)
@@ -187,7 +189,7 @@ class Walk:
         channels_first = self._keeps_bands_first(call.layer, view)
         looks = convolves and contract.is_picture and contract.bands == COLOUR_BANDS
         colour = looks and self._geometry.view(call.input).colour
-        return Site(
+        return LayerCall(
             path=self._path(call),
             layer=call.layer,
             occurrence=call.occurrence,
@@ -213,12 +215,14 @@ class Walk:
             return self._takes_bands_first
         return bool(view.places) and min(view.places) == 2
 
-    def _resolved(self, sites: list[Site], run: Run) -> list[Site]:
+    def _resolved(self, layer_calls: list[LayerCall], run: Run) -> list[LayerCall]:
         """Which axes follow from the input's cannot be told where no field is known: a second trace without sizes tells."""
         contract = self._contract
         dynamic = None in contract.shape[:-1]
-        if not (dynamic and any(site.unit is not None and site.view.axes is None for site in sites)):
-            return sites
+        if not (
+            dynamic and any(layer_call.unit is not None and layer_call.view.axes is None for layer_call in layer_calls)
+        ):
+            return layer_calls
         calls: list[Call] = []
 
         def trace(pictures: Any) -> None:
@@ -227,22 +231,24 @@ class Walk:
         try:
             traced(trace, (1, *contract.shape))
         except Exception:  # a model that needs a size: then what is known stands
-            return sites
+            return layer_calls
         shapes = {(id(call.layer), call.occurrence): call for call in calls if tf.is_tensor(call.output)}
         told = []
-        for site in sites:
-            end = None if site.unit is None else shapes.get((id(site.unit.layer), site.unit.occurrence))
-            if end is not None and site.view.axes is None and end.times == () and site.times == 0:
-                shape = stored_shape(end.output, (), site.channels_first)
-                site = replace(site, varies=tuple(length is None for length in shape))
-            told.append(site)
+        for layer_call in layer_calls:
+            end = (
+                None if layer_call.unit is None else shapes.get((id(layer_call.unit.layer), layer_call.unit.occurrence))
+            )
+            if end is not None and layer_call.view.axes is None and end.times == () and layer_call.times == 0:
+                shape = stored_shape(end.output, (), layer_call.channels_first)
+                layer_call = replace(layer_call, varies=tuple(length is None for length in shape))
+            told.append(layer_call)
         return told
 
 
-def _order(site: Site) -> tuple[bool, bool, int]:
+def _order(layer_call: LayerCall) -> tuple[bool, bool, int]:
     """Where a site stands among others in the order in which they were called: no layer sees less of the input than one before it."""
-    field = site.receptive_field
-    return site.unit is None, field is None, 0 if field is None else prod(field)
+    field = layer_call.receptive_field
+    return layer_call.unit is None, field is None, 0 if field is None else prod(field)
 
 
 def is_empty(tensor: Any) -> bool:

@@ -35,17 +35,17 @@ def initial_kernels(network: Network, specification: Any, settings: Settings) ->
         raise ModelError(str(error).replace("--weights", OPTION)) from error
     layers = dict(named_layers(other).values())
     found = {}
-    for site in network.sites:
-        if kernel_kind(site.layer) is None or not site.layer.built:
+    for layer_call in network.layer_calls:
+        if kernel_kind(layer_call.layer) is None or not layer_call.layer.built:
             continue
-        path = network.path_of(site.layer, 1)
-        own = kernels(site.layer)
+        path = network.path_of(layer_call.layer, 1)
+        own = kernels(layer_call.layer)
         start = kernels(layers[path]) if path in layers else {}
         if (wanted := _shapes(own)) != (there := _shapes(start)):
             raise ModelError(
                 f"{OPTION} {settings.initial} does not fit the network: {path} has {wanted}, and there {there}."
             )
-        found[site.path] = start
+        found[layer_call.path] = start
     return found
 
 
