@@ -47,7 +47,8 @@ class LayerPatterns:
     positions), `activation_start`, `pre_activation`, `peak` (the largest position), `natural_maximum` and `natural_peak` (None
     without images), `strongest` (`activation`, `peak` and `search` of the picture of the strongest response), `strongest_peak` (of
     that of the highest peak), `search` (what found the pattern), `survives_warps` (the share of the activation left under small
-    warps), `likeness` (None for a single start), `rescued` and `seed`; figures that are not finite are None. strongest_images: the
+    warps), `restart_similarity` (None for a single start), `redirected_relu` and `seed`; figures that are not finite
+    are None. strongest_images: the
     pictures of the strongest responses, like `images`. recipe: how they were sought, every number.
     """
 
@@ -212,7 +213,7 @@ def _records(
         rectified=layer_call.unit.rectified,
         dead=dead[indices],
     )
-    figures = ("activation", "activation_start", "pre_activation", "peak", "likeness")
+    figures = ("activation", "activation_start", "pre_activation", "peak", "restart_similarity")
     return tuple(
         {
             "index": int(number),
@@ -231,8 +232,8 @@ def _records(
                 "search": SEARCHES[int(found.highest_search[at])],
             },
             "search": SEARCHES[int(found.search[at])],
-            "survives_warps": _plain(found.survives[at]),
-            "rescued": bool(found.rescued[at]),
+            "survives_warps": _plain(found.survives_warps[at]),
+            "redirected_relu": bool(found.redirected_relu[at]),
             "seed": found.seeds[at],
         }
         for at, number in enumerate(indices)

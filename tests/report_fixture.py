@@ -349,7 +349,7 @@ def _others(slug: str, chunk: tuple[int, ...], arrays: dict[str, np.ndarray]) ->
         arrays["strongest_images"] = 255 - arrays["images"][[row]]
         arrays["strongest_indices"] = numbers[[row]].astype(np.int32)
     if slug == FRAIL[0] and FRAIL[1] in chunk:
-        arrays["survives"][chunk.index(FRAIL[1])] = 0.05
+        arrays["survives_warps"][chunk.index(FRAIL[1])] = 0.05
     if slug == HIGHER[0] and HIGHER[1] in chunk:
         row = chunk.index(HIGHER[1])
         arrays["highest_activation"][row], arrays["highest_peak"][row] = 0.5, 13
@@ -390,10 +390,10 @@ def found(
         "pre_activation_start": np.full(count, 0.25, np.float32),
         "peak": peak,
         "peak_start": np.zeros(count, np.float32),
-        "survives": np.full(count, 0.75, np.float32),
-        "reach": np.where(peak == 0, np.float32(-0.125), peak),
-        "likeness": np.full(count, np.nan, np.float32),
-        "rescued": np.zeros(count, bool),
+        "survives_warps": np.full(count, 0.75, np.float32),
+        "best_pre_activation": np.where(peak == 0, np.float32(-0.125), peak),
+        "restart_similarity": np.full(count, np.nan, np.float32),
+        "redirected_relu": np.zeros(count, bool),
         "search": search,
         "dead": np.zeros(count, bool),
         "strongest_pre_activation": activation,

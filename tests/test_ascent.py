@@ -169,9 +169,9 @@ def test_what_is_sought_has_its_shape_and_its_range() -> None:
     assert found.images.dtype == np.uint8
     assert found.indices.tolist() == [4, 2]
     assert found.indices.dtype == np.int32
-    figures = ("activation", "activation_start", "pre_activation", "pre_activation_start", "likeness")
+    figures = ("activation", "activation_start", "pre_activation", "pre_activation_start", "restart_similarity")
     assert all(getattr(found, name).dtype == np.float32 for name in figures)
-    assert found.rescued.dtype == bool
+    assert found.redirected_relu.dtype == bool
     assert found.answers.shape == (2, 10)
     np.testing.assert_array_equal(found.answers[[0, 1], [4, 2]], found.activation)
     assert len(steps) == QUICK.steps * seeking.climbs
@@ -248,7 +248,7 @@ def test_behind_a_layer_that_is_not_finite_nothing_is_whatever_searches() -> Non
     model = stack("plain")
     broken(model.layers[1], 0, np.nan)
     found = ascent(model, recipe=FULL, batch=2, abreast=2).seek([0, 1, 2])
-    for name in ("activation", "strongest_activation", "highest_peak", "reach", "survives"):
+    for name in ("activation", "strongest_activation", "highest_peak", "best_pre_activation", "survives_warps"):
         assert np.isnan(getattr(found, name)).all(), name
 
 

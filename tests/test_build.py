@@ -267,7 +267,9 @@ def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Pa
         if layer["status"] == "rendered":
             assert layer["patterns"]["negative"]["filters"]
             assert all(
-                -1 <= item["likeness"] <= 1 for item in layer["patterns"]["filters"] if item["likeness"] is not None
+                -1 <= item["restart_similarity"] <= 1
+                for item in layer["patterns"]["filters"]
+                if item["restart_similarity"] is not None
             )
             assert (folder / "figures" / layer["slug"] / "negatives.png").is_file()
 

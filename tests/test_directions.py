@@ -10,7 +10,7 @@ import pytest
 
 from reportgen.compute.patterns import ascent as ascending
 from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.found import ARRAYS, Patterns, likeness
+from reportgen.compute.patterns.found import ARRAYS, Patterns, restart_similarity
 from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO
@@ -79,10 +79,10 @@ NOISY = dataclasses.replace(STARTS, parameterization="pixel")  # whose first sta
 
 
 OF_ALL = (
-    *("likeness", "survives"),
+    *("restart_similarity", "survives_warps"),
     *(f"strongest_{name}" for name in ("images", "activation", "pre_activation", "peak", "search")),
     *(f"highest_{name}" for name in ("images", "activation", "peak", "search")),
-    "reach",
+    "best_pre_activation",
 )
 
 
@@ -137,11 +137,11 @@ def test_of_several_starts_the_picture_that_reached_most_is_kept(
                 np.testing.assert_array_equal(getattr(found, name)[row], getattr(strongest, name)[row])
             for name in OF_ALL[7:11]:
                 np.testing.assert_array_equal(getattr(found, name)[row], getattr(highest, name)[row])
-            assert found.reach[row] == max(one.reach[row] for one in climbed)
+            assert found.best_pre_activation[row] == max(one.best_pre_activation[row] for one in climbed)
         assert found.seeds[row] == climbed[number].seeds[row]
         expected = mean_cosine([one.answers[row] for one in climbed], filters[row])
         assert -1 <= expected <= 1
-        assert found.likeness[row] == pytest.approx(expected, abs=1e-5)
+        assert found.restart_similarity[row] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_single_start_is_the_first_of_several_and_has_no_likeness(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,10 +150,10 @@ def test_a_single_start_is_the_first_of_several_and_has_no_likeness(monkeypatch:
     ascent(model, recipe=STARTS).seek([1, 2])
     several = list(climbed)
     found = ascent(model, recipe=dataclasses.replace(STARTS, restarts=1)).seek([1, 2])
-    assert np.isnan(several[0].survives).all()  # measured at the very end
-    assert same(dataclasses.replace(several[0], survives=found.survives), found)
+    assert np.isnan(several[0].survives_warps).all()  # measured at the very end
+    assert same(dataclasses.replace(several[0], survives_warps=found.survives_warps), found)
     assert found.seeds == several[0].seeds
-    assert np.isnan(found.likeness).all()
+    assert np.isnan(found.restart_similarity).all()
     assert not (several[0].images == several[1].images).all(axis=(1, 2, 3)).any()
 
 
@@ -167,14 +167,14 @@ def test_more_starts_never_reach_less() -> None:
 def test_pictures_that_are_the_same_are_perfectly_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ascending, "derived_seed", lambda *key: derived_seed(*key[:4]))
     found = ascent(deep("relu", 0), recipe=NOISY).seek([0, 1])
-    assert found.likeness == pytest.approx([1, 1], abs=1e-6)
+    assert found.restart_similarity == pytest.approx([1, 1], abs=1e-6)
 
 
 def test_likeness_is_the_mean_cosine_of_what_the_other_filters_answer() -> None:
     """Filter 0 of three: its own answer, however large, says nothing; where the others are silent there is nothing to compare."""
 
     def of_first(*answers: list[float]) -> float:
-        return float(likeness([np.array([row], np.float32) for row in answers], np.array([0]))[0])
+        return float(restart_similarity([np.array([row], np.float32) for row in answers], np.array([0]))[0])
 
     assert of_first([9, 1, 2], [1, 2, 4]) == pytest.approx(1)
     assert of_first([9, 1, 0], [9, 0, 1]) == pytest.approx(0)
@@ -192,4 +192,4 @@ def test_a_filter_that_is_not_finite_takes_no_other_filters_likeness() -> None:
     layer.set_weights([kernel, bias])
     found = ascent(model, recipe=STARTS).seek([0, 1, 2, 3])
     assert np.isnan(found.activation).tolist() == [False, False, True, False]
-    assert np.isfinite(found.likeness[[0, 1, 3]]).all()
+    assert np.isfinite(found.restart_similarity[[0, 1, 3]]).all()

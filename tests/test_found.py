@@ -51,7 +51,7 @@ def test_the_strongest_is_so_by_activation_and_the_highest_by_peak() -> None:
     assert kept.highest_activation.tolist() == [3, 5, 3]
     assert kept.highest_images[:, 0, 0, 0].tolist() == [2, 1, 2]
     assert kept.highest_search.tolist() == [found.PIXELS, found.ASCENT, found.PIXELS]
-    assert kept.reach.tolist() == [7, 8, 7]
+    assert kept.best_pre_activation.tolist() == [7, 8, 7]
     assert kept.activation.tolist() == [1, 5, 5]
 
 
@@ -65,7 +65,7 @@ def test_what_is_finite_counts_more_than_what_is_not() -> None:
         images(2), figures([3, NAN, float("inf")]), found.PIXELS
     )
     np.testing.assert_array_equal(kept.strongest_activation, [3, 1, NAN])
-    np.testing.assert_array_equal(kept.reach, [2, 0, -1])
+    np.testing.assert_array_equal(kept.best_pre_activation, [2, 0, -1])
     assert kept.strongest_search.tolist() == [found.PIXELS, found.ASCENT, found.ASCENT]
     shown = kept.readable()
     np.testing.assert_array_equal(shown.activation, [3, 1, NAN])

@@ -101,5 +101,5 @@ def test_a_filter_without_a_gradient_keeps_its_noise() -> None:
     found = seeking.seek([2, 4])
     start = seeking.parameters.start(found.seeds[0])[None]
     np.testing.assert_array_equal(found.images[:1], seeking.parameters.finish(seeking.parameters.to_pictures(start)))
-    assert found.rescued.tolist() == [False, False]
+    assert found.redirected_relu.tolist() == [False, False]
     assert found.activation[0] == 0 < found.activation[1]

@@ -124,7 +124,7 @@ def test_a_tiling_of_whole_patches_reaches_the_bound(strides: int) -> None:
     assert (found.highest_peak >= 0.99 * form.bound).all()
     assert (found.highest_peak <= form.bound * 1.0001).all()
     assert (found.strongest_search == PATCHES).any() or (found.highest_search == PATCHES).any()
-    assert (found.reach <= form.bound * 1.0001).all()
+    assert (found.best_pre_activation <= form.bound * 1.0001).all()
 
 
 def test_each_filter_begins_at_its_tiling_or_where_it_stands_and_steps_accordingly() -> None:

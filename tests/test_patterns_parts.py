@@ -223,8 +223,8 @@ def test_bands_are_mixed_along_the_directions_that_vary_independently_in_the_ima
     variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(values.T, bias=True)))
     lengths = np.linalg.norm(found, axis=0)
     np.testing.assert_allclose(lengths, np.maximum(np.sqrt(variances[::-1] / variances.max()), 0.6), rtol=1e-4)
-    likeness = np.abs((found / lengths).T @ directions[:, ::-1])
-    np.testing.assert_allclose(likeness, np.eye(bands), atol=1e-3)
+    restart_similarity = np.abs((found / lengths).T @ directions[:, ::-1])
+    np.testing.assert_allclose(restart_similarity, np.eye(bands), atol=1e-3)
     assert (found.sum(axis=0) >= 0).all()
 
 

@@ -130,7 +130,7 @@ def test_without_help_a_picture_below_silent_rectifiers_stays_exactly_its_start(
     np.testing.assert_array_equal(found.images[[0, 2]], np.repeat(faint, 2, axis=0))
     assert (found.images[1] != faint[0]).mean() > 0.5
     assert found.activation[0] == found.activation_start[0] == 0
-    assert found.rescued.tolist() == [False, False, False]
+    assert found.redirected_relu.tolist() == [False, False, False]
 
 
 @pytest.mark.parametrize("highest", [None, 6.0])
@@ -142,7 +142,7 @@ def test_a_picture_below_silent_rectifiers_wakes_up_and_says_so(highest: float |
     own = np.maximum(convolve(found.images[:1] / 255, kernel, bias), 0)[0, 2:-2, 2:-2, 0]
     assert own.mean() > 0.001
     assert found.activation[0] == pytest.approx(own.mean(), rel=1e-3)
-    assert found.rescued.tolist() == [True, False, False]
+    assert found.redirected_relu.tolist() == [True, False, False]
 
 
 def test_a_stuck_filter_changes_no_byte_of_those_beside_it(helped: Ascent, unhelped: Ascent) -> None:
@@ -151,7 +151,7 @@ def test_a_stuck_filter_changes_no_byte_of_those_beside_it(helped: Ascent, unhel
     for row, number in enumerate(filters):
         assert same(together, helped.seek([number]), [row])
     assert same(together, unhelped.seek([AWAKE, MIXED]), [1, 2])
-    assert together.rescued.tolist() == [True, False, False, False]
+    assert together.redirected_relu.tolist() == [True, False, False, False]
 
 
 def test_the_help_is_traced_once_and_only_where_it_is_needed() -> None:
@@ -171,7 +171,7 @@ def test_where_there_is_a_gradient_the_help_is_never_given() -> None:
     model = sleeping()
     sought = ascent(model, path="bright", batch=1, recipe=RESCUING)
     found = sought.seek([0])
-    assert found.rescued.tolist() == [False]
+    assert found.redirected_relu.tolist() == [False]
     assert found.activation[0] > 0 == found.activation_start[0]
 
 

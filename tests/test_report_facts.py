@@ -55,8 +55,8 @@ def test_document_fits_the_schema(report: dict) -> None:
         (("layers", 0, "patterns", "filters", 0, "survives_warps"), "all"),
         (("layers", 0, "patterns", "array"), "/etc/passwd"),
         (("layers", 0, "patterns", "crop"), -1),
-        (("layers", 0, "patterns", "filters", 0, "rescued"), None),
-        (("layers", 0, "patterns", "filters", 0, "likeness"), 1.5),
+        (("layers", 0, "patterns", "filters", 0, "redirected_relu"), None),
+        (("layers", 0, "patterns", "filters", 0, "restart_similarity"), 1.5),
         (("layers", 0, "patterns", "filters", 0, "label"), 3),
         (("layers", 0, "patterns", "negative", "filters", 0, "pre_activation"), "low"),
         (("layers", 0, "patterns", "negative", "filters", 0, "below_natural"), 1),
@@ -115,7 +115,7 @@ def test_every_key_that_other_programs_rely_on_is_there(report: dict) -> None:
     assert {"array", "size", "steps", "natural_crops", "filters", "crop", "negative"} <= set(colour["patterns"])
     assert {"image", "array", "key", "minimum", "maximum", "zero_fraction"} <= set(colour["feature_maps"][0])
     filter_keys = ["index", "verdict", "activation", "activation_start", "natural_maximum", "peak", "natural_peak"]
-    filter_keys += ["strongest", "survives_warps", "seed", "label", "likeness", "rescued"]
+    filter_keys += ["strongest", "survives_warps", "seed", "label", "restart_similarity", "redirected_relu"]
     assert set(filter_keys) <= set(colour["patterns"]["filters"][0])
     assert {"activation", "peak", "search"} <= set(colour["patterns"]["filters"][0]["strongest"])
 
@@ -225,8 +225,8 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
         "natural_image": "cat",
         "natural_peak": 6.0,
         "natural_peak_image": "cat",
-        "likeness": None,
-        "rescued": False,
+        "restart_similarity": None,
+        "redirected_relu": False,
         "seed": 1000,
     }
     assert [item["index"] for item in patterns["filters"]] == [0, 1, 2, 3, 4, 5]
@@ -408,13 +408,16 @@ def test_how_alike_the_starts_were_and_what_was_rescued_stand_beside_the_figures
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, facts = store.load("pp-colour-late")
-    arrays |= {"likeness": np.array([0.5, np.nan, 1], np.float32), "rescued": np.array([False, True, False])}
+    arrays |= {
+        "restart_similarity": np.array([0.5, np.nan, 1], np.float32),
+        "redirected_relu": np.array([False, True, False]),
+    }
     store.save("pp-colour-late", arrays, {**facts, "crop": 3})
     arrays, facts = store.load("pp-colour-early")
     store.save("pp-colour-early", arrays, {**facts, "crop": 3})
     patterns = document(tmp_path)["layers"][0]["patterns"]
-    assert [item["likeness"] for item in patterns["filters"]] == [None, None, None, 0.5, None, 1.0]
-    assert [item["rescued"] for item in patterns["filters"]] == [False, False, False, False, True, False]
+    assert [item["restart_similarity"] for item in patterns["filters"]] == [None, None, None, 0.5, None, 1.0]
+    assert [item["redirected_relu"] for item in patterns["filters"]] == [False, False, False, False, True, False]
     assert patterns["crop"] == 3
 
 
@@ -435,8 +438,8 @@ def test_negative_patterns_carry_their_figures_before_the_activation_and_what_th
         "pre_activation_start": 0.25,
         "natural_pre_minimum": -1.5,
         "below_natural": True,
-        "likeness": None,
-        "rescued": False,
+        "restart_similarity": None,
+        "redirected_relu": False,
         "seed": 2000,
     }
     assert [item["pre_activation"] for item in negative["filters"]] == [-2.0, 0.25, -1.0, None, -2.0, -2.0]
@@ -481,7 +484,7 @@ def test_where_every_pattern_is_lost_the_negative_ones_are_not_shown_and_that_is
     )
 
 
-@pytest.mark.parametrize("lost", ["rescued", "dead", "peak", "strongest_activation", "strongest_images"])
+@pytest.mark.parametrize("lost", ["redirected_relu", "dead", "peak", "strongest_activation", "strongest_images"])
 def test_arrays_that_an_older_version_stored_count_as_missing(tmp_path: Path, lost: str) -> None:
     report_fixture.make(tmp_path, missing=False)
     store = Store(tmp_path)

@@ -506,7 +506,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = Store(folder)
     for name in ("early", "late"):
         arrays, facts = store.load(f"pp-colour-{name}")
-        arrays |= {"likeness": np.array([0.87, np.nan, 1], np.float32), "rescued": np.array([False, False, True])}
+        arrays |= {
+            "restart_similarity": np.array([0.87, np.nan, 1], np.float32),
+            "redirected_relu": np.array([False, False, True]),
+        }
         store.save(f"pp-colour-{name}", arrays, {**facts, "recipe": {**facts["recipe"], "restarts": 3}})
     assemble(folder)
     return folder
@@ -603,7 +606,7 @@ def test_cards_say_how_alike_the_starts_were_and_what_was_rescued(full_pages: di
     assert colour.count("No gradient reached this picture at first") == 2
     assert "Likeness is the mean cosine between what the layer's other filters answer" in colour
     assert "the best of 3 starts" in colour
-    for words in ("likeness", "Likeness", "No gradient reached this picture"):
+    for words in ("restart_similarity", "Likeness", "No gradient reached this picture"):
         assert words not in deep
 
 

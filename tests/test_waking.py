@@ -43,8 +43,8 @@ def test_what_every_other_search_leaves_silent_is_woken() -> None:
     assert [number for number in range(6) if awake.search[number] == WAKING] == list(SPOTS)
     unchanged = [number for number in range(6) if number not in (*SPOTS, MUTE)]
     assert same(asleep, awake.rows(np.array(unchanged)), unchanged)
-    assert (awake.reach[[*SPOTS, MUTE]] > asleep.reach[[*SPOTS, MUTE]]).any()
-    assert awake.reach[MUTE] < 0
+    assert (awake.best_pre_activation[[*SPOTS, MUTE]] > asleep.best_pre_activation[[*SPOTS, MUTE]]).any()
+    assert awake.best_pre_activation[MUTE] < 0
     assert awake.images[MUTE].tobytes() == asleep.images[MUTE].tobytes()
 
 
@@ -65,8 +65,8 @@ def test_a_woken_filter_keeps_what_its_starts_have_in_common() -> None:
     )
     assert (asleep.activation == 0).all()
     assert (awake.activation > 0).all()
-    assert np.isfinite(awake.likeness).all()
-    np.testing.assert_array_equal(asleep.likeness, awake.likeness)
+    assert np.isfinite(awake.restart_similarity).all()
+    np.testing.assert_array_equal(asleep.restart_similarity, awake.restart_similarity)
 
 
 def test_a_woken_filter_does_not_depend_on_its_company() -> None:

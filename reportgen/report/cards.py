@@ -249,10 +249,10 @@ def _silence(item: Document) -> tuple[str, ...]:
 
 def _search_notes(item: Document, restarts: int, nouns: Nouns) -> tuple[str, ...]:
     """How one picture was found."""
-    likeness = "not defined" if item["likeness"] is None else figure(item["likeness"])
+    restart_similarity = "not defined" if item["restart_similarity"] is None else figure(item["restart_similarity"])
     return (
-        *((f"{restarts} starts, likeness {likeness}.",) if restarts > 1 else ()),
-        *((RESCUED.format(nouns.made),) if item["rescued"] else ()),
+        *((f"{restarts} starts, likeness {restart_similarity}.",) if restarts > 1 else ()),
+        *((RESCUED.format(nouns.made),) if item["redirected_relu"] else ()),
     )
 
 

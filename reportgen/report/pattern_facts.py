@@ -49,7 +49,7 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
                 "peak": plain(found.peak[position]),
                 "peak_start": plain(found.peak_start[position]),
                 "search": SEARCHES[int(found.search[position])],
-                "survives_warps": plain(found.survives[position]),
+                "survives_warps": plain(found.survives_warps[position]),
                 "strongest": _other(found, "strongest", position),
                 "strongest_peak": _other(found, "highest", position),
                 "best_pre_activation": _reach(found, natural, position, index),
@@ -118,8 +118,8 @@ def _missing(planned: tuple[int, ...], found: Patterns) -> list[int]:
 def _search(found: Patterns, position: int) -> Document:
     """How one picture was found."""
     return {
-        "likeness": plain(found.likeness[position]),
-        "rescued": bool(found.rescued[position]),
+        "restart_similarity": plain(found.restart_similarity[position]),
+        "redirected_relu": bool(found.redirected_relu[position]),
         "seed": found.seeds[position],
     }
 
@@ -162,7 +162,11 @@ def _other(found: Patterns, other: str, position: int) -> Document:
 
 def _reach(found: Patterns, natural: Natural | None, position: int, index: int) -> float | None:
     """The largest pre-activation at any position of anything that was measured."""
-    reached = found.reach[position] if natural is None else np.fmax(found.reach[position], natural.pre_peak[index])
+    reached = (
+        found.best_pre_activation[position]
+        if natural is None
+        else np.fmax(found.best_pre_activation[position], natural.pre_peak[index])
+    )
     return plain(reached)
 
 

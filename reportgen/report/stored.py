@@ -23,8 +23,8 @@ FIGURES = (
     "pre_activation_start",
     "peak",
     "peak_start",
-    "survives",
-    "reach",
+    "survives_warps",
+    "best_pre_activation",
 )
 NATURAL_ARRAYS = ("maximum", "minimum", "pre_minimum", "best_image", "peak", "pre_peak", "peak_image")
 # Pictures beside the one that is shown: of the largest activation, of the largest peak.
@@ -33,7 +33,16 @@ OTHER_FIGURES = (
     *(f"{other}_{name}" for other in OTHERS for name in ("activation", "peak", "search")),
     "strongest_pre_activation",
 )
-PATTERN_ARRAYS = ("images", "indices", *FIGURES, "likeness", "rescued", "search", "dead", *OTHER_FIGURES)
+PATTERN_ARRAYS = (
+    "images",
+    "indices",
+    *FIGURES,
+    "restart_similarity",
+    "redirected_relu",
+    "search",
+    "dead",
+    *OTHER_FIGURES,
+)
 OTHER_PICTURES = tuple(f"{other}_{name}" for other in OTHERS for name in ("images", "indices"))
 SLUG = re.compile(r"[a-z0-9_-]{1,64}")
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
@@ -76,7 +85,8 @@ class Natural:
 class Patterns:
     """Patterns of some filters: uint8 images (n, height, width, bands), int32 indices (n,), float32 figures (n,).
 
-    likeness: float32 (n,), how alike the pictures of several starts are to the layer, NaN for a single start. rescued: bool
+    restart_similarity: float32 (n,), how alike the pictures of several starts are to the layer, NaN for a single
+    start. redirected_relu: bool
     (n,), whether the gradient had to be let through silent rectifiers. crop: pixels at each side that are not shown. search: uint8 (n,),
     what found the picture. dead: bool (n,), proven. strongest_…, highest_…: figures (n,) of the pictures of the largest activation
     and peak that any search found; those pictures themselves only where they are not shown already, (m, …), with their filters' numbers.
@@ -88,12 +98,12 @@ class Patterns:
     activation_start: np.ndarray
     pre_activation: np.ndarray
     pre_activation_start: np.ndarray
-    likeness: np.ndarray
+    restart_similarity: np.ndarray
     peak: np.ndarray
     peak_start: np.ndarray
-    survives: np.ndarray
-    reach: np.ndarray
-    rescued: np.ndarray
+    survives_warps: np.ndarray
+    best_pre_activation: np.ndarray
+    redirected_relu: np.ndarray
     search: np.ndarray
     dead: np.ndarray
     strongest_activation: np.ndarray
@@ -287,7 +297,7 @@ def _above_natural(patterns: Patterns, natural: Natural) -> Patterns:
         for name in ("activation", "pre_activation", "peak", "search")
     }
     unknown = np.float32(np.nan)  # how it stands warps was measured of the readable picture alone
-    changed["survives"] = np.where(chosen, unknown, patterns.survives)
+    changed["survives_warps"] = np.where(chosen, unknown, patterns.survives_warps)
     images, places = patterns.images.copy(), {int(number): at for at, number in enumerate(patterns.strongest_indices)}
     for row in np.flatnonzero(chosen):
         place = places.get(int(patterns.indices[row]))

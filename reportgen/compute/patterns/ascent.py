@@ -322,20 +322,20 @@ class Ascent:
         """(the finished pictures, bool (batch,) for which of them the gradient was let through silent rectifiers)."""
         indices = padded(climb.filters, self._batch)
         position = climber.start(padded(climb.start, self._batch))
-        rescued = np.zeros(self._batch, bool)
+        redirected_relu = np.zeros(self._batch, bool)
         for number, rate in enumerate(self._rates()):
             if self._stop.is_set():  # another part failed, or the user interrupts
                 break
             gradient, woken = self.slope.uphill(position, indices, self._warp(number + 1), number, climb.direction)
-            rescued |= woken
+            redirected_relu |= woken
             position = climber.move(gradient, rate)
             on_step()
         if self._recipe.pixel_steps == 0:
-            return self._finished(position), rescued
+            return self._finished(position), redirected_relu
         pictures = self.parameters.to_pictures(position)
         steps = self._pixel_steps(whole(self._size), self._batch, True, climb.direction)
         pictures = self._moved(steps, pictures, indices, self._recipe.pixel_steps, self._recipe.pixel_rate, on_step)
-        return self._as_measured(pictures), rescued
+        return self._as_measured(pictures), redirected_relu
 
     def _moved(
         self,
@@ -493,7 +493,7 @@ class Ascent:
             seen.append(self._measured(finished).activation[rows, shown.indices])
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.median(seen, axis=0) / np.where(shown.activation > 0, shown.activation, np.nan)
-        return replace(shown, survives=np.asarray(share, np.float32))
+        return replace(shown, survives_warps=np.asarray(share, np.float32))
 
     def _tilings(self, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(the best tilings of the filters' sign patches, the best that hold whole patches), float32 (n, *size, bands)."""
@@ -576,12 +576,18 @@ class Ascent:
             self._warps[step] = warp
         return warp
 
-    def _ended(self, climb: _Climb, images: np.ndarray, rescued: np.ndarray) -> Patterns:
+    def _ended(self, climb: _Climb, images: np.ndarray, redirected_relu: np.ndarray) -> Patterns:
         """The climb's finished pictures, measured, and its starts beside them."""
         measured, count = self._measured(images), len(climb.filters)
         own = measured.of(np.arange(count), climb.filters)
         patterns = begun(
-            climb.filters, images[:count], own, measured.activation[:count], climb.figures, rescued[:count], climb.seeds
+            climb.filters,
+            images[:count],
+            own,
+            measured.activation[:count],
+            climb.figures,
+            redirected_relu[:count],
+            climb.seeds,
         )
         return patterns.considered(climb.images, climb.figures, found.START) if climb.direction > 0 else patterns
 

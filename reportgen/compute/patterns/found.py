@@ -22,10 +22,12 @@ class Patterns:
     images: exactly the pixels measured: uint8 (n, height, width, bands), or float32 (n, *size, bands) of signals and volumes.
     activation, activation_start: float32 (n,), of the unit on the finished picture and on the one that the ascent started from.
     pre_activation, pre_activation_start: the same before the activation function. peak, peak_start: the largest position of the same maps.
-    answers: float32 (n, channels), the whole layer's figures on each finished picture. likeness: float32 (n,), how alike the pictures of
-    several starts are to the layer; NaN for a single start. rescued: bool (n,), whether the gradient had to be let through silent
-    rectifiers. search: uint8 (n,), what found the picture, a place in SEARCHES. survives: float32 (n,), the share of the activation that
-    is left in the median of warps that no search saw. reach: float32 (n,), the largest pre-activation at any position of any
+    answers: float32 (n, channels), the whole layer's figures on each finished picture. restart_similarity: float32
+    (n,), how alike the pictures of
+    several starts are to the layer; NaN for a single start. redirected_relu: bool (n,), whether the gradient had to be let through silent
+    rectifiers. search: uint8 (n,), what found the picture, a place in SEARCHES. survives_warps: float32 (n,), the
+    share of the activation that
+    is left in the median of warps that no search saw. best_pre_activation: float32 (n,), the largest pre-activation at any position of any
     picture that was measured. strongest_…: the picture of the largest activation that any search found, and its figures; highest_…:
     that of the largest peak. seeds: that each start was drawn from.
     """
@@ -39,11 +41,11 @@ class Patterns:
     peak: np.ndarray
     peak_start: np.ndarray
     answers: np.ndarray
-    likeness: np.ndarray
-    rescued: np.ndarray
+    restart_similarity: np.ndarray
+    redirected_relu: np.ndarray
     search: np.ndarray
-    survives: np.ndarray
-    reach: np.ndarray
+    survives_warps: np.ndarray
+    best_pre_activation: np.ndarray
     strongest_images: np.ndarray
     strongest_activation: np.ndarray
     strongest_pre_activation: np.ndarray
@@ -77,7 +79,7 @@ class Patterns:
         figures = {name: finite_or_nan(getattr(found, name)) for name in FIGURES}
         stronger = _larger(figures["activation"], self.strongest_activation)
         higher = _larger(figures["peak"], self.highest_peak)
-        changed: dict[str, Any] = {"reach": np.fmax(self.reach, figures["pre_peak"])}
+        changed: dict[str, Any] = {"best_pre_activation": np.fmax(self.best_pre_activation, figures["pre_peak"])}
         for prefix, won in (("strongest", stronger), ("highest", higher)):
             news = {"images": images, "search": code, **figures}
             for name in ("images", "activation", "pre_activation", "peak", "search"):
@@ -97,7 +99,7 @@ class Patterns:
 
     def showing_strongest(self, chosen: np.ndarray) -> Patterns:
         """With the strongest picture as the one that is shown for `chosen` filters, bool (n,); how it stands warps was not measured."""
-        changed: dict[str, Any] = {"survives": np.where(chosen, np.float32(np.nan), self.survives)}
+        changed: dict[str, Any] = {"survives_warps": np.where(chosen, np.float32(np.nan), self.survives_warps)}
         for name in ("images", "activation", "pre_activation", "peak", "search"):
             own, other = getattr(self, name), getattr(self, f"strongest_{name}")
             changed[name] = np.where(chosen.reshape(-1, *(1,) * (own.ndim - 1)), other, own)
@@ -113,7 +115,7 @@ def begun(
     found: Figures,
     answers: np.ndarray,
     start: Figures,
-    rescued: np.ndarray,
+    redirected_relu: np.ndarray,
     seeds: tuple[int, ...],
 ) -> Patterns:
     """What an ascent found: its pictures with their filters' own figures, (n,) each, and those of their starts; nothing else considered."""
@@ -131,11 +133,11 @@ def begun(
         peak=own["peak"],
         peak_start=first["peak"],
         answers=finite_or_nan(answers),
-        likeness=unknown,
-        rescued=rescued,
+        restart_similarity=unknown,
+        redirected_relu=redirected_relu,
         search=search,
-        survives=unknown,
-        reach=np.fmax(own["pre_peak"], first["pre_peak"]),
+        survives_warps=unknown,
+        best_pre_activation=np.fmax(own["pre_peak"], first["pre_peak"]),
         strongest_images=images,
         strongest_activation=own["activation"],
         strongest_pre_activation=own["pre_activation"],
@@ -177,7 +179,7 @@ def best(found: Sequence[Patterns], direction: float) -> Patterns:
     kept = found[0]
     for other in found[1:]:
         kept = better(kept, other, direction)
-    return replace(kept, likeness=likeness([each.answers for each in found], kept.indices))
+    return replace(kept, restart_similarity=restart_similarity([each.answers for each in found], kept.indices))
 
 
 def better(one: Patterns, other: Patterns, direction: float) -> Patterns:
@@ -191,7 +193,7 @@ def better(one: Patterns, other: Patterns, direction: float) -> Patterns:
 
     def chosen(name: str) -> np.ndarray:
         first, second = getattr(one, name), getattr(other, name)
-        if direction > 0 and name == "reach":
+        if direction > 0 and name == "best_pre_activation":
             return np.asarray(np.fmax(first, second))
         won = wins
         if direction > 0 and name.startswith("strongest_"):
@@ -204,7 +206,7 @@ def better(one: Patterns, other: Patterns, direction: float) -> Patterns:
     return replace(one, **{name: chosen(name) for name in ARRAYS}, seeds=seeds)
 
 
-def likeness(answers: Sequence[np.ndarray], filters: np.ndarray) -> np.ndarray:
+def restart_similarity(answers: Sequence[np.ndarray], filters: np.ndarray) -> np.ndarray:
     """float32 (n,): the mean cosine, over all pairs of starts, between what the layer's other filters answer to a filter's pictures.
 
     1 where every start led to the same mixture of features; NaN for a single start or where the other filters are silent.
