@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import report_fixture
-from reportgen.core.records import Figure
+from reportgen.render.figure import Figure
 from reportgen.render import curves, feature_maps, palette, patterns, slices, weights
 from reportgen.render.picture import seen
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.core.records import Figure
+from reportgen.render.figure import Figure
 from reportgen.core.settings import MapStyle
 from reportgen.render import palette
 from reportgen.render.feature_maps import draw

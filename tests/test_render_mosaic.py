@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.core.records import Tiles
+from reportgen.render.figure import Tiles
 from reportgen.render import mosaic, palette, picture, png
 
 GAP = 77

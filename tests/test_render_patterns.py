@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.core.records import Figure
+from reportgen.render.figure import Figure
 from reportgen.render import palette
 from reportgen.render.patterns import PICTURE_WIDTH, Words, draw
 

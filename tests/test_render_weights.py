@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.core.records import Figure, LayerRecord
+from reportgen.core.records import LayerRecord
+from reportgen.render.figure import Figure
 from reportgen.render import palette
 from reportgen.render.weights import TILE_LIMIT, draw, kernel_layout
 

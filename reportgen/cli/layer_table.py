@@ -115,7 +115,7 @@ def _summary(layers: Sequence[LayerRecord]) -> str:
     filters, shown = sum(layer.filters_total for layer in rendered), sum(len(layer.filters_shown) for layer in rendered)
     share = "all of them shown" if shown == filters else f"{shown:,} of them shown"
     words = f"{len(rendered)} {'layer' if len(rendered) == 1 else 'layers'}, {filters:,} filters, {share}"
-    others = [layer.status for layer in layers if not layer.is_met]
+    others = [str(layer.status) for layer in layers if not layer.is_met]
     counts = (("failed", "failed"), ("rendered", "with weights alone"), ("skipped", "not in the report"))
     return "; ".join([words, *(f"{others.count(status)} {what}" for status, what in counts if status in others)])
 

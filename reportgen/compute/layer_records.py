@@ -7,7 +7,7 @@ from typing import Any
 
 from reportgen.compute.planning import pattern_size
 from reportgen.core.errors import UsageError, few
-from reportgen.core.records import CONVOLUTION, POOLING, LayerRecord
+from reportgen.core.records import CONVOLUTION, KernelKind, LayerRecord, LayerStatus, POOLING
 from reportgen.core.settings import FilterChoice, Settings
 from reportgen.core.slugs import unique_slugs
 from reportgen.network.graph.layer_calls import LayerCall
@@ -57,7 +57,7 @@ def describe_output(
         name=network.model.name,
         slug=unique_slugs([*taken, layer_call.path])[-1],
         layer_class="Logits",
-        status="rendered",
+        status=LayerStatus.RENDERED,
         reason=None,
         unit=layer_call.path,
         kernel_shape=None,
@@ -116,12 +116,12 @@ def _record(
     total = shape[-1] if shape is not None and shape[-1] is not None else 0
     if layer_call.unit is None and kernel_shape is not None:
         total = filter_count(layer)
-    status = "skipped"
+    status = LayerStatus.SKIPPED
     if left_out is None and layer_call.failed:
-        status = "failed"
+        status = LayerStatus.FAILED
     elif left_out is None and (layer_call.unit is not None or kernel_shape is not None):
-        status = "rendered"
-    shown = status != "skipped" and not layer_call.is_pooling
+        status = LayerStatus.RENDERED
+    shown = status != LayerStatus.SKIPPED and not layer_call.is_pooling
     return LayerRecord(
         path=layer_call.path,
         name=layer.name,
@@ -154,9 +154,9 @@ def _record(
         macs=layer_call.costs.macs,
         kind=POOLING if layer_call.is_pooling else CONVOLUTION,
         window=_numbers(layer, "pool_size") if layer_call.is_pooling else None,
-        kernel_kind=kernel_kind(layer),
+        kernel_kind=None if kernel_kind(layer) is None else KernelKind(str(kernel_kind(layer))),
         kernel_note=layer_call.kernel_note,
-        times=layer_call.times,
+        time_axes=layer_call.times,
         by_request=left_out is not None,
     )
 

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from reportgen.core.errors import FEW_NAMES, UsageError, few
-from reportgen.core.records import ImageRecord, InputContract, LayerRecord, Task
+from reportgen.core.records import ImageRecord, InputContract, LayerRecord, Task, TaskKind
 from reportgen.core.settings import FilterChoice, Settings, check_length
 from reportgen.core.store import json_bytes
 
@@ -141,22 +141,22 @@ def plan_tasks(
     whole = max((layer.macs for layer in rendered), default=1)
     for image in shown:
         facts = {**identity, **shaped, "image": image.sha256, "classes": None if classes is None else list(classes)}
-        tasks.append(Task("image", task_key("image", facts), "", image.slug, (), whole))
+        tasks.append(Task(TaskKind.IMAGE, task_key("image", facts), "", image.slug, (), whole))
     for layer in kept:
         if layer.kernel_shape is None:
             continue
         tasks.append(
-            Task("weights", task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)
+            Task(TaskKind.WEIGHTS, task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)
         )
         if initial:
             key = task_key("initial", {"layer": layer.path, "weights": initial[layer.path]})
-            tasks.append(Task("initial", key, layer.slug, "", (), 0.0))
+            tasks.append(Task(TaskKind.INITIAL, key, layer.slug, "", (), 0.0))
     for image in shown:
         for layer in mapped:
             facts = {**identity, **shaped, "layer": layer.path, "image": image.sha256}
             tasks.append(
                 Task(
-                    "feature_maps",
+                    TaskKind.FEATURE_MAPS,
                     task_key("feature_maps", facts),
                     layer.slug,
                     image.slug,
@@ -173,7 +173,7 @@ def plan_tasks(
         if images:
             key = task_key("natural", {**common, "images": [image.sha256 for image in images]})
             cost = natural_crop_count(len(images)) * forward / len(rendered)
-            tasks.append(Task("natural", key, layer.slug, "", (), cost))
+            tasks.append(Task(TaskKind.NATURAL, key, layer.slug, "", (), cost))
         batch = batches[layer.slug]
         for start in range(0, len(layer.filters_shown), batch):
             chunk = layer.filters_shown[start : start + batch]
@@ -182,7 +182,7 @@ def plan_tasks(
                 facts["images"] = [[image.sha256 for image in images], list(contract.size), contract.fit]
             steps = recipe["steps"] * recipe["restarts"] + recipe["strongest_steps"]
             cost = batch * forward * (STEP_OVER_FORWARD * steps + 2)
-            for kind in ("patterns", "negatives") if negative else ("patterns",):
+            for kind in (TaskKind.PATTERNS, TaskKind.NEGATIVES) if negative else (TaskKind.PATTERNS,):
                 patterns.append(Task(kind, task_key(kind, facts), layer.slug, "", chunk, cost))
     return (*tasks, *patterns)
 

@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import PIL
 
@@ -140,7 +141,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
         layers = (*layers, describe_output(network, settings, classes, [layer.slug for layer in layers]))
     wanted = {layer.path: layer.pattern_size for layer in layers if layer.pattern_size is not None}
     sizes = fitted(network, wanted, settings)
-    layers = tuple(replace(layer, pattern_size=sizes.get(layer.path)) for layer in layers)
+    layers = tuple(msgspec.structs.replace(layer, pattern_size=sizes.get(layer.path)) for layer in layers)
     rendered = [layer for layer in layers if layer.status == "rendered"]
     _check_bands(settings, network.contract.bands)
     if settings.optimizer is not None:
@@ -157,7 +158,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
     }
     initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
     tasks = plan.plan_tasks(
-        layers if differentiable else [replace(layer, filters_shown=()) for layer in layers],
+        layers if differentiable else [msgspec.structs.replace(layer, filters_shown=()) for layer in layers],
         image_records,
         network.contract,
         identity,

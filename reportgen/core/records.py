@@ -1,32 +1,98 @@
-"""Every fact that one room passes on to the next, as frozen dataclasses that turn into plain JSON and back."""
+"""The facts that one package passes on to the next: the model, its input, images, layers, and the plan made of them."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+PICTURE_RANK = 2  # height and width
+PICTURE_AXES = PICTURE_RANK + 1  # and channels
+Count = Annotated[int, Meta(ge=0)]
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+Shape = tuple[int | None, ...]
 
 
-@dataclass(frozen=True)
 class Record:
-    """A frozen fact sheet; `to_json` and `from_json` are inverse to each other (tuples become lists in between)."""
+    """Base of the dataclasses that are stored as JSON; `to_json` and `from_json` are inverse to each other."""
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain JSON values."""
-        return dataclasses.asdict(self)
+        """Return a dict of plain JSON values."""
+        converted: dict[str, Any] = msgspec.to_builtins(self)
+        return converted
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The record that `to_json` wrote; lists become tuples again, unknown keys are an error."""
-        return cls(**{key: _frozen(value) for key, value in data.items()})
+        """Return the record that `to_json` wrote.
+
+        Raises:
+            ValueError: a key is missing, or a value has the wrong type.
+        """
+        return msgspec.convert(data, cls)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+class LayerStatus(StrEnum):
+    """Whether a layer is in the report."""
+
+    RENDERED = "rendered"
+    SKIPPED = "skipped"
+    FAILED = "failed"
 
 
-PICTURE_RANK = 2  # height and width
-PICTURE_AXES = PICTURE_RANK + 1  # and bands
+class LayerKind(StrEnum):
+    """What a layer does to its input."""
+
+    CONVOLUTION = "convolution"
+    POOLING = "pooling"
+
+
+class KernelKind(StrEnum):
+    """How the axes of a kernel are to be read, without its spatial axes."""
+
+    PLAIN = "plain"  # (..., in, out)
+    TRANSPOSED = "transposed"  # (..., out, in)
+    DEPTHWISE = "depthwise"  # (..., in, multiplier)
+    SEPARABLE = "separable"  # a depthwise and a pointwise kernel
+
+
+class NodeKind(StrEnum):
+    """What a node of the network diagram stands for."""
+
+    INPUT = "input"
+    CONVOLUTION = "convolution"
+    POOLING = "pooling"
+    OTHER = "other"
+    MERGE = "merge"
+    OUTPUT = "output"
+
+
+class TaskKind(StrEnum):
+    """What a task computes."""
+
+    IMAGE = "image"
+    WEIGHTS = "weights"
+    INITIAL = "initial"
+    FEATURE_MAPS = "feature_maps"
+    NATURAL = "natural"
+    PATTERNS = "patterns"
+    NEGATIVES = "negatives"
+
+
+class Search(StrEnum):
+    """What found the picture of a filter. Stored as the position in this list, so its order is part of the store's format."""
+
+    START = "start"
+    ASCENT = "ascent"
+    SIGN_ASCENT = "sign ascent"
+    SIGN_PATCHES = "sign patches"
+    SILENT = "search for silent filters"
+
+
+SEARCHES = tuple(Search)
+CONVOLUTION, POOLING = LayerKind.CONVOLUTION, LayerKind.POOLING
 
 
 @dataclass(frozen=True)
@@ -102,12 +168,6 @@ class InputContract(Record):
     constant_inputs: tuple[ConstantInputRecord, ...] = ()
     floats: tuple[float, float] = (0.0, 1.0)
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """The contract that `to_json` wrote."""
-        constant_inputs = tuple(ConstantInputRecord.from_json(item) for item in data.get("constant_inputs", ()))
-        return super().from_json({**data, "constant_inputs": constant_inputs})
-
     @property
     def bands(self) -> int:
         """Number of input channels."""
@@ -158,61 +218,57 @@ class ImageRecord(Record):
     colour_profile: str | None = None
 
 
-# What found the picture of a filter, as it is stored: by its place here.
-SEARCHES = ("start", "ascent", "sign ascent", "sign patches", "search for silent filters")
+class LayerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one call of a layer before anything is computed: the first part of an entry of `layers` in report.json.
 
-CONVOLUTION, POOLING = LAYER_KINDS = ("convolution", "pooling")
-
-
-@dataclass(frozen=True)
-class LayerRecord(Record):
-    """What is known of one call of a layer before anything is computed.
-
-    output_shape: of the unit, without the batch axis, None where dynamic. receptive_field: input pixels per spatial axis, not clipped
-    by the input; None where it cannot be stated, with the reason in `receptive_field_note`. `unit`: path of the layer where the filter's
-    channel has passed its own activation. `rectified`: that activation answers exactly 0 to every negative number.
-    `kernel_bands`: "RGB" or "BGR" where the kernel looks at the colour input itself, else None. `macs`: multiplications
-    of the forward pass up to here at the images' size, for cost estimates. `pattern_size`: of patterns, on each spatial axis of the
-    input. `labels`: only of the model's own outputs, which have patterns but neither weights nor feature maps: the names of the classes
-    in `filters_shown`. `kind`: one of LAYER_KINDS. `window`: what a pooling layer pools over. `kernel_kind`: how the kernel is to be read:
-    "plain" (..., in, out), "transposed" (..., out, in), "depthwise" (..., in, multiplier), "separable" (a depthwise and a pointwise one),
-    None where there is none. `times`: how many of the first axes of its maps are time inside a TimeDistributed.
-    `kernel_note`: said of a kernel that is not the one applied.
-
-    `status`: "rendered"; "skipped", with the `reason`; or "failed", where the model could not be traced as far. `by_request`: whether it is
-    skipped because the user said so. A layer with a `reason` that is not skipped has a kernel to show and nothing else.
+    A layer with a `reason` that is neither skipped nor failed has a kernel to show and nothing else.
     """
 
-    path: str
+    path: Annotated[str, Meta(description="unique in the model; the k-th call of a shared layer ends in @k")]
     name: str
     slug: str
-    layer_class: str
-    status: str
-    reason: str | None
-    unit: str
-    kernel_shape: tuple[int, ...] | None
-    strides: tuple[int, ...] | None
-    dilation: tuple[int, ...] | None
+    layer_class: str = msgspec.field(name="class")
+    status: LayerStatus
+    reason: Annotated[str | None, Meta(description="why a layer is skipped or failed, or shows its weights alone")]
+    unit: Annotated[str, Meta(description="path of the layer where the filter's channel has passed its own activation")]
+    kernel_shape: Shape | None
+    strides: Shape | None
+    dilation: Shape | None
     groups: int | None
     padding: str | None
-    output_shape: tuple[int | None, ...] | None
-    receptive_field: tuple[int, ...] | None
+    output_shape: Annotated[
+        Shape | None, Meta(description="of the unit, without the batch axis; null where an axis is free")
+    ]
+    receptive_field: Annotated[
+        tuple[int | None, ...] | None,
+        Meta(
+            description="input positions on each spatial axis, not clipped by the input; null where it cannot be stated"
+        ),
+    ]
     receptive_field_note: str | None
-    parameters: int
+    parameters: Count
     activation: str
-    rectified: bool
-    kernel_bands: str | None
-    filters_total: int
-    filters_shown: tuple[int, ...]
-    pattern_size: tuple[int, ...] | None
-    macs: int
-    labels: tuple[str, ...] | None = None
-    kind: str = CONVOLUTION
-    window: tuple[int, ...] | None = None
-    kernel_kind: str | None = "plain"
-    times: int = 0
-    by_request: bool = False
-    kernel_note: str | None = None
+    rectified: Annotated[bool, Meta(description="the activation function returns exactly 0 for every negative number")]
+    kernel_bands: Annotated[
+        Literal["RGB", "BGR"] | None,
+        Meta(description="order of the kernel's input channels where they are the colour channels of the input itself"),
+    ]
+    filters_total: Count
+    filters_shown: tuple[Count, ...]
+    labels: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="only of the model's own outputs: names of the classes in `filters_shown`, in that order"),
+    ] = None
+    kind: LayerKind = LayerKind.CONVOLUTION
+    window: Annotated[Shape | None, Meta(description="of a pooling layer; null where that is the whole map")] = None
+    kernel_kind: KernelKind | None = KernelKind.PLAIN
+    time_axes: Annotated[
+        Count, Meta(description="how many of the first axes of its maps are time inside a TimeDistributed")
+    ] = 0
+    by_request: Annotated[bool, Meta(description="skipped because --layers or --exclude says so")] = False
+    kernel_note: Annotated[
+        str | None, Meta(description="said of a kernel that is not the one that the layer's call applies")
+    ] = None
 
     @property
     def is_pooling(self) -> bool:
@@ -230,17 +286,28 @@ class LayerRecord(Record):
         return self.labels is not None
 
 
+class LayerRecord(LayerFacts, frozen=True, kw_only=True):
+    """A layer as the plan has it.
+
+    Attributes:
+        pattern_size: of its patterns, on each spatial axis of the input; None where it has none.
+        macs: multiplications of the forward pass up to here at the images' size, for cost estimates.
+    """
+
+    pattern_size: tuple[int, ...] | None
+    macs: int
+
+
 @dataclass(frozen=True)
 class DiagramNode(Record):
     """One box of the drawing of the network.
 
-    key: unique in the drawing. kind: a layer's (LAYER_KINDS), "other" for a layer of
-    another kind, "merge" where tensors meet, "input" or "output". path: of the layer, "" where no layer is behind it. label: its class.
+    key: unique in the drawing. path: of the layer, "" where no layer is behind it. label: its class.
     shape: of what it gives, without the batch axis. inputs: keys of the nodes that it takes from.
     """
 
     key: str
-    kind: str
+    kind: NodeKind
     path: str
     label: str
     shape: tuple[int | None, ...] | None
@@ -257,7 +324,7 @@ class Task(Record):
     "" where they do not apply. `cost` has no unit.
     """
 
-    kind: str
+    kind: TaskKind
     key: str
     layer: str
     image: str
@@ -266,7 +333,7 @@ class Task(Record):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Record):
     """Everything a report is made of: the facts known before computing, and the tasks in order.
 
     problems: what failed before anything was computed, a sentence each.
@@ -284,88 +351,6 @@ class Plan:
     diagram: tuple[DiagramNode, ...] = ()
     problems: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """A dict of plain JSON values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """The plan that `to_json` wrote."""
-        return cls(
-            model=ModelRecord.from_json(data["model"]),
-            contract=InputContract.from_json(data["contract"]),
-            settings=data["settings"],
-            environment=data["environment"],
-            images=tuple(ImageRecord.from_json(item) for item in data["images"]),
-            images_left_out=tuple(data["images_left_out"]),
-            layers=tuple(LayerRecord.from_json(item) for item in data["layers"]),
-            tasks=tuple(Task.from_json(item) for item in data["tasks"]),
-            notes=tuple(data["notes"]),
-            problems=tuple(data.get("problems", ())),
-            diagram=tuple(DiagramNode.from_json(item) for item in data.get("diagram", ())),
-        )
-
     def layer_tasks(self, slug: str, kind: str) -> tuple[Task, ...]:
         """The tasks of one kind that belong to one layer, in order."""
         return tuple(task for task in self.tasks if task.layer == slug and task.kind == kind)
-
-
-@dataclass(frozen=True)
-class Tiles(Record):
-    """Where the tiles of a mosaic lie, in picture pixels.
-
-    `count` tiles of tile_height x tile_width array cells, each cell drawn as scale x scale pixels, `columns` a row, `gap` pixels around
-    and between tiles. The last row is padded. group: so many tiles of a row belong together, with two more gaps to the next; 0 where
-    none do.
-    """
-
-    count: int
-    columns: int
-    tile_height: int
-    tile_width: int
-    scale: int
-    gap: int
-    group: int = 0
-
-    @property
-    def rows(self) -> int:
-        """Number of rows, the last one padded."""
-        return -(-self.count // self.columns)
-
-    @property
-    def width(self) -> int:
-        """Width of the whole picture in pixels."""
-        apart = (self.columns - 1) // self.group if self.group else 0
-        return self.columns * (self.tile_width * self.scale + self.gap) + self.gap + 2 * self.gap * apart
-
-    @property
-    def height(self) -> int:
-        """Height of the whole picture in pixels."""
-        return self.rows * (self.tile_height * self.scale + self.gap) + self.gap
-
-    def box(self, index: int) -> tuple[int, int, int, int]:
-        """(x, y, width, height) of one tile in picture pixels."""
-        row, column = divmod(index, self.columns)
-        tile_width, tile_height = self.tile_width * self.scale, self.tile_height * self.scale
-        return (
-            self.gap + column * (tile_width + self.gap) + (2 * self.gap * (column // self.group) if self.group else 0),
-            self.gap + row * (tile_height + self.gap),
-            tile_width,
-            tile_height,
-        )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture file and what its reader must be told.
-
-    png: the file's bytes. tiles: the mosaic's layout. caption: one or two sentences that state the scale with numbers and what is shown
-    of what. alt: the text for a reader who does not see it, with figures. legend: the colour bar as (low, high, palette name), its ends
-    as numbers or in words; None where a picture shows its own colours.
-    """
-
-    png: bytes
-    tiles: Tiles
-    caption: str
-    alt: str
-    legend: tuple[float | str, float | str, str] | None

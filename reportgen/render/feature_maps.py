@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.records import Figure, Tiles
+from reportgen.render.figure import Figure, Tiles
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, mosaic, palette, png, scale, slices
 from reportgen.render.text import dimensions, figure, named, plural

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from reportgen.core.records import Tiles
+from reportgen.render.figure import Tiles
 
 COLUMNS = 16
 GAP_PIXELS = 2  # one pixel disappears where a browser shrinks a wide mosaic

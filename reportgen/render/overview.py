@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.records import Tiles
+from reportgen.render.figure import Tiles
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, feature_maps, mosaic, palette, png
 from reportgen.render.scale import Scale, choose

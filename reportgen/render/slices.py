@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reportgen.core.records import Tiles
+from reportgen.render.figure import Tiles
 from reportgen.render import mosaic
 
 IN_ONE_ROW = 4  # as many slices as stand side by side; more make a grid that is nearly square

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.records import Figure, LayerRecord, Tiles
+from reportgen.core.records import KernelKind, LayerRecord
+from reportgen.render.figure import Figure, Tiles
 from reportgen.render import curves, mosaic, palette, png, slices
 from reportgen.render.scale import SCALE_PERCENTILE
 from reportgen.render.strongest import strongest
@@ -116,7 +118,7 @@ def pointwise(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> tuple[dic
     if "pointwise_kernel" not in arrays:
         return None
     kernel = np.asarray(arrays["pointwise_kernel"])
-    plain = replace(layer, kernel_kind="plain", kernel_bands=None, groups=None)
+    plain = msgspec.structs.replace(layer, kernel_kind=KernelKind.PLAIN, kernel_bands=None, groups=None)
     return {"kernel": kernel.reshape(1, 1, *kernel.shape[-2:])}, plain
 
 

@@ -96,7 +96,7 @@ def layer_record(layer: LayerRecord) -> Document:
         "labels": as_list(layer.labels),
         "kernel_kind": layer.kernel_kind,
         "kernel_note": layer.kernel_note,
-        "times": layer.times,
+        "time_axes": layer.time_axes,
         "kind": layer.kind,
         "window": as_list(layer.window),
         "by_request": layer.by_request,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.npz import pack
-from reportgen.core.records import Figure, ImageRecord, InputContract, Tiles
+from reportgen.core.records import ImageRecord, InputContract
+from reportgen.render.figure import Figure, Tiles
 from reportgen.core.settings import MapStyle
 from reportgen.core.verdicts import DEAD, NOT_FINITE, SILENT
 from reportgen.render import feature_maps, mosaic, palette, png, weights

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from reportgen.core.records import POOLING, DiagramNode, LayerRecord, Plan
+from reportgen.core.records import DiagramNode, LayerRecord, NodeKind, Plan
 from reportgen.render.text import plural, shape
 
 WIDTH, SLAB, GAP_ACROSS, GAP_DOWN = (
@@ -26,7 +26,7 @@ MOST_IN_STACK = 6  # layers in one box
 MOST_LETTERS, MOST_SMALL_LETTERS = 19, 21  # what fits into a box's first and second line
 FIRST_LETTERS = 5  # of a longer name; its end tells it from its neighbours
 HEAD = 5  # half an arrow's head
-STOPS = ("merge", "input", "output")  # kinds that stand by themselves
+STOPS = (NodeKind.MERGE, NodeKind.INPUT, NodeKind.OUTPUT)  # kinds that stand by themselves
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,11 @@ def _stacks(nodes: Sequence[DiagramNode]) -> list[_Item]:
 
 def _continues(run: Sequence[DiagramNode], node: DiagramNode) -> bool:
     last = run[-1]
-    if last.kind in STOPS or node.kind in STOPS or last.kind == POOLING or len(run) == MOST_IN_STACK:
+    if last.kind in STOPS or node.kind in STOPS or last.kind == NodeKind.POOLING or len(run) == MOST_IN_STACK:
         return False
     if last.path.rpartition("/")[0] != node.path.rpartition("/")[0]:
         return False
-    return node.kind == POOLING or _size(last) == _size(node)
+    return node.kind == NodeKind.POOLING or _size(last) == _size(node)
 
 
 def _size(node: DiagramNode) -> tuple[int | None, ...] | None:

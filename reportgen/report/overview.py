@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.core.records import LayerRecord, Plan, Tiles
+from reportgen.core.records import LayerRecord, Plan
+from reportgen.render.figure import Tiles
 from reportgen.core.settings import FIXED, PER_LAYER, PER_MAP, MapStyle
 from reportgen.render import overview as drawing
 from reportgen.render.scale import Fixed, Scale, Shared
@@ -110,7 +111,7 @@ def draw(stored: StoredLayer, style: MapStyle, output: Output) -> Column | None:
     if not maps:
         return None
     try:
-        column = drawing.draw_column([item.maps for item in maps], style, stored.layer.times)
+        column = drawing.draw_column([item.maps for item in maps], style, stored.layer.time_axes)
     except ValueError:
         return None
     cells = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reportgen.core.records import CONVOLUTION, POOLING, DiagramNode
+from reportgen.core.records import DiagramNode, NodeKind
 from reportgen.network.backend import keras, tf
 from reportgen.network.graph.hooks import Call
 from reportgen.network.graph.layer_kinds import POOLINGS
@@ -41,7 +41,7 @@ def diagram(
     owner: dict[int, Call] = {}
     for one in shown:
         owner.update(dict.fromkeys(range(one.first_operation, one.last_operation), one))
-    nodes = [DiagramNode(entry.name, "input", "", "Input", _shape(entry), ())]
+    nodes = [DiagramNode(entry.name, NodeKind.INPUT, "", "Input", _shape(entry), ())]
     sources: dict[str, str] = {entry.name: entry.name}  # the node that a tensor comes from, by tensor name
     made: dict[int, str] = {}  # id of a call -> its node
     for position, operation in enumerate(graph.get_operations()):
@@ -70,7 +70,7 @@ def diagram(
     for number, tensor in enumerate(outputs):
         source = sources.get(tensor.name) if tf.is_tensor(tensor) and tensor.graph is graph else None
         if source is not None:
-            nodes.append(DiagramNode(f"output {number}", "output", "", "Output", _shape(tensor), (source,)))
+            nodes.append(DiagramNode(f"output {number}", NodeKind.OUTPUT, "", "Output", _shape(tensor), (source,)))
     return _numbered(nodes)
 
 
@@ -88,10 +88,10 @@ def _outermost(calls: Sequence[Call]) -> list[Call]:
     ]
 
 
-def _kind(call: Call, covered: tuple[type, ...]) -> str:
+def _kind(call: Call, covered: tuple[type, ...]) -> NodeKind:
     if isinstance(call.layer, POOLINGS):
-        return POOLING
-    return CONVOLUTION if isinstance(call.layer, covered) else "other"
+        return NodeKind.POOLING
+    return NodeKind.CONVOLUTION if isinstance(call.layer, covered) else NodeKind.OTHER
 
 
 def _merge(
@@ -114,7 +114,7 @@ def _merge(
             return node.key
     key = f"{position}"
     shape = _shape(operation.outputs[0]) if operation.outputs else None
-    nodes.append(DiagramNode(key, "merge", path, label, shape, seen))
+    nodes.append(DiagramNode(key, NodeKind.MERGE, path, label, shape, seen))
     return key
 
 

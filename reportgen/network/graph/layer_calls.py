@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.input_views import View
@@ -32,7 +32,7 @@ class LayerCall:
     view: View
     costs: Costs
     output_shape: tuple[int, ...] | None
-    kernel_bands: str | None
+    kernel_bands: Literal["RGB", "BGR"] | None
     reason: str | None
     is_output: bool = False
     varies: tuple[bool, ...] = ()
