@@ -14,7 +14,7 @@ from page_parser import parse
 from reportgen.core.records import Task
 from reportgen.core.store import Store
 from reportgen.report.assemble import assemble
-from reportgen.report.movement import filter_rows
+from reportgen.artefacts.initial_weights import filter_rows
 
 
 @pytest.mark.parametrize(

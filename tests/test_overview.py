@@ -15,7 +15,7 @@ from page_parser import parse
 from reportgen.core.settings import MapStyle
 from reportgen.render import palette
 from reportgen.render.overview import draw_column, strongest
-from reportgen.report import overview
+from reportgen.artefacts import overview
 from reportgen.report.assemble import assemble
 
 

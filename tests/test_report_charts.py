@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reportgen.report import wording
-from reportgen.report.charts import BIAS_HEIGHT, HISTOGRAM_HEIGHT, HISTOGRAM_WIDTH, bias_bars, gauge, histogram
+from reportgen.render import wording
+from reportgen.render.charts import BIAS_HEIGHT, HISTOGRAM_HEIGHT, HISTOGRAM_WIDTH, bias_bars, gauge, histogram
 
 
 def test_histogram_bars_stand_on_the_axis_and_rise_with_their_counts() -> None:

@@ -12,9 +12,9 @@ import pytest
 import report_fixture
 from reportgen.core.store import Store
 from reportgen.report.assemble import assemble
-from reportgen.report.documents import plain
-from reportgen.report.pattern_facts import pattern_facts
-from reportgen.report.stored import load_layer
+from reportgen.core.numbers import plain
+from reportgen.artefacts.patterns import pattern_facts
+from reportgen.artefacts.base import load_layer
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 

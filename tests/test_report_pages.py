@@ -21,7 +21,7 @@ from reportgen.core.store import Store
 from reportgen.render.text import figure
 from reportgen.report.assemble import assemble
 from reportgen.report.index_page import _effort
-from reportgen.report.maps_view import zeros
+from reportgen.artefacts.feature_maps import zeros
 
 RESOURCES = {("img", "src"), ("image", "href"), ("link", "href"), ("script", "src"), ("use", "href"), ("source", "src")}
 

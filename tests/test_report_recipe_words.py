@@ -9,7 +9,7 @@ import pytest
 
 from reportgen.compute.patterns.recipe import KERAS_IO, OPTVIS, QUALITIES, Recipe
 from reportgen.core.settings import METHODS as METHOD_NAMES
-from reportgen.report.recipe_words import METHODS, PIECES, sentence
+from reportgen.artefacts.optimization_method import METHODS, PIECES, sentence
 
 
 def words(recipe: Recipe, *, bands: int = 3, **more: Any) -> str:

@@ -216,7 +216,7 @@ def layers(model: str, as_json: bool, verbose: bool, **given: Any) -> None:
         for sentence in network.notes if network.problem is None else (*network.notes, network.problem):
             _say(sentence)
         if as_json:
-            from reportgen.report.facts import layer_record
+            from reportgen.report.document import layer_record
 
             click.echo(json.dumps([layer_record(record) for record in records], indent=1, ensure_ascii=False))
         else:

@@ -12,15 +12,16 @@ from reportgen.core.settings import MapStyle
 from reportgen.core.store import Store, json_bytes
 from reportgen.render.picture import Bands
 from reportgen.render.text import NOUNS
-from reportgen.report import overview, single_file
-from reportgen.report.documents import Document
-from reportgen.report.facts import document, image_facts, layer_facts
+from reportgen.artefacts import overview
+from reportgen.report import single_file
+from reportgen.core.numbers import Document
+from reportgen.report.document import document, image_facts, layer_facts
 from reportgen.report.html import FRAGMENT, PAGE, render_index, render_layer, render_single, site
 from reportgen.report.index_page import extent, index_view
-from reportgen.report.layer_figures import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
+from reportgen.artefacts.weights import ImageFile, LayerPictures, Picture, draw_layer, write_data, write_picture
 from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.network_drawing import diagram_view
-from reportgen.report.stored import StoredLayer, check_slugs, load_image, load_layer
+from reportgen.artefacts.base import StoredLayer, check_slugs, load_image, load_layer
 from reportgen.report.theme import Look, own_look
 from reportgen.report.writing import Output
 

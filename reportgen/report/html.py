@@ -13,7 +13,7 @@ from reportgen.render.text import Nouns
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
 from reportgen.report.theme import Look, template_error
-from reportgen.report.views import Inline, Site, gradients
+from reportgen.artefacts.views import Inline, Site, gradients
 
 PAGE, FRAGMENT = "base.html", "fragment.html"  # what a page extends: a document of its own, or a part of one file
 POLICY = (

@@ -9,14 +9,14 @@ from math import prod
 from reportgen.core.records import CONVOLUTION, PICTURE_RANK
 from reportgen.core.verdicts import BY_PRECEDENCE, OK, SILENT, SKIPPED, VERDICTS
 from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, listed, plural, shape, stated
-from reportgen.report import recipe_words
-from reportgen.report.documents import Document
-from reportgen.report.images_view import ImageView, image_views, images_note
-from reportgen.report.layer_figures import ImageFile, Picture
+from reportgen.artefacts import optimization_method as recipe_words
+from reportgen.core.numbers import Document
+from reportgen.artefacts.predictions import ImageView, image_views, images_note
+from reportgen.artefacts.weights import ImageFile, Picture
 from reportgen.report.network_drawing import DiagramView
-from reportgen.report.overview import OverviewView
-from reportgen.report.pattern_facts import NOT_COMPUTED, against_images
-from reportgen.report.views import (
+from reportgen.artefacts.overview import OverviewView
+from reportgen.artefacts.patterns import NOT_COMPUTED, against_images
+from reportgen.artefacts.views import (
     Fact,
     Keys,
     Link,
@@ -27,7 +27,7 @@ from reportgen.report.views import (
     verdict_view,
     verdict_views,
 )
-from reportgen.report.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
+from reportgen.render.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from reportgen.core.records import LayerRecord, Plan
 from reportgen.core.settings import MapStyle
 from reportgen.render.text import NONE, count, dimensions, figure, percent, plural, shape, span
-from reportgen.report.cards import Card, cards, orders
-from reportgen.report.charts import Chart, bias_bars, histogram
-from reportgen.report.documents import Document
-from reportgen.report.layer_figures import ImageFile, LayerPictures
-from reportgen.report.maps_view import ACTIVATION, POOLED, MapsView, RangesView, maps_note, maps_views, ranges_view
-from reportgen.report.movement import summary
-from reportgen.report.pattern_facts import against_images
-from reportgen.report.patterns_view import PatternsView, patterns_view
-from reportgen.report.stored import StoredLayer
-from reportgen.report.views import Fact, FigureView, Link, Site, Verdict, figure_view, verdict_views
-from reportgen.report.wording import MODEL_OUTPUTS, not_finite, owner_words, sentence, stopped
+from reportgen.artefacts.filter_cards import Card, cards, orders
+from reportgen.render.charts import Chart, bias_bars, histogram
+from reportgen.core.numbers import Document
+from reportgen.artefacts.weights import ImageFile, LayerPictures
+from reportgen.artefacts.feature_maps import ACTIVATION, POOLED, MapsView, RangesView, maps_note, maps_views, ranges_view
+from reportgen.artefacts.initial_weights import summary
+from reportgen.artefacts.patterns import against_images
+from reportgen.artefacts.minimal_patterns import PatternsView, patterns_view
+from reportgen.artefacts.base import StoredLayer
+from reportgen.artefacts.views import Fact, FigureView, Link, Site, Verdict, figure_view, verdict_views
+from reportgen.render.wording import MODEL_OUTPUTS, not_finite, owner_words, sentence, stopped
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import jinja2.nodes
 from reportgen.core.errors import ReportgenError, UsageError
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
-from reportgen.report.views import Site
+from reportgen.artefacts.views import Site
 
 ASSET_HASH = 8  # hexadecimal digits in an asset's name: a browser never shows new pages in an old style
 STYLE, SCRIPT = "assets/style.css", "assets/report.js"

@@ -13,11 +13,11 @@ import numpy as np
 from reportgen.core.records import ImageRecord, LayerRecord, Plan
 from reportgen.core.verdicts import NOT_FINITE
 from reportgen.render.text import named, plural
-from reportgen.report.documents import Document, as_list, plain
-from reportgen.report.movement import movement_facts
-from reportgen.report.pattern_facts import is_broken, pattern_facts, verdict_counts
-from reportgen.report.stored import ImageMaps, StoredImage, StoredLayer
-from reportgen.report.wording import clause, owner_words, stopped
+from reportgen.core.numbers import Document, as_list, plain
+from reportgen.artefacts.initial_weights import movement_facts
+from reportgen.artefacts.patterns import is_broken, pattern_facts, verdict_counts
+from reportgen.artefacts.base import ImageMaps, StoredImage, StoredLayer
+from reportgen.render.wording import clause, owner_words, stopped
 
 SCHEMA = "reportgen/1"
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode

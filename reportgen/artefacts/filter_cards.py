@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from reportgen.core.verdicts import DEAD, OK, SILENT, SKIPPED
 from reportgen.render.text import OF_IMAGES, Nouns, figure, listed, percent, plural, ratio, span
-from reportgen.report import movement
-from reportgen.report.charts import Gauge, gauge
-from reportgen.report.documents import Document, plain
-from reportgen.report.layer_figures import LayerPictures, Picture
-from reportgen.report.pattern_facts import (
+from reportgen.artefacts import initial_weights as movement
+from reportgen.render.charts import Gauge, gauge
+from reportgen.core.numbers import Document, plain
+from reportgen.artefacts.weights import LayerPictures, Picture
+from reportgen.artefacts.patterns import (
     NOT_COMPUTED,
     against_images,
     is_broken,
     is_unmoved,
     share_of_strongest,
 )
-from reportgen.report.stored import StoredLayer
-from reportgen.report.views import Cut, Fact, Keys, Verdict, cut, known_keys, verdict_view
-from reportgen.report.wording import owner_words
+from reportgen.artefacts.base import StoredLayer
+from reportgen.artefacts.views import Cut, Fact, Keys, Verdict, cut, known_keys, verdict_view
+from reportgen.render.wording import owner_words
 
 PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
 NEGATIVE_PIXELS = 112

@@ -18,8 +18,8 @@ from reportgen.render.picture import Bands, seen
 from reportgen.render.scale import HALF_LARGEST
 from reportgen.render.text import stated
 from reportgen.render.weights import KernelLayout
-from reportgen.report.documents import Document
-from reportgen.report.pattern_facts import (
+from reportgen.core.numbers import Document
+from reportgen.artefacts.patterns import (
     NEGATIVE_IMAGES,
     NEGATIVE_INDICES,
     PEAK_IMAGES,
@@ -30,8 +30,8 @@ from reportgen.report.pattern_facts import (
     is_far,
     is_unmoved,
 )
-from reportgen.report.stored import ImageMaps, Patterns, StoredLayer
-from reportgen.report.wording import below_natural, owner_words
+from reportgen.artefacts.base import ImageMaps, Patterns, StoredLayer
+from reportgen.render.wording import below_natural, owner_words
 from reportgen.report.writing import Output
 
 STRIP_PATTERNS = 8  # thumbnails in a row of the layer table

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reportgen.render.text import dimensions, plural
-from reportgen.report import recipe_words
-from reportgen.report.documents import Document
-from reportgen.report.layer_figures import LayerPictures
-from reportgen.report.pattern_facts import against_images
-from reportgen.report.stored import Patterns, StoredLayer
-from reportgen.report.views import FigureView, figure_view
-from reportgen.report.wording import compared_pictures, flattened, owner_words
+from reportgen.artefacts import optimization_method as recipe_words
+from reportgen.core.numbers import Document
+from reportgen.artefacts.weights import LayerPictures
+from reportgen.artefacts.patterns import against_images
+from reportgen.artefacts.base import Patterns, StoredLayer
+from reportgen.artefacts.views import FigureView, figure_view
+from reportgen.render.wording import compared_pictures, flattened, owner_words
 
 
 @dataclass(frozen=True)

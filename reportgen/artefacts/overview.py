@@ -11,10 +11,10 @@ from reportgen.core.settings import FIXED, PER_LAYER, PER_MAP, MapStyle
 from reportgen.render import overview as drawing
 from reportgen.render.scale import Fixed, Scale, Shared
 from reportgen.render.text import figure, listed, plural, shape, span
-from reportgen.report.documents import Document, plain
-from reportgen.report.images_view import Prediction, predictions
-from reportgen.report.layer_figures import ImageFile
-from reportgen.report.stored import StoredLayer
+from reportgen.core.numbers import Document, plain
+from reportgen.artefacts.predictions import Prediction, predictions
+from reportgen.artefacts.weights import ImageFile
+from reportgen.artefacts.base import StoredLayer
 from reportgen.report.writing import Output
 
 MOST_LAYERS = 20  # columns: VGG16 whole, with its pooling; beyond that nobody follows a row from end to end

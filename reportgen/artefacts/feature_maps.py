@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from reportgen.core.records import Plan
 from reportgen.core.settings import PER_MAP, MapStyle
 from reportgen.render.text import NOUNS, percent, plural, span
-from reportgen.report.documents import Document
-from reportgen.report.layer_figures import ImageFile, LayerPictures, MapPictures
-from reportgen.report.views import FigureView, figure_view
+from reportgen.core.numbers import Document
+from reportgen.artefacts.weights import ImageFile, LayerPictures, MapPictures
+from reportgen.artefacts.views import FigureView, figure_view
 
 ACTIVATION, POOLED = "the activation function", "pooling"
 PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels

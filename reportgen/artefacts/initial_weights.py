@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from reportgen.core.records import LayerRecord
 from reportgen.render.text import NONE, figure, named, plural, span
-from reportgen.report.documents import Document, plain
-from reportgen.report.stored import StoredLayer
-from reportgen.report.views import Fact
+from reportgen.core.numbers import Document, plain
+from reportgen.artefacts.base import StoredLayer
+from reportgen.artefacts.views import Fact
 
 MOST_MOVED = 5  # filters named as those that moved furthest
 

@@ -9,9 +9,9 @@ from typing import Any
 from reportgen.core.errors import few
 from reportgen.core.records import PICTURE_RANK
 from reportgen.render.text import dimensions, percent
-from reportgen.report.documents import Document
-from reportgen.report.layer_figures import ImageFile
-from reportgen.report.wording import HASH_SHOWN, sentence
+from reportgen.core.numbers import Document
+from reportgen.artefacts.weights import ImageFile
+from reportgen.render.wording import HASH_SHOWN, sentence
 
 BAR_WIDTH = 100  # SVG units of a probability of 1
 PICTURE_PIXELS = 168  # longer side of an image, CSS pixels

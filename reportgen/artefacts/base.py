@@ -14,7 +14,7 @@ from reportgen.core.records import ImageRecord, LayerRecord, Plan, Task
 from reportgen.core.store import Store
 from reportgen.core.verdicts import prefers_strongest
 from reportgen.render.text import NOUNS, Nouns, plural
-from reportgen.report.wording import owner_words, reasoned
+from reportgen.render.wording import owner_words, reasoned
 
 FIGURES = (
     "activation",

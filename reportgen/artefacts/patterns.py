@@ -8,8 +8,8 @@ import numpy as np
 
 from reportgen.core.records import SEARCHES, Plan
 from reportgen.core.verdicts import DEAD, SKIPPED, VERDICTS, judge
-from reportgen.report.documents import Document, plain
-from reportgen.report.stored import Natural, Patterns, StoredLayer
+from reportgen.core.numbers import Document, plain
+from reportgen.artefacts.base import Natural, Patterns, StoredLayer
 
 NOT_COMPUTED = "not computed"  # stands among the verdict counts, but is no verdict: there is no pattern to judge
 # Arrays of `patterns.npz`.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from reportgen.core.verdicts import DEAD, NOT_FINITE, OK, SILENT, SKIPPED, VERDICTS, WEAK
 from reportgen.render.palette import colours
 from reportgen.render.text import OF_IMAGES, Nouns, count, figure
-from reportgen.report.layer_figures import Picture
-from reportgen.report.pattern_facts import NOT_COMPUTED
+from reportgen.artefacts.weights import Picture
+from reportgen.artefacts.patterns import NOT_COMPUTED
 
 GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
 MEANINGS = {
