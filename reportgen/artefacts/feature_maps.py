@@ -1,24 +1,82 @@
-"""The part of a layer's page that shows its feature maps, image by image."""
+"""Feature maps of the user's images: every channel before and after the activation function, image by image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
-from reportgen.core.records import Plan
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from reportgen.artefacts.base import (
+    Appearance,
+    Arrays,
+    Artefact,
+    Figures,
+    ImageFile,
+    LayerContents,
+    LayerPage,
+    LayerReader,
+    Section,
+)
+from reportgen.artefacts.predictions import ImageEntry
+from reportgen.artefacts.views import Cut, FigureView
+from reportgen.core.errors import few
+from reportgen.core.numbers import plain
+from reportgen.core.records import ImageRecord, LayerRecord, Slug, TaskKind
 from reportgen.core.settings import PER_MAP, MapStyle
-from reportgen.render.text import NOUNS, percent, plural, span
-from reportgen.core.numbers import Document
-from reportgen.artefacts.weights import ImageFile, LayerPictures, MapPictures
-from reportgen.artefacts.views import FigureView, figure_view
+from reportgen.render import feature_maps as mosaic
+from reportgen.render.figure import Figure
+from reportgen.render.scale import HALF_LARGEST
+from reportgen.render.text import percent, plural, span
 
+FILE = "feature_maps.npz"
 ACTIVATION, POOLED = "the activation function", "pooling"
 PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels
+MAP_PIXELS = 56  # the same of a map on a card
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+class FeatureMapRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The feature maps of one image, as they were before they were rounded for the array file."""
+
+    image: Slug
+    array: Annotated[str, Meta(description="file of the maps, relative to the report's folder, with slashes")]
+    key: Annotated[str, Meta(description="name of the array in that file")]
+    minimum: float | None
+    maximum: float | None
+    zero_fraction: Fraction | None
+    nonfinite_fraction: Fraction | None
+    pre_minimum: float | None
+    pre_maximum: float | None
+    silenced_fraction: Annotated[
+        Fraction | None,
+        Meta(description="values that the rectifier sets from below 0 to 0; null where the activation is no rectifier"),
+    ]
 
 
 @dataclass(frozen=True)
-class ImagePicture:
-    """One of the user's images, small. pixelated: larger than it is nevertheless, so its pixels are repeated."""
+class ImageMaps:
+    """The stored maps of one image.
+
+    Attributes:
+        maps: (height, width, channels), float16, or float32 where float16 cannot hold such numbers.
+        pre: the same before the activation function, where that differs.
+        peak: float32 (channels,), the largest value of each map.
+    """
+
+    image: ImageRecord
+    maps: np.ndarray
+    pre: np.ndarray | None
+    facts: dict[str, Any]
+    peak: np.ndarray
+
+
+@dataclass(frozen=True)
+class SmallImage:
+    """One of the user's images, small; `pixelated` where it is enlarged nevertheless, so that its pixels are repeated."""
 
     href: str
     width: int
@@ -27,57 +85,18 @@ class ImagePicture:
 
 
 @dataclass(frozen=True)
-class MapsView:
-    """The feature maps of one image. step: what lies between before and after. open: unfolded when the page opens."""
+class ImageMapsView:
+    """The feature maps of one image; `step` lies between before and after, `open` says that it is unfolded at first."""
 
     anchor: str
     name: str
-    answer: str | None
-    picture: ImagePicture | None
+    prediction: str | None
+    picture: SmallImage | None
     facts: str
     after: FigureView | None
     before: FigureView | None
     step: str
     open: bool
-
-
-def maps_views(
-    drawn: LayerPictures,
-    facts: Sequence[Document],
-    images: Sequence[Document],
-    pictures: dict[str, ImageFile],
-    root: str,
-    step: str = ACTIVATION,
-) -> tuple[MapsView, ...]:
-    """One view an image.
-
-    facts: `feature_maps` of report.json; images: all of them there; pictures: by slug; step: what lies between before and after.
-    """
-    answers = {image["slug"]: _answer(image) for image in images}
-    return tuple(
-        _view(maps, entry, answers[maps.image.slug], pictures.get(maps.image.slug), root, step, place == 0)
-        for place, (maps, entry) in enumerate(zip(drawn.maps, facts, strict=True))
-    )
-
-
-def maps_note(plan: Plan, drawn: LayerPictures, pooling: bool = False) -> str:
-    """What the maps are of."""
-    noun = NOUNS[plan.contract.rank].one
-    if not plan.images:
-        return f"No {noun}s were given."
-    if not drawn.maps:
-        return "No feature maps of this layer are in the store."
-    if drawn.maps[0].before is not None and pooling:
-        return (
-            f"What every channel is on {plural(len(drawn.maps), noun)}, one tile a channel. On the left what the layer is "
-            "given, on the right what it passes on, each on its own stated scale."
-        )
-    both = (
-        " On the left the values before the activation function, on the right those after it, each on its own stated scale."
-        if any(m.before for m in drawn.maps)
-        else ""
-    )
-    return f"What every filter answers to {plural(len(drawn.maps), noun)}, one tile a filter.{both}"
 
 
 @dataclass(frozen=True)
@@ -90,22 +109,205 @@ class RangesView:
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def ranges_view(drawn: LayerPictures, style: MapStyle, noun: str, pooling: bool = False) -> RangesView | None:
-    """The table that maps drawn each on a scale of its own need; None where they share one.
+@dataclass(frozen=True)
+class FeatureMapsView:
+    """The section: what is shown, image by image, and the ranges of the maps where each has a scale of its own."""
 
-    A column for every picture of maps: of each image those before, where there are any, then those after.
+    note: str
+    images: tuple[ImageMapsView, ...]
+    ranges: RangesView | None
+
+
+@dataclass(frozen=True)
+class MapCut:
+    """A filter's map on one image; `range` of its values."""
+
+    name: str
+    range: str
+    cut: Cut
+
+
+class FeatureMaps(Artefact[tuple[ImageMaps, ...], tuple[FeatureMapRecord, ...]]):
+    """The maps of every channel of a layer, for each image that is shown."""
+
+    name = "feature_maps"
+
+    def load(self, reader: LayerReader) -> tuple[ImageMaps, ...]:
+        """Read the maps of every image that has them."""
+        images = {image.slug: image for image in reader.plan.images}
+        tasks = reader.tasks(TaskKind.FEATURE_MAPS)
+        found, lost = [], []
+        for task in tasks:
+            entry = reader.entry(task, ("maps", "peak"))
+            if entry is None:
+                lost.append(images[task.image].name)
+                continue
+            arrays, facts = entry
+            maps = _unscaled(arrays["maps"], facts.get("exponent", 0))
+            pre = _unscaled(arrays["pre"], facts.get("pre_exponent", 0)) if "pre" in arrays else None
+            found.append(ImageMaps(images[task.image], maps, pre, facts, arrays["peak"]))
+        if lost:
+            share = f"{len(lost)} of {plural(len(tasks), reader.nouns.one)}"
+            reader.lost(f"feature maps of {share} are not computed ({few(lost)})", tasks)
+        return tuple(found)
+
+    def record(self, contents: LayerContents) -> tuple[FeatureMapRecord, ...]:
+        """Return the facts of each image's maps."""
+        return tuple(_record(contents, maps) for maps in contents[self] or ())
+
+    def draw(
+        self, contents: LayerContents, record: tuple[FeatureMapRecord, ...] | None, appearance: Appearance
+    ) -> Figures:
+        """Yield a mosaic of each image after the activation function, and one before it where that differs."""
+        for maps in contents[self] or ():
+            title = f"{contents.layer.path} on {maps.image.name}"
+            for name, array, words, prefix in (
+                (after_figure(maps.image.slug), maps.maps, title, ""),
+                (before_figure(maps.image.slug), maps.pre, f"{title}, before {step(contents.layer)}", "pre_"),
+            ):
+                drawn = None if array is None else _mosaic(array, words, appearance.maps, maps.facts, prefix)
+                if drawn is not None:
+                    yield name, drawn
+
+    def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
+        """Return float16 maps after the activation function, an array an image."""
+        found = contents[self] or ()
+        return {FILE: {maps.image.slug: _half(maps.maps) for maps in found}} if found else {}
+
+    def section(self, page: LayerPage, record: tuple[FeatureMapRecord, ...] | None) -> Section | None:
+        """Return the section; None for the model's outputs, which have one number each, and for pooling layers, which have their own."""
+        if page.layer.is_output or page.layer.is_pooling:
+            return None
+        return maps_section(page, record or (), _note(page))
+
+
+FEATURE_MAPS = FeatureMaps()
+
+
+def step(layer: LayerRecord) -> str:
+    """Return what lies between the maps before and those after."""
+    return POOLED if layer.is_pooling else ACTIVATION
+
+
+def after_figure(image: str) -> str:
+    """Return the file name of an image's maps after the activation function."""
+    return f"feature_maps/{image}.png"
+
+
+def before_figure(image: str) -> str:
+    """Return the file name of an image's maps before the activation function."""
+    return f"feature_maps/{image}.pre.png"
+
+
+def maps_section(page: LayerPage, records: Sequence[FeatureMapRecord], note: str) -> Section:
+    """Return the section of a layer's maps, image by image."""
+    predictions = {image.slug: _prediction(image) for image in page.images}
+    found = page.contents[FEATURE_MAPS] or ()
+    views = tuple(
+        _view(page, maps, record, predictions[maps.image.slug], unfolded=place == 0)
+        for place, (maps, record) in enumerate(zip(found, records, strict=True))
+    )
+    style = MapStyle.of(page.contents.plan.settings)
+    view = FeatureMapsView(note, views, _ranges_view(page, found) if style.normalize == PER_MAP and found else None)
+    return Section("maps", "Feature maps", "sections/feature_maps.html", view)
+
+
+def map_cuts(page: LayerPage, index: int) -> tuple[MapCut, ...]:
+    """Return a filter's map on each image, for its card."""
+    made = []
+    for maps in page.contents[FEATURE_MAPS] or ():
+        name = after_figure(maps.image.slug)
+        if name not in page.pictures or index >= page.pictures[name].tiles.count:
+            continue
+        piece = page.tile(name, index, MAP_PIXELS, f"Map of filter {index} on {maps.image.name}")
+        if piece is not None:
+            low, high = (float(end) for end in map_ranges(maps.maps[..., index : index + 1])[0])
+            made.append(MapCut(maps.image.name, span(low, high), piece))
+    return tuple(made)
+
+
+def map_ranges(maps: np.ndarray) -> np.ndarray:
+    """Return the ends of every map's values.
+
+    Args:
+        maps: (height, width, channels), or with any other number of spatial axes.
+
+    Returns:
+        float32 (channels, 2): the smallest and largest finite value of each map, NaN without any.
     """
-    if style.normalize != PER_MAP or not drawn.maps:
+    flat = maps.reshape(-1, maps.shape[-1]).astype(np.float32)
+    finite = np.isfinite(flat)
+    low = np.min(flat, axis=0, initial=np.inf, where=finite)
+    high = np.max(flat, axis=0, initial=-np.inf, where=finite)
+    ranges = np.stack([low, high], axis=1)
+    return np.where(np.isfinite(ranges), ranges, np.nan)
+
+
+def _record(contents: LayerContents, maps: ImageMaps) -> FeatureMapRecord:
+    names = ("minimum", "maximum", "zero_fraction", "nonfinite_fraction", "pre_minimum", "pre_maximum")
+    return FeatureMapRecord(
+        image=maps.image.slug,
+        array=contents.data_path(FILE),
+        key=maps.image.slug,
+        **{name: plain(maps.facts.get(name)) for name in names},
+        silenced_fraction=_silenced_fraction(contents.layer, maps),
+    )
+
+
+def _silenced_fraction(layer: LayerRecord, maps: ImageMaps) -> float | None:
+    """A negative number too small for the store is a negative zero there, and still counts."""
+    if maps.pre is None or not layer.rectified:
         return None
-    step, owner = (POOLED, "channel") if pooling else (ACTIVATION, "filter")
+    return plain(np.mean(np.signbit(maps.pre) & (maps.maps == 0)))
+
+
+def _unscaled(maps: np.ndarray, exponent: int) -> np.ndarray:
+    """`maps` times 2**exponent: float32, or untouched where the exponent is 0."""
+    return maps if exponent == 0 else np.ldexp(maps.astype(np.float32), exponent)
+
+
+def _half(maps: np.ndarray) -> np.ndarray:
+    """`maps` as float16, finite values beyond what it holds clipped."""
+    if maps.dtype == np.float16:
+        return maps
+    clipped = np.clip(maps, -HALF_LARGEST, HALF_LARGEST)
+    return np.where(np.isfinite(maps), clipped, maps).astype(np.float16)
+
+
+def _mosaic(maps: np.ndarray, title: str, style: MapStyle, facts: dict[str, Any], prefix: str) -> Figure | None:
+    low, high = facts.get(f"{prefix}minimum"), facts.get(f"{prefix}maximum")
+    truth = None if low is None or high is None else (float(low), float(high))
+    try:
+        return mosaic.draw(maps, title=title, style=style, true_range=truth)
+    except ValueError:  # not (height, width, channels): the arrays are still in the data file
+        return None
+
+
+def _note(page: LayerPage) -> str:
+    """What the maps are of."""
+    noun, found = page.contents.nouns.one, page.contents[FEATURE_MAPS] or ()
+    if not page.layer.is_met:
+        return "There are no feature maps: no data was seen to pass this layer."
+    if not page.contents.plan.images:
+        return f"No {noun}s were given."
+    if not found:
+        return "No feature maps of this layer are in the store."
+    both = " On the left the values before the activation function, on the right those after it, each on its own stated scale."
+    has_before = any(before_figure(maps.image.slug) in page.pictures for maps in found)
+    return f"What every filter answers to {plural(len(found), noun)}, one tile a filter.{both if has_before else ''}"
+
+
+def _ranges_view(page: LayerPage, found: Sequence[ImageMaps]) -> RangesView:
+    """A column for every mosaic: of each image that before, where there is one, then that after."""
+    owner = "channel" if page.layer.is_pooling else "filter"
     columns: list[tuple[str, list[list[float]]]] = []
-    for maps in drawn.maps:
-        if maps.before_ranges is not None:
-            columns.append((f"{maps.image.name}, before", maps.before_ranges.tolist()))
-        columns.append((f"{maps.image.name}, after", maps.ranges.tolist()))
-    when = f"before and after {step}" if len(columns) > len(drawn.maps) else f"after {step}"
+    for maps in found:
+        if maps.pre is not None:
+            columns.append((f"{maps.image.name}, before", map_ranges(maps.pre).tolist()))
+        columns.append((f"{maps.image.name}, after", map_ranges(maps.maps).tolist()))
+    when = f"before and after {step(page.layer)}" if len(columns) > len(found) else f"after {step(page.layer)}"
     return RangesView(
-        f"Smallest and largest value of every {owner}'s map on each {noun}, {when}.",
+        f"Smallest and largest value of every {owner}'s map on each {page.contents.nouns.one}, {when}.",
         owner.capitalize(),
         tuple(name for name, _ in columns),
         tuple(
@@ -116,38 +318,34 @@ def ranges_view(drawn: LayerPictures, style: MapStyle, noun: str, pooling: bool 
 
 
 def _view(
-    maps: MapPictures,
-    facts: Document,
-    answer: str | None,
-    picture: ImageFile | None,
-    root: str,
-    step: str,
-    unfolded: bool,
-) -> MapsView:
-    small = None
-    if picture is not None:
-        scale = PICTURE_PIXELS / max(picture.width, picture.height)
-        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        small = ImagePicture(root + picture.path, *size, scale > 1)
-    what = "activation" if step == ACTIVATION else f"after {step}"
-    words = f"{what} {span(facts['minimum'], facts['maximum'])}, {zeros(facts['zero_fraction'], facts['silenced_fraction'])}"
-    if facts["nonfinite_fraction"]:
-        words += f", {percent(facts['nonfinite_fraction'])} not finite"
-    return MapsView(
+    page: LayerPage, maps: ImageMaps, record: FeatureMapRecord, prediction: str | None, unfolded: bool
+) -> ImageMapsView:
+    picture = page.image_files.get(maps.image.slug)
+    what = "activation" if not page.layer.is_pooling else f"after {POOLED}"
+    words = f"{what} {span(record.minimum, record.maximum)}, {zeros(record.zero_fraction, record.silenced_fraction)}"
+    if record.nonfinite_fraction:
+        words += f", {percent(record.nonfinite_fraction)} not finite"
+    return ImageMapsView(
         anchor=f"maps-{maps.image.slug}",
         name=maps.image.name,
-        answer=answer,
-        picture=small,
+        prediction=prediction,
+        picture=None if picture is None else _small(picture, page.root),
         facts=words,
-        after=None if maps.after is None else figure_view(maps.after, root),
-        before=None if maps.before is None else figure_view(maps.before, root),
-        step=step,
+        after=page.figure(after_figure(maps.image.slug)),
+        before=page.figure(before_figure(maps.image.slug)),
+        step=step(page.layer),
         open=unfolded,
     )
 
 
+def _small(picture: ImageFile, root: str) -> SmallImage:
+    scale = PICTURE_PIXELS / max(picture.width, picture.height)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return SmallImage(root + picture.path, *size, scale > 1)
+
+
 def zeros(zero: float | None, silenced: float | None) -> str:
-    """How much of some maps is zero, and how much of that a rectifier made so; silenced: None where there is no rectifier."""
+    """Return how much of some maps is zero, and how much of that a rectifier made so; None where there is no rectifier."""
     share = f"{percent(zero)} exactly zero"
     if silenced is None:
         return share
@@ -156,8 +354,8 @@ def zeros(zero: float | None, silenced: float | None) -> str:
     return f"{share}; the rectifier silences {percent(silenced)} of the values"
 
 
-def _answer(image: Document) -> str | None:
-    if not image["predictions"]:
+def _prediction(image: ImageEntry) -> str | None:
+    if not image.predictions:
         return None
-    best = image["predictions"][0]
-    return f"{best['label']}, {percent(best['probability'])}"
+    best = image.predictions[0]
+    return f"{best.label}, {percent(best.probability)}"

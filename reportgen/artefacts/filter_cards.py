@@ -1,50 +1,44 @@
-"""One card a shown filter: its pattern, its kernel, its maps and its figures side by side."""
+"""Filter cards: a filter's pattern, scores, kernel and feature maps side by side, put together from the artefacts of its layer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportgen.core.verdicts import DEAD, OK, SILENT, SKIPPED
-from reportgen.render.text import OF_IMAGES, Nouns, figure, listed, percent, plural, ratio, span
-from reportgen.artefacts import initial_weights as movement
-from reportgen.render.charts import Gauge, gauge
-from reportgen.core.numbers import Document, plain
-from reportgen.artefacts.weights import LayerPictures, Picture
+from reportgen.artefacts import initial_weights
+from reportgen.artefacts.base import LayerPage
+from reportgen.artefacts.feature_maps import MapCut, map_cuts
+from reportgen.artefacts.layer_entry import LayerEntry
+from reportgen.artefacts.minimal_patterns import FIGURE as MINIMAL_FIGURE
+from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
 from reportgen.artefacts.patterns import (
-    NOT_COMPUTED,
+    FIGURE,
+    PATTERNS,
+    STRONGEST_FIGURE,
+    PatternRecord,
+    PatternsRecord,
     against_images,
-    is_broken,
-    is_unmoved,
+    channels_drawn,
     share_of_strongest,
+    strongest_filters,
 )
-from reportgen.artefacts.base import StoredLayer
-from reportgen.artefacts.views import Cut, Fact, Keys, Verdict, cut, known_keys, verdict_view
-from reportgen.render.wording import owner_words
+from reportgen.artefacts.views import Cut, Fact, Keys, Verdict, known_keys, verdict_view
+from reportgen.artefacts.weights import kernel_cuts
+from reportgen.core.numbers import plain
+from reportgen.core.records import TaskKind
+from reportgen.core.verdicts import DEAD, NOT_COMPUTED, OK, SILENT, SKIPPED
+from reportgen.render.charts import Gauge, gauge
+from reportgen.render.picture import Bands
+from reportgen.render.text import OF_IMAGES, Nouns, figure, percent, ratio
 
 PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
-NEGATIVE_PIXELS = 112
-KERNEL_PIXELS = 56
-FRAGILE = 0.1  # of the activation: a pattern that keeps less under small warps answers to exact pixels
-MAP_PIXELS = 56
-KERNEL_ROW = 16  # slices of a kernel in one row of a card
-KERNEL_ROWS = 4  # rows before a card says how many slices it leaves to the weight grid
-KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
+SMALL_PATTERN_PIXELS = 112
+FRAGILE = 0.1  # of the activation: a pattern that keeps less under small warps depends on exact pixels
 ANCHOR_DIGITS = 3
-RESCUED = "No gradient reached this {} at first, so silent rectifiers were opened for it."
+REDIRECTED = "No gradient reached this {} at first, so silent rectifiers were opened for it."
 
 
 @dataclass(frozen=True)
-class MapCut:
-    """A filter's map on one image. range: of its values."""
-
-    name: str
-    range: str
-    cut: Cut
-
-
-@dataclass(frozen=True)
-class Negative:
+class Minimal:
     """What a filter answers least to. notes: what must be known of the picture."""
 
     title: str
@@ -80,51 +74,61 @@ class Card:
     gauge: Gauge | None
     facts: tuple[Fact, ...]
     strongest: Strongest | None
-    negative: Negative | None
+    minimal: Minimal | None
     kernel: tuple[Cut, ...]
     kernel_note: str | None
     maps: tuple[MapCut, ...]
     keys: Keys
 
 
-def cards(
-    stored: StoredLayer, facts: Document, drawn: LayerPictures, images: Sequence[Document], root: str
-) -> tuple[Card, ...]:
-    """The cards of a layer in the order of `filters_shown`.
+def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card, ...]:
+    """Return the cards of a layer in the order of `filters_shown`.
 
-    facts: its entry of report.json; images: that of all images.
+    Args:
+        page: of the layer.
+        entry: of the layer in report.json.
+        bands: channels that patterns show as red, green and blue.
     """
-    patterns = facts["patterns"] or {"filters": (), "negative": None, "recipe": {}}
-    found = {item["index"]: (place, item) for place, item in enumerate(patterns["filters"])}
-    owner, restarts = owner_words(stored.layer.is_output)[0], int(patterns["recipe"].get("restarts", 1))
-    names = {image["slug"]: image["name"] for image in images}
-    planned, natural = set(stored.planned_filters), against_images(facts["patterns"]) is True
+    contents, nouns, owner = page.contents, page.contents.nouns, page.contents.owners[0]
+    found = {} if entry.patterns is None else {item.index: place for place, item in enumerate(entry.patterns.filters)}
+    restarts = 1 if entry.patterns is None else int(entry.patterns.recipe.get("restarts", 1))
+    names = {image.slug: image.name for image in page.images}
+    planned, natural = set(contents.planned_filters(TaskKind.PATTERNS)), against_images(entry.patterns) is True
+    patterns = contents[PATTERNS]
+    drawn = None if patterns is None else channels_drawn(patterns, bands)
+    strongest = {}
+    if patterns is not None and entry.patterns is not None:
+        strongest = {index: place for place, index in enumerate(strongest_filters(patterns, entry.patterns))}
     made = []
-    for index in stored.layer.filters_shown:
-        place, item = found.get(index, (None, None))
-        kernel, note = _kernel(drawn, index, root)
-        verdict = _verdict(item, index in planned, natural, owner, stored.nouns.one)
+    for index in contents.layer.filters_shown:
+        item = None if entry.patterns is None or index not in found else entry.patterns.filters[found[index]]
+        kernel, note = kernel_cuts(page, index)
+        verdict = _verdict(item, index in planned, natural, owner, nouns.one)
         made.append(
             Card(
                 anchor=anchor(index),
                 title=f"{owner.capitalize()} {index}",
-                label=stored.label(index),
+                label=contents.label(index),
                 verdict=verdict,
-                pattern=_pattern(drawn, drawn.patterns, place, f"Pattern of {owner} {index}", PATTERN_PIXELS, root),
+                pattern=None
+                if item is None
+                else _pattern(page, FIGURE, found[index], f"Pattern of {owner} {index}", PATTERN_PIXELS, drawn),
                 headline=None if item is None else _headline(item),
                 meaning=None if item is None or verdict.word == OK else verdict.meaning,
-                notes=() if item is None else (*_silence(item), *_search_notes(item, restarts, stored.nouns)),
-                gauge=None
+                notes=()
                 if item is None
-                else gauge(item["activation"], item["activation_start"], item["natural_maximum"]),
-                facts=(() if item is None else _facts(item, names, stored.nouns))
-                + movement.card_fact(facts["initial"], index),
-                strongest=None if item is None else _strongest_picture(drawn, item, owner, stored.nouns, root),
-                negative=_negative(stored, patterns["negative"], drawn, index, owner, restarts, root),
+                else (*_silence(item), *_search_notes(item.restart_similarity, item.redirected_relu, restarts, nouns)),
+                gauge=None if item is None else gauge(item.activation, item.activation_start, item.natural_maximum),
+                facts=(() if item is None else _facts(item, names, nouns))
+                + initial_weights.card_facts(entry.initial_weights, index),
+                strongest=None
+                if item is None or index not in strongest
+                else _strongest(page, item, strongest[index], owner, nouns),
+                minimal=_minimal(page, entry, index, restarts, drawn),
                 kernel=kernel,
                 kernel_note=note,
-                maps=_maps(drawn, index, root),
-                keys=_keys(index, stored.label(index), verdict, item),
+                maps=map_cuts(page, index),
+                keys=_keys(index, contents.label(index), verdict, item),
             )
         )
     return tuple(made)
@@ -135,7 +139,7 @@ def anchor(index: int) -> str:
     return f"f{index:0{ANCHOR_DIGITS}d}"
 
 
-def orders(patterns: Document | None) -> tuple[tuple[str, str], ...]:
+def orders(patterns: PatternsRecord | None) -> tuple[tuple[str, str], ...]:
     """How a layer's cards can be ordered, as (key and direction, words). patterns: of its entry of report.json."""
     found = [("index up", "by number")]
     if patterns is not None:
@@ -148,8 +152,8 @@ def orders(patterns: Document | None) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _keys(index: int, label: str | None, verdict: Verdict, item: Document | None) -> Keys:
-    reached, natural = (None, None) if item is None else (item["activation"], item["natural_maximum"])
+def _keys(index: int, label: str | None, verdict: Verdict, item: PatternRecord | None) -> Keys:
+    reached, natural = (None, None) if item is None else (item.activation, item.natural_maximum)
     return known_keys(
         words=str(index) if label is None else f"{index} {label}",
         verdict=verdict.key,
@@ -159,18 +163,18 @@ def _keys(index: int, label: str | None, verdict: Verdict, item: Document | None
     )
 
 
-def _verdict(item: Document | None, planned: bool, natural: bool, owner: str, noun: str) -> Verdict:
+def _verdict(item: PatternRecord | None, planned: bool, natural: bool, owner: str, noun: str) -> Verdict:
     if item is None:
         return verdict_view(NOT_COMPUTED if planned else SKIPPED, images=natural, owner=owner, noun=noun)
-    return verdict_view(item["verdict"], images=natural, owner=owner, noun=noun)
+    return verdict_view(item.verdict, images=natural, owner=owner, noun=noun)
 
 
-def _headline(item: Document) -> Fact | None:
-    reached, natural, start = item["activation"], item["natural_maximum"], item["activation_start"]
+def _headline(item: PatternRecord) -> Fact | None:
+    reached, natural, start = item.activation, item.natural_maximum, item.activation_start
     if reached is None:
         return None
-    if item["above"] == ["peak"]:
-        times = ratio(item["peak"], item["natural_peak"])
+    if item.above == ("peak",):
+        times = ratio(item.peak, item.natural_peak)
         if times is not None:
             return Fact("of the natural peak", times)
     times = ratio(reached, natural) if reached > 0 else None
@@ -183,15 +187,15 @@ def _headline(item: Document) -> Fact | None:
     return None
 
 
-def _facts(item: Document, names: dict[str, str], nouns: Nouns) -> tuple[Fact, ...]:
+def _facts(item: PatternRecord, names: dict[str, str], nouns: Nouns) -> tuple[Fact, ...]:
     return (
-        Fact("Start", figure(item["activation_start"]), note=_peak(item["peak_start"])),
-        Fact("Reached", figure(item["activation"]), note=_peak(item["peak"])),
+        Fact("Start", figure(item.activation_start), note=_peak(item.peak_start)),
+        Fact("Reached", figure(item.activation), note=_peak(item.peak)),
         *_natural(item, "natural_maximum", "natural_image", "Natural maximum", names),
         *_natural(item, "natural_peak", "natural_peak_image", "Natural peak", names),
         *_strongest_facts(item, nouns),
-        Fact("Found by", item["search"]),
-        Fact("Seed", str(item["seed"])),
+        Fact("Found by", item.search),
+        Fact("Seed", str(item.seed)),
     )
 
 
@@ -199,19 +203,19 @@ def _peak(value: float | None) -> str | None:
     return None if value is None else f"peak {figure(value)}"
 
 
-def _natural(item: Document, name: str, image: str, term: str, names: dict[str, str]) -> tuple[Fact, ...]:
+def _natural(item: PatternRecord, name: str, image: str, term: str, names: dict[str, str]) -> tuple[Fact, ...]:
     """What the user's images reach; nothing where there are none."""
-    value, best = item[name], item[image]
+    value, best = getattr(item, name), getattr(item, image)
     if value is None and best is None:
         return ()
     return (Fact(term, figure(value), note=None if best is None else f"on {names[best]}"),)
 
 
-def _strongest_facts(item: Document, nouns: Nouns) -> tuple[Fact, ...]:
+def _strongest_facts(item: PatternRecord, nouns: Nouns) -> tuple[Fact, ...]:
     """The pattern's share of the strongest response that any search found, and how it stands small warps."""
-    share, left = share_of_strongest(item), item["survives_warps"]
-    strongest = item["strongest"]
-    found = f"of {figure(strongest['activation'])}, by {strongest['search']}"
+    share, left = share_of_strongest(item), item.survives_warps
+    strongest = item.strongest
+    found = f"of {figure(strongest.activation)}, by {strongest.search}"
     return (
         *(() if share is None else (Fact("Of the strongest", percent(share), note=found),)),
         *(() if left is None else (Fact("Left under warps", percent(left), note=_fragile(left, nouns)),)),
@@ -223,140 +227,74 @@ def _fragile(left: float, nouns: Nouns) -> str | None:
     return f"responds only to {exact} {nouns.made}s" if left < FRAGILE else None
 
 
-def _strongest_picture(drawn: LayerPictures, item: Document, owner: str, nouns: Nouns, root: str) -> Strongest | None:
-    """The picture of the strongest response, where the pattern is far from it."""
-    index, found = item["index"], item["strongest"]
-    if drawn.strongest is None or index not in drawn.strongest_filters:
+def _strongest(page: LayerPage, item: PatternRecord, place: int, owner: str, nouns: Nouns) -> Strongest | None:
+    """The picture of the strongest response, which the pattern is far from."""
+    label = f"{nouns.made.capitalize()} of the strongest response of {owner} {item.index}"
+    picture, found = page.tile(STRONGEST_FIGURE, place, SMALL_PATTERN_PIXELS, label), item.strongest
+    if picture is None:
         return None
-    place, label = (
-        drawn.strongest_filters.index(index),
-        f"{nouns.made.capitalize()} of the strongest response of {owner} {index}",
-    )
-    picture = cut(drawn.strongest, root, drawn.strongest.tiles.box(place), NEGATIVE_PIXELS, label)
-    note = (
-        f"Activation {figure(found['activation'])}, peak {figure(found['peak'])}, by {found['search']} without warps."
-    )
-    return Strongest(picture, note)
+    scores = f"Activation {figure(found.activation)}, peak {figure(found.peak)}"
+    return Strongest(picture, f"{scores}, by {found.search} without warps.")
 
 
-def _silence(item: Document) -> tuple[str, ...]:
+def _silence(item: PatternRecord) -> tuple[str, ...]:
     """How near to answering a filter came that does not."""
-    nearest = item["best_pre_activation"]
-    if item["verdict"] not in (SILENT, DEAD) or nearest is None:
+    nearest = item.best_pre_activation
+    if item.verdict not in (SILENT, DEAD) or nearest is None:
         return ()
     return (f"The largest value before the activation function, at any position of anything tried: {figure(nearest)}.",)
 
 
-def _search_notes(item: Document, restarts: int, nouns: Nouns) -> tuple[str, ...]:
+def _search_notes(similarity: float | None, redirected: bool, restarts: int, nouns: Nouns) -> tuple[str, ...]:
     """How one picture was found."""
-    restart_similarity = "not defined" if item["restart_similarity"] is None else figure(item["restart_similarity"])
+    stated = "not defined" if similarity is None else figure(similarity)
     return (
-        *((f"{restarts} starts, likeness {restart_similarity}.",) if restarts > 1 else ()),
-        *((RESCUED.format(nouns.made),) if item["redirected_relu"] else ()),
+        *((f"{restarts} starts, restart similarity {stated}.",) if restarts > 1 else ()),
+        *((REDIRECTED.format(nouns.made),) if redirected else ()),
     )
 
 
-def _pattern(
-    drawn: LayerPictures, picture: Picture | None, place: int | None, label: str, pixels: int, root: str
-) -> Cut | None:
-    if picture is None or place is None:
-        return None
-    whole = label if drawn.bands is None else f"{label}: {drawn.bands}"
-    return cut(picture, root, picture.tiles.box(place), pixels, whole)
+def _pattern(page: LayerPage, name: str, place: int, label: str, pixels: int, drawn: str | None) -> Cut | None:
+    """A pattern cut out of its grid; `drawn` says how its channels are drawn."""
+    return page.tile(name, place, pixels, label if drawn is None else f"{label}: {drawn}")
 
 
-def _negative(
-    stored: StoredLayer,
-    negative: Document | None,
-    drawn: LayerPictures,
-    index: int,
-    owner: str,
-    restarts: int,
-    root: str,
-) -> Negative | None:
-    """What a filter answers least to; None where that was not asked for, or the layer has no pattern at all."""
-    if stored.patterns is None or index not in stored.planned_negatives:
+def _minimal(page: LayerPage, entry: LayerEntry, index: int, restarts: int, drawn: str | None) -> Minimal | None:
+    """A filter's minimal pattern; None where that was not asked for, or the layer has no pattern at all."""
+    contents, owner, nouns = page.contents, page.contents.owners[0], page.contents.nouns
+    if entry.patterns is None or index not in contents.planned_filters(TaskKind.NEGATIVES):
         return None
-    title = "Negative: answered least" + ("" if stored.layer.is_output else ", before the activation function")
-    entries = {item["index"]: (place, item) for place, item in enumerate(negative["filters"] if negative else ())}
-    if index not in entries:
-        return Negative(title, None, (), ("Not computed.",))
-    place, item = entries[index]
-    lowest = item["natural_pre_minimum"]
-    return Negative(
+    title = "Minimal pattern" + ("" if page.layer.is_output else ", before the activation function")
+    entries = () if entry.minimal_patterns is None else entry.minimal_patterns.filters
+    place = next((place for place, item in enumerate(entries) if item.index == index), None)
+    if place is None:
+        return Minimal(title, None, (), ("Not computed.",))
+    item = entries[place]
+    lowest = item.natural_pre_minimum
+    return Minimal(
         title,
-        _pattern(drawn, drawn.negatives, place, f"Negative pattern of {owner} {index}", NEGATIVE_PIXELS, root),
+        _pattern(page, MINIMAL_FIGURE, place, f"Minimal pattern of {owner} {index}", SMALL_PATTERN_PIXELS, drawn),
         (
-            Fact("Start", figure(item["pre_activation_start"])),
-            Fact("Reached", figure(item["pre_activation"])),
-            *(() if lowest is None else (Fact(f"Lowest on {stored.nouns.one}s", figure(lowest)),)),
-            Fact("Seed", str(item["seed"])),
+            Fact("Start", figure(item.pre_activation_start)),
+            Fact("Reached", figure(item.pre_activation)),
+            *(() if lowest is None else (Fact(f"Lowest on {nouns.one}s", figure(lowest)),)),
+            Fact("Seed", str(item.seed)),
         ),
-        (*_negative_notes(item, owner, stored.nouns), *_search_notes(item, restarts, stored.nouns)),
+        (
+            *_minimal_notes(item, owner, nouns),
+            *_search_notes(item.restart_similarity, item.redirected_relu, restarts, nouns),
+        ),
     )
 
 
-def _negative_notes(item: Document, owner: str, nouns: Nouns) -> tuple[str, ...]:
-    """What the figures of a negative pattern say."""
-    if is_broken(item):
-        return ("A figure behind it is infinite or not a number.",)
-    if is_unmoved(item):
-        return (f"The {owner} answers it exactly as its start, so the {nouns.made} shows nothing.",)
-    notes = [] if item["pre_activation"] < item["pre_activation_start"] else ["Nothing below its start was found."]
-    if item["below_natural"] is not None:
-        below = "Below" if item["below_natural"] else "Not below"
+def _minimal_notes(item: MinimalPatternRecord, owner: str, nouns: Nouns) -> tuple[str, ...]:
+    """What the scores of a minimal pattern say."""
+    if item.is_broken or item.pre_activation is None or item.pre_activation_start is None:
+        return ("A score behind it is infinite or not a number.",)
+    if item.is_unmoved:
+        return (f"The {owner} responds to it exactly as to its start, so the {nouns.made} shows nothing.",)
+    notes = [] if item.pre_activation < item.pre_activation_start else ["Nothing below its start was found."]
+    if item.below_natural is not None:
+        below = "Below" if item.below_natural else "Not below"
         notes.append(f"{below} the lowest on the {nouns.one}s.")
     return tuple(notes)
-
-
-def _kernel(drawn: LayerPictures, index: int, root: str) -> tuple[tuple[Cut, ...], str | None]:
-    picture, layout = drawn.weights, drawn.kernel
-    if picture is None or layout is None:
-        return (), None
-    if drawn.pointwise is not None and drawn.pointwise_layout is not None:
-        picture, layout = drawn.pointwise, drawn.pointwise_layout
-    tiles = layout.filter_tiles(index)
-    if not tiles:
-        return (), "its pointwise kernel is not drawn"
-    if layout.channels is not None:
-        return _strongest(picture, layout.channels[index].tolist(), tiles, index, root)
-    if len(tiles) == 1:
-        return (cut(picture, root, picture.tiles.box(tiles[0]), KERNEL_PIXELS, f"Kernel of filter {index}"),), None
-    shown = tiles[: KERNEL_ROW * KERNEL_ROWS]
-    rows = [shown[first : first + KERNEL_ROW] for first in range(0, len(shown), KERNEL_ROW)]
-    pixels = KERNEL_ROW_PIXELS // min(KERNEL_ROW, len(tiles))
-    cuts = []
-    for number, row in enumerate(rows):
-        x, y, _, height = picture.tiles.box(row[0])
-        last, _, width, _ = picture.tiles.box(row[-1])
-        first = number * KERNEL_ROW
-        label = f"Kernel of filter {index}, input channels {first} to {first + len(row) - 1}"
-        cuts.append(cut(picture, root, (x, y, last + width - x, height), min(pixels, KERNEL_PIXELS) * len(row), label))
-    left = len(tiles) - len(shown)
-    return tuple(
-        cuts
-    ), f"{len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
-
-
-def _strongest(
-    picture: Picture, channels: list[int], tiles: range, index: int, root: str
-) -> tuple[tuple[Cut, ...], str | None]:
-    """The slices of a filter that weigh most, as the weight grid has them."""
-    x, y, _, height = picture.tiles.box(tiles[0])
-    last, _, width, _ = picture.tiles.box(tiles[-1])
-    numbers = listed([str(channel) for channel in channels])
-    label = f"Kernel of filter {index}, input channels {numbers}"
-    pixels = min(KERNEL_ROW_PIXELS // len(channels), KERNEL_PIXELS) * len(channels)
-    note = f"the strongest first: input channels {numbers}; all are in the data file"
-    return (cut(picture, root, (x, y, last + width - x, height), pixels, label),), note
-
-
-def _maps(drawn: LayerPictures, index: int, root: str) -> tuple[MapCut, ...]:
-    made = []
-    for maps in drawn.maps:
-        if maps.after is not None and index < maps.after.tiles.count:
-            low, high = (float(end) for end in maps.ranges[index])
-            label = f"Map of filter {index} on {maps.image.name}"
-            piece = cut(maps.after, root, maps.after.tiles.box(index), MAP_PIXELS, label)
-            made.append(MapCut(maps.image.name, span(low, high), piece))
-    return tuple(made)

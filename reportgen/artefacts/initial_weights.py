@@ -1,104 +1,181 @@
-"""How far training moved each filter: the initial weights beside the trained ones, in figures."""
+"""The weights that training started from, beside the trained ones: how far training moved each filter."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from reportgen.core.records import LayerRecord
+from reportgen.artefacts.base import (
+    Appearance,
+    Arrays,
+    Artefact,
+    Figures,
+    LayerContents,
+    LayerPage,
+    LayerReader,
+    Section,
+)
+from reportgen.artefacts.views import Fact, FigureView
+from reportgen.artefacts.weights import FIGURE, INITIAL_FIGURE, WEIGHTS, load_kernels, undrawable
+from reportgen.core.numbers import plain
+from reportgen.core.records import Count, KernelKind, LayerRecord, TaskKind
+from reportgen.render import weights as grid
 from reportgen.render.text import NONE, figure, named, plural, span
-from reportgen.core.numbers import Document, plain
-from reportgen.artefacts.base import StoredLayer
-from reportgen.artefacts.views import Fact
 
-MOST_MOVED = 5  # filters named as those that moved furthest
+FILE = "initial_weights.npz"
+MOST_CHANGED = 5  # filters named as those that changed most
+RELATIVE_CHANGE = (
+    "length (L2 norm) of trained minus initial weights over that of the initial ones; null where that is 0"
+)
+Change = Annotated[float, Meta(ge=0, description=RELATIVE_CHANGE)]
+Cosine = Annotated[float, Meta(ge=-1, le=1)]
+
+
+class FilterChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How far training moved one filter."""
+
+    index: Count
+    relative_change: Change | None
+    cosine_similarity: Cosine | None
+
+
+class InitialWeightsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How far training moved the kernel from the weights of --initial, whole and filter by filter."""
+
+    array: Annotated[
+        str, Meta(description="file of the initial weights, relative to the report's folder, with slashes")
+    ]
+    relative_change: Change | None
+    cosine_similarity: Cosine | None
+    relative_change_median: Change | None
+    relative_change_minimum: Change | None
+    relative_change_maximum: Change | None
+    cosine_similarity_median: Cosine | None
+    filters: tuple[FilterChange, ...]
+
+
+@dataclass(frozen=True)
+class InitialWeightsView:
+    """The weights before training, beside the trained ones."""
+
+    facts: tuple[Fact, ...]
+    initial: FigureView | None
+    trained: FigureView | None
+
+
+class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
+    """The kernel that training started from."""
+
+    name = "initial_weights"
+
+    def load(self, reader: LayerReader) -> Arrays | None:
+        """Read the arrays by Keras's names."""
+        return load_kernels(reader, TaskKind.INITIAL, "the initial weights are not stored")
+
+    def record(self, contents: LayerContents) -> InitialWeightsRecord | None:
+        """Return how far the kernel moved; None where either one is missing."""
+        trained_arrays, initial_arrays = contents[WEIGHTS], contents[self]
+        if trained_arrays is None or initial_arrays is None:
+            return None
+        trained, initial = (filter_rows(arrays, contents.layer) for arrays in (trained_arrays, initial_arrays))
+        filters = [_change(*pair) for pair in zip(trained, initial, strict=True)]
+        changes = [change for change, _ in filters if change is not None]
+        cosines = [cosine for _, cosine in filters if cosine is not None]
+        change, cosine = _change(trained.ravel(), initial.ravel())
+        return InitialWeightsRecord(
+            array=contents.data_path(FILE),
+            relative_change=change,
+            cosine_similarity=cosine,
+            relative_change_median=plain(np.median(changes)) if changes else None,
+            relative_change_minimum=min(changes, default=None),
+            relative_change_maximum=max(changes, default=None),
+            cosine_similarity_median=plain(np.median(cosines)) if cosines else None,
+            filters=tuple(
+                FilterChange(index=index, relative_change=own, cosine_similarity=angle)
+                for index, (own, angle) in enumerate(filters)
+            ),
+        )
+
+    def draw(self, contents: LayerContents, record: InitialWeightsRecord | None, appearance: Appearance) -> Figures:
+        """Yield the weight grid, on the scale of the trained weights."""
+        trained, initial = contents[WEIGHTS], contents[self]
+        if trained is None or initial is None or undrawable(trained, contents.layer) is not None:
+            return
+        drawn = grid.draw(initial, contents.layer, trained, trained)
+        yield INITIAL_FIGURE, replace(drawn, alt=f"Before training: {drawn.alt}")
+
+    def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
+        """Return the arrays by Keras's names."""
+        arrays = contents[self]
+        return {} if arrays is None else {FILE: arrays}
+
+    def section(self, page: LayerPage, record: InitialWeightsRecord | None) -> Section | None:
+        """Return the section; None where no initial weights are known."""
+        if record is None:
+            return None
+        view = InitialWeightsView(summary(record), page.figure(INITIAL_FIGURE), page.figure(FIGURE))
+        return Section("change", "Change during training", "sections/initial_weights.html", view)
+
+
+INITIAL_WEIGHTS = InitialWeights()
 
 
 def filter_rows(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> NDArray[np.float64]:
-    """float64 (filters, weights): each filter's own slice of the kernel, of any number of spatial axes.
+    """Return each filter's own slice of the kernel.
 
-    A separable filter's own slice is that of the pointwise kernel; the depthwise one is shared by all.
+    Args:
+        arrays: the layer's weights; kernels have any number of spatial axes.
+        layer: whose weights they are.
+
+    Returns:
+        float64 (filters, weights). A separable filter's own slice is that of the pointwise kernel; the depthwise one is shared by all.
     """
     kernel = np.asarray(arrays["pointwise_kernel"] if "pointwise_kernel" in arrays else arrays["kernel"])
-    if layer.kernel_kind == "depthwise":
+    if layer.kernel_kind == KernelKind.DEPTHWISE:
         kernel = kernel.reshape(*kernel.shape[:-2], -1)
-    elif layer.kernel_kind == "transposed":
+    elif layer.kernel_kind == KernelKind.TRANSPOSED:
         kernel = np.swapaxes(kernel, -1, -2)
     return kernel.reshape(-1, kernel.shape[-1]).T.astype(np.float64)
 
 
-def movement_facts(stored: StoredLayer) -> Document | None:
-    """`initial` of an entry of `layers` in report.json; None where either kernel is missing.
-
-    distance: length of the difference between trained and initial weights over the length of the initial ones; cosine: of the
-    angle between them. Null where a length is 0 or a weight is not finite.
-    """
-    if stored.weights is None or stored.initial is None:
-        return None
-    trained, initial = filter_rows(stored.weights, stored.layer), filter_rows(stored.initial, stored.layer)
-    filters = [_moved(*pair) for pair in zip(trained, initial, strict=True)]
-    distances = [item["distance"] for item in filters if item["distance"] is not None]
-    cosines = [item["cosine"] for item in filters if item["cosine"] is not None]
-    return {
-        "array": f"data/{stored.layer.slug}/initial_weights.npz",
-        **_moved(trained.ravel(), initial.ravel()),
-        "distance_median": plain(np.median(distances)) if distances else None,
-        "distance_minimum": min(distances, default=None),
-        "distance_maximum": max(distances, default=None),
-        "cosine_median": plain(np.median(cosines)) if cosines else None,
-        "filters": [{"index": index, **item} for index, item in enumerate(filters)],
-    }
-
-
-def _moved(trained: NDArray[np.float64], initial: NDArray[np.float64]) -> Document:
+def _change(trained: NDArray[np.float64], initial: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """(relative change, cosine similarity) of two vectors; None where a length is 0 or a weight is not finite."""
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         length, start = np.linalg.norm(trained), np.linalg.norm(initial)
-        distance = np.linalg.norm(trained - initial) / start
+        change = np.linalg.norm(trained - initial) / start
         cosine = np.clip(trained @ initial / (length * start), -1, 1)
-    return {"distance": plain(distance), "cosine": plain(cosine)}
+    return plain(change), plain(cosine)
 
 
-def summary(movement: Document) -> tuple[Fact, ...]:
-    """The layer's figures for its page."""
-    known = [item for item in movement["filters"] if item["distance"] is not None]
-    furthest = sorted(known, key=lambda item: (-item["distance"], item["index"]))[:MOST_MOVED]
+def summary(record: InitialWeightsRecord) -> tuple[Fact, ...]:
+    """Return the layer's numbers for its page."""
+    known = [(item.relative_change, item.index) for item in record.filters if item.relative_change is not None]
+    most = [index for _, index in sorted(known, key=lambda item: (-item[0], item[1]))[:MOST_CHANGED]]
     return (
+        Fact("Relative weight change", figure(record.relative_change), note="‖w − w₀‖ / ‖w₀‖, whole layer"),
         Fact(
-            "Moved",
-            _times(movement["distance"]),
-            note="length of the difference over the initial length, all weights of the layer",
-        ),
-        Fact(
-            "Cosine",
-            _figure(movement["cosine"]),
+            "Cosine similarity to the initial weights",
+            figure(record.cosine_similarity),
             note="1 where only the length changed, 0 where nothing of the start is left",
         ),
         Fact(
-            f"Moved, {plural(len(known), 'filter')}",
-            f"median {_times(movement['distance_median'])}",
-            note=f"from {span(movement['distance_minimum'], movement['distance_maximum'])}",
+            f"Change per filter, {plural(len(known), 'filter')}",
+            f"median {figure(record.relative_change_median)}",
+            note=f"range {span(record.relative_change_minimum, record.relative_change_maximum)}",
         ),
-        Fact(
-            "Moved furthest",
-            named([item["index"] for item in furthest]) if furthest else NONE,
-            note="filters, the furthest first",
-        ),
+        Fact("Most changed filters", named(most) if most else NONE, note="most changed first"),
     )
 
 
-def card_fact(movement: Document | None, index: int) -> tuple[Fact, ...]:
-    """How far one filter moved, for its card."""
-    if movement is None:
+def card_facts(record: InitialWeightsRecord | None, index: int) -> tuple[Fact, ...]:
+    """Return how far one filter moved, for its card."""
+    if record is None:
         return ()
-    item = movement["filters"][index]
-    return (Fact("Moved by training", _times(item["distance"]), note=f"cosine {_figure(item['cosine'])}"),)
-
-
-def _times(distance: float | None) -> str:
-    return NONE if distance is None else f"{figure(distance)} ×"
-
-
-def _figure(value: float | None) -> str:
-    return NONE if value is None else figure(value)
+    item = record.filters[index]
+    return (Fact("Weight change", figure(item.relative_change), note=f"cosine {figure(item.cosine_similarity)}"),)

@@ -1,127 +1,184 @@
-"""The part of a layer's page that shows its patterns, how they were made, and the negative ones."""
+"""Minimal patterns: the images that filters respond to least, before the activation function, found by descent."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated
 
-from reportgen.render.text import dimensions, plural
-from reportgen.artefacts import optimization_method as recipe_words
-from reportgen.core.numbers import Document
-from reportgen.artefacts.weights import LayerPictures
-from reportgen.artefacts.patterns import against_images
-from reportgen.artefacts.base import Patterns, StoredLayer
-from reportgen.artefacts.views import FigureView, figure_view
-from reportgen.render.wording import compared_pictures, flattened, owner_words
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from reportgen.artefacts import optimization_method
+from reportgen.artefacts.base import (
+    Appearance,
+    Arrays,
+    Artefact,
+    Figures,
+    LayerContents,
+    LayerPage,
+    LayerReader,
+    Section,
+)
+from reportgen.artefacts.natural_maxima import NATURAL_MAXIMA
+from reportgen.artefacts.patterns import PATTERNS, Patterns, Similarity, load_patterns, lost_words, missing_filters
+from reportgen.artefacts.views import FigureView
+from reportgen.core.numbers import plain
+from reportgen.core.records import Count, TaskKind
+from reportgen.render import patterns as grid
+from reportgen.render.text import count
+from reportgen.render.wording import compared_pictures
+
+FILE, FIGURE = "minimal_patterns.npz", "minimal_patterns.png"
+
+
+class MinimalPatternRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A filter's minimal pattern."""
+
+    index: Count
+    activation: float | None
+    pre_activation: Annotated[float | None, Meta(description="mean before the activation function: what is minimized")]
+    pre_activation_start: float | None
+    natural_pre_minimum: Annotated[float | None, Meta(description="the lowest such mean on the user's images")]
+    below_natural: Annotated[bool | None, Meta(description="whether pre_activation is below natural_pre_minimum")]
+    restart_similarity: Similarity | None
+    redirected_relu: bool
+    seed: int
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a score is infinite or not a number."""
+        return any(value is None for value in (self.activation, self.pre_activation, self.pre_activation_start))
+
+    @property
+    def is_unmoved(self) -> bool:
+        """Whether the filter responds to the image as it did to the start: then it shows nothing."""
+        return not self.is_broken and self.pre_activation == self.pre_activation_start
+
+
+class MinimalPatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The minimal patterns of a layer."""
+
+    array: Annotated[str, Meta(description="file of the images, relative to the report's folder, with slashes")]
+    missing: Annotated[
+        tuple[Count, ...], Meta(description="filters whose minimal pattern was planned and is not stored")
+    ]
+    filters: Annotated[
+        tuple[MinimalPatternRecord, ...], Meta(description="in the order of `indices` in the array file")
+    ]
 
 
 @dataclass(frozen=True)
-class NegativesView:
-    """What filters answer least to. lost: which of them are not in the store."""
+class MinimalPatternsView:
+    """The section; `lost` says which of them are not in the store."""
 
     figure: FigureView | None
     note: str
     lost: str | None
 
 
-@dataclass(frozen=True)
-class PatternsView:
-    """The grid and what must be known of it. recipe: in words; pieces: the same with every number, by name.
+class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
+    """The images that a layer's filters respond to least."""
 
-    lost: which patterns are not in the store. negatives: None where none were asked for, or none can be shown.
-    """
+    name = "minimal_patterns"
 
-    figure: FigureView | None
-    note: str
-    lost: str | None
-    recipe: str | None
-    pieces: tuple[tuple[str, str], ...]
-    negatives: NegativesView | None
+    def load(self, reader: LayerReader) -> Patterns | None:
+        """Read the minimal patterns, which are only shown beside patterns."""
+        found = load_patterns(reader, TaskKind.NEGATIVES, "minimal patterns")
+        if found is not None and reader[PATTERNS] is None:
+            reader.lost("minimal patterns are not shown without the patterns")
+            return None
+        return found
+
+    def record(self, contents: LayerContents) -> MinimalPatternsRecord | None:
+        """Return the minimal patterns with their scores."""
+        found, natural = contents[self], contents[NATURAL_MAXIMA]
+        if found is None:
+            return None
+        records = []
+        for row, index in enumerate(found.indices.tolist()):
+            reached = plain(found.pre_activation[row])
+            lowest = None if natural is None else plain(natural.pre_minimum[index])
+            records.append(
+                MinimalPatternRecord(
+                    index=index,
+                    activation=plain(found.activation[row]),
+                    pre_activation=reached,
+                    pre_activation_start=plain(found.pre_activation_start[row]),
+                    natural_pre_minimum=lowest,
+                    below_natural=None if reached is None or lowest is None else reached < lowest,
+                    restart_similarity=plain(found.restart_similarity[row]),
+                    redirected_relu=bool(found.redirected_relu[row]),
+                    seed=found.seeds[row],
+                )
+            )
+        missing = missing_filters(contents, TaskKind.NEGATIVES, found)
+        return MinimalPatternsRecord(array=contents.data_path(FILE), missing=missing, filters=tuple(records))
+
+    def draw(self, contents: LayerContents, record: MinimalPatternsRecord | None, appearance: Appearance) -> Figures:
+        """Yield the grid of the minimal patterns."""
+        found = contents[self]
+        if found is None or record is None:
+            return
+        owner, owners = contents.owners
+        drawn = grid.draw(
+            found.images,
+            found.indices,
+            frozenset(position for position, item in enumerate(record.filters) if item.is_unmoved),
+            frozenset(position for position, item in enumerate(record.filters) if item.is_broken),
+            title=f"Minimal patterns of {contents.layer.path}",
+            filters_total=contents.layer.filters_total,
+            crop=found.crop,
+            bands=appearance.bands,
+            words=grid.Words("minimal pattern", owner, owners, "Response unchanged from the start"),
+        )
+        what = f"The {contents.nouns.made} that each {owner} responds to least."
+        below = below_natural(contents, record)
+        scores = "" if below is None else f" {below}"
+        yield FIGURE, replace(drawn, caption=f"{what}{scores} {drawn.caption}", alt=f"{drawn.alt}{scores}")
+
+    def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
+        """Return the images and their filters' numbers."""
+        found = contents[self]
+        if found is None:
+            return {}
+        return {FILE: {"images": found.images, "indices": found.indices.astype(np.int32, copy=False)}}
+
+    def section(self, page: LayerPage, record: MinimalPatternsRecord | None) -> Section | None:
+        """Return the section; None where none were asked for, or the layer has no patterns."""
+        contents, found = page.contents, page.contents[self]
+        if contents[PATTERNS] is None or not contents.planned_filters(TaskKind.NEGATIVES):
+            return None
+        lost = contents.planned_filters(TaskKind.NEGATIVES) if record is None else record.missing
+        view = MinimalPatternsView(page.figure(FIGURE), _note(page, found), lost_words(contents, sorted(lost)))
+        return Section("minimal-patterns", "Minimal patterns", "sections/minimal_patterns.html", view)
 
 
-def patterns_view(
-    stored: StoredLayer, facts: Document | None, drawn: LayerPictures, images: int, root: str
-) -> PatternsView:
-    """The view of a layer's patterns. facts: `patterns` of its entry of report.json; images: how many there are."""
-    return PatternsView(
-        figure=None if drawn.patterns is None else figure_view(drawn.patterns, root),
-        note=_note(stored, facts, images),
-        lost=_lost(stored, stored.planned_filters, stored.patterns) if facts else None,
-        recipe=None if stored.patterns is None else _recipe(stored, stored.patterns),
-        pieces=flattened(facts["recipe"]) if facts else (),
-        negatives=_negatives(stored, drawn, images, root) if facts and stored.planned_negatives else None,
-    )
+MINIMAL_PATTERNS = MinimalPatterns()
 
 
-def _note(stored: StoredLayer, patterns: Document | None, images: int) -> str:
-    if patterns is None:
-        what = "the model's outputs" if stored.layer.is_output else "this layer"
-        return "No pattern is in the store." if stored.planned_filters else f"No patterns were made for {what}."
-    nouns = stored.nouns
-    compared = (
-        compared_pictures(patterns["natural_crops"], images, nouns)
-        if against_images(patterns)
-        else f"the {nouns.one} it started from"
-    )
-    whom = "raise the logit of each class" if stored.layer.is_output else "excite each filter"
-    meaning = (
-        f"A pattern shows what raises a class's logit, not what {nouns.one}s of that class look like."
-        if stored.layer.is_output
-        else "A pattern shows what excites a filter, not what the filter is for."
-    )
+def below_natural(contents: LayerContents, record: MinimalPatternsRecord) -> str | None:
+    """Return how many minimal patterns go below what the images reach, as a sentence; None where there is nothing to compare."""
+    known = [item.below_natural for item in record.filters if item.below_natural is not None]
+    if not known:
+        return None
+    where = "" if contents.layer.is_output else " before the activation function"
+    verb = "goes" if sum(known) == 1 else "go"
+    noun = contents.nouns.one
+    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the {noun}s reach{where}."
+
+
+def _note(page: LayerPage, found: Patterns | None) -> str:
+    contents, natural = page.contents, page.contents[NATURAL_MAXIMA]
+    how, score = "downwards and by the plain mean", "the unit's mean before its activation function"
+    if page.layer.is_output:
+        how, score = "downwards", "the logit"
+    compared = ""
+    if natural is not None:
+        images = compared_pictures(natural.crops, len(page.images), contents.nouns)
+        compared = f", compared with the lowest on {images}"
+    tight = None if found is None else optimization_method.memory(found.recipe, contents.nouns.made)
     return (
-        f"The {nouns.one}s that {whom} most, found by {plural(patterns['steps'], 'step')} of gradient ascent at "
-        f"{dimensions(patterns['size'])}, each compared with {compared}. {meaning}{_likeness(stored, patterns)}"
-    )
-
-
-def _likeness(stored: StoredLayer, patterns: Document) -> str:
-    restarts = int(patterns["recipe"].get("restarts", 1))
-    if restarts == 1:
-        return ""
-    owner, owners = owner_words(stored.layer.is_output)
-    others = f"the other {owners}" if stored.layer.is_output else f"the layer's other {owners}"
-    parts = "classes" if stored.layer.is_output else "features"
-    return (
-        f" Each {owner} was sought from {restarts} starts, and the best {stored.nouns.made} is kept. Likeness is the mean cosine between "
-        f"what {others} answer to the {stored.nouns.made}s of two starts: 1 where every start led to the same mixture of {parts}."
-    )
-
-
-def _recipe(stored: StoredLayer, found: Patterns) -> str | None:
-    return recipe_words.sentence(
-        found.recipe,
-        bands=found.images.shape[-1],
-        rank=found.images.ndim - 2,
-        crop=found.crop,
-        size=found.images.shape[1:-1],
-        rectified=stored.layer.rectified,
-        is_output=stored.layer.is_output,
-    )
-
-
-def _lost(stored: StoredLayer, planned: tuple[int, ...], found: Patterns | None) -> str | None:
-    there = () if found is None else found.indices.tolist()
-    lost = sorted(set(planned).difference(there))
-    numbers = ", ".join(str(index) for index in lost)
-    return f"Not computed: {plural(len(lost), *owner_words(stored.layer.is_output))} ({numbers})." if lost else None
-
-
-def _negatives(stored: StoredLayer, drawn: LayerPictures, images: int, root: str) -> NegativesView:
-    owner = owner_words(stored.layer.is_output)[0]
-    how, figure = (
-        ("downwards", "the logit")
-        if stored.layer.is_output
-        else ("downwards and by the plain mean", "the unit's before its activation function")
-    )
-    compared = (
-        f", compared with the lowest on {compared_pictures(stored.natural.crops, images, stored.nouns)}"
-        if stored.natural is not None
-        else ""
-    )
-    tight = None if stored.negatives is None else recipe_words.memory(stored.negatives.recipe, stored.nouns.made)
-    return NegativesView(
-        figure=None if drawn.negatives is None else figure_view(drawn.negatives, root),
-        note=f"The {stored.nouns.one} that each {owner} answers least to, sought like the patterns but {how}. "
-        f"Its figure is {figure}{compared}." + ("" if tight is None else f" Sought {tight}."),
-        lost=_lost(stored, stored.planned_negatives, stored.negatives),
+        f"The {contents.nouns.one} that each {contents.owners[0]} responds to least, optimized like the patterns but {how}. "
+        f"Its score is {score}{compared}." + ("" if tight is None else f" Computed with {tight}.")
     )

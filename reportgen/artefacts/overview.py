@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from reportgen.core.records import LayerRecord, Plan
-from reportgen.render.figure import Tiles
+import msgspec
+from msgspec import Meta
+
+from reportgen.artefacts.base import ImageFile, LayerContents
+from reportgen.artefacts.feature_maps import FEATURE_MAPS
+from reportgen.artefacts.predictions import ImageEntry, PredictionView, prediction_views
+from reportgen.core.numbers import plain
+from reportgen.core.records import Count, LayerRecord, Plan, Slug
 from reportgen.core.settings import FIXED, PER_LAYER, PER_MAP, MapStyle
 from reportgen.render import overview as drawing
+from reportgen.render.figure import Tiles
 from reportgen.render.scale import Fixed, Scale, Shared
 from reportgen.render.text import figure, listed, plural, shape, span
-from reportgen.core.numbers import Document, plain
-from reportgen.artefacts.predictions import Prediction, predictions
-from reportgen.artefacts.weights import ImageFile
-from reportgen.artefacts.base import StoredLayer
-from reportgen.report.writing import Output
 
 MOST_LAYERS = 20  # columns: VGG16 whole, with its pooling; beyond that nobody follows a row from end to end
 MOST_IMAGES = 8  # rows: what fits on a screen and on a sheet
@@ -31,6 +34,27 @@ SCALES = {
     FIXED: "All columns have one linear scale, stated in their heads ({}).",
     PER_MAP: "Each map has a linear scale of its own ({}), so brightness cannot be compared.",
 }
+
+
+class OverviewColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer of the overview."""
+
+    slug: Slug
+    filters: tuple[Count, ...]
+    scale: Annotated[
+        tuple[float | None, float | None] | None,
+        Meta(description="ends of its linear scale; null where each map has its own"),
+    ]
+
+
+class OverviewRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The overview of feature maps on the first page."""
+
+    layers_total: Annotated[
+        int, Meta(ge=1, description="layers with feature maps, of which those in `layers` have a column")
+    ]
+    filters_rule: Annotated[str, Meta(description="how the filters of a column are chosen")]
+    layers: tuple[OverviewColumn, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +107,7 @@ class RowView:
     name: str
     picture: CellView | None
     cells: tuple[CellView | None, ...]
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[PredictionView, ...]
 
 
 @dataclass(frozen=True)
@@ -105,68 +129,72 @@ def selected(plan: Plan) -> tuple[str, ...]:
     return tuple(mapped[round(place * (len(mapped) - 1) / (MOST_LAYERS - 1))] for place in range(MOST_LAYERS))
 
 
-def draw(stored: StoredLayer, style: MapStyle, output: Output) -> Column | None:
-    """Draw and write a layer's column; None where it has no maps, or maps of too many axes."""
-    maps = stored.maps[:MOST_IMAGES]
+def draw(contents: LayerContents, style: MapStyle) -> tuple[Column, list[tuple[str, bytes]]] | None:
+    """Draw a layer's column.
+
+    Args:
+        contents: of the layer.
+        style: of feature maps.
+
+    Returns:
+        The column, and (path, PNG) of its cells; None where the layer has no maps, or maps of too many axes.
+    """
+    maps = (contents[FEATURE_MAPS] or ())[:MOST_IMAGES]
     if not maps:
         return None
     try:
-        column = drawing.draw_column([item.maps for item in maps], style, stored.layer.time_axes)
+        column = drawing.draw_column([item.maps for item in maps], style, contents.layer.time_axes)
     except ValueError:
         return None
-    cells = {}
+    cells, files = {}, []
     for item, cell in zip(maps, column.cells, strict=True):
-        path = f"figures/{stored.layer.slug}/overview/{item.image.slug}.png"
-        output.write(path, cell.png)
+        path = f"figures/{contents.layer.slug}/overview/{item.image.slug}.png"
+        files.append((path, cell.png))
         numbers = listed([str(number) for number in column.filters])
         reached = listed([figure(peak) for peak in cell.peaks])
-        verb = "filter" if len(column.filters) == 1 else "filters"
-        alt = f"{stored.layer.path} on {item.image.name}: {verb} {numbers}, reaching {reached}"
+        noun = "filter" if len(column.filters) == 1 else "filters"
+        alt = f"{contents.layer.path} on {item.image.name}: {noun} {numbers}, reaching {reached}"
         cells[item.image.slug] = CellPicture(path, cell.tiles, alt)
-    return Column(stored.layer, column.filters, column.size, column.scale, cells)
+    return Column(contents.layer, column.filters, column.size, column.scale, cells), files
 
 
-def facts(plan: Plan, columns: Sequence[Column]) -> Document | None:
-    """`overview` of report.json; None where there is no figure."""
+def record(plan: Plan, columns: Sequence[Column]) -> OverviewRecord | None:
+    """Return `overview` of report.json; None where there is no figure."""
     if not columns:
         return None
-    return {
-        "layers_total": sum(layer.is_met and not layer.is_output for layer in plan.layers),
-        "filters_rule": RULE,
-        "layers": [
-            {
-                "slug": column.layer.slug,
-                "filters": list(column.filters),
-                "scale": [plain(end) for end in ends] if (ends := _ends(column.scale)) is not None else None,
-            }
+    return OverviewRecord(
+        layers_total=sum(layer.is_met and not layer.is_output for layer in plan.layers),
+        filters_rule=RULE,
+        layers=tuple(
+            OverviewColumn(slug=column.layer.slug, filters=column.filters, scale=_plain_ends(column.scale))
             for column in columns
-        ],
-    }
+        ),
+    )
 
 
 def overview_view(
-    overview: Document | None,
+    overview: OverviewRecord | None,
     columns: Sequence[Column],
-    images: Sequence[Document],
-    pictures: dict[str, ImageFile],
+    images: Sequence[ImageEntry],
+    files: Mapping[str, ImageFile],
     style: MapStyle,
     noun: str,
 ) -> OverviewView | None:
-    """The figure as a view; None where there is none. overview, images: of report.json; pictures: by image slug."""
+    """Return the figure as a view; None where there is none. `files` are the images' pictures by slug."""
     if overview is None:
         return None
-    shown = [image for image in images if any(image["slug"] in column.cells for column in columns)]
+    shown = [image for image in images if any(image.slug in column.cells for column in columns)]
     rows = tuple(
         RowView(
-            image["name"],
-            _picture(pictures.get(image["slug"])),
-            tuple(_cell(column.cells.get(image["slug"])) for column in columns),
-            predictions(image)[:MOST_PREDICTIONS],
+            image.name,
+            _picture(files.get(image.slug)),
+            tuple(_cell(column.cells.get(image.slug)) for column in columns),
+            prediction_views(image.predictions)[:MOST_PREDICTIONS],
         )
         for image in shown
     )
     return OverviewView(
-        note=_note(overview, columns, len(shown), sum(image["shown"] for image in images), style, noun),
+        note=_note(overview, columns, len(shown), sum(image.shown for image in images), style, noun),
         columns=tuple(
             ColumnView(
                 href=f"layers/{column.layer.slug}.html#maps",
@@ -180,12 +208,19 @@ def overview_view(
         ),
         rows=rows,
         with_predictions=any(row.predictions for row in rows),
-        output=next((image["outputs"][0]["name"] for image in shown if image.get("outputs")), None),
+        output=next((image.outputs[0].name for image in shown if image.outputs), None),
     )
 
 
-def _note(overview: Document, columns: Sequence[Column], shown: int, images: int, style: MapStyle, noun: str) -> str:
-    total, ranks = overview["layers_total"], {len(column.size) for column in columns}
+def _plain_ends(scale: Scale | None) -> tuple[float | None, float | None] | None:
+    ends = _ends(scale)
+    return None if ends is None else (plain(ends[0]), plain(ends[1]))
+
+
+def _note(
+    overview: OverviewRecord, columns: Sequence[Column], shown: int, images: int, style: MapStyle, noun: str
+) -> str:
+    total, ranks = overview.layers_total, {len(column.size) for column in columns}
     which = "Every layer" if len(columns) == total else f"{len(columns)} of {plural(total, 'layer')}"
     even = f", {EVEN}," if total > MOST_LAYERS else ""
     without = min(total, MOST_LAYERS) - len(columns)
@@ -201,9 +236,7 @@ def _note(overview: Document, columns: Sequence[Column], shown: int, images: int
             else []
         ),
     )
-    return (
-        f"{which}{even} from left to right; the same filters in every row: {overview['filters_rule']}. {' '.join(hows)}"
-    )
+    return f"{which}{even} from left to right; the same filters in every row: {overview.filters_rule}. {' '.join(hows)}"
 
 
 def _ends(scale: Scale | None) -> tuple[float, float] | None:

@@ -1,29 +1,415 @@
-"""The patterns of a layer in report.json: what was reached, against what, and the verdict on it."""
+"""Patterns: the stored pictures of gradient ascent with their scores, their records and verdicts, their grids and their section."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
-from reportgen.core.records import SEARCHES, Plan
-from reportgen.core.verdicts import DEAD, SKIPPED, VERDICTS, judge
-from reportgen.core.numbers import Document, plain
-from reportgen.artefacts.base import Natural, Patterns, StoredLayer
+from reportgen.artefacts import optimization_method
+from reportgen.artefacts.base import (
+    Appearance,
+    Arrays,
+    Artefact,
+    Entry,
+    Figures,
+    LayerContents,
+    LayerPage,
+    LayerReader,
+    Section,
+)
+from reportgen.artefacts.natural_maxima import NATURAL_MAXIMA, Natural, image_slug
+from reportgen.artefacts.views import FigureView
+from reportgen.core.numbers import plain
+from reportgen.core.records import SEARCHES, Count, Search, Slug, TaskKind
+from reportgen.core.verdicts import (
+    DEAD,
+    NOT_COMPUTED,
+    NOT_FINITE,
+    SILENT,
+    SKIPPED,
+    VERDICTS,
+    Score,
+    Word,
+    judge,
+    prefers_strongest,
+)
+from reportgen.render import mosaic, palette, png
+from reportgen.render import patterns as grid
+from reportgen.render.figure import Figure
+from reportgen.render.picture import Bands, seen
+from reportgen.render.text import dimensions, plural
+from reportgen.render.wording import compared_pictures, flattened
 
-NOT_COMPUTED = "not computed"  # stands among the verdict counts, but is no verdict: there is no pattern to judge
-# Arrays of `patterns.npz`.
-NEGATIVE_IMAGES, NEGATIVE_INDICES = "negative_images", "negative_indices"
-STRONGEST_IMAGES, STRONGEST_INDICES = "strongest_images", "strongest_indices"
-PEAK_IMAGES, PEAK_INDICES = "peak_images", "peak_indices"
+FILE = "patterns.npz"
+FIGURE, STRIP, STRONGEST_FIGURE = "patterns.png", "strip.png", "strongest.png"
+STRIP_PATTERNS = 8  # thumbnails in a row of the layer table
+STRIP_PIXELS = 64  # a thumbnail's longer side; shown smaller, so that it is sharp on dense screens
 SHOWN_BESIDE = 0.5  # of the strongest response: a pattern below it is shown beside the strongest picture
+# Pictures beside the one that is shown: of the largest activation, of the largest peak; only where they are not the pattern.
+OTHER_PICTURES = ("strongest_images", "strongest_indices", "highest_images", "highest_indices")
+Similarity = Annotated[float, Meta(ge=-1, le=1)]
 
 
-def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
-    """Patterns, their figures and verdicts; None where none is stored."""
-    found, natural, layer = stored.patterns, stored.natural, stored.layer
-    if found is None:
-        return None
+class OtherPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """Scores of another picture of the same filter."""
+
+    activation: float | None
+    peak: float | None
+    search: Annotated[Search, Meta(description="what found it")]
+
+
+class PatternRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A filter's pattern: what it reaches in the untouched model, against what, and the verdict."""
+
+    index: Count
+    label: Annotated[str | None, Meta(description="name of the class where this is the model's output")]
+    verdict: Word
+    above: Annotated[
+        tuple[Score, ...],
+        Meta(description="of an `ok`: which scores are above the natural ones, or above the start without images"),
+    ]
+    activation: Annotated[
+        float | None,
+        Meta(
+            description="mean of the unit's map on the finished image, without 2 positions at each border (fewer on small maps)"
+        ),
+    ]
+    activation_start: Annotated[float | None, Meta(description="the same of the image that the ascent started from")]
+    pre_activation: Annotated[float | None, Meta(description="the same before the activation function")]
+    peak: Annotated[float | None, Meta(description="largest position of the unit's map, all positions counted")]
+    peak_start: float | None
+    search: Annotated[Search, Meta(description="what found the image")]
+    survives_warps: Annotated[
+        float | None,
+        Meta(
+            description="share of the activation that is left in the median of warps that no search saw; null where the activation "
+            "is not above 0, or the strongest image took the place of one below the user's images"
+        ),
+    ]
+    strongest: Annotated[
+        OtherPicture,
+        Meta(
+            description="the largest activation that any search found; its image is in `strongest_images` of the array file where "
+            "it is not the pattern"
+        ),
+    ]
+    strongest_peak: Annotated[
+        OtherPicture,
+        Meta(
+            description="the largest peak; its image is in `peak_images` of the array file where it is neither of the two"
+        ),
+    ]
+    best_pre_activation: Annotated[
+        float | None,
+        Meta(description="largest value before the activation function at any position of anything measured"),
+    ]
+    natural_maximum: float | None
+    natural_minimum: float | None
+    natural_image: Annotated[Slug | None, Meta(description="the image that reached the natural maximum")]
+    natural_peak: Annotated[
+        float | None,
+        Meta(description="largest position on the natural images and on the images as their feature maps show them"),
+    ]
+    natural_peak_image: Slug | None
+    restart_similarity: Annotated[
+        Similarity | None,
+        Meta(
+            description="mean cosine similarity of the layer's other channels between the images of several starts; null for a "
+            "single start or where they are all zero"
+        ),
+    ]
+    redirected_relu: Annotated[
+        bool,
+        Meta(description="no gradient reached the image at first, so silent rectifiers let it pass in the first steps"),
+    ]
+    seed: int
+
+
+class PatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The patterns of a layer."""
+
+    array: Annotated[str, Meta(description="file of the images, relative to the report's folder, with slashes")]
+    size: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=3)]
+    crop: Annotated[Count, Meta(description="pixels at each side that are measured and stored but not shown")]
+    steps: Count
+    natural_crops: Annotated[
+        Count | None, Meta(description="natural images measured; null where patterns are compared with their start")
+    ]
+    recipe: Annotated[dict[str, Any], Meta(description="how the patterns were made")]
+    missing: Annotated[tuple[Count, ...], Meta(description="filters whose pattern was planned and is not stored")]
+    filters: Annotated[tuple[PatternRecord, ...], Meta(description="in the order of `indices` in the array file")]
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Patterns of n filters of a layer, by ascending filter number; scores are float32 (n,), NaN where not finite.
+
+    Attributes:
+        images: uint8 (n, height, width, channels), float32 (n, steps, channels) of signals.
+        indices: int32 (n,), the filters' numbers.
+        search: uint8 (n,), what found each image, a position in SEARCHES.
+        dead: bool (n,), whether the unit is proven dead.
+        redirected_relu: bool (n,).
+        strongest_activation: with the other `strongest_…` scores, of the image of the largest activation that any search found.
+        highest_activation: with the other `highest_…` scores, of the image of the largest peak.
+        strongest_images: (m, …), only of filters where they are not the pattern, whose numbers are in `strongest_indices`;
+            likewise `highest_images`.
+        seeds: of the filters.
+        crop: pixels at each side that are not shown.
+    """
+
+    images: np.ndarray
+    indices: np.ndarray
+    activation: np.ndarray
+    activation_start: np.ndarray
+    pre_activation: np.ndarray
+    pre_activation_start: np.ndarray
+    restart_similarity: np.ndarray
+    peak: np.ndarray
+    peak_start: np.ndarray
+    survives_warps: np.ndarray
+    best_pre_activation: np.ndarray
+    redirected_relu: np.ndarray
+    search: np.ndarray
+    dead: np.ndarray
+    strongest_activation: np.ndarray
+    strongest_peak: np.ndarray
+    strongest_search: np.ndarray
+    strongest_pre_activation: np.ndarray
+    highest_activation: np.ndarray
+    highest_peak: np.ndarray
+    highest_search: np.ndarray
+    strongest_images: np.ndarray
+    strongest_indices: np.ndarray
+    highest_images: np.ndarray
+    highest_indices: np.ndarray
+    seeds: tuple[int, ...]
+    steps: int
+    crop: int
+    recipe: dict[str, Any]
+
+
+NO_ARRAYS = ("seeds", "steps", "crop", "recipe")  # they stand among a stored task's facts
+PATTERN_ARRAYS = tuple(field.name for field in fields(Patterns) if field.name not in (*OTHER_PICTURES, *NO_ARRAYS))
+
+
+@dataclass(frozen=True)
+class PatternsView:
+    """The section: the grid and what must be known of it.
+
+    Attributes:
+        lost: which patterns are not in the store.
+        method: how they were made, in words.
+        parameters: the same with every number, by name.
+    """
+
+    figure: FigureView | None
+    note: str
+    lost: str | None
+    method: str | None
+    parameters: tuple[tuple[str, str], ...]
+
+
+class PatternArtefact(Artefact[Patterns, PatternsRecord]):
+    """The images that excite a layer's filters most."""
+
+    name = "patterns"
+
+    def load(self, reader: LayerReader) -> Patterns | None:
+        """Read the patterns; those below the user's images give way to the strongest image where that one is not."""
+        natural = reader[NATURAL_MAXIMA]
+        found = load_patterns(reader, TaskKind.PATTERNS, "patterns")
+        return found if found is None or natural is None else above_natural(found, natural)
+
+    def record(self, contents: LayerContents) -> PatternsRecord | None:
+        """Return the patterns with their scores and verdicts."""
+        found, natural = contents[self], contents[NATURAL_MAXIMA]
+        if found is None:
+            return None
+        return PatternsRecord(
+            array=contents.data_path(FILE),
+            size=found.images.shape[1:-1],
+            crop=found.crop,
+            steps=found.steps,
+            natural_crops=None if natural is None else natural.crops,
+            recipe=found.recipe,
+            missing=missing_filters(contents, TaskKind.PATTERNS, found),
+            filters=pattern_records(
+                found,
+                natural,
+                rectified=contents.layer.rectified,
+                images=[image.slug for image in contents.plan.images],
+                labels={index: contents.label(index) for index in found.indices.tolist()},
+            ),
+        )
+
+    def draw(self, contents: LayerContents, record: PatternsRecord | None, appearance: Appearance) -> Figures:
+        """Yield the grid of the patterns, thumbnails, and the strongest images of filters whose pattern is far from them."""
+        found, bands = contents[self], appearance.bands
+        if found is None or record is None:
+            return
+        words = [item.verdict for item in record.filters]
+        flat = frozenset(position for position, word in enumerate(words) if word in (DEAD, SILENT))
+        broken = frozenset(position for position, word in enumerate(words) if word == NOT_FINITE)
+        yield (
+            FIGURE,
+            grid.draw(
+                found.images,
+                found.indices,
+                flat,
+                broken,
+                title=f"Patterns of {contents.layer.path}",
+                filters_total=contents.layer.filters_total,
+                crop=found.crop,
+                bands=bands,
+                words=grid.Words("pattern", *contents.owners, "Dead or silent"),
+            ),
+        )
+        yield STRIP, _strip(contents, found, flat, broken, bands)
+        rows = _rows_far_from_strongest(found, record)
+        if rows:
+            yield (
+                STRONGEST_FIGURE,
+                grid.draw(
+                    found.strongest_images[rows],
+                    found.strongest_indices[rows],
+                    title=f"Strongest responses of {contents.layer.path}",
+                    filters_total=contents.layer.filters_total,
+                    bands=bands,
+                    words=grid.Words(f"strongest {contents.nouns.made}", *contents.owners),
+                ),
+            )
+
+    def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
+        """Return the images and their filters' numbers, and the strongest images and those of the highest peaks."""
+        found = contents[self]
+        if found is None:
+            return {}
+        arrays = {
+            "images": found.images,
+            "indices": found.indices.astype(np.int32, copy=False),
+            "strongest_images": found.strongest_images,
+            "strongest_indices": found.strongest_indices.astype(np.int32),
+            "peak_images": found.highest_images,
+            "peak_indices": found.highest_indices.astype(np.int32),
+        }
+        return {FILE: arrays}
+
+    def section(self, page: LayerPage, record: PatternsRecord | None) -> Section | None:
+        """Return the section; None for pooling layers."""
+        if page.layer.is_pooling:
+            return None
+        found = page.contents[self]
+        view = PatternsView(
+            figure=page.figure(FIGURE),
+            note=_note(page, record),
+            lost=None if record is None else lost_words(page.contents, record.missing),
+            method=None if found is None else method_words(page.contents, found),
+            parameters=() if record is None else flattened(record.recipe),
+        )
+        return Section("patterns", "Patterns", "sections/patterns.html", view)
+
+
+PATTERNS = PatternArtefact()
+
+
+def load_patterns(reader: LayerReader, kind: TaskKind, what: str) -> Patterns | None:
+    """Read and join the stored chunks of a layer's patterns.
+
+    Args:
+        reader: of the layer.
+        kind: of the tasks.
+        what: what they are called where some are missing.
+
+    Returns:
+        The patterns by ascending filter number; None where none is stored.
+    """
+    tasks = reader.tasks(kind)
+    entries: list[Entry] = []
+    for task in tasks:
+        entry = reader.entry(task, (*PATTERN_ARRAYS, *OTHER_PICTURES))
+        if entry is None or any(len(entry[0][name]) != len(entry[1].get("seeds", ())) for name in PATTERN_ARRAYS):
+            continue
+        if not entries or entry[0]["images"].shape[1:] == entries[0][0]["images"].shape[1:]:
+            entries.append(entry)
+    planned = sum(len(task.filters) for task in tasks)
+    computed = sum(len(arrays["indices"]) for arrays, _ in entries)
+    if computed < planned:
+        owners = ("class", "classes") if reader.layer.is_output else ("filter", "filters")
+        reader.lost(f"{what} of {planned - computed} of {plural(planned, *owners)} are not computed", tasks)
+    return joined_patterns(entries) if entries else None
+
+
+def joined_patterns(entries: Sequence[Entry]) -> Patterns:
+    """Return the patterns of several stored tasks, arrays and facts, by ascending filter number."""
+    joined = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in PATTERN_ARRAYS}
+    others = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in OTHER_PICTURES}
+    order = np.argsort(joined["indices"], kind="stable")
+    seeds = [int(seed) for _, facts in entries for seed in facts["seeds"]]
+    # Where memory ran out on the way the smaller batch is the one to be told.
+    facts = min((facts for _, facts in entries), key=lambda facts: facts.get("recipe", {}).get("batch", 0))
+    return Patterns(
+        **{name: array[order] for name, array in joined.items()},
+        **others,
+        seeds=tuple(seeds[position] for position in order),
+        steps=int(facts.get("steps", 0)),
+        crop=int(facts.get("crop", 0)),
+        recipe=dict(facts.get("recipe", {})),
+    )
+
+
+def above_natural(found: Patterns, natural: Natural) -> Patterns:
+    """Return `found`, of which patterns below the user's images give way to the strongest image where that one is not."""
+    chosen = prefers_strongest(
+        found.activation,
+        found.peak,
+        found.strongest_activation,
+        found.strongest_peak,
+        natural.maximum[found.indices],
+        natural.peak[found.indices],
+    )
+    if not chosen.any():
+        return found
+    changed: dict[str, Any] = {
+        name: np.where(chosen, getattr(found, f"strongest_{name}"), getattr(found, name))
+        for name in ("activation", "pre_activation", "peak", "search")
+    }
+    unknown = np.float32(np.nan)  # survival under warps was measured of the readable image alone
+    changed["survives_warps"] = np.where(chosen, unknown, found.survives_warps)
+    images, places = found.images.copy(), {int(number): at for at, number in enumerate(found.strongest_indices)}
+    for row in np.flatnonzero(chosen):
+        place = places.get(int(found.indices[row]))
+        if place is not None:  # else the strongest image is the one that is shown, measured again within rounding
+            images[row] = found.strongest_images[place]
+    kept = [at for number, at in places.items() if number not in set(found.indices[chosen].tolist())]
+    for name in ("strongest_images", "strongest_indices"):
+        changed[name] = getattr(found, name)[kept]
+    return replace(found, images=images, **changed)
+
+
+def pattern_records(
+    found: Patterns,
+    natural: Natural | None,
+    *,
+    rectified: bool,
+    images: Sequence[str] = (),
+    labels: Mapping[int, str | None] | None = None,
+) -> tuple[PatternRecord, ...]:
+    """Return the record of each pattern, in the order of `found.indices`.
+
+    Args:
+        found: the patterns.
+        natural: the layer's scores on the user's images; None without images.
+        rectified: whether the unit returns exactly 0 for every negative number.
+        images: slugs of the user's images, in the order that `natural` counts them.
+        labels: names of classes by filter number, where these are the model's outputs.
+    """
     verdicts = judge(
         activation=found.activation,
         activation_start=found.activation_start,
@@ -32,155 +418,168 @@ def pattern_facts(plan: Plan, stored: StoredLayer) -> Document | None:
         indices=found.indices,
         natural_maximum=None if natural is None else natural.maximum,
         natural_peak=None if natural is None else natural.peak,
-        rectified=layer.rectified,
+        rectified=rectified,
         dead=found.dead,
     )
-    filters = []
-    for position, (index, verdict) in enumerate(zip(found.indices.tolist(), verdicts, strict=True)):
-        filters.append(
-            {
-                "index": index,
-                "label": stored.label(index),
-                "verdict": verdict.word,
-                "above": list(verdict.by),
-                "dead_proven": verdict.word == DEAD,
-                "activation": plain(found.activation[position]),
-                "activation_start": plain(found.activation_start[position]),
-                "peak": plain(found.peak[position]),
-                "peak_start": plain(found.peak_start[position]),
-                "search": SEARCHES[int(found.search[position])],
-                "survives_warps": plain(found.survives_warps[position]),
-                "strongest": _other(found, "strongest", position),
-                "strongest_peak": _other(found, "highest", position),
-                "best_pre_activation": _reach(found, natural, position, index),
-                "natural_maximum": plain(natural.maximum[index]) if natural is not None else None,
-                "natural_minimum": plain(natural.minimum[index]) if natural is not None else None,
-                "natural_image": None if natural is None else _image(plan, natural.best_image, natural.maximum, index),
-                "natural_peak": plain(natural.peak[index]) if natural is not None else None,
-                "natural_peak_image": None
+    return tuple(
+        PatternRecord(
+            index=index,
+            label=None if labels is None else labels.get(index),
+            verdict=verdict.word,
+            above=verdict.by,
+            activation=plain(found.activation[row]),
+            activation_start=plain(found.activation_start[row]),
+            pre_activation=plain(found.pre_activation[row]),
+            peak=plain(found.peak[row]),
+            peak_start=plain(found.peak_start[row]),
+            search=SEARCHES[int(found.search[row])],
+            survives_warps=plain(found.survives_warps[row]),
+            strongest=_other(found, "strongest", row),
+            strongest_peak=_other(found, "highest", row),
+            best_pre_activation=plain(
+                found.best_pre_activation[row]
                 if natural is None
-                else _image(plan, natural.peak_image, natural.peak, index),
-                **_search(found, position),
-            }
+                else np.fmax(found.best_pre_activation[row], natural.pre_peak[index])
+            ),
+            natural_maximum=None if natural is None else plain(natural.maximum[index]),
+            natural_minimum=None if natural is None else plain(natural.minimum[index]),
+            natural_image=None if natural is None else image_slug(images, natural.best_image, natural.maximum, index),
+            natural_peak=None if natural is None else plain(natural.peak[index]),
+            natural_peak_image=None if natural is None else image_slug(images, natural.peak_image, natural.peak, index),
+            restart_similarity=plain(found.restart_similarity[row]),
+            redirected_relu=bool(found.redirected_relu[row]),
+            seed=found.seeds[row],
         )
-    return {
-        "array": _array(stored),
-        "size": list(found.images.shape[1:-1]),
-        "crop": found.crop,
-        "steps": found.steps,
-        "natural_crops": None if natural is None else natural.crops,
-        "recipe": found.recipe,
-        "missing": _missing(stored.planned_filters, found),
-        "filters": filters,
-        "negative": negative_facts(stored),
+        for row, (index, verdict) in enumerate(zip(found.indices.tolist(), verdicts, strict=True))
+    )
+
+
+def verdict_counts(contents: LayerContents, record: PatternsRecord | None) -> dict[str, int]:
+    """Return how often each verdict falls on the shown filters; NOT_COMPUTED counts patterns that the store lacks."""
+    found = () if record is None else record.filters
+    counts = Counter(item.verdict for item in found)
+    planned = contents.planned_filters(TaskKind.PATTERNS)
+    skipped = len(set(contents.layer.filters_shown) - set(planned))
+    return {str(word): counts[word] for word in VERDICTS} | {
+        str(SKIPPED): skipped,
+        NOT_COMPUTED: len(planned) - len(found),
     }
 
 
-def negative_facts(stored: StoredLayer) -> Document | None:
-    """The pictures that filters answer least to, before the activation function; None where none is stored.
-
-    below_natural: whether that is lower than on any of the user's images; None where either figure is not known.
-    """
-    found, natural = stored.negatives, stored.natural
-    if found is None:
-        return None
-    filters = []
-    for position, index in enumerate(found.indices.tolist()):
-        reached = plain(found.pre_activation[position])
-        lowest = None if natural is None else plain(natural.pre_minimum[index])
-        filters.append(
-            {
-                "index": index,
-                "activation": plain(found.activation[position]),
-                "pre_activation": reached,
-                "pre_activation_start": plain(found.pre_activation_start[position]),
-                "natural_pre_minimum": lowest,
-                "below_natural": None if reached is None or lowest is None else reached < lowest,
-                **_search(found, position),
-            }
-        )
-    return {
-        "array": _array(stored),
-        "key": NEGATIVE_IMAGES,
-        "missing": _missing(stored.planned_negatives, found),
-        "filters": filters,
-    }
+def missing_filters(contents: LayerContents, kind: TaskKind, found: Patterns) -> tuple[int, ...]:
+    """Return the filters whose pattern was planned and is not stored."""
+    return tuple(sorted(set(contents.planned_filters(kind)) - set(found.indices.tolist())))
 
 
-def _array(stored: StoredLayer) -> str:
-    return f"data/{stored.layer.slug}/patterns.npz"
-
-
-def _missing(planned: tuple[int, ...], found: Patterns) -> list[int]:
-    return sorted(set(planned) - set(found.indices.tolist()))
-
-
-def _search(found: Patterns, position: int) -> Document:
-    """How one picture was found."""
-    return {
-        "restart_similarity": plain(found.restart_similarity[position]),
-        "redirected_relu": bool(found.redirected_relu[position]),
-        "seed": found.seeds[position],
-    }
-
-
-def share_of_strongest(item: Document) -> float | None:
-    """A pattern's share of the strongest response that any search found, from its entry of report.json; None where that is not above 0."""
-    reached, strongest = item["activation"], item["strongest"]["activation"]
+def share_of_strongest(item: PatternRecord) -> float | None:
+    """Return a pattern's share of the strongest response that any search found; None where that is not above 0."""
+    reached, strongest = item.activation, item.strongest.activation
     return None if reached is None or strongest is None or strongest <= 0 else plain(reached / strongest)
 
 
-def is_far(item: Document) -> bool:
-    """Whether the strongest picture is to be shown beside the pattern."""
+def is_far_from_strongest(item: PatternRecord) -> bool:
+    """Return whether the strongest image is to be shown beside the pattern."""
     share = share_of_strongest(item)
     return share is not None and share < SHOWN_BESIDE
 
 
-def against_images(patterns: Document | None) -> bool | None:
-    """Whether the verdicts of a layer compare patterns with the images, or with their start; None without patterns."""
-    return None if patterns is None else patterns["natural_crops"] is not None
+def strongest_filters(found: Patterns, record: PatternsRecord) -> tuple[int, ...]:
+    """Return the filters in the figure of the strongest images, in its order."""
+    return tuple(int(found.strongest_indices[row]) for row in _rows_far_from_strongest(found, record))
 
 
-def is_broken(negative: Document) -> bool:
-    """Whether a figure behind an entry of `negative` is infinite or not a number."""
-    return any(negative[name] is None for name in ("activation", "pre_activation", "pre_activation_start"))
+def against_images(record: PatternsRecord | None) -> bool | None:
+    """Return whether verdicts compare patterns with the user's images, or with their start; None without patterns."""
+    return None if record is None else record.natural_crops is not None
 
 
-def is_unmoved(negative: Document) -> bool:
-    """Whether the filter answers to a negative pattern what it answered to its start: then the picture shows nothing."""
-    return not is_broken(negative) and bool(negative["pre_activation"] == negative["pre_activation_start"])
+def lost_words(contents: LayerContents, lost: Sequence[int]) -> str | None:
+    """Return which patterns are not in the store, as a sentence; None where all are."""
+    numbers = ", ".join(str(index) for index in lost)
+    return f"Not computed: {plural(len(lost), *contents.owners)} ({numbers})." if lost else None
 
 
-def _other(found: Patterns, other: str, position: int) -> Document:
-    """Figures of the strongest picture of a filter, or of that of its highest peak."""
-    return {
-        "activation": plain(getattr(found, f"{other}_activation")[position]),
-        "peak": plain(getattr(found, f"{other}_peak")[position]),
-        "search": SEARCHES[int(getattr(found, f"{other}_search")[position])],
-    }
-
-
-def _reach(found: Patterns, natural: Natural | None, position: int, index: int) -> float | None:
-    """The largest pre-activation at any position of anything that was measured."""
-    reached = (
-        found.best_pre_activation[position]
-        if natural is None
-        else np.fmax(found.best_pre_activation[position], natural.pre_peak[index])
+def method_words(contents: LayerContents, found: Patterns) -> str | None:
+    """Return how patterns were made, in one sentence; None where the recipe is not known."""
+    return optimization_method.sentence(
+        found.recipe,
+        bands=found.images.shape[-1],
+        rank=found.images.ndim - 2,
+        crop=found.crop,
+        size=found.images.shape[1:-1],
+        rectified=contents.layer.rectified,
+        is_output=contents.layer.is_output,
     )
-    return plain(reached)
 
 
-def _image(plan: Plan, numbers: np.ndarray | None, reached: np.ndarray | None, index: int) -> str | None:
-    """Slug of the image that reached a filter's natural figure."""
-    if numbers is None or reached is None or plain(reached[index]) is None:
-        return None
-    best = int(numbers[index])
-    return plan.images[best].slug if best in range(len(plan.images)) else None
+def channels_drawn(found: Patterns, bands: Bands | None) -> str | None:
+    """Return how the channels of a pattern are drawn, as a clause, where not in their own grey or colours."""
+    return seen(found.images[:1], bands).bands
 
 
-def verdict_counts(stored: StoredLayer, patterns: Document | None) -> dict[str, int]:
-    """How often each verdict falls on the shown filters; NOT_COMPUTED counts patterns that the store lacks."""
-    counts = Counter(item["verdict"] for item in (patterns["filters"] if patterns else ()))
-    counts[SKIPPED] = len(set(stored.layer.filters_shown) - set(stored.planned_filters))
-    lost = len(stored.planned_filters) - (len(patterns["filters"]) if patterns else 0)
-    return {word: counts[word] for word in VERDICTS} | {NOT_COMPUTED: lost}
+def _other(found: Patterns, other: str, row: int) -> OtherPicture:
+    return OtherPicture(
+        activation=plain(getattr(found, f"{other}_activation")[row]),
+        peak=plain(getattr(found, f"{other}_peak")[row]),
+        search=SEARCHES[int(getattr(found, f"{other}_search")[row])],
+    )
+
+
+def _rows_far_from_strongest(found: Patterns, record: PatternsRecord) -> list[int]:
+    far = {item.index for item in record.filters if is_far_from_strongest(item)}
+    return [row for row, index in enumerate(found.strongest_indices.tolist()) if index in far]
+
+
+def _strip(
+    contents: LayerContents, found: Patterns, flat: frozenset[int], broken: frozenset[int], bands: Bands | None
+) -> Figure:
+    """A row of at most STRIP_PATTERNS patterns, evenly spaced among those shown; only here are patterns ever shrunk."""
+    count = min(STRIP_PATTERNS, len(found.images))
+    chosen = [round(position) for position in np.linspace(0, len(found.images) - 1, count)]
+    view = seen(found.images[chosen], bands, crop=found.crop, width=STRIP_PIXELS)
+    small = np.stack([mosaic.shrunk(pixels, STRIP_PIXELS) for pixels in view.pixels])
+    tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
+    picture = mosaic.compose(small, tiles, palette.GREYS[palette.GAP])
+    places = [place for place, item in enumerate(chosen) if item in flat]
+    mosaic.fill(picture, tiles, places, palette.GREYS[palette.FLAT])
+    hatched = [place for place, item in enumerate(chosen) if item in broken]
+    mosaic.hatch(picture, tiles, hatched, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
+    names = ", ".join(str(int(found.indices[position])) for position in chosen)
+    alt = f"Patterns of {contents.owners[1]} {names} of {contents.layer.path}, small"
+    alt = alt if view.bands is None else f"{alt}: {view.bands}"
+    return Figure(png.encode(picture), tiles, "", alt, None)
+
+
+def _note(page: LayerPage, record: PatternsRecord | None) -> str:
+    """What the patterns are, and what they are compared with."""
+    contents, is_output = page.contents, page.layer.is_output
+    if record is None:
+        what = "the model's outputs" if is_output else "this layer"
+        planned = contents.planned_filters(TaskKind.PATTERNS)
+        return "No pattern is in the store." if planned else f"No patterns were made for {what}."
+    nouns = contents.nouns
+    compared = f"the {nouns.one} it started from"
+    if record.natural_crops is not None:
+        compared = compared_pictures(record.natural_crops, len(page.images), nouns)
+    whom = "raise the logit of each class" if is_output else "excite each filter"
+    meaning = "A pattern shows what excites a filter, not what the filter is for."
+    if is_output:
+        meaning = f"A pattern shows what raises a class's logit, not what {nouns.one}s of that class look like."
+    return (
+        f"The {nouns.one}s that {whom} most, found by {plural(record.steps, 'step')} of gradient ascent at "
+        f"{dimensions(record.size)}, each compared with {compared}. {meaning}{_similarity(contents, record)}"
+    )
+
+
+def _similarity(contents: LayerContents, record: PatternsRecord) -> str:
+    restarts = int(record.recipe.get("restarts", 1))
+    if restarts == 1:
+        return ""
+    owner, owners = contents.owners
+    others = f"the other {owners}" if contents.layer.is_output else f"the layer's other {owners}"
+    parts = "classes" if contents.layer.is_output else "features"
+    return (
+        f" Each {owner} was optimized from {restarts} starts, and the best {contents.nouns.made} is kept. The restart similarity is the "
+        f"mean cosine similarity of {others} between the {contents.nouns.made}s of two starts: 1 where every start led to the same "
+        f"mixture of {parts}."
+    )

@@ -1,25 +1,87 @@
-"""The part of the first page that shows the user's images and what the model makes of them."""
+"""The user's images as the model was fed them, and what it predicts for each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from reportgen.artefacts.base import ImageFile, failures, stored_entry
 from reportgen.core.errors import few
-from reportgen.core.records import PICTURE_RANK
-from reportgen.render.text import dimensions, percent
-from reportgen.core.numbers import Document
-from reportgen.artefacts.weights import ImageFile
-from reportgen.render.wording import HASH_SHOWN, sentence
+from reportgen.core.numbers import plain
+from reportgen.core.records import PICTURE_RANK, Count, ImageRecord, InputContract, Plan, Slug, TaskKind
+from reportgen.core.store import Store
+from reportgen.render import png
+from reportgen.render.picture import Bands, seen
+from reportgen.render.text import dimensions, percent, stated
+from reportgen.render.wording import HASH_SHOWN, reasoned, sentence
 
 BAR_WIDTH = 100  # SVG units of a probability of 1
 PICTURE_PIXELS = 168  # longer side of an image, CSS pixels
+NO_PROBABILITIES = "the model's output is no list of class probabilities"  # a fact of the model, not a problem
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """One class of a prediction."""
+
+    label: str
+    probability: Annotated[float, Meta(ge=0, le=1)] | None
+
+
+class OutputPredictions(msgspec.Struct, frozen=True, kw_only=True):
+    """The prediction of one of several outputs."""
+
+    name: str
+    predictions: tuple[Prediction, ...] | None
+
+
+class ImageEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the user's images, and what the model predicts for it."""
+
+    name: str
+    slug: Slug
+    sha256: str
+    width: Count
+    height: Count
+    lengths: Annotated[
+        tuple[Count, ...],
+        Meta(
+            description="one a spatial axis: height and width of an image, steps of a signal, depth, height and width"
+        ),
+    ]
+    colour_profile: Annotated[
+        str | None,
+        Meta(description="the colours that its numbers stand for, where its file says that they are not sRGB"),
+    ]
+    shown: Annotated[bool, Meta(description="has feature maps; otherwise it only counts for natural maxima")]
+    predictions: Annotated[tuple[Prediction, ...] | None, Meta(description="most probable first")]
+    predictions_note: str | None
+    outputs: Annotated[
+        tuple[OutputPredictions, ...],
+        Meta(description="of a model with several outputs: each that classifies; `predictions` is the first's"),
+    ]
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """One row of a model's answer; bar: 0 to BAR_WIDTH."""
+class StoredImage:
+    """A shown image as the model was fed it, (*lengths, channels), and the model's prediction; None where missing.
+
+    `problem` says as a clause why the picture or the prediction is missing although it should be there.
+    """
+
+    picture: np.ndarray | None
+    predictions: list[dict[str, Any]] | None
+    problem: str | None
+    outputs: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class PredictionView:
+    """One row of a prediction; bar: 0 to BAR_WIDTH."""
 
     label: str
     percent: str
@@ -30,7 +92,7 @@ class Prediction:
 class ImageView:
     """One of the user's images as the model was fed it; href None where its picture is not stored.
 
-    outputs: (name, answer) of each output that classifies, without a name where the model has one output.
+    outputs: (name, prediction) of each output that classifies, without a name where the model has one output.
     pixelated: it is shown enlarged, so its pixels are repeated and not blurred.
     """
 
@@ -42,68 +104,128 @@ class ImageView:
     height: int
     pixelated: bool
     alt: str
-    outputs: tuple[tuple[str | None, tuple[Prediction, ...]], ...]
+    outputs: tuple[tuple[str | None, tuple[PredictionView, ...]], ...]
     without_predictions: str | None
 
 
-def image_views(images: Sequence[Document], pictures: dict[str, ImageFile]) -> tuple[ImageView, ...]:
-    """Those of the images that are shown. images: of report.json; pictures: by slug."""
-    return tuple(_view(image, pictures.get(image["slug"])) for image in images if image["shown"])
+def load_image(plan: Plan, store: Store, image: ImageRecord) -> StoredImage:
+    """Read what the store holds of an image; nothing and no problem where the plan asks for nothing."""
+    for task in plan.tasks:
+        if task.kind == TaskKind.IMAGE and task.image == image.slug:
+            entry = stored_entry(store, task, ("picture",))
+            if entry is not None:
+                facts = entry[1]
+                outputs = tuple(facts.get("outputs", ()))
+                return StoredImage(entry[0]["picture"], facts.get("predictions"), facts.get("reason"), outputs)
+            lost = ("its picture and predictions are not computed", failures(store, [task]))
+            return StoredImage(None, None, reasoned([lost])[0])
+    return StoredImage(None, None, None)
 
 
-def images_note(images: Sequence[Document], noun: str) -> str:
-    """Which of the images feature maps are shown for."""
+def image_entry(image: ImageRecord, stored: StoredImage) -> ImageEntry:
+    """Return the entry of an image in report.json."""
+    note = stored.problem
+    if note is None and stored.picture is not None and not stored.predictions:
+        note = NO_PROBABILITIES
+    return ImageEntry(
+        name=image.name,
+        slug=image.slug,
+        sha256=image.sha256,
+        width=image.width,
+        height=image.height,
+        lengths=image.lengths,
+        colour_profile=image.colour_profile,
+        shown=image.shown,
+        predictions=_predictions(stored.predictions),
+        predictions_note=note,
+        outputs=tuple(
+            OutputPredictions(name=each["name"], predictions=_predictions(each["predictions"]))
+            for each in stored.outputs
+        ),
+    )
+
+
+def _predictions(found: list[dict[str, Any]] | None) -> tuple[Prediction, ...] | None:
+    if found is None:
+        return None
+    return tuple(Prediction(label=item["label"], probability=plain(item["probability"])) for item in found)
+
+
+def draw_image(
+    image: ImageRecord, pixels: np.ndarray, bands: Bands | None, contract: InputContract
+) -> tuple[ImageFile, bytes]:
+    """Draw one of the user's images, (*lengths, channels), as the model was fed it; `bands` as for `seen`.
+
+    Returns:
+        What is known of the file, and its bytes (PNG).
+    """
+    view = seen(pixels[None], bands)
+    height, width = view.pixels.shape[1:3]
+    scale = None if view.scale is None else view.scale[0].lower() + view.scale[1:].rstrip(".")
+    if contract.is_picture and pixels.dtype != np.uint8:
+        low, high = stated(contract.low), stated(contract.high)
+        scale = f"in 8 bits, black is what is fed as {low}, white as {high}"
+    told = [text for text in (view.bands, scale) if text is not None]
+    path = f"assets/images/{image.slug}.png"
+    file = ImageFile(path, width, height, pixels.shape[:-1], "; ".join(told) if told else None)
+    return file, png.encode(view.pixels[0])
+
+
+def image_views(images: Sequence[ImageEntry], files: Mapping[str, ImageFile]) -> tuple[ImageView, ...]:
+    """Return the views of the images that are shown; `files` by slug."""
+    return tuple(_view(image, files.get(image.slug)) for image in images if image.shown)
+
+
+def images_note(images: Sequence[ImageEntry], noun: str) -> str:
+    """Return which of the images feature maps are shown for."""
     if not images:
         return f"No {noun}s were given: there are no feature maps, and a pattern is compared with the {noun} it started from."
-    shown = sum(image["shown"] for image in images)
+    shown = sum(image.shown for image in images)
     if shown == len(images):
         whom = (
             f"this {noun}, as the model is fed it" if shown == 1 else f"all {shown} {noun}s, as the model is fed them"
         )
         return f"Feature maps are shown for {whom}."
-    rest = few([image["name"] for image in images if not image["shown"]])
+    rest = few([image.name for image in images if not image.shown])
     return f"Feature maps are shown for {shown} of {len(images)} {noun}s; the others count for natural maxima only: {rest}."
 
 
-def predictions(image: Document) -> tuple[Prediction, ...]:
-    """The model's answer to an image, an entry of `images` in report.json, best first; none where there is none."""
-    return _ranked(image["predictions"])
-
-
-def _ranked(found: list[dict[str, Any]] | None) -> tuple[Prediction, ...]:
+def prediction_views(found: Sequence[Prediction] | None) -> tuple[PredictionView, ...]:
+    """Return the rows of a prediction, most probable first; none where there is none."""
     return tuple(
-        Prediction(
-            item["label"],
-            percent(item["probability"]),
-            round(BAR_WIDTH * min(1.0, max(0.0, item["probability"] or 0.0)), 2),
+        PredictionView(
+            item.label,
+            percent(item.probability),
+            round(BAR_WIDTH * min(1.0, max(0.0, item.probability or 0.0)), 2),
         )
         for item in found or ()
     )
 
 
-def _view(image: Document, picture: ImageFile | None) -> ImageView:
-    rows = predictions(image)
-    several = image.get("outputs", ())
-    outputs = tuple((each["name"], _ranked(each["predictions"])) for each in several) if several else ((None, rows),)
-    width, height = (1, 1) if picture is None else (picture.width, picture.height)
+def _view(image: ImageEntry, file: ImageFile | None) -> ImageView:
+    rows = prediction_views(image.predictions)
+    outputs: tuple[tuple[str | None, tuple[PredictionView, ...]], ...] = ((None, rows),)
+    if image.outputs:
+        outputs = tuple((each.name, prediction_views(each.predictions)) for each in image.outputs)
+    width, height = (1, 1) if file is None else (file.width, file.height)
     scale = PICTURE_PIXELS / max(width, height)
     best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""
-    own = image["lengths"] if len(image["lengths"]) not in (0, PICTURE_RANK) else (image["width"], image["height"])
-    fed = (1, 1) if picture is None else picture.fed
-    bands = None if picture is None else picture.bands
-    note = image["predictions_note"]
+    own = image.lengths if len(image.lengths) not in (0, PICTURE_RANK) else (image.width, image.height)
+    fed = (1, 1) if file is None else file.lengths
+    drawn = None if file is None else file.drawn
+    note = image.predictions_note
     return ImageView(
-        name=image["name"],
-        size=dimensions(own) + ("" if bands is None else f", shown: {bands}"),
-        sha256=image["sha256"][:HASH_SHOWN],
-        href=None if picture is None else picture.path,
+        name=image.name,
+        size=dimensions(own) + ("" if drawn is None else f", shown: {drawn}"),
+        sha256=image.sha256[:HASH_SHOWN],
+        href=None if file is None else file.path,
         width=round(width * scale),
         height=round(height * scale),
         pixelated=scale > 1,
-        alt=f"{image['name']} as the model is fed it{'' if bands is None else f' ({bands})'}, "
+        alt=f"{image.name} as the model is fed it{'' if drawn is None else f' ({drawn})'}, "
         f"{dimensions(fed[::-1] if len(fed) == PICTURE_RANK else fed)}{best}",
         outputs=outputs,
         without_predictions=None
-        if all(answers for _, answers in outputs)
+        if all(found for _, found in outputs)
         else sentence(note if note is not None else "no predictions were asked for"),
     )

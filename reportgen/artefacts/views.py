@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reportgen.core.verdicts import DEAD, NOT_FINITE, OK, SILENT, SKIPPED, VERDICTS, WEAK
+from reportgen.core.verdicts import DEAD, NOT_COMPUTED, NOT_FINITE, OK, SILENT, SKIPPED, VERDICTS, WEAK
+from reportgen.render.figure import Picture
 from reportgen.render.palette import colours
 from reportgen.render.text import OF_IMAGES, Nouns, count, figure
-from reportgen.artefacts.weights import Picture
-from reportgen.artefacts.patterns import NOT_COMPUTED
 
 GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
-MEANINGS = {
+MEANINGS: dict[str, str] = {
     OK: "the pattern excites the {owner} more than any of the {noun}s does, by its mean or at its strongest position",
     WEAK: "the pattern exceeds what the {noun}s reach neither by its mean nor at its strongest position",
     SILENT: "nothing that was tried makes the {owner} answer above zero at any position; that none can is not proven",
@@ -20,7 +19,7 @@ MEANINGS = {
     SKIPPED: "no pattern was sought",
     NOT_COMPUTED: "a pattern was asked for and is not in the store",
 }
-AGAINST_START = {
+AGAINST_START: dict[str, str] = {
     OK: "the pattern excites the {owner} clearly more than the {noun} it started from",
     WEAK: "the pattern hardly excites the {owner} more than the {noun} it started from",
 }
@@ -115,7 +114,7 @@ class Inline:
 
 
 @dataclass(frozen=True)
-class Site:
+class PageContext:
     """What every page says.
 
     root: from the page to the report's folder. base: the template that pages extend. policy: what a page may load. style, script: where

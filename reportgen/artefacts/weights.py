@@ -1,337 +1,277 @@
-"""The picture and data files of one layer: drawn, written, and described without their bytes."""
+"""A layer's weights: kernels and biases as the layer holds them, their statistics, weight grids, and each filter's kernel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
-from reportgen.core.npz import pack
-from reportgen.core.records import ImageRecord, InputContract
-from reportgen.render.figure import Figure, Tiles
-from reportgen.core.settings import MapStyle
-from reportgen.core.verdicts import DEAD, NOT_FINITE, SILENT
-from reportgen.render import feature_maps, mosaic, palette, png, weights
-from reportgen.render import patterns as pattern_grid
-from reportgen.render.picture import Bands, seen
-from reportgen.render.scale import HALF_LARGEST
-from reportgen.render.text import stated
-from reportgen.render.weights import KernelLayout
-from reportgen.core.numbers import Document
-from reportgen.artefacts.patterns import (
-    NEGATIVE_IMAGES,
-    NEGATIVE_INDICES,
-    PEAK_IMAGES,
-    PEAK_INDICES,
-    STRONGEST_IMAGES,
-    STRONGEST_INDICES,
-    is_broken,
-    is_far,
-    is_unmoved,
+from reportgen.artefacts.base import (
+    Appearance,
+    Arrays,
+    Artefact,
+    Figures,
+    LayerContents,
+    LayerPage,
+    LayerReader,
+    Section,
 )
-from reportgen.artefacts.base import ImageMaps, Patterns, StoredLayer
-from reportgen.render.wording import below_natural, owner_words
-from reportgen.report.writing import Output
+from reportgen.artefacts.views import Cut, Fact, FigureView, cut
+from reportgen.core.numbers import plain
+from reportgen.core.records import Count, LayerRecord, LayerStatus, TaskKind
+from reportgen.render import weights as grid
+from reportgen.render.charts import Chart, bias_bars, histogram
+from reportgen.render.figure import Picture
+from reportgen.render.text import count, figure, listed, percent, plural, span
+from reportgen.render.weights import KernelLayout
+from reportgen.render.wording import not_finite, sentence
 
-STRIP_PATTERNS = 8  # thumbnails in a row of the layer table
-STRIP_PIXELS = 64  # a thumbnail's longer side; shown smaller, so that it is sharp on dense screens
+FILE, FIGURE, POINTWISE_FIGURE = "weights.npz", "weights.png", "pointwise_weights.png"
+INITIAL_FIGURE = "initial_weights.png"
+HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode
+KERNEL_PIXELS = 56  # longer side of a kernel slice on a card, CSS pixels
+KERNEL_ROW = 16  # slices of a kernel in one row of a card
+KERNEL_ROWS = 4  # rows before a card says how many slices it leaves to the weight grid
+KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics over the finite values of some weights; null where there is none."""
+
+    count: Count
+    nonfinite: Count
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    std: float | None
+    zero_fraction: Annotated[float, Meta(ge=0, le=1)] | None
+
+
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    """Bins of equal width from -limit to limit, over finite weights; no bins where all are zero."""
+
+    limit: float | None
+    counts: tuple[Count, ...]
+
+
+class WeightsRecord(Statistics, frozen=True, kw_only=True):
+    """Statistics over every kernel entry that is finite."""
+
+    array: Annotated[str, Meta(description="file of the arrays, relative to the report's folder, with slashes")]
+    arrays: Annotated[dict[str, tuple[Count, ...]], Meta(description="shape of each stored array")]
+    histogram: Histogram
+    bias: Annotated[Statistics | None, Meta(description="of the biases; null where the layer has none")]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture file at `path` (relative to the report) and what its reader must be told; see `records.Figure`."""
+class WeightsView:
+    """The section: statistics, the weight grid, the pointwise kernel of a separable layer, and biases."""
 
-    path: str
-    tiles: Tiles
-    caption: str
-    alt: str
-    legend: tuple[float | str, float | str, str] | None
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """One of the user's images as a file at `path`.
-
-    width, height: of the file. fed: the image's lengths as the model was fed it. bands: how its bands are drawn, as a clause, where
-    not in their own grey or colours, and on what scale where it is not their own pixels.
-    """
-
-    path: str
-    width: int
-    height: int
-    fed: tuple[int, ...]
-    bands: str | None
+    warning: str | None
+    facts: tuple[Fact, ...]
+    histogram: Chart | None
+    figure: FigureView | None
+    pointwise: FigureView | None
+    note: str | None
+    bias_facts: tuple[Fact, ...]
+    bias: Chart | None
 
 
-@dataclass(frozen=True)
-class MapPictures:
-    """The mosaics of one image, after the activation function and before it; None where there is none to draw.
+class Weights(Artefact[Arrays, WeightsRecord]):
+    """Kernels and biases of a layer, as the layer holds them."""
 
-    ranges, before_ranges: float32 (channels, 2), the smallest and largest value of each of their maps; None without maps before it.
-    """
+    name = "weights"
 
-    image: ImageRecord
-    after: Picture | None
-    before: Picture | None
-    ranges: np.ndarray
-    before_ranges: np.ndarray | None
+    def load(self, reader: LayerReader) -> Arrays | None:
+        """Read the arrays of the layer by Keras's names: `kernel`, `bias`, …; None where the layer has no kernel."""
+        return load_kernels(reader, TaskKind.WEIGHTS, "the weights are not computed")
 
-
-@dataclass(frozen=True)
-class LayerPictures:
-    """Every picture of one layer. initial: the kernel before training, on the scale of `weights`.
-
-    weights_note: why the kernel is not drawn. kernel: which of its tiles belong to a filter. bands: how the bands of a
-    pattern are drawn, as a clause, where not in their own grey or colours. pointwise, pointwise_layout: the second kernel of a
-    separable layer, which is where its filters differ. strongest: the pictures of the strongest response of `strongest_filters`,
-    whose readable pattern is far from it.
-    """
-
-    weights: Picture | None
-    initial: Picture | None
-    weights_note: str | None
-    kernel: KernelLayout | None
-    maps: tuple[MapPictures, ...]
-    patterns: Picture | None
-    negatives: Picture | None
-    strip: Picture | None
-    bands: str | None
-    strongest: Picture | None = None
-    strongest_filters: tuple[int, ...] = ()
-    pointwise: Picture | None = None
-    pointwise_layout: KernelLayout | None = None
-
-
-def draw_layer(
-    stored: StoredLayer, facts: Document, output: Output, style: MapStyle, bands: Bands | None = None
-) -> LayerPictures:
-    """Draw and write every figure of a layer.
-
-    facts: its entry of report.json; style: of feature maps; bands: those to show in colour.
-    """
-    slug = stored.layer.slug
-    kernel_picture, initial, kernel, note = None, None, None, None
-    if stored.weights is not None:
-        try:
-            drawn = weights.draw(stored.weights, stored.layer, stored.initial)
-            kernel_picture = _keep(output, f"figures/{slug}/weights.png", drawn)
-            if stored.initial is not None:
-                before = weights.draw(stored.initial, stored.layer, stored.weights, stored.weights)
-                before = replace(before, alt=f"Before training: {before.alt}")
-                initial = _keep(output, f"figures/{slug}/initial_weights.png", before)
-            kernel = weights.kernel_layout(stored.weights, stored.layer)
-        except ValueError as error:
-            note = str(error)
-    pointwise, pointwise_layout = _draw_pointwise(stored, output)
-    maps = tuple(_draw_maps(stored, item, output, style) for item in stored.maps)
-    if stored.patterns is None:
-        return LayerPictures(
-            kernel_picture,
-            initial,
-            note,
-            kernel,
-            maps,
-            None,
-            None,
-            None,
-            None,
-            pointwise=pointwise,
-            pointwise_layout=pointwise_layout,
+    def record(self, contents: LayerContents) -> WeightsRecord | None:
+        """Return statistics over every kernel entry, and over the biases."""
+        arrays = contents[self]
+        if arrays is None:
+            return None
+        kernels = [array for name, array in arrays.items() if name.endswith("kernel")]
+        values = np.concatenate([np.ravel(array).astype(np.float64) for array in kernels])
+        finite = values[np.isfinite(values)]
+        limit = float(np.max(np.abs(finite), initial=0))
+        counts = np.histogram(finite, HISTOGRAM_BINS, (-limit, limit))[0] if limit > 0 else np.zeros(0, np.int64)
+        return WeightsRecord(
+            **_statistics(values),
+            array=contents.data_path(FILE),
+            arrays={name: tuple(array.shape) for name, array in arrays.items()},
+            histogram=Histogram(limit=plain(limit), counts=tuple(counts.tolist())),
+            bias=Statistics(**_statistics(np.ravel(arrays["bias"]).astype(np.float64))) if "bias" in arrays else None,
         )
 
-    words = [item["verdict"] for item in facts["patterns"]["filters"]]
-    dead = frozenset(position for position, word in enumerate(words) if word in (DEAD, SILENT))
-    broken = frozenset(position for position, word in enumerate(words) if word == NOT_FINITE)
-    grid = pattern_grid.draw(
-        stored.patterns.images,
-        stored.patterns.indices,
-        dead,
-        broken,
-        title=f"Patterns of {stored.layer.path}",
-        filters_total=stored.layer.filters_total,
-        crop=stored.patterns.crop,
-        bands=bands,
-        words=pattern_grid.Words("pattern", *owner_words(stored.layer.is_output), "Dead or silent"),
-    )
-    negatives = None
-    if stored.negatives is not None:
-        drawn = _draw_negatives(stored, stored.negatives, facts["patterns"]["negative"]["filters"], bands)
-        negatives = _keep(output, f"figures/{slug}/negatives.png", drawn)
-    return LayerPictures(
-        kernel_picture,
-        initial,
-        note,
-        kernel,
-        maps,
-        _keep(output, f"figures/{slug}/patterns.png", grid),
-        negatives,
-        _keep(output, f"figures/{slug}/strip.png", draw_strip(stored, stored.patterns, dead, broken, bands)),
-        seen(stored.patterns.images[:1], bands).bands,
-        *_draw_strongest(stored, stored.patterns, facts["patterns"]["filters"], output, bands),
-        pointwise=pointwise,
-        pointwise_layout=pointwise_layout,
-    )
+    def draw(self, contents: LayerContents, record: WeightsRecord | None, appearance: Appearance) -> Figures:
+        """Yield the weight grid, and that of the pointwise kernel of a separable layer, which is where its filters differ."""
+        arrays, layer = contents[self], contents.layer
+        if arrays is None or undrawable(arrays, layer) is not None:
+            return
+        yield FIGURE, grid.draw(arrays, layer, contents.stored.get("initial_weights"))
+        for plain_arrays, plain_layer, _ in _pointwise(arrays, layer):
+            drawn = grid.draw(plain_arrays, plain_layer)
+            title = "Pointwise kernel: "
+            yield POINTWISE_FIGURE, replace(drawn, alt=title + drawn.alt, caption=title + drawn.caption)
+
+    def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
+        """Return the arrays by Keras's names, in Keras's order of axes."""
+        arrays = contents[self]
+        return {} if arrays is None else {FILE: arrays}
+
+    def section(self, page: LayerPage, record: WeightsRecord | None) -> Section | None:
+        """Return the section; None for layers that have no kernel of their own."""
+        if page.layer.is_output or page.layer.is_pooling:
+            return None
+        arrays = page.contents[self]
+        has_initial = INITIAL_FIGURE in page.pictures  # shown beside each other in a section of their own
+        bias = None if arrays is None else arrays.get("bias")
+        view = WeightsView(
+            warning=_warning(record, page.layer),
+            facts=statistics_facts(record, "weights"),
+            histogram=None if record is None else _histogram(record),
+            figure=None if has_initial else page.figure(FIGURE),
+            pointwise=page.figure(POINTWISE_FIGURE),
+            note=_note(page, arrays),
+            bias_facts=statistics_facts(None if record is None else record.bias, "biases"),
+            bias=None if bias is None else bias_bars(bias),
+        )
+        return Section("weights", "Weights", "sections/weights.html", view)
 
 
-def _draw_strongest(
-    stored: StoredLayer, found: Patterns, facts: list[Document], output: Output, bands: Bands | None
-) -> tuple[Picture | None, tuple[int, ...]]:
-    """The grid of the strongest pictures of filters whose readable pattern is far from them, and those filters."""
-    far = {item["index"] for item in facts if is_far(item)}
-    rows = [row for row, index in enumerate(found.strongest_indices.tolist()) if index in far]
-    if not rows:
-        return None, ()
-    grid = pattern_grid.draw(
-        found.strongest_images[rows],
-        found.strongest_indices[rows],
-        title=f"Strongest responses of {stored.layer.path}",
-        filters_total=stored.layer.filters_total,
-        bands=bands,
-        words=pattern_grid.Words(f"strongest {stored.nouns.made}", *owner_words(stored.layer.is_output)),
-    )
-    picture = _keep(output, f"figures/{stored.layer.slug}/strongest.png", grid)
-    return picture, tuple(int(index) for index in found.strongest_indices[rows])
+WEIGHTS = Weights()
 
 
-def _draw_pointwise(stored: StoredLayer, output: Output) -> tuple[Picture | None, KernelLayout | None]:
-    """The second kernel of a separable layer, which is where its filters differ, and which of its tiles are whose."""
-    plain = None if stored.weights is None else weights.pointwise(stored.weights, stored.layer)
-    if plain is None:
-        return None, None
+def load_kernels(reader: LayerReader, kind: TaskKind, lost: str) -> Arrays | None:
+    """Read a layer's kernels and biases; `lost` is the clause that says that they are missing."""
+    arrays = None
+    for task in reader.tasks(kind):
+        entry = reader.entry(task)
+        arrays = entry[0] if entry is not None and any(name.endswith("kernel") for name in entry[0]) else None
+        if arrays is None:
+            reader.lost(lost, [task])
+    return arrays
+
+
+def undrawable(arrays: Arrays, layer: LayerRecord) -> str | None:
+    """Return why a kernel is not drawn; None where it is."""
     try:
-        drawn = weights.draw(*plain)
-        layout = weights.kernel_layout(*plain)
-    except ValueError:  # a kernel that does not fit the layer: it is in the data file
-        return None, None
-    drawn = replace(drawn, alt=f"Pointwise kernel: {drawn.alt}", caption=f"Pointwise kernel: {drawn.caption}")
-    return _keep(output, f"figures/{stored.layer.slug}/pointwise_weights.png", drawn), layout
+        grid.kernel_layout(arrays, layer)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
-def _draw_negatives(stored: StoredLayer, found: Patterns, facts: list[Document], bands: Bands | None) -> Figure:
-    """The grid of what each filter answers least to; `facts` are the entries of `patterns.negative` in report.json."""
-    owner, owners = owner_words(stored.layer.is_output)
-    grid = pattern_grid.draw(
-        found.images,
-        found.indices,
-        frozenset(position for position, item in enumerate(facts) if is_unmoved(item)),
-        frozenset(position for position, item in enumerate(facts) if is_broken(item)),
-        title=f"Negative patterns of {stored.layer.path}",
-        filters_total=stored.layer.filters_total,
-        crop=found.crop,
-        bands=bands,
-        words=pattern_grid.Words("negative pattern", owner, owners, "Answered exactly like the start"),
+def _pointwise(
+    arrays: Arrays, layer: LayerRecord
+) -> Iterator[tuple[Mapping[str, np.ndarray], LayerRecord, KernelLayout]]:
+    """The second kernel of a separable layer, and which of its tiles belong to which filter; nothing where it does not fit the layer."""
+    plain_kernel = grid.pointwise(arrays, layer)
+    if plain_kernel is not None and undrawable(*plain_kernel) is None:
+        yield *plain_kernel, grid.kernel_layout(*plain_kernel)
+
+
+def _statistics(values: np.ndarray) -> dict[str, Any]:
+    finite = values[np.isfinite(values)]
+    counts = {"count": len(values), "nonfinite": len(values) - len(finite)}
+    if not len(finite):
+        return {**counts, **dict.fromkeys(("minimum", "maximum", "mean", "std", "zero_fraction"))}
+    return {
+        **counts,
+        "minimum": plain(finite.min()),
+        "maximum": plain(finite.max()),
+        "mean": plain(finite.mean()),
+        "std": plain(finite.std()),
+        "zero_fraction": plain(np.mean(finite == 0)),
+    }
+
+
+def statistics_facts(statistics: Statistics | None, plurals: str) -> tuple[Fact, ...]:
+    """Return statistics as rows of a page; `plurals` says of what they are."""
+    if statistics is None:
+        return ()
+    return (
+        Fact(plurals.capitalize(), count(statistics.count)),
+        Fact("Range", span(statistics.minimum, statistics.maximum)),
+        Fact("Mean", figure(statistics.mean)),
+        Fact("Standard deviation", figure(statistics.std)),
+        Fact("Exactly zero", percent(statistics.zero_fraction)),
     )
-    what = f"The {stored.nouns.made} that each {owner} answers least to."
-    below = below_natural(facts, stored.layer.is_output, stored.nouns.one)
-    figures = "" if below is None else f" {below}"
-    return replace(grid, caption=f"{what}{figures} {grid.caption}", alt=f"{grid.alt}{figures}")
 
 
-def write_data(stored: StoredLayer, output: Output) -> None:
-    """Write the arrays of a layer as other programs read them."""
-    folder = f"data/{stored.layer.slug}"
-    if stored.weights is not None:
-        output.write(f"{folder}/weights.npz", pack(stored.weights))
-    if stored.initial is not None:
-        output.write(f"{folder}/initial_weights.npz", pack(stored.initial))
-    if stored.patterns is not None:
-        found = stored.patterns
-        arrays = {"images": found.images, "indices": _numbers(found)}
-        arrays |= {
-            STRONGEST_IMAGES: found.strongest_images,
-            STRONGEST_INDICES: found.strongest_indices.astype(np.int32),
-        }
-        arrays |= {PEAK_IMAGES: found.highest_images, PEAK_INDICES: found.highest_indices.astype(np.int32)}
-        if stored.negatives is not None:
-            arrays |= {NEGATIVE_IMAGES: stored.negatives.images, NEGATIVE_INDICES: _numbers(stored.negatives)}
-        output.write(f"{folder}/patterns.npz", pack(arrays))
-    if stored.maps:
-        output.write(f"{folder}/feature_maps.npz", pack({maps.image.slug: _half(maps.maps) for maps in stored.maps}))
+def lost_weights(record: WeightsRecord | None) -> str | None:
+    """Return how many kernel weights are not finite, as a clause; None where all are."""
+    return None if record is None else not_finite(record.nonfinite, record.count, "kernel weight")
 
 
-def _numbers(patterns: Patterns) -> np.ndarray:
-    return patterns.indices.astype(np.int32, copy=False)
+def _warning(record: WeightsRecord | None, layer: LayerRecord) -> str | None:
+    lost = lost_weights(record)
+    said = [] if lost is None else [f"{lost}; the statistics are of the others."]
+    if layer.kernel_note is not None:
+        said.append(f"Kernel, statistics and weights.npz are of {layer.kernel_note}.")
+    return " ".join(said) or None
 
 
-def _half(maps: np.ndarray) -> np.ndarray:
-    """`maps` as float16, finite values beyond what it holds clipped."""
-    if maps.dtype == np.float16:
-        return maps
-    clipped = np.clip(maps, -HALF_LARGEST, HALF_LARGEST)
-    return np.where(np.isfinite(maps), clipped, maps).astype(np.float16)
+def _note(page: LayerPage, arrays: Arrays | None) -> str | None:
+    """Why there is no weight grid."""
+    if arrays is None:
+        lacking = page.contents.missing or page.layer.status == LayerStatus.FAILED
+        return "The weights of this layer are not in the store." if lacking else "This layer has no kernel of its own."
+    why = undrawable(arrays, page.layer)
+    return None if why is None else sentence(f"not drawn: {why}")
 
 
-def write_picture(
-    image: ImageRecord, pixels: np.ndarray, output: Output, bands: Bands | None, contract: InputContract
-) -> ImageFile:
-    """Write one of the user's images, (*lengths, bands), as the model was fed it; `bands` as for `seen`."""
-    path = f"assets/images/{image.slug}.png"
-    view = seen(pixels[None], bands)
-    output.write(path, png.encode(view.pixels[0]))
-    height, width = view.pixels.shape[1:3]
-    scale = None if view.scale is None else view.scale[0].lower() + view.scale[1:].rstrip(".")
-    if contract.is_picture and pixels.dtype != np.uint8:
-        low, high = stated(contract.low), stated(contract.high)
-        scale = f"in 8 bits, black is what is fed as {low}, white as {high}"
-    told = [text for text in (view.bands, scale) if text is not None]
-    return ImageFile(path, width, height, pixels.shape[:-1], "; ".join(told) if told else None)
+def _histogram(record: WeightsRecord) -> Chart | None:
+    drawn = record.histogram
+    return histogram(drawn.counts, drawn.limit or 0.0, record.count - record.nonfinite)
 
 
-def draw_strip(
-    stored: StoredLayer, patterns: Patterns, dead: frozenset[int], broken: frozenset[int], bands: Bands | None
-) -> Figure:
-    """A row of at most STRIP_PATTERNS patterns, evenly spaced among those shown; only here are patterns ever shrunk."""
-    count = min(STRIP_PATTERNS, len(patterns.images))
-    chosen = [round(position) for position in np.linspace(0, len(patterns.images) - 1, count)]
-    view = seen(patterns.images[chosen], bands, crop=patterns.crop, width=STRIP_PIXELS)
-    small = np.stack([mosaic.shrunk(pixels, STRIP_PIXELS) for pixels in view.pixels])
-    tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
-    picture = mosaic.compose(small, tiles, palette.GREYS[palette.GAP])
-    mosaic.fill(
-        picture, tiles, [place for place, item in enumerate(chosen) if item in dead], palette.GREYS[palette.FLAT]
-    )
-    hatched = [place for place, item in enumerate(chosen) if item in broken]
-    mosaic.hatch(picture, tiles, hatched, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
-    names = ", ".join(str(int(patterns.indices[position])) for position in chosen)
-    alt = f"Patterns of {owner_words(stored.layer.is_output)[1]} {names} of {stored.layer.path}, small"
-    alt = alt if view.bands is None else f"{alt}: {view.bands}"
-    return Figure(png.encode(picture), tiles, "", alt, None)
+def kernel_cuts(page: LayerPage, index: int) -> tuple[tuple[Cut, ...], str | None]:
+    """Return the slices of a filter's kernel for its card, and what must be said of those that are not shown."""
+    arrays = page.contents[WEIGHTS]
+    if arrays is None or FIGURE not in page.pictures:
+        return (), None
+    picture, layout = page.pictures[FIGURE], grid.kernel_layout(arrays, page.layer)
+    if POINTWISE_FIGURE in page.pictures:
+        picture = page.pictures[POINTWISE_FIGURE]
+        layout = next(found for _, _, found in _pointwise(arrays, page.layer))
+    tiles = layout.filter_tiles(index)
+    if not tiles:
+        return (), "its pointwise kernel is not drawn"
+    if layout.channels is not None:
+        return _largest_slices(picture, layout.channels[index].tolist(), tiles, index, page.root)
+    if len(tiles) == 1:
+        label = f"Kernel of filter {index}"
+        return (cut(picture, page.root, picture.tiles.box(tiles[0]), KERNEL_PIXELS, label),), None
+    shown = tiles[: KERNEL_ROW * KERNEL_ROWS]
+    rows = [shown[first : first + KERNEL_ROW] for first in range(0, len(shown), KERNEL_ROW)]
+    pixels = KERNEL_ROW_PIXELS // min(KERNEL_ROW, len(tiles))
+    cuts = []
+    for number, row in enumerate(rows):
+        x, y, _, height = picture.tiles.box(row[0])
+        last, _, width, _ = picture.tiles.box(row[-1])
+        first = number * KERNEL_ROW
+        label = f"Kernel of filter {index}, input channels {first} to {first + len(row) - 1}"
+        window = (x, y, last + width - x, height)
+        cuts.append(cut(picture, page.root, window, min(pixels, KERNEL_PIXELS) * len(row), label))
+    left = len(tiles) - len(shown)
+    note = f"{len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
+    return tuple(cuts), note
 
 
-def _draw_maps(stored: StoredLayer, maps: ImageMaps, output: Output, style: MapStyle) -> MapPictures:
-    base = f"figures/{stored.layer.slug}/feature_maps/{maps.image.slug}"
-    title = f"{stored.layer.path} on {maps.image.name}"
-    after = _draw_map(output, f"{base}.png", maps.maps, title, style, maps.facts, "")
-    ranges = map_ranges(maps.maps)
-    if maps.pre is None:
-        return MapPictures(maps.image, after, None, ranges, None)
-    title = f"{title}, before {'pooling' if stored.layer.is_pooling else 'the activation function'}"
-    before = _draw_map(output, f"{base}.pre.png", maps.pre, title, style, maps.facts, "pre_")
-    return MapPictures(maps.image, after, before, ranges, map_ranges(maps.pre))
-
-
-def map_ranges(maps: np.ndarray) -> np.ndarray:
-    """float32 (channels, 2): the smallest and largest finite value of each map of (height, width, channels), NaN without any."""
-    flat = maps.reshape(-1, maps.shape[-1]).astype(np.float32)
-    finite = np.isfinite(flat)
-    low = np.min(flat, axis=0, initial=np.inf, where=finite)
-    high = np.max(flat, axis=0, initial=-np.inf, where=finite)
-    ranges = np.stack([low, high], axis=1)
-    return np.where(np.isfinite(ranges), ranges, np.nan)
-
-
-def _draw_map(
-    output: Output, path: str, maps: np.ndarray, title: str, style: MapStyle, facts: dict[str, Any], prefix: str
-) -> Picture | None:
-    low, high = facts.get(f"{prefix}minimum"), facts.get(f"{prefix}maximum")
-    truth = None if low is None or high is None else (float(low), float(high))
-    try:
-        return _keep(output, path, feature_maps.draw(maps, title=title, style=style, true_range=truth))
-    except ValueError:  # not (height, width, channels): the arrays are still in the data file
-        return None
-
-
-def _keep(output: Output, path: str, figure: Figure) -> Picture:
-    output.write(path, figure.png)
-    return Picture(path, figure.tiles, figure.caption, figure.alt, figure.legend)
+def _largest_slices(
+    picture: Picture, channels: list[int], tiles: range, index: int, root: str
+) -> tuple[tuple[Cut, ...], str | None]:
+    """The slices of a filter whose weights are largest, as the weight grid has them."""
+    x, y, _, height = picture.tiles.box(tiles[0])
+    last, _, width, _ = picture.tiles.box(tiles[-1])
+    numbers = listed([str(channel) for channel in channels])
+    label = f"Kernel of filter {index}, input channels {numbers}"
+    pixels = min(KERNEL_ROW_PIXELS // len(channels), KERNEL_PIXELS) * len(channels)
+    note = f"the strongest first: input channels {numbers}; all are in the data file"
+    return (cut(picture, root, (x, y, last + width - x, height), pixels, label),), note

@@ -216,9 +216,7 @@ def layers(model: str, as_json: bool, verbose: bool, **given: Any) -> None:
         for sentence in network.notes if network.problem is None else (*network.notes, network.problem):
             _say(sentence)
         if as_json:
-            from reportgen.report.document import layer_record
-
-            click.echo(json.dumps([layer_record(record) for record in records], indent=1, ensure_ascii=False))
+            click.echo(json.dumps([record.facts() for record in records], indent=1, ensure_ascii=False))
         else:
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
             click.echo(as_table(network.loaded.source, network.contract, records, width))

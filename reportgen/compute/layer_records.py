@@ -7,7 +7,7 @@ from typing import Any
 
 from reportgen.compute.planning import pattern_size
 from reportgen.core.errors import UsageError, few
-from reportgen.core.records import CONVOLUTION, KernelKind, LayerRecord, LayerStatus, POOLING
+from reportgen.core.records import CONVOLUTION, POOLING, KernelKind, LayerRecord, LayerStatus
 from reportgen.core.settings import FilterChoice, Settings
 from reportgen.core.slugs import unique_slugs
 from reportgen.network.graph.layer_calls import LayerCall

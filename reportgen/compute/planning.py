@@ -146,7 +146,9 @@ def plan_tasks(
         if layer.kernel_shape is None:
             continue
         tasks.append(
-            Task(TaskKind.WEIGHTS, task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10)
+            Task(
+                TaskKind.WEIGHTS, task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10
+            )
         )
         if initial:
             key = task_key("initial", {"layer": layer.path, "weights": initial[layer.path]})

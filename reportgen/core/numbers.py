@@ -1,24 +1,23 @@
-"""What report.json is made of: plain JSON values, and figures as they are written there."""
+"""Numbers as report.json states them: the one place where a float32 becomes a decimal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-Document = dict[str, Any]
-
 
 def plain(value: Any) -> float | None:
-    """A figure for JSON: the shortest decimal that reads back as the same float32; None where not finite or missing."""
+    """Return a number as JSON holds it.
+
+    Args:
+        value: a number of any type, or None.
+
+    Returns:
+        The shortest decimal that reads back as the same float32; None where the value is missing or not finite.
+    """
     if value is None or not np.isfinite(value):
         return None
     with np.errstate(over="ignore"):
         single = np.float32(value)
     return float(str(single)) if np.isfinite(single) else None
-
-
-def as_list(values: Sequence[Any] | None) -> list[Any] | None:
-    """A sequence as JSON holds it; None stays None."""
-    return None if values is None else list(values)

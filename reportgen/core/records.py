@@ -297,6 +297,11 @@ class LayerRecord(LayerFacts, frozen=True, kw_only=True):
     pattern_size: tuple[int, ...] | None
     macs: int
 
+    def facts(self) -> dict[str, Any]:
+        """Return what report.json states of the layer before anything is computed, as plain JSON values."""
+        names = {field.encode_name for field in msgspec.structs.fields(LayerFacts)}
+        return {name: value for name, value in msgspec.to_builtins(self).items() if name in names}
+
 
 @dataclass(frozen=True)
 class DiagramNode(Record):

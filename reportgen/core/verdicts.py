@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 
-NOT_FINITE = "not-finite"
-DEAD = "dead"
-SILENT = "silent"
-OK = "ok"
-WEAK = "weak"
-SKIPPED = "skipped"
-VERDICTS = (OK, WEAK, SILENT, DEAD, NOT_FINITE, SKIPPED)
+
+class Word(StrEnum):
+    """The word of a verdict."""
+
+    OK = "ok"
+    WEAK = "weak"
+    SILENT = "silent"
+    DEAD = "dead"
+    NOT_FINITE = "not-finite"
+    SKIPPED = "skipped"
+
+
+OK, WEAK, SILENT, DEAD, NOT_FINITE, SKIPPED = Word
+Score = Literal["activation", "peak"]
+NOT_COMPUTED = "not computed"  # counted among the verdicts, but is none: there is no pattern to judge
+VERDICTS = tuple(Word)
 BY_PRECEDENCE = (SKIPPED, NOT_FINITE, DEAD, SILENT, OK, WEAK)  # the first that fits is the verdict
 
 SILENCE = 1e-6  # of the layer's largest figure: below it a rectified unit's answer is rounding, not a response
@@ -24,8 +35,8 @@ CLEAR_GAIN = 1e-3  # of the layer's largest figure: a smaller rise above the sta
 class Verdict:
     """The word on one pattern. by: of an `ok`, which figures are above what they are compared with: `activation`, `peak`."""
 
-    word: str
-    by: tuple[str, ...] = ()
+    word: Word
+    by: tuple[Score, ...] = ()
 
 
 def judge(
@@ -59,7 +70,10 @@ def judge(
     if natural_maximum is None or natural_peak is None:
         largest = _largest(reached, highest, strongest)
         needed_gain = np.maximum(np.abs(start), CLEAR_GAIN * largest)
-        above = {"activation": reached - start > needed_gain, "peak": np.zeros(len(numbers), bool)}
+        above: dict[Score, np.ndarray] = {
+            "activation": reached - start > needed_gain,
+            "peak": np.zeros(len(numbers), bool),
+        }
         loudest = strongest
     else:
         maximum, natural = (np.asarray(values, np.float64) for values in (natural_maximum, natural_peak))
@@ -72,7 +86,7 @@ def judge(
     better = above["activation"] | above["peak"]
     words = np.select([~finite, np.asarray(dead, bool), silent, better], [NOT_FINITE, DEAD, SILENT, OK], WEAK)
     return tuple(
-        Verdict(str(word), tuple(name for name in above if word == OK and above[name][at]))
+        Verdict(Word(word), tuple(name for name in above if word == OK and above[name][at]))
         for at, word in enumerate(words)
     )
 

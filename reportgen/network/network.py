@@ -104,7 +104,8 @@ class Network:
         contract = replace(make_contract(shape, settings, stated, lengths), size=contract.size)
         if contract.preprocess == "caffe":
             self.layer_calls = [
-                replace(layer_call, kernel_bands=None if layer_call.kernel_bands is None else "BGR") for layer_call in self.layer_calls
+                replace(layer_call, kernel_bands=None if layer_call.kernel_bands is None else "BGR")
+                for layer_call in self.layer_calls
             ]
         constant_inputs = self._hold(contract.size)
         if constant_inputs:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.render.figure import Figure, Tiles
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, mosaic, palette, png, scale, slices
+from reportgen.render.figure import Figure, Tiles
 from reportgen.render.text import dimensions, figure, named, plural
 
 DEFAULT_STYLE = MapStyle()

@@ -64,3 +64,14 @@ class Figure:
     caption: str
     alt: str
     legend: tuple[float | str, float | str, str] | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that was written: a file at `path` (relative to the report) and what its reader must be told."""
+
+    path: str
+    tiles: Tiles
+    caption: str
+    alt: str
+    legend: tuple[float | str, float | str, str] | None

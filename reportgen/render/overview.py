@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.render.figure import Tiles
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, feature_maps, mosaic, palette, png
+from reportgen.render.figure import Tiles
 from reportgen.render.scale import Scale, choose
 
 MAPS_PER_CELL = 4  # two by two: a cell then has the shape of the image it belongs to

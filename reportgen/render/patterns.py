@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.render.figure import Figure, Tiles
 from reportgen.render import mosaic, palette, png
+from reportgen.render.figure import Figure, Tiles
 from reportgen.render.picture import Bands, seen
 from reportgen.render.text import NAMED, count, dimensions, named, plural, shape
 

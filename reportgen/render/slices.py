@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reportgen.render.figure import Tiles
 from reportgen.render import mosaic
+from reportgen.render.figure import Tiles
 
 IN_ONE_ROW = 4  # as many slices as stand side by side; more make a grid that is nearly square
 TILE_GAP = 2  # cells between two tiles

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reportgen.core.records import KernelKind, LayerRecord
-from reportgen.render.figure import Figure, Tiles
 from reportgen.render import curves, mosaic, palette, png, slices
+from reportgen.render.figure import Figure, Tiles
 from reportgen.render.scale import SCALE_PERCENTILE
 from reportgen.render.strongest import strongest
 from reportgen.render.text import count, figure, named, percent, plural, shape

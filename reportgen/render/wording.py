@@ -28,12 +28,11 @@ def stopped(text: str) -> str:
     return bare if bare.endswith(("!", "?", "…")) else f"{bare}."
 
 
-def not_finite(statistics: Mapping[str, Any] | None, noun: str) -> str | None:
-    """`3 of 54 kernel weights are not finite`; None where all are or `statistics` of report.json has none."""
-    if statistics is None or not statistics["nonfinite"]:
+def not_finite(lost: int, total: int, noun: str) -> str | None:
+    """`3 of 54 kernel weights are not finite`; None where all are."""
+    if not lost:
         return None
-    lost = statistics["nonfinite"]
-    return f"{count(lost)} of {plural(statistics['count'], noun)} {'is' if lost == 1 else 'are'} not finite"
+    return f"{count(lost)} of {plural(total, noun)} {'is' if lost == 1 else 'are'} not finite"
 
 
 def owner_words(is_output: bool) -> tuple[str, str]:

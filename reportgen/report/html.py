@@ -9,11 +9,11 @@ import jinja2
 from markupsafe import Markup
 
 from reportgen import __version__
+from reportgen.artefacts.views import Inline, PageContext, gradients
 from reportgen.render.text import Nouns
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
 from reportgen.report.theme import Look, template_error
-from reportgen.artefacts.views import Inline, Site, gradients
 
 PAGE, FRAGMENT = "base.html", "fragment.html"  # what a page extends: a document of its own, or a part of one file
 POLICY = (
@@ -22,15 +22,15 @@ POLICY = (
 OWN_FILES = "'self' file:"  # a report is opened from a disk more often than from a server
 
 
-def site(
+def page_context(
     look: Look, report_title: str, page_title: str, root: str, palettes: set[str], nouns: Nouns, base: str = PAGE
-) -> Site:
+) -> PageContext:
     """What every page says.
 
     root: from the page to the report's folder; palettes: colour maps that its colour bars need; nouns: of what the model is fed; base: PAGE
     or FRAGMENT.
     """
-    return Site(
+    return PageContext(
         root=root,
         title=report_title,
         page_title=page_title,
@@ -47,19 +47,19 @@ def site(
 
 def render_index(look: Look, view: IndexView) -> bytes:
     """index.html."""
-    return _render(look, "index.html", view=view, site=view.site)
+    return _render(look, "index.html", view=view, page=view.page)
 
 
 def render_layer(look: Look, view: LayerView) -> bytes:
     """A layer's page."""
-    return _render(look, "layer.html", view=view, site=view.site)
+    return _render(look, "layer.html", view=view, page=view.page)
 
 
 def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, pages: str) -> bytes:
     """One file that holds all `pages` (HTML), the style and the script, which its policy knows by their hashes."""
     style, script = (text.replace("</", r"<\/") for text in (look.style.text, look.script.text))
     policy = POLICY.format(images="data:", style=_hash(style), script=_hash(script))
-    own = Site(
+    own = PageContext(
         root="",
         title=title,
         page_title=title,
@@ -72,7 +72,7 @@ def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, page
         version=__version__,
         gradients=gradients(palettes),
     )
-    return _render(look, "single.html", site=own, pages=Markup(pages))
+    return _render(look, "single.html", page=own, pages=Markup(pages))
 
 
 def _hash(text: str) -> str:

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from reportgen.core.records import CONVOLUTION, PICTURE_RANK
-from reportgen.core.verdicts import BY_PRECEDENCE, OK, SILENT, SKIPPED, VERDICTS
-from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, listed, plural, shape, stated
 from reportgen.artefacts import optimization_method as recipe_words
-from reportgen.core.numbers import Document
-from reportgen.artefacts.predictions import ImageView, image_views, images_note
-from reportgen.artefacts.weights import ImageFile, Picture
-from reportgen.report.network_drawing import DiagramView
+from reportgen.artefacts.base import ImageFile
+from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.overview import OverviewView
-from reportgen.artefacts.patterns import NOT_COMPUTED, against_images
+from reportgen.artefacts.patterns import against_images
+from reportgen.artefacts.predictions import ImageView, image_views, images_note
 from reportgen.artefacts.views import (
     Fact,
     Keys,
     Link,
-    Site,
+    PageContext,
     Verdict,
     known_keys,
     verdict_key,
     verdict_view,
     verdict_views,
 )
-from reportgen.render.wording import MODEL_OUTPUTS, flattened, not_finite, sentence, stopped
+from reportgen.artefacts.weights import lost_weights
+from reportgen.core.records import CONVOLUTION, PICTURE_RANK, ConstantInputRecord, InputContract, LayerStatus
+from reportgen.core.verdicts import BY_PRECEDENCE, NOT_COMPUTED, OK, SILENT, SKIPPED, VERDICTS
+from reportgen.render.figure import Picture
+from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, listed, plural, shape, stated
+from reportgen.render.wording import MODEL_OUTPUTS, flattened, sentence, stopped
+from reportgen.report.document import ReportDocument
+from reportgen.report.network_drawing import DiagramView
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
@@ -93,7 +97,7 @@ class IndexView:
     recipe: how patterns are sought, in words. effort: how far to trust that a filter is silent, None where none is.
     """
 
-    site: Site
+    page: PageContext
     lede: str
     complete: str | None
     facts: tuple[Fact, ...]
@@ -123,10 +127,10 @@ class IndexView:
 
 
 def index_view(
-    site: Site,
-    report: Document,
-    pictures: dict[str, ImageFile],
-    strips: dict[str, Picture],
+    context: PageContext,
+    report: ReportDocument,
+    image_files: Mapping[str, ImageFile],
+    strips: Mapping[str, Picture],
     overview: OverviewView | None,
     diagram: DiagramView | None,
     extent: str,
@@ -136,54 +140,49 @@ def index_view(
     pictures: by image slug; strips: thumbnails by layer slug; overview, diagram: the figures, None where there is none.
     extent: how large the report is, as a sentence.
     """
-    shown_at_all = [layer for layer in report["layers"] if layer["status"] != "skipped"]
-    rows = [layer for layer in shown_at_all if layer["labels"] is None]
-    covered = [layer for layer in rows if layer["kind"] == CONVOLUTION]
-    outputs = [layer for layer in shown_at_all if layer["labels"] is not None]
-    left_out = [layer for layer in report["layers"] if layer["status"] == "skipped"]
-    with_images, noun = bool(report["images"]), site.nouns.one
-    references = {against_images(layer["patterns"]) for layer in shown_at_all} - {None} or {with_images}
+    shown_at_all = [layer for layer in report.layers if layer.status != LayerStatus.SKIPPED]
+    rows = [layer for layer in shown_at_all if layer.labels is None]
+    covered = [layer for layer in rows if layer.kind == CONVOLUTION]
+    outputs = [layer for layer in shown_at_all if layer.labels is not None]
+    left_out = [layer for layer in report.layers if layer.status == LayerStatus.SKIPPED]
+    with_images, noun = bool(report.images), context.nouns.one
+    references = {against_images(layer.patterns) for layer in shown_at_all} - {None} or {with_images}
     natural, start = True in references, False in references
     verdicts: Counter[str] = Counter()
     for layer in covered:
-        verdicts.update(layer["verdicts"])
+        verdicts.update(layer.verdicts)
     totals = {word: verdicts[word] for word in (*VERDICTS, NOT_COMPUTED)}
-    shown = sum(len(layer["filters_shown"]) for layer in covered)
-    total = sum(layer["filters_total"] for layer in covered)
+    shown = sum(len(layer.filters_shown) for layer in covered)
+    total = sum(layer.filters_total for layer in covered)
     return IndexView(
-        site=site,
+        page=context,
         lede=_lede(total, len(covered)),
-        complete=None if report["problems"] else _complete(report["layers"]),
+        complete=None if report.problems else _complete(report.layers),
         facts=model_facts(report),
-        problems=tuple(stopped(item) for item in report["problems"]),
+        problems=tuple(stopped(item) for item in report.problems),
         warnings=tuple(
-            stopped(item)
-            for item in ([report["input"]["warning"]] if report["input"]["warning"] else []) + report["notes"]
+            stopped(item) for item in (*([report.input.warning] if report.input.warning else []), *report.notes)
         )
         + tuple(
-            stopped(f"{layer['path']}: {lost}")
-            for layer in covered
-            if (lost := not_finite(layer["weights"], "kernel weight")) is not None
+            stopped(f"{layer.path}: {lost}") for layer in covered if (lost := lost_weights(layer.weights)) is not None
         ),
         counts=(
             Fact("Layers", count(len(covered)), note=_beside(len(rows) - len(covered), len(left_out))),
             Fact("Filters shown", count(shown), note=f"of {count(total)}"),
-            Fact(
-                f"{noun}s".capitalize(), count(len(report["images"])), note=None if with_images else "none were given"
-            ),
+            Fact(f"{noun}s".capitalize(), count(len(report.images)), note=None if with_images else "none were given"),
         ),
         verdicts=verdict_views(totals, images=natural, start=start, noun=noun),
-        images=image_views(report["images"], pictures),
-        images_note=images_note(report["images"], noun),
+        images=image_views(report.images, image_files),
+        images_note=images_note(report.images, noun),
         diagram=diagram,
         overview=overview,
-        layers=tuple(_row(layer, strips.get(layer["slug"])) for layer in rows),
-        outputs=tuple(_outputs(layer, strips.get(layer["slug"])) for layer in outputs),
+        layers=tuple(_row(layer, strips.get(layer.slug)) for layer in rows),
+        outputs=tuple(_outputs(layer, strips.get(layer.slug)) for layer in outputs),
         left_out=tuple(
             LeftOut(
-                layer["path"],
-                layer["class"],
-                sentence(layer["reason"] if layer["reason"] is not None else "not asked for"),
+                layer.path,
+                layer.layer_class,
+                sentence(layer.reason if layer.reason is not None else "not asked for"),
             )
             for layer in left_out
         ),
@@ -191,21 +190,21 @@ def index_view(
         with_images=with_images,
         natural=natural,
         start=start,
-        negative=bool(report["settings"].get("negative")),
-        with_initial=any(layer["initial"] is not None for layer in covered),
+        negative=bool(report.settings.get("negative")),
+        with_initial=any(layer.initial_weights is not None for layer in covered),
         recipe=_recipe(report),
         effort=_effort(report, verdicts[SILENT]),
-        settings=flattened(report["settings"]),
-        environment=flattened(report["environment"]),
+        settings=flattened(report.settings),
+        environment=flattened(report.environment),
         downloads=(Link("report.json", "report.json"),),
         extent=extent,
     )
 
 
-def _complete(layers: list[Document]) -> str:
+def _complete(layers: Sequence[LayerEntry]) -> str:
     """What is said where nothing failed: that all is there only where no layer lacks anything that nobody asked to leave out."""
-    lost = sum(layer["status"] == "skipped" and not layer["by_request"] for layer in layers)
-    bare = sum(layer["status"] == "rendered" and layer["reason"] is not None for layer in layers)
+    lost = sum(layer.status == LayerStatus.SKIPPED and not layer.by_request for layer in layers)
+    bare = sum(layer.status == LayerStatus.RENDERED and layer.reason is not None for layer in layers)
     if not lost and not bare:
         return "Nothing failed and nothing is missing: every part that was planned is here."
     parts = [
@@ -248,152 +247,150 @@ ARRAY_FITS = {
 }
 
 
-def model_facts(report: Document) -> tuple[Fact, ...]:
+def model_facts(report: ReportDocument) -> tuple[Fact, ...]:
     """What the model is and what it is fed."""
-    model, contract = report["model"], report["input"]
-    classes = model["classes"]
-    is_picture = len(contract["size"]) == PICTURE_RANK
-    low, high = stated(contract["low"]), stated(contract["high"])
+    model, contract = report.model, report.input
+    classes = model.classes
+    is_picture = len(contract.size) == PICTURE_RANK
+    low, high = stated(contract.low), stated(contract.high)
     return (
-        Fact("Model", model["name"]),
-        Fact("Source", model["source"], code=True),
+        Fact("Model", model.name),
+        Fact("Source", model.source, code=True),
         Fact(
             "SHA-256 of the file",
-            model["sha256"] if model["sha256"] is not None else "none: the model did not come from one file",
+            model.sha256 if model.sha256 is not None else "none: the model did not come from one file",
             code=True,
         ),
-        Fact("SHA-256 of the weights", model["weights_sha256"], code=True),
-        Fact("Parameters", count(model["parameters"])),
+        Fact("SHA-256 of the weights", model.weights_sha256, code=True),
+        Fact("Parameters", count(model.parameters)),
         Fact(
             "Classes",
             NONE if classes is None else count(len(classes)),
             note="no class names known" if classes is None else None,
         ),
         Fact("Input", _looked_at(contract), note=_fed_at(contract)),
-        *(Fact(f"Input {one['name']}", _held_at(one)) for one in contract["constant_inputs"]),
+        *(Fact(f"Input {one.name}", _held_at(one)) for one in contract.constant_inputs),
         Fact(
             "Preprocessing",
-            contract["preprocess"],
+            contract.preprocess,
             note=(
-                f"black is {low}, white is {high} before it{_floats(contract)}; {contract['reason']}"
+                f"black is {low}, white is {high} before it{_floats(contract)}; {contract.reason}"
                 if is_picture
-                else f"{contract['reason']}; patterns lie between {low} and {high}"
+                else f"{contract.reason}; patterns lie between {low} and {high}"
             ),
         ),
     )
 
 
-def _floats(contract: Document) -> str:
+def _floats(contract: InputContract) -> str:
     """What is said of files of floating-point pixels; nothing of signals and volumes, whose numbers are fed as they are."""
-    if len(contract["size"]) != PICTURE_RANK:
+    if len(contract.size) != PICTURE_RANK:
         return ""
-    low, high = contract["floats"]
+    low, high = contract.floats
     return f" (in files of floating-point pixels black is {stated(low)}, white {stated(high)})"
 
 
-def _fed_at(contract: Document) -> str:
+def _fed_at(contract: InputContract) -> str:
     """The size of what is fed, and how the user's files are brought to it."""
-    is_picture = len(contract["size"]) == PICTURE_RANK
-    how = (PICTURE_FITS if is_picture else ARRAY_FITS)[contract["fit"]]
-    return f"{NOUNS[len(contract['size'])].one}s are fed at {dimensions(contract['size'])} ({contract['fit']}: {how})"
+    is_picture = len(contract.size) == PICTURE_RANK
+    how = (PICTURE_FITS if is_picture else ARRAY_FITS)[contract.fit]
+    return f"{NOUNS[len(contract.size)].one}s are fed at {dimensions(contract.size)} ({contract.fit}: {how})"
 
 
-def _looked_at(contract: Document) -> str:
-    lengths = shape(contract["shape"])
-    return lengths if contract["name"] is None else f"{lengths} ({contract['name']}, the one looked at)"
+def _looked_at(contract: InputContract) -> str:
+    lengths = shape(contract.shape)
+    return lengths if contract.name is None else f"{lengths} ({contract.name}, the one looked at)"
 
 
-def _held_at(one: Document) -> str:
-    return "held at zero throughout" if one["file"] is None else f"held at what {one['file']} holds"
+def _held_at(one: ConstantInputRecord) -> str:
+    return "held at zero throughout" if one.file is None else f"held at what {one.file} holds"
 
 
-def _row(layer: Document, strip: Picture | None) -> LayerRow:
-    field, convolves = layer["receptive_field"], layer["kind"] == CONVOLUTION
+def _row(layer: LayerEntry, strip: Picture | None) -> LayerRow:
+    field, convolves = layer.receptive_field, layer.kind == CONVOLUTION
     return LayerRow(
-        path=layer["path"],
-        href=f"layers/{layer['slug']}.html",
-        class_name=layer["class"],
-        kernel=shape(layer["kernel_shape"])
+        path=layer.path,
+        href=f"layers/{layer.slug}.html",
+        class_name=layer.layer_class,
+        kernel=shape(layer.kernel_shape)
         if convolves
-        else f"pools {shape(layer['window'])}"
-        if layer["window"]
+        else f"pools {shape(layer.window)}"
+        if layer.window
         else "pools all",
-        output=shape(layer["output_shape"]),
+        output=shape(layer.output_shape),
         receptive_field=shape(field),
-        parameters=count(layer["parameters"]),
-        filters=f"{count(len(layer['filters_shown']))} of {count(layer['filters_total'])}" if convolves else NONE,
+        parameters=count(layer.parameters),
+        filters=f"{count(len(layer.filters_shown))} of {count(layer.filters_total)}" if convolves else NONE,
         verdicts=_verdicts(layer),
         failed=_failed(layer),
-        partial=sentence(layer["reason"]) if layer["status"] == "rendered" and layer["reason"] else None,
+        partial=sentence(layer.reason) if layer.status == LayerStatus.RENDERED and layer.reason else None,
         strip=None if strip is None else _thumbnails(strip),
         keys=_keys(layer),
     )
 
 
-def _keys(layer: Document) -> Keys:
+def _keys(layer: LayerEntry) -> Keys:
     """Shapes by their size, verdicts by how many are not `ok`; an axis of any length counts once."""
-    doubtful = sum(number for word, number in layer["verdicts"].items() if word not in (OK, SKIPPED))
+    doubtful = sum(number for word, number in layer.verdicts.items() if word not in (OK, SKIPPED))
     return known_keys(
-        words=f"{layer['path']} {layer['class']}",
-        verdict=" ".join(verdict_key(word) for word, number in layer["verdicts"].items() if number),
-        path=layer["path"],
-        kernel=_size(layer["kernel_shape"]),
-        output=_size(layer["output_shape"]),
-        field=_size(layer["receptive_field"]),
-        parameters=layer["parameters"],
-        filters=len(layer["filters_shown"]),
+        words=f"{layer.path} {layer.layer_class}",
+        verdict=" ".join(verdict_key(word) for word, number in layer.verdicts.items() if number),
+        path=layer.path,
+        kernel=_size(layer.kernel_shape),
+        output=_size(layer.output_shape),
+        field=_size(layer.receptive_field),
+        parameters=layer.parameters,
+        filters=len(layer.filters_shown),
         doubtful=doubtful,
     )
 
 
-def _size(axes: list[int | None] | None) -> int | None:
+def _size(axes: Sequence[int | None] | None) -> int | None:
     return None if axes is None else prod(axis for axis in axes if axis is not None)
 
 
-def _outputs(layer: Document, strip: Picture | None) -> OutputsView:
-    shown, total = len(layer["filters_shown"]), layer["filters_total"]
+def _outputs(layer: LayerEntry, strip: Picture | None) -> OutputsView:
+    shown, total = len(layer.filters_shown), layer.filters_total
     return OutputsView(
-        href=f"layers/{layer['slug']}.html",
+        href=f"layers/{layer.slug}.html",
         label=f"{MODEL_OUTPUTS}: {count(shown)} of {plural(total, 'class', 'classes')}",
         note="What raises the logit of a class most: its number before softmax or sigmoid, where the model ends in one. "
         "These are not counted among the layers and filters above.",
-        classes=_few(layer["labels"]),
+        classes=_few(layer.labels or ()),
         verdicts=_verdicts(layer),
         failed=_failed(layer),
         strip=None if strip is None else _thumbnails(strip),
     )
 
 
-def _few(names: list[str]) -> str:
+def _few(names: Sequence[str]) -> str:
     left = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {count(left)} more" if left > 0 else "")
 
 
-def _verdicts(layer: Document) -> tuple[Verdict, ...]:
-    return verdict_views(layer["verdicts"], images=against_images(layer["patterns"]) is True)
+def _verdicts(layer: LayerEntry) -> tuple[Verdict, ...]:
+    return verdict_views(layer.verdicts, images=against_images(layer.patterns) is True)
 
 
-def _failed(layer: Document) -> str | None:
-    if layer["status"] != "failed":
+def _failed(layer: LayerEntry) -> str | None:
+    if layer.status != LayerStatus.FAILED:
         return None
-    return sentence(layer["reason"] if layer["reason"] is not None else "failed")
+    return sentence(layer.reason if layer.reason is not None else "failed")
 
 
-def _recipe(report: Document) -> str | None:
+def _recipe(report: ReportDocument) -> str | None:
     """How patterns are sought, as far as it is the same for every layer."""
-    recipe = report["settings"].get("recipe")
-    bands = report["input"]["shape"][-1]
+    recipe = report.settings.get("recipe")
+    bands = report.input.bands
     return (
-        recipe_words.sentence(recipe, bands=bands, rank=len(report["input"]["size"]))
-        if isinstance(recipe, dict)
-        else None
+        recipe_words.sentence(recipe, bands=bands, rank=len(report.input.size)) if isinstance(recipe, Mapping) else None
     )
 
 
-def _effort(report: Document, silent: int) -> str | None:
+def _effort(report: ReportDocument, silent: int) -> str | None:
     """What calling filters silent rests on: a filter that few steps leave silent may be woken by more."""
-    recipe = report["settings"].get("recipe")
-    if silent == 0 or not isinstance(recipe, dict) or recipe.get("steps") is None:
+    recipe = report.settings.get("recipe")
+    if silent == 0 or not isinstance(recipe, Mapping) or recipe.get("steps") is None:
         return None
     steps = recipe_words.waking(recipe)
     again = "" if steps is None else f" and {steps} for single positions"

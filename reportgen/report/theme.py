@@ -11,15 +11,15 @@ from pathlib import Path
 import jinja2
 import jinja2.nodes
 
+from reportgen.artefacts.views import PageContext
 from reportgen.core.errors import ReportgenError, UsageError
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
-from reportgen.artefacts.views import Site
 
 ASSET_HASH = 8  # hexadecimal digits in an asset's name: a browser never shows new pages in an old style
 STYLE, SCRIPT = "assets/style.css", "assets/report.js"
 FIELDS = {  # what every template can name; `view` is that of the first page or of a layer's
-    "site": frozenset(field.name for field in dataclasses.fields(Site)),
+    "page": frozenset(field.name for field in dataclasses.fields(PageContext)),
     "view": frozenset(field.name for view in (IndexView, LayerView) for field in dataclasses.fields(view)),
 }
 OURS = "reportgen"  # `reportgen/index.html` is our own template where the user's has the same name

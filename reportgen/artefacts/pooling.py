@@ -1,0 +1,57 @@
+"""Pooling layers: every channel before and after pooling; they have no kernel, no filters of their own and no patterns."""
+
+from __future__ import annotations
+
+from reportgen.artefacts.base import Artefact, LayerPage, LayerReader, Section
+from reportgen.artefacts.feature_maps import FEATURE_MAPS, before_figure, maps_section
+from reportgen.artefacts.views import Fact
+from reportgen.core.records import LayerRecord
+from reportgen.render.text import NONE, count, dimensions, plural, shape
+
+
+class Pooling(Artefact[None, None]):
+    """What a pooling layer does to the maps that it is given; the maps themselves are stored as feature maps."""
+
+    name = "pooling"
+
+    def load(self, reader: LayerReader) -> None:
+        """Read nothing."""
+
+    def section(self, page: LayerPage, record: None) -> Section | None:
+        """Return the section of the maps before and after pooling; None for other layers."""
+        if not page.layer.is_pooling:
+            return None
+        return maps_section(page, FEATURE_MAPS.record(page.contents), _note(page))
+
+
+POOLING = Pooling()
+
+
+def _note(page: LayerPage) -> str:
+    noun, found = page.contents.nouns.one, page.contents[FEATURE_MAPS] or ()
+    if not page.layer.is_met:
+        return "There are no feature maps: no data was seen to pass this layer."
+    if not page.contents.plan.images:
+        return f"No {noun}s were given."
+    if not found:
+        return "No feature maps of this layer are in the store."
+    if before_figure(found[0].image.slug) in page.pictures:
+        return (
+            f"What every channel is on {plural(len(found), noun)}, one tile a channel. On the left what the layer is "
+            "given, on the right what it passes on, each on its own stated scale."
+        )
+    return f"What every filter answers to {plural(len(found), noun)}, one tile a filter."
+
+
+def pooling_facts(layer: LayerRecord) -> tuple[Fact, ...]:
+    """Return what is known of a pooling layer before anything is computed."""
+    field = NONE if layer.receptive_field is None else dimensions(layer.receptive_field)
+    return (
+        Fact("Class", layer.layer_class, code=True),
+        Fact("Window", shape(layer.window), note="the whole map" if layer.window is None else None),
+        Fact("Strides", shape(layer.strides)),
+        Fact("Padding", NONE if layer.padding is None else layer.padding),
+        Fact("Output", shape(layer.output_shape)),
+        Fact("Receptive field", field, note=layer.receptive_field_note),
+        Fact("Channels", count(layer.filters_total), note="pooled per channel; no weights, no patterns"),
+    )
