@@ -9,12 +9,19 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from reportgen.api import LayerPatterns, build, patterns
     from reportgen.pipeline import Built
+    from reportgen.report.opened import Report
 
-__all__ = ["Built", "LayerPatterns", "__version__", "build", "patterns"]
+    open = Report.open
+
+__all__ = ["Built", "LayerPatterns", "Report", "__version__", "build", "open", "patterns"]
 
 
 def __getattr__(name: str) -> Any:
-    """`reportgen.build`, `reportgen.patterns` and their results' classes, imported when first asked for: TensorFlow takes seconds."""
+    """The public names, imported when first asked for: TensorFlow takes seconds, and opening a report needs none of it."""
+    if name in ("open", "Report"):
+        from reportgen.report.opened import Report
+
+        return Report.open if name == "open" else Report
     if name in ("build", "patterns", "Built", "LayerPatterns"):
         from reportgen import api
 

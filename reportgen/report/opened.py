@@ -1,0 +1,311 @@
+"""A finished report as an object: its facts as typed records, its arrays loaded when they are first used. No TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from reportgen.artefacts.layer_entry import LayerEntry
+from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
+from reportgen.artefacts.patterns import PatternRecord
+from reportgen.artefacts.predictions import ImageEntry
+from reportgen.core.errors import StoreError, UsageError, few
+from reportgen.core.kernel_axes import by_filter
+from reportgen.core.npz import unpack
+from reportgen.core.records import KernelKind, ModelRecord
+from reportgen.core.store import DAMAGE
+from reportgen.report.document import SCHEMA, ReportDocument
+
+FILE = "report.json"
+FAMILY = SCHEMA.partition("/")[0]
+
+
+class Report:
+    """A finished report.
+
+    Attributes:
+        folder: where it lies.
+        document: everything that report.json states, as typed records.
+        layers: the layers that the report covers, in the order in which data meets them; `report["block3_conv1"]` is one of them.
+    """
+
+    def __init__(self, folder: Path, document: ReportDocument) -> None:
+        """Take a report whose facts are read already; `Report.open` reads them."""
+        self.folder, self.document = folder, document
+        self.layers = tuple(Layer(self, entry) for entry in document.layers if entry.status != "skipped")
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Report:
+        """Open a finished report.
+
+        Args:
+            path: the report's folder, or a file in it such as its first page.
+
+        Returns:
+            The report; arrays are read when they are first used.
+
+        Raises:
+            UsageError: there is no finished report there, or one of another schema version.
+        """
+        given = Path(path)
+        folder = given.parent if given.is_file() else given
+        return cls(folder, read_document(folder))
+
+    @property
+    def model(self) -> ModelRecord:
+        """The model: its name, source, hashes, parameters, input and classes."""
+        return self.document.model
+
+    @property
+    def images(self) -> tuple[ImageEntry, ...]:
+        """The user's images, with the model's predictions."""
+        return self.document.images
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How often each verdict falls on the shown filters of all layers, the model's outputs left out."""
+        counts: Counter[str] = Counter()
+        for layer in self.layers:
+            if not layer.record.is_output:
+                counts.update(layer.record.verdicts)
+        return dict(counts)
+
+    def __getitem__(self, path: str) -> Layer:
+        """The layer with this path, or whose page has this name.
+
+        Raises:
+            KeyError: the report does not cover such a layer.
+        """
+        for layer in self.layers:
+            if path in (layer.path, layer.record.slug):
+                return layer
+        raise KeyError(f"the report has no layer {path}; it has {few([layer.path for layer in self.layers])}")
+
+    def __repr__(self) -> str:
+        """The model, and how much the report has."""
+        return f"<Report of {self.model.name}: {len(self.layers)} layers, {len(self.images)} images>"
+
+    def load(self, path: str) -> dict[str, NDArray[Any]]:
+        """Read an array file of the report.
+
+        Args:
+            path: as report.json states it, relative to the folder.
+
+        Raises:
+            StoreError: the file is missing or damaged.
+        """
+        try:
+            return unpack(self.folder / path)[0]
+        except DAMAGE as error:
+            raise StoreError(f"{path} of the report {self.folder.name} cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a report; arrays are None where the report has none.
+
+    Attributes:
+        record: its entry in report.json.
+    """
+
+    report: Report
+    record: LayerEntry
+
+    @property
+    def path(self) -> str:
+        """The layer's path in the model."""
+        return self.record.path
+
+    @cached_property
+    def filters(self) -> tuple[Filter, ...]:
+        """The filters that are shown, in the order of their numbers."""
+        return tuple(Filter(self, index) for index in self.record.filters_shown)
+
+    def __getitem__(self, index: int) -> Filter:
+        """The shown filter with this number.
+
+        Raises:
+            KeyError: the report does not show it.
+        """
+        if index not in self.record.filters_shown:
+            raise KeyError(
+                f"{self.path} shows {few([str(number) for number in self.record.filters_shown])}, not {index}"
+            )
+        return Filter(self, index)
+
+    @cached_property
+    def weights(self) -> dict[str, NDArray[Any]] | None:
+        """Arrays by Keras's names, in its order of axes: `kernel`, `bias`, or `depthwise_kernel` and `pointwise_kernel`."""
+        return None if self.record.weights is None else self.report.load(self.record.weights.array)
+
+    @cached_property
+    def initial_weights(self) -> dict[str, NDArray[Any]] | None:
+        """The same of the weights that training started from."""
+        found = self.record.initial_weights
+        return None if found is None else self.report.load(found.array)
+
+    @cached_property
+    def patterns(self) -> NDArray[Any] | None:
+        """uint8 (n, height, width, channels), RGB or the model's own channels, in the order of `record.patterns.filters`."""
+        return self._pattern_arrays.get("images")
+
+    @cached_property
+    def _pattern_arrays(self) -> dict[str, NDArray[Any]]:
+        found = self.record.patterns
+        return {} if found is None else self.report.load(found.array)
+
+    @cached_property
+    def _minimal_arrays(self) -> dict[str, NDArray[Any]]:
+        found = self.record.minimal_patterns
+        return {} if found is None else self.report.load(found.array)
+
+    @cached_property
+    def _maps(self) -> dict[str, NDArray[Any]]:
+        found = self.record.feature_maps
+        return self.report.load(found[0].array) if found else {}
+
+    def feature_maps(self, image: str) -> NDArray[Any]:
+        """Return the maps of an image after the activation function, float16 (height, width, channels).
+
+        Args:
+            image: its name, or its slug.
+
+        Raises:
+            KeyError: the report has no maps of it.
+        """
+        names = {entry.name: entry.slug for entry in self.report.images}
+        slug = names.get(image, image)
+        if slug not in self._maps:
+            raise KeyError(f"{self.path} has no feature maps of {image}; it has those of {few(list(self._maps))}")
+        return self._maps[slug]
+
+    def figure(self, name: str) -> Path | None:
+        """Return where a figure of the layer lies, such as `weights.png` or `patterns.png`; None where there is none."""
+        path = self.report.folder / "figures" / self.record.slug / name
+        return path if path.is_file() else None
+
+    def __repr__(self) -> str:
+        """The path, and how many filters are shown."""
+        return f"<Layer {self.path}: {len(self.record.filters_shown)} of {self.record.filters_total} filters>"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A shown filter of a layer; arrays are None where the report has none."""
+
+    layer: Layer
+    index: int
+
+    @cached_property
+    def record(self) -> PatternRecord | None:
+        """Its pattern's scores and verdict."""
+        found = self.layer.record.patterns
+        return None if found is None else next((item for item in found.filters if item.index == self.index), None)
+
+    @cached_property
+    def minimal_record(self) -> MinimalPatternRecord | None:
+        """Its minimal pattern's scores."""
+        found = self.layer.record.minimal_patterns
+        return None if found is None else next((item for item in found.filters if item.index == self.index), None)
+
+    @property
+    def verdict(self) -> str | None:
+        """The verdict on its pattern."""
+        return None if self.record is None else str(self.record.verdict)
+
+    @property
+    def pattern(self) -> NDArray[Any] | None:
+        """Its pattern, uint8 (height, width, channels)."""
+        return _row(self.layer._pattern_arrays, "images", "indices", self.index)
+
+    @property
+    def strongest(self) -> NDArray[Any] | None:
+        """The image of the strongest response that any search found: its pattern where that is the one."""
+        other = _row(self.layer._pattern_arrays, "strongest_images", "strongest_indices", self.index)
+        return self.pattern if other is None else other
+
+    @property
+    def minimal_pattern(self) -> NDArray[Any] | None:
+        """The image that it responds to least, uint8 (height, width, channels)."""
+        return _row(self.layer._minimal_arrays, "images", "indices", self.index)
+
+    @property
+    def kernel(self) -> NDArray[Any] | None:
+        """Its own slice of the kernel, (input channels, *taps); of a separable layer that of the pointwise kernel."""
+        arrays, kind = self.layer.weights, self.layer.record.kernel_kind
+        if arrays is None or kind is None:
+            return None
+        if kind == KernelKind.SEPARABLE:
+            return np.asarray(by_filter(KernelKind.PLAIN, arrays["pointwise_kernel"])[self.index])
+        return np.asarray(by_filter(kind, arrays["kernel"])[self.index])
+
+    def feature_map(self, image: str) -> NDArray[Any]:
+        """Return its map on an image, float16 (height, width).
+
+        Args:
+            image: its name, or its slug.
+
+        Raises:
+            KeyError: the report has no maps of it.
+        """
+        return np.asarray(self.layer.feature_maps(image)[..., self.index])
+
+    def __repr__(self) -> str:
+        """The layer, the number and the verdict."""
+        return f"<Filter {self.index} of {self.layer.path}: {self.verdict}>"
+
+
+def read_document(folder: Path) -> ReportDocument:
+    """Read report.json of a report's folder.
+
+    Args:
+        folder: of the report.
+
+    Returns:
+        The document, every value of the type that the schema states.
+
+    Raises:
+        UsageError: there is no finished report, or one of another schema version.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        if (folder / ".store" / "plan.json").is_file():
+            raise UsageError(
+                f"the report in {folder} is unfinished: run the same `reportgen build` again to finish it."
+            )
+        raise UsageError(f"{folder} holds no report: there is no {FILE}.")
+    try:
+        data = json.loads(path.read_bytes())
+        schema = data["schema"] if isinstance(data, dict) else None
+    except (OSError, ValueError, KeyError, RecursionError) as error:
+        raise UsageError(f"{path} is not the {FILE} of a report: {error}.") from error
+    if schema != SCHEMA:
+        if isinstance(schema, str) and schema.startswith(f"{FAMILY}/"):
+            raise UsageError(
+                f"the report in {folder} has the schema {schema}, and this reportgen reads {SCHEMA}: build it again, or open it with "
+                "the version that wrote it."
+            )
+        raise UsageError(f"{path} is not the {FILE} of a report: it states no schema of reportgen.")
+    try:
+        return msgspec.convert(data, ReportDocument)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path} does not follow its schema {SCHEMA}: {error}.") from error
+
+
+def _row(arrays: dict[str, np.ndarray], images: str, indices: str, index: int) -> np.ndarray | None:
+    """The image of one filter; None where the file has none."""
+    if images not in arrays:
+        return None
+    for image, number in zip(arrays[images], arrays[indices].tolist(), strict=True):
+        if number == index:
+            return np.asarray(image)
+    return None
