@@ -94,7 +94,7 @@ def test_verdicts_are_counted_over_the_layers_alone(report: Report) -> None:
 def test_a_name_that_is_not_there_is_named(report: Report) -> None:
     with pytest.raises(KeyError, match="no layer dep; it has"):
         report["dep"]
-    with pytest.raises(KeyError, match="deep shows 0, 5, 10, .*, not 1"):
+    with pytest.raises(KeyError, match=r"deep shows 0, 5, 10, .*, not 1"):
         report["deep"][1]
     with pytest.raises(KeyError, match="no feature maps of dog; it has those of cat"):
         report["deep"].feature_maps("dog")
