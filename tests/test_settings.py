@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from reportgen.core.choices import FilterChoice, parse_memory
 from reportgen.core.errors import UsageError
-from reportgen.core.settings import FilterChoice, Settings, from_mapping, parse_memory
+from reportgen.core.settings import Settings, from_mapping
 
 
 def test_a_count_spreads_evenly_from_the_first_filter_to_the_last() -> None:

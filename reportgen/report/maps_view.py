@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reportgen.core.choices import Normalization
 from reportgen.core.records import Plan
-from reportgen.core.settings import PER_MAP, MapStyle
+from reportgen.core.settings import MapStyle
 from reportgen.render.text import NOUNS, percent, plural, span
 from reportgen.report.documents import Document
 from reportgen.report.layer_figures import ImageFile, LayerPictures, MapPictures
@@ -95,7 +96,7 @@ def ranges_view(drawn: LayerPictures, style: MapStyle, noun: str, pooling: bool 
 
     A column for every picture of maps: of each image those before, where there are any, then those after.
     """
-    if style.normalize != PER_MAP or not drawn.maps:
+    if style.normalize != Normalization.PER_MAP or not drawn.maps:
         return None
     step, owner = (POOLED, "channel") if pooling else (ACTIVATION, "filter")
     columns: list[tuple[str, list[list[float]]]] = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reportgen.core.choices import Normalization
 from reportgen.core.records import LayerRecord, Plan, Tiles
-from reportgen.core.settings import FIXED, PER_LAYER, PER_MAP, MapStyle
+from reportgen.core.settings import MapStyle
 from reportgen.render import overview as drawing
 from reportgen.render.scale import Fixed, Scale, Shared
 from reportgen.render.text import figure, listed, plural, shape, span
@@ -25,10 +26,12 @@ RULE = (
     "those whose maps reach highest, by the largest value two or more positions from the border and its mean over the "
     "inputs shown, in the order of their numbers"
 )
-SCALES = {
-    PER_LAYER: "A column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values).",
-    FIXED: "All columns have one linear scale, stated in their heads ({}).",
-    PER_MAP: "Each map has a linear scale of its own ({}), so brightness cannot be compared.",
+SCALES: dict[str, str] = {
+    Normalization.PER_LAYER: (
+        "A column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values)."
+    ),
+    Normalization.FIXED: "All columns have one linear scale, stated in their heads ({}).",
+    Normalization.PER_MAP: "Each map has a linear scale of its own ({}), so brightness cannot be compared.",
 }
 
 

@@ -1,0 +1,34 @@
+"""The command `assemble`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reportgen.cli.command import Command, say
+from reportgen.cli.options import given_settings, takes_options
+from reportgen.core import options
+from reportgen.core.errors import StoreError
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@takes_options(options.Command.ASSEMBLE)
+def assemble(folder: str, quiet: bool, **given: Any) -> Any:
+    """Write the pages of the report in DIR again from its stored arrays; no TensorFlow is needed."""
+    from reportgen.report.assemble import assemble as assemble_report
+    from reportgen.report.theme import load_look
+
+    drawing = given_settings(given)
+    look = load_look(
+        *(Path(path) if path else None for path in (drawing.pop("template", None), drawing.pop("css", None)))
+    )
+    try:
+        written = assemble_report(Path(folder), drawing=drawing, look=look)
+    except StoreError as error:
+        raise StoreError(f"{folder}: {error}") from error
+    for sentence in () if quiet else written.notes:
+        say(sentence)
+    return written
