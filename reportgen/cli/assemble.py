@@ -22,9 +22,8 @@ def assemble(folder: str, quiet: bool, **given: Any) -> Any:
     from reportgen.report.theme import load_look
 
     drawing = given_settings(given)
-    look = load_look(
-        *(Path(path) if path else None for path in (drawing.pop("template", None), drawing.pop("css", None)))
-    )
+    template, css = (drawing.pop(name, None) for name in ("template", "css"))
+    look = load_look(*(None if path is None else Path(path) for path in (template, css)))
     try:
         written = assemble_report(Path(folder), drawing=drawing, look=look)
     except StoreError as error:

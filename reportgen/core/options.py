@@ -96,6 +96,11 @@ class Option:
             return self.unset
         return self.in_text(self.default)
 
+    @property
+    def shown_metavar(self) -> str:
+        """How help names the value."""
+        return self.metavar or f"[{'|'.join(self.choices or ())}]"
+
     @staticmethod
     def in_text(value: Any) -> str:
         """Return a value as the command line takes it."""
