@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from reportgen.cli.command import Command, say
+from reportgen.cli.command import GroupedCommand, Written, say
 from reportgen.cli.options import given_settings, takes_options
-from reportgen.core import options
 from reportgen.core.errors import StoreError
+from reportgen.core.settings import Command
 
 
-@click.command(cls=Command)
+@click.command(cls=GroupedCommand)
 @click.argument("folder", metavar="DIR")
-@takes_options(options.Command.ASSEMBLE)
-def assemble(folder: str, quiet: bool, **given: Any) -> Any:
+@takes_options(Command.ASSEMBLE)
+def assemble(folder: str, quiet: bool, **given: Any) -> Written:
     """Write the pages of the report in DIR again from its stored arrays; no TensorFlow is needed."""
     from reportgen.report.assemble import assemble as assemble_report
     from reportgen.report.theme import load_look

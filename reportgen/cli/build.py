@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from reportgen.cli.command import Command, say, silent
+from reportgen.cli.command import GroupedCommand, Written, say, silent
 from reportgen.cli.options import resolve, takes_options
-from reportgen.core import options
+from reportgen.core.settings import Command
 
 
-@click.command(cls=Command)
+@click.command(cls=GroupedCommand)
 @click.argument("model")
-@takes_options(options.Command.BUILD)
-def build(model: str, **given: Any) -> Any:
+@takes_options(Command.BUILD)
+def build(model: str, **given: Any) -> Written:
     """Build a report for MODEL.
 
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import click
 
@@ -18,8 +19,20 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
 BY_NAME = {option.name: option for option in OPTIONS}
 
 
-class Command(click.Command):
-    """A command of reportgen."""
+class Written(Protocol):
+    """A report that a command has written: its first page, and one sentence for each thing that failed in it."""
+
+    @property
+    def index(self) -> Path:
+        """The path of the first page."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The sentences."""
+
+
+class GroupedCommand(click.Command):
+    """A command whose help shows its options in the groups of their table."""
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **{"context_settings": CONTEXT, **attributes})

@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from reportgen.cli.command import Command, say
+from reportgen.cli.command import GroupedCommand, say
 from reportgen.cli.options import resolve, takes_options
-from reportgen.core import options
+from reportgen.core.settings import Command
 
 
-@click.command(cls=Command)
+@click.command(cls=GroupedCommand)
 @click.argument("model")
-@takes_options(options.Command.LAYERS)
+@takes_options(Command.LAYERS)
 def layers(model: str, **given: Any) -> None:
     """List the layers that a report of MODEL would include, and compute nothing.
 

@@ -13,7 +13,7 @@ import click
 from reportgen import __version__
 from reportgen.cli.assemble import assemble
 from reportgen.cli.build import build
-from reportgen.cli.command import CONTEXT, VERBOSE, say
+from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
 from reportgen.cli.layers import layers
 from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError
 
@@ -38,7 +38,7 @@ class Commands(click.Group):
             if written is not None:
                 code = _finish(written)
         except KeyboardInterrupt:
-            say("interrupted; what was computed is kept, the same command goes on from there.")
+            say("interrupted; what was computed is kept, the same command continues from there.")
             code = EXIT_INTERRUPTED
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -53,7 +53,7 @@ class Commands(click.Group):
         sys.exit(code)
 
 
-def _finish(written: Any) -> int:
+def _finish(written: Written) -> int:
     """Name the problems of a written report and its first page; return the exit code."""
     for problem in written.problems:
         say(problem)

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from reportgen.core.errors import UsageError
-from reportgen.core.options import NUMBER, SWITCH, TEXTS, WHOLE, Command, Option, read
-from reportgen.core.settings import OPTIONS, RUN_OPTIONS, SETTINGS, RunOptions, Settings, from_mapping
+from reportgen.core.options import NUMBER, SWITCH, TEXTS, WHOLE, Option, read
+from reportgen.core.settings import OPTIONS, RUN_OPTIONS, SETTINGS, Command, RunOptions, Settings, from_mapping
 
 OWN_TABLE = "pyproject.toml"
 

@@ -34,20 +34,14 @@ class Group(StrEnum):
     EXPERT = "Expert settings of patterns"
 
 
-class Command(StrEnum):
-    """The commands that take options of the table."""
-
-    BUILD = "build"
-    LAYERS = "layers"
-    ASSEMBLE = "assemble"
-
-
 @dataclass(frozen=True)
 class Kind:
     """The values that an option takes.
 
-    form: what a value is, for messages. from_toml: the value that a TOML value stands for; raises TypeError where it is of another type.
-    from_text: the value that a command line's text stands for; raises ValueError where it is of another form.
+    Attributes:
+        form: What a value is, for messages.
+        from_toml: Returns the value that a TOML value stands for; raises TypeError where it is of another type.
+        from_text: Returns the value that a command line's text stands for; raises ValueError where it is of another form.
     """
 
     form: str
@@ -59,11 +53,24 @@ class Kind:
 class Option:
     """One option.
 
-    name: of the field and the Python keyword. kind, choices: the values. default: its value where it is not given; unset: what happens
-    then, where the default alone does not say it. metavar: how help names the value. flag, short: how the command line writes it.
-    negatable: whether `--no-…` is offered. check: raises UsageError for (flag, value) where the value cannot be meant. everyday: whether
-    `--help` shows it, not only `--help-all`. in_file: whether a settings file may give it. recipe: the field of the pattern recipe
-    that it replaces. stated: the value as the report states it, of the value given.
+    Attributes:
+        name: The field's name and the Python keyword.
+        kind: The values that it takes.
+        group: The heading that help shows it under.
+        help: One sentence.
+        default: The value where none is given.
+        unset: What a default of None comes to, for help.
+        metavar: How help names the value.
+        flag: How the command line writes it; the name with dashes where nothing else is stated.
+        short: Its one-letter form.
+        negatable: Whether the command line has a `--no-…` form.
+        choices: The words that the value is one of.
+        check: Raises UsageError for (flag, value) where the value cannot be meant.
+        commands: Those that take it.
+        everyday: Whether `--help` of a command with many options shows it, not `--help-all` alone.
+        in_file: Whether a settings file may give it.
+        recipe: The field of the pattern recipe that its value replaces.
+        stated: Returns the value as the report states it.
     """
 
     name: str = ""
@@ -78,7 +85,7 @@ class Option:
     negatable: bool = False
     choices: type[StrEnum] | None = None
     check: Callable[[str, Any], object] | None = None
-    commands: tuple[Command, ...] = (Command.BUILD,)
+    commands: tuple[str, ...] = ("build",)
     everyday: bool = False
     in_file: bool = True
     recipe: str | None = None
@@ -94,17 +101,14 @@ class Option:
         """The default as help states it; "" where there is nothing to say."""
         if self.unset or self.default is None or self.default is False or self.default == ():
             return self.unset
-        return self.in_text(self.default)
+        if isinstance(self.default, tuple):
+            return ",".join(f"{item:g}" for item in self.default)
+        return str(self.default)
 
     @property
     def shown_metavar(self) -> str:
         """How help names the value."""
         return self.metavar or f"[{'|'.join(self.choices or ())}]"
-
-    @staticmethod
-    def in_text(value: Any) -> str:
-        """Return a value as the command line takes it."""
-        return ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
 
     def validate(self, value: Any) -> None:
         """Raise UsageError where `value` cannot be meant; None is the default and always can."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from reportgen.core.choices import (
@@ -36,7 +37,6 @@ from reportgen.core.options import (
     TEXT_OR_NUMBER,
     TEXTS,
     WHOLE,
-    Command,
     Group,
     as_toml,
     at_least,
@@ -47,6 +47,15 @@ from reportgen.core.options import (
     positive,
     read,
 )
+
+
+class Command(StrEnum):
+    """The commands, of which each module in `cli` is one."""
+
+    BUILD = "build"
+    LAYERS = "layers"
+    ASSEMBLE = "assemble"
+
 
 BY_METHOD = "by method"
 DEFAULT_FILTERS = "32"
