@@ -22,10 +22,11 @@ from reportgen.compute.patterns.recipe import choose
 from reportgen.compute.planning import NATURAL_BATCH, crop_grid, pattern_size
 from reportgen.compute.prepare import breadth_for, limit_patterns, open_network
 from reportgen.compute.tasks import proven_dead
+from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
 from reportgen.core.progress import Progress
 from reportgen.core.records import SEARCHES, InputContract
-from reportgen.core.settings import DEFAULT_FILTERS, FilterChoice, Settings, from_call
+from reportgen.core.settings import DEFAULT_FILTERS, Settings, from_call
 from reportgen.core.verdicts import judge, prefers_strongest
 from reportgen.inputs import signals
 from reportgen.inputs.images import fit, natural_crops, read

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.choices import Normalization
 from reportgen.core.records import (
     POOLING,
     SEARCHES,
@@ -20,7 +21,6 @@ from reportgen.core.records import (
     Plan,
     Task,
 )
-from reportgen.core.settings import PER_MAP
 from reportgen.core.store import Store
 
 HOSTILE_PATH = "backbone/../<script>alert(1)</script>\"&'"
@@ -237,7 +237,7 @@ def make(
             **{"filters": "all", "seed": 0, "title": None, "layers": [], "nested": {"deep": True}},
             **{"bands": None, "negative": negative, "outputs": "cat <i>,dog" if outputs else None},
             "recipe": {name: value for name, value in RECIPE.items() if name not in ("precision", "mixing")},
-            **({"normalize": PER_MAP, "pooling": True, "initial": "start.keras"} if whole else {}),
+            **({"normalize": Normalization.PER_MAP.value, "pooling": True, "initial": "start.keras"} if whole else {}),
         },
         environment={"python": "3.11", "numpy": "2", "reportgen": "0.1.0", "device": "CPU"},
         images=IMAGES if images else (),

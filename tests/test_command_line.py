@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from reportgen.core.errors import OutputError
+from reportgen.cli.main import main
+from reportgen.core.errors import OutputError, UsageError
+from reportgen.core.options import Group
+from reportgen.core.settings import OPTIONS
 from reportgen.pipeline import check_output, is_report
 from sample_build import BARE, SAMPLES, build, draw, run
 
@@ -103,18 +108,141 @@ def test_layers_lists_what_a_report_would_cover() -> None:
     assert records[0]["receptive_field"] == [7, 7]
 
 
-def test_help_of_every_command_answers() -> None:
-    for command in ([], ["build"], ["layers"], ["assemble"]):
-        assert run(*command, "--help").exit_code == 0
+def wide_help(*arguments: str) -> str:
+    """What `arguments` print in a terminal of 100 columns."""
+    result = CliRunner().invoke(main, arguments, prog_name="reportgen", terminal_width=100)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    return result.stdout
 
 
-def test_assemble_of_a_folder_without_a_report_is_one_sentence(tmp_path: Path) -> None:
+def headings(text: str) -> list[str]:
+    return [
+        line.removesuffix(":") for line in text.splitlines() if line and not line.startswith(" ") and line[-1] == ":"
+    ]
+
+
+def flags(text: str) -> set[str]:
+    return {
+        flag for line in text.splitlines() if line.startswith("  -") for flag in re.findall(r"--[a-z-]+", line[:36])
+    }
+
+
+def test_help_names_every_command_with_its_first_sentence() -> None:
+    text = wide_help("--help")
+    for name, command in main.commands.items():
+        sentence = str(command.help).splitlines()[0]
+        assert re.search(rf"^  {name} +{re.escape(sentence[:50])}", text, re.MULTILINE)
+    assert "\\b" not in text
+    assert "  reportgen build my_model.keras -i photos/ -o report\n" in text
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_help_of_a_command_shows_its_options_in_the_groups_of_the_table(name: str) -> None:
+    text = wide_help(name, "--help-all" if "--help-all" in wide_help(name, "--help") else "--help")
+    mine = [option for option in OPTIONS if name in option.commands]
+    assert mine
+    assert flags(text) - {"--help", "--help-all"} == {option.flag for option in mine} | {
+        f"--no-{option.flag[2:]}" for option in mine if option.negatable
+    }
+    assert headings(text) == [group for group in Group if any(option.group == group for option in mine)]
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_help_of_build_is_one_screen_that_says_where_the_rest_is() -> None:
+    text = wide_help("build", "--help")
+    assert len(text.splitlines()) <= 40
+    shown = flags(text) - {"--help", "--help-all", "--no-single-file"}
+    assert shown == {option.flag for option in OPTIONS if option.everyday and "build" in option.commands}
+    hidden = [option for option in OPTIONS if not option.everyday and "build" in option.commands]
+    assert f"{len(hidden)} more options: reportgen build --help-all, or docs/cli.md.\n" in text
+    assert Group.EXPERT not in headings(text)
+
+
+@pytest.mark.parametrize("arguments", [["build", "--help"], ["build", "--help-all"], ["--help"]])
+def test_help_in_a_narrow_terminal_is_no_wider(arguments: list[str]) -> None:
+    text = CliRunner().invoke(main, arguments, terminal_width=80).stdout
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_assemble_of_a_folder_without_a_report_is_one_sentence_that_names_it(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         result = run("assemble", folder)
         assert result.exit_code == 2
-        assert "reportgen build" in result.stderr
-        assert "Traceback" not in result.stderr
+        assert result.stderr == (
+            f"reportgen: {folder}: there is no stored report in this folder; run `reportgen build` first.\n"
+        )
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (UsageError("--seed 1 is odd."), 2, "reportgen: --seed 1 is odd.\n"),
+        (
+            ZeroDivisionError("by zero"),
+            1,
+            "reportgen: unexpected failure, please report it: ZeroDivisionError: by zero",
+        ),
+    ],
+)
+def test_every_failure_is_one_sentence_and_verbose_shows_where(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, words: str
+) -> None:
+    def fail(*arguments: object, **named: object) -> None:
+        raise error
+
+    monkeypatch.setattr("reportgen.pipeline.build", fail)
+    for verbose in ([], ["-v"]):
+        result = run("build", "model.keras", *verbose)
+        assert (result.exit_code, result.stdout) == (code, "")
+        assert words in result.stderr
+        assert ("Traceback" in result.stderr) is bool(verbose)
+        assert result.stderr.count("\n") == 1 or verbose
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--input-shape", "3,4,x"], "'3,4,x' is not of the form H,W,C"),
+        (["--map-range", "1"], "'1' is not two numbers LO,HI"),
+        (["--bands", "0,1"], "'0,1' is not three channel numbers R,G,B"),
+        (["--steps", "many"], "'many' is not a valid integer"),
+        (["--quality", "best"], "'best' is not one of"),
+        (["--no-such-option"], "No such option"),
+    ],
+)
+def test_a_value_of_another_form_is_refused_before_anything_is_loaded(arguments: list[str], words: str) -> None:
+    result = run("build", "no-such-model.keras", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("force = 1", "gives `force` a value of the wrong type: 1"),
+        ("output = 1", "gives `output` a value of the wrong type: 1"),
+        ("verbose = true", "holds an unknown option `verbose`"),
+        ("colour = true", "holds an unknown option `colour`"),
+        ("tool = 1", "has something else than a table where [tool.reportgen] should be"),
+        ("=", "settings.toml cannot be read"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_meant_is_refused(tmp_path: Path, content: str, words: str) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text(content)
+    result = run("build", "no-such-model.keras", "-c", config)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_options_of_the_run_may_stand_in_a_file_too(tmp_path: Path) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text(f'output = "{tmp_path / "report"}"\nquiet = true\nprogress = true\n')
+    result = run("build", SAMPLES / "galaxies.keras", *BARE, "-c", config)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{tmp_path / 'report' / 'index.html'}\n"
 
 
 @pytest.mark.parametrize(

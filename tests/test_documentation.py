@@ -9,11 +9,38 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reportgen.cli.reference import reference
+from reportgen.core.settings import OPTIONS
+
 ROOT = Path(__file__).parent.parent
+
+
+OTHERS = {"--help", "--help-all", "--version", "--accent"}  # click's own, and a variable of the style
+DOCUMENTS = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
 def examples(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_list_of_options_is_that_of_the_table() -> None:
+    stored = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert stored == reference(), "stale: python -m reportgen.cli.reference > docs/cli.md"
+
+
+def test_every_option_and_exit_code_has_a_line_in_the_list() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for one in OPTIONS:
+        assert len(re.findall(rf"^\|.*`{one.flag}[ `].*\|.*{re.escape(one.help)}", text, re.MULTILINE)) == 1, one.flag
+    for code in (0, 1, 2, 3, 130):
+        assert f"\n| {code} | " in text
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_document_names_an_option_that_is_not_there(name: str) -> None:
+    known = {one.flag for one in OPTIONS} | {f"--no-{one.flag[2:]}" for one in OPTIONS if one.negatable} | OTHERS
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known
 
 
 def test_the_example_of_the_first_page_writes_a_report(

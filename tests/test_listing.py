@@ -1,4 +1,4 @@
-"""The table of layers: whole in a file, and in a window never wider than it, with every reason."""
+"""The table of layers: whole in a file, and in a terminal never wider than it, with every reason."""
 
 from __future__ import annotations
 
@@ -30,13 +30,17 @@ LAYERS = (
 def test_a_file_gets_everything_whole() -> None:
     text = as_table("net.keras", CONTRACT, LAYERS)
     assert "net.keras: input ?x?x3, preprocessing unit (the default" in text
-    for words in (LONG, "relu at conv1_relu", "7x7x3x64", "1,234,567", "6 of 64", "left5"):
+    headings = text.splitlines()[2]
+    assert [" ".join(words.split()) for words in headings.split("  ") if words] == [
+        *("layer", "class", "kernel", "measured at", "output", "receptive field", "parameters", "filters shown")
+    ]
+    for words in (LONG, "conv1_relu (relu)", "own output (relu)", "7x7x3x64", "1,234,567", "6 of 64", "left5"):
         assert words in text
-    assert "3 layers, 76 filters, 18 of them shown; 7 not in the report" in text
+    assert "3 layers, 76 filters, 18 shown; 7 not in the report" in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
-def test_no_line_is_wider_than_the_window_and_every_layer_and_reason_is_there(width: int) -> None:
+def test_no_line_is_wider_than_the_terminal_and_every_layer_and_reason_is_there(width: int) -> None:
     lines = as_table("net.keras", CONTRACT, LAYERS, width).splitlines()
     assert max(map(len, lines)) <= width
     table = lines[lines.index("") + 1 :]
@@ -62,6 +66,16 @@ def test_columns_stand_under_their_headings() -> None:
     assert head.index("class") in starts
 
 
+def test_a_layer_of_which_no_filter_is_shown_says_so_and_one_filter_is_not_filters() -> None:
+    lacking = layer("conv1", filters_total=1, filters_shown=())
+    lines = as_table("net.keras", CONTRACT, [lacking]).splitlines()
+    assert lines[4].endswith("  0 of 1")
+    assert "1 layer, 1 filter, 0 shown" in lines
+    assert "1 layer, 1 filter, all shown" in as_table(
+        "net.keras", CONTRACT, [layer("conv1", filters_total=1, filters_shown=(0,))]
+    )
+
+
 def test_a_path_is_shortened_in_its_middle() -> None:
     assert shortened("block/conv", 10) == "block/conv"
     short = shortened(LONG, 20)
@@ -81,12 +95,9 @@ def test_many_layers_of_one_reason_are_named_by_where_they_stand() -> None:
 
 def test_what_failed_and_what_has_weights_alone_is_no_choice_of_the_users() -> None:
     lost = layer("lost", status="failed", reason="the model stopped before it")
-    bare = layer("bare", reason="it does not depend on the input that is looked at")
+    bare = layer("bare", reason="it does not depend on the primary input")
     lines = as_table("net.keras", CONTRACT, [layer("whole"), lost, bare]).splitlines()
     assert lines[lines.index("failed:") + 1] == "  lost (Conv2D): the model stopped before it"
-    assert (
-        lines[lines.index("only the weights:") + 1]
-        == "  bare (Conv2D): it does not depend on the input that is looked at"
-    )
+    assert lines[lines.index("only the weights:") + 1] == "  bare (Conv2D): it does not depend on the primary input"
     assert "not in the report:" not in lines
     assert any(line.endswith("1 failed; 1 with weights alone") for line in lines)

@@ -11,10 +11,10 @@ from PIL import Image
 
 import report_fixture
 from page_parser import parse
+from reportgen.artefacts.initial_weights import filter_rows
 from reportgen.core.records import Task
 from reportgen.core.store import Store
 from reportgen.report.assemble import assemble
-from reportgen.artefacts.initial_weights import filter_rows
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from PIL import Image
 
 import report_fixture
 from page_parser import parse
+from reportgen.artefacts import overview
 from reportgen.core.settings import MapStyle
 from reportgen.render import palette
 from reportgen.render.overview import draw_column, strongest
-from reportgen.artefacts import overview
 from reportgen.report.assemble import assemble
 
 

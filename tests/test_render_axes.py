@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import report_fixture
-from reportgen.render.figure import Figure
 from reportgen.render import curves, feature_maps, palette, patterns, slices, weights
+from reportgen.render.figure import Figure
 from reportgen.render.picture import seen
 
 

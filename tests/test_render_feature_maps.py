@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.render.figure import Figure
 from reportgen.core.settings import MapStyle
 from reportgen.render import palette
 from reportgen.render.feature_maps import draw
+from reportgen.render.figure import Figure
 
 NAN, INF = float("nan"), float("inf")
 RESERVED = {palette.GAP, palette.FLAT, palette.BROKEN, palette.BROKEN_LINE}

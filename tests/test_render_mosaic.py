@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.render.figure import Tiles
 from reportgen.render import mosaic, palette, picture, png
+from reportgen.render.figure import Tiles
 
 GAP = 77
 SHAPES = [

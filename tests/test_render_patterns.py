@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.render.figure import Figure
 from reportgen.render import palette
+from reportgen.render.figure import Figure
 from reportgen.render.patterns import PICTURE_WIDTH, Words, draw
 
 FLAT, BROKEN, LINE = (palette.GREYS[index] for index in (palette.FLAT, palette.BROKEN, palette.BROKEN_LINE))

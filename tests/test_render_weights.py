@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reportgen.core.records import LayerRecord
-from reportgen.render.figure import Figure
 from reportgen.render import palette
+from reportgen.render.figure import Figure
 from reportgen.render.weights import TILE_LIMIT, draw, kernel_layout
 
 NAN = float("nan")

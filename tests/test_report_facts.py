@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import report_fixture
+from reportgen.artefacts.base import load_layer
+from reportgen.artefacts.patterns import pattern_facts
+from reportgen.core.numbers import plain
 from reportgen.core.store import Store
 from reportgen.report.assemble import assemble
-from reportgen.core.numbers import plain
-from reportgen.artefacts.patterns import pattern_facts
-from reportgen.artefacts.base import load_layer
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 

@@ -17,11 +17,11 @@ from PIL import Image
 
 import report_fixture
 from page_parser import Page, parse
+from reportgen.artefacts.feature_maps import zeros
 from reportgen.core.store import Store
 from reportgen.render.text import figure
 from reportgen.report.assemble import assemble
 from reportgen.report.index_page import _effort
-from reportgen.artefacts.feature_maps import zeros
 
 RESOURCES = {("img", "src"), ("image", "href"), ("link", "href"), ("script", "src"), ("use", "href"), ("source", "src")}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reportgen.compute.patterns.recipe import KERAS_IO, OPTVIS, QUALITIES, Recipe
-from reportgen.core.settings import METHODS as METHOD_NAMES
 from reportgen.artefacts.optimization_method import METHODS, PIECES, sentence
+from reportgen.compute.patterns.recipe import KERAS_IO, OPTVIS, QUALITIES, Recipe
+from reportgen.core.choices import Method
 
 
 def words(recipe: Recipe, *, bands: int = 3, **more: Any) -> str:
@@ -25,7 +25,7 @@ def changed(recipe: Recipe, **changes: Any) -> str:
 
 def test_every_field_of_a_recipe_has_its_words_but_the_number_of_the_algorithm() -> None:
     assert {field.name for field in dataclasses.fields(Recipe)} - {"algorithm"} == PIECES
-    assert set(METHOD_NAMES) == set(METHODS)
+    assert set(Method) == set(METHODS)
 
 
 def test_the_standard_recipe_reads_as_it_is() -> None:

@@ -1,15 +1,23 @@
-"""What a user may choose: every value is checked where it stands, and the report states it without paths."""
+"""What a user may choose: each option is declared once, every value is checked, and the report states it without paths."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from reportgen.cli.build import build
+from reportgen.compute.patterns.recipe import Recipe
+from reportgen.core.choices import FilterChoice, parse_memory
 from reportgen.core.errors import UsageError
-from reportgen.core.settings import FilterChoice, Settings, from_mapping, parse_memory
+from reportgen.core.options import Option, declared, option
+from reportgen.core.settings import OPTIONS, RUN_OPTIONS, SETTINGS, MapStyle, Settings, from_call, from_mapping
 
 
 def test_a_count_spreads_evenly_from_the_first_filter_to_the_last() -> None:
@@ -187,6 +195,101 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     }
     assert settings.pattern_size is None
     assert settings.memory_bytes == 2**31
+
+
+def test_every_option_has_one_name_one_flag_and_a_default_that_it_takes_itself() -> None:
+    for names in ([one.name for one in OPTIONS], [one.flag for one in OPTIONS]):
+        assert len(set(names)) == len(names)
+    shorts = [one.short for one in OPTIONS if one.short is not None]
+    assert len(set(shorts)) == len(shorts)
+    for one in OPTIONS:
+        one.validate(one.default)
+        assert one.help.endswith("."), one.name
+        assert one.commands, one.name
+    assert {one.name for one in SETTINGS} == {field.name for field in dataclasses.fields(Settings)}
+
+
+def test_the_recipe_fields_of_the_table_are_fields_of_the_recipe_and_hold_what_was_given() -> None:
+    fields = {one.recipe for one in SETTINGS if one.recipe is not None}
+    assert fields <= {field.name for field in dataclasses.fields(Recipe)}
+    assert Settings().recipe_fields == {"restarts": 1}
+    given = Settings(steps=3, learning_rate=0.5, transforms=False, trim=0, restarts=2)
+    assert given.recipe_fields == {"steps": 3, "rate": 0.5, "transforms": False, "trim": 0, "restarts": 2}
+
+
+def test_a_declaration_alone_makes_an_option() -> None:
+    like = next(one for one in SETTINGS if one.name == "max_images")
+
+    @dataclasses.dataclass(frozen=True)
+    class Table:
+        mean_of_all: int = option(5, like.kind, like.group, "Mean.", metavar="N", check=like.check)
+
+    (made,) = declared(Table)
+    assert (made.name, made.flag, made.keys, made.shown_default) == (
+        "mean_of_all",
+        "--mean-of-all",
+        {"mean_of_all"},
+        "5",
+    )
+    with pytest.raises(UsageError, match="--mean-of-all 0 is below 1"):
+        made.validate(0)
+
+
+# One value of each kind as the command line, a settings file and Python give it, and as the settings hold it.
+GIVEN: dict[str, tuple[list[str], Any, Any, Any]] = {
+    "images": (["-i", "a", "-i", "b"], ["a", "b"], (Path("a"), "b"), ("a", "b")),
+    "max_images": (["--max-images", "3"], 3, np.int64(3), 3),
+    "input_range": (["--input-range", "-1, 1"], [-1, 1], np.array([-1, 1]).tolist(), (-1.0, 1.0)),
+    "input_shape": (["--input-shape", "any,32,3"], ["any", 32, 3], (None, 32, 3), (None, 32, 3)),
+    "bands": (["--bands", "3,0,1"], [3, 0, 1], (3, 0, 1), (3, 0, 1)),
+    "preprocess": (["--preprocess", "caffe"], "caffe", "caffe", "caffe"),
+    "filters": (["--filters", "7"], 7, 7, "7"),
+    "imports": (["--import", "m"], "m", ["m"], ("m",)),
+    "pooling": (["--pooling"], True, True, True),
+    "single_file": (["--no-single-file"], False, False, False),
+    "decorrelate": (["--no-decorrelate"], False, False, False),
+    "learning_rate": (["--learning-rate", "2"], 2, np.float32(2), 2.0),
+    "css": (["--css", "look.css"], "look.css", Path("look.css"), "look.css"),
+}
+
+
+def on_the_command_line(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    taken: list[Settings] = []
+    monkeypatch.setattr("reportgen.pipeline.build", lambda model, settings, *rest, **run: taken.append(settings))
+    result = CliRunner().invoke(build, ["model.keras", *arguments])
+    assert result.exit_code == 0, result.output
+    return taken[0]
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_an_option_is_the_same_on_the_command_line_in_a_file_and_from_python(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, in_toml, in_python, held = GIVEN[name]
+    flag = next(one.flag for one in SETTINGS if one.name == name).removeprefix("--")
+    expected = Settings(**{name: held})
+    assert on_the_command_line(arguments, monkeypatch) == expected
+    assert Settings(**from_mapping({flag: in_toml})) == expected
+    assert Settings(**from_mapping({name: in_toml})) == expected
+    assert Settings(**from_call({name: in_python})) == expected
+    Path("settings.toml").write_text(f"{flag} = {json.dumps(in_toml)}\n")
+    assert on_the_command_line(["-c", "settings.toml"], monkeypatch) == expected
+
+
+@pytest.mark.parametrize("one", RUN_OPTIONS, ids=lambda one: one.name)
+def test_the_options_of_a_run_are_no_settings(one: Option) -> None:
+    with pytest.raises(UsageError, match=f"unknown option `{one.name}`"):
+        from_mapping({one.name: one.default})
+
+
+def test_stored_settings_give_the_style_of_maps() -> None:
+    assert MapStyle.of({"colormap": "magma", "map_range": [0, 2], "seed": 3}) == MapStyle(
+        colormap="magma", map_range=(0, 2)
+    )
+    assert MapStyle() == MapStyle("per-layer", "viridis", (0.0, 1.0))
+    with pytest.raises(UsageError, match="--colormap jet is none of viridis, magma"):
+        MapStyle.of({"colormap": "jet"})
 
 
 def test_described_settings_hold_no_folder_of_the_machine() -> None:

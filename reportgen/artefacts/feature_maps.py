@@ -23,10 +23,11 @@ from reportgen.artefacts.base import (
 )
 from reportgen.artefacts.predictions import ImageEntry
 from reportgen.artefacts.views import Cut, FigureView
+from reportgen.core.choices import Normalization
 from reportgen.core.errors import few
 from reportgen.core.numbers import plain
 from reportgen.core.records import ImageRecord, LayerRecord, Slug, TaskKind
-from reportgen.core.settings import PER_MAP, MapStyle
+from reportgen.core.settings import MapStyle
 from reportgen.render import feature_maps as mosaic
 from reportgen.render.figure import Figure
 from reportgen.render.scale import HALF_LARGEST
@@ -208,7 +209,9 @@ def maps_section(page: LayerPage, records: Sequence[FeatureMapRecord], note: str
         for place, (maps, record) in enumerate(zip(found, records, strict=True))
     )
     style = MapStyle.of(page.contents.plan.settings)
-    view = FeatureMapsView(note, views, _ranges_view(page, found) if style.normalize == PER_MAP and found else None)
+    view = FeatureMapsView(
+        note, views, _ranges_view(page, found) if style.normalize == Normalization.PER_MAP and found else None
+    )
     return Section("maps", "Feature maps", "sections/feature_maps.html", view)
 
 

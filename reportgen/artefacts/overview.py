@@ -12,9 +12,10 @@ from msgspec import Meta
 from reportgen.artefacts.base import ImageFile, LayerContents
 from reportgen.artefacts.feature_maps import FEATURE_MAPS
 from reportgen.artefacts.predictions import ImageEntry, PredictionView, prediction_views
+from reportgen.core.choices import Normalization
 from reportgen.core.numbers import plain
 from reportgen.core.records import Count, LayerRecord, Plan, Slug
-from reportgen.core.settings import FIXED, PER_LAYER, PER_MAP, MapStyle
+from reportgen.core.settings import MapStyle
 from reportgen.render import overview as drawing
 from reportgen.render.figure import Tiles
 from reportgen.render.scale import Fixed, Scale, Shared
@@ -29,10 +30,12 @@ RULE = (
     "those whose maps reach highest, by the largest value two or more positions from the border and its mean over the "
     "inputs shown, in the order of their numbers"
 )
-SCALES = {
-    PER_LAYER: "A column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values).",
-    FIXED: "All columns have one linear scale, stated in their heads ({}).",
-    PER_MAP: "Each map has a linear scale of its own ({}), so brightness cannot be compared.",
+SCALES: dict[str, str] = {
+    Normalization.PER_LAYER: (
+        "A column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values)."
+    ),
+    Normalization.FIXED: "All columns have one linear scale, stated in their heads ({}).",
+    Normalization.PER_MAP: "Each map has a linear scale of its own ({}), so brightness cannot be compared.",
 }
 
 

@@ -1,4 +1,4 @@
-"""The table that `reportgen layers` prints: whole where there is room, and never wider than the window that it is read in."""
+"""The table that `reportgen layers` prints: whole where there is room, and never wider than the terminal."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ GAP = "  "
 LEAST_PATH = 24  # characters: what a path is shortened to before another column has to go
 NAMED = 4  # paths that a line names before it counts the rest
 INDENT = "  "
+UNIT, ACTIVATION = "measured at", "activation"  # headings
 Column = tuple[str, Callable[[LayerRecord], str], bool]  # heading, cell, whether numbers are lined up on the right
 
 
 def as_table(source: str, contract: InputContract, layers: Sequence[LayerRecord], width: int | None = None) -> str:
-    """Plain text: what the model takes, a line a layer, a summary, and what fails, is not whole or is left out, and why.
+    """Return plain text: the model's input, a line per layer, a summary, and which layers are not covered or not in full, and why.
 
-    width: columns of the window; None for a file, where nothing is shortened.
+    Args:
+        source: What names the model.
+        contract: What the model is fed.
+        layers: The records of its layers, from input to output.
+        width: Columns of the terminal; None for a file, where nothing is shortened.
     """
     rendered = [layer for layer in layers if layer.is_met]
     head = f"{source}: input {by(contract.shape)}, preprocessing {contract.preprocess} ({contract.reason})"
     lines = [*_wrapped(head, width), "", *_table(rendered, width), "", *_wrapped(_summary(layers), width)]
     unstated = _grouped((layer.receptive_field_note, layer) for layer in rendered if layer.receptive_field is None)
     if unstated:
-        lines += ["", "field not stated:"]
+        lines += ["", "receptive field not stated:"]
         for note, group in unstated.items():
             lines += _wrapped(f"{_which(group, rendered)}: {note}", width, INDENT)
     others = [layer for layer in layers if not layer.is_met]
@@ -42,38 +47,38 @@ def as_table(source: str, contract: InputContract, layers: Sequence[LayerRecord]
 
 
 def by(lengths: Sequence[int | None] | None) -> str:
-    """`3x3x64`, `?` for a length that varies, a dash where there is nothing to say."""
+    """Return `3x3x64`, `?` for a length that varies, a dash where there is nothing to say."""
     return NONE if lengths is None else "x".join("?" if length is None else str(length) for length in lengths)
 
 
-def _unit(layer: LayerRecord) -> str:
-    return layer.activation if layer.unit == layer.path else f"{layer.activation} at {layer.unit}"
+def _measured_at(layer: LayerRecord) -> str:
+    place = "own output" if layer.unit == layer.path else layer.unit
+    return f"{place} ({layer.activation})"
 
 
 def _filters(layer: LayerRecord) -> str:
-    shown = len(layer.filters_shown)
-    return str(layer.filters_total) if shown in (0, layer.filters_total) else f"{shown} of {layer.filters_total}"
+    return f"{len(layer.filters_shown)} of {layer.filters_total}"
 
 
 COLUMNS: tuple[Column, ...] = (
     ("layer", lambda layer: layer.path, False),
     ("class", lambda layer: layer.layer_class, False),
     ("kernel", lambda layer: by(layer.kernel_shape if layer.kernel_shape is not None else layer.window), False),
-    ("unit", _unit, False),
+    (UNIT, _measured_at, False),
     ("output", lambda layer: by(layer.output_shape), False),
-    ("field", lambda layer: by(layer.receptive_field), False),
+    ("receptive field", lambda layer: by(layer.receptive_field), False),
     ("parameters", lambda layer: f"{layer.parameters:,}", True),
-    ("filters", _filters, True),
+    ("filters shown", _filters, True),
 )
-# What goes first where the window is narrow: where a unit ends is on its layer's page, the class is nearly always the same.
-SACRIFICES = ("unit", "class", "parameters", "field", "kernel")
+# What goes first where the terminal is narrow: where a filter is measured is on its layer's page, the class is nearly always the same.
+SACRIFICES = (ACTIVATION, "class", "parameters", "receptive field", "kernel")
 
 
 def _table(layers: Sequence[LayerRecord], width: int | None) -> list[str]:
-    """The lines of the table: the unit's place goes first, then long paths are shortened, then columns go."""
+    """Return the lines of the table: where filters are measured goes first, then long paths are shortened, then columns go."""
     columns = list(COLUMNS)
     if width is not None and _width(columns, layers) > width:
-        columns[[name for name, _, _ in columns].index("unit")] = ("unit", lambda layer: layer.activation, False)
+        columns[[name for name, _, _ in columns].index(UNIT)] = (ACTIVATION, lambda layer: layer.activation, False)
     for name in SACRIFICES:
         if width is None or _width(columns, layers) - max(_longest(columns[0], layers) - LEAST_PATH, 0) <= width:
             break
@@ -101,23 +106,27 @@ def _width(columns: Sequence[Column], layers: Sequence[LayerRecord]) -> int:
 
 
 def shortened(path: str, length: int) -> str:
-    """`path` in so many characters: its middle goes, since both ends tell layers apart."""
+    """Return `path` in so many characters: its middle goes, since both ends tell layers apart."""
     if len(path) <= length:
         return path
     if length < 2:
         return path[:length]
-    front = (length - 1) // 3
+    front = (length - 1) // 3  # a third: the end of a path tells more than its beginning
     return f"{path[:front]}…{path[front + 1 - length :]}"
 
 
 def _summary(layers: Sequence[LayerRecord]) -> str:
     rendered = [layer for layer in layers if layer.is_met]
     filters, shown = sum(layer.filters_total for layer in rendered), sum(len(layer.filters_shown) for layer in rendered)
-    share = "all of them shown" if shown == filters else f"{shown:,} of them shown"
-    words = f"{len(rendered)} {'layer' if len(rendered) == 1 else 'layers'}, {filters:,} filters, {share}"
+    share = "all shown" if shown == filters else f"{shown:,} shown"
+    words = f"{_counted(len(rendered), 'layer')}, {_counted(filters, 'filter')}, {share}"
     others = [str(layer.status) for layer in layers if not layer.is_met]
     counts = (("failed", "failed"), ("rendered", "with weights alone"), ("skipped", "not in the report"))
     return "; ".join([words, *(f"{others.count(status)} {what}" for status, what in counts if status in others)])
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
 def _grouped(reasons: Iterable[tuple[str | None, LayerRecord]]) -> dict[str, list[LayerRecord]]:
@@ -128,7 +137,7 @@ def _grouped(reasons: Iterable[tuple[str | None, LayerRecord]]) -> dict[str, lis
 
 
 def _which(layers: Sequence[LayerRecord], table: Sequence[LayerRecord]) -> str:
-    """The layers of a group in a few words, where the table names them all: one by one, or from where to where they stand there."""
+    """Return which layers of the table a group is: one by one, or from which to which they stand there."""
     if len(layers) <= NAMED:
         return ", ".join(map(_name, layers))
     first, last = table.index(layers[0]), table.index(layers[-1])
@@ -145,7 +154,7 @@ def _name(layer: LayerRecord) -> str:
 
 
 def _reasons(groups: dict[str, list[LayerRecord]], width: int | None) -> list[str]:
-    """A line a reason, with the layers that share it; in a file, where there is room, each of many on a line of its own."""
+    """Return a line per reason, with the layers that share it; in a file, each of many layers on a line of its own."""
     lines = []
     for reason, layers in groups.items():
         names = [_name(layer) for layer in layers]

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reportgen.compute.planning import pattern_size
+from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
 from reportgen.core.records import CONVOLUTION, POOLING, KernelKind, LayerRecord, LayerStatus
-from reportgen.core.settings import FilterChoice, Settings
+from reportgen.core.settings import Settings
 from reportgen.core.slugs import unique_slugs
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.graph.layer_kinds import filter_count, kernel_kind, kernels

@@ -8,9 +8,10 @@ from fnmatch import fnmatchcase
 from math import prod
 from typing import Any
 
+from reportgen.core.choices import FilterChoice, check_length
 from reportgen.core.errors import FEW_NAMES, UsageError, few
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, Task, TaskKind
-from reportgen.core.settings import FilterChoice, Settings, check_length
+from reportgen.core.settings import Settings
 from reportgen.core.store import json_bytes
 
 KEY_LENGTH = 40  # hexadecimal digits of SHA-256: far beyond any chance of two tasks sharing one

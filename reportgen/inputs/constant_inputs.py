@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.choices import DEFAULT_IMAGE_SIZE
 from reportgen.core.errors import ImageError, UsageError
 from reportgen.core.records import PICTURE_AXES, ConstantInput, ConstantInputRecord, ModelInput
-from reportgen.core.settings import DEFAULT_IMAGE_SIZE, Settings
+from reportgen.core.settings import Settings
 from reportgen.inputs.decoding import ARRAY_SUFFIX, decode
 from reportgen.inputs.images import SUFFIXES, fit
 from reportgen.inputs.samples import UNIT

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reportgen.core.errors import ModelError, UsageError
-from reportgen.core.records import PICTURE_RANK, InputContract, ModelInput
-from reportgen.core.settings import (
+from reportgen.core.choices import (
     DEFAULT_IMAGE_SIZE,
     EIGHT_BIT_RANGE,
     LARGEST_SIDE,
     SHAPE_AXES,
-    Settings,
     check_length,
 )
+from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.records import PICTURE_RANK, InputContract, ModelInput
+from reportgen.core.settings import Settings
 from reportgen.network.preprocessing import (
     COLOUR_BANDS,
     COLOUR_PREPROCESSES,

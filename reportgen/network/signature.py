@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.choices import DEFAULT_IMAGE_SIZE, SHAPE_AXES
 from reportgen.core.errors import ModelError, UsageError, few
 from reportgen.core.records import PICTURE_AXES, ConstantInput, ModelInput
-from reportgen.core.settings import DEFAULT_IMAGE_SIZE, SHAPE_AXES
 from reportgen.network.backend import keras, tf
 
 Arrange = Callable[[Mapping[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]

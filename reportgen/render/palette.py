@@ -12,9 +12,9 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.settings import COLORMAPS
+from reportgen.core.choices import Colormap
 
-SEQUENTIAL = COLORMAPS
+SEQUENTIAL = tuple(Colormap)
 DIVERGING = "RdBu_r"  # ColorBrewer's red to blue: told apart in every common kind of colour blindness
 
 GAP, FLAT, BROKEN, BROKEN_LINE = range(4)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.settings import FIXED, PER_MAP, MapStyle
+from reportgen.core.choices import Normalization
+from reportgen.core.settings import MapStyle
 from reportgen.render import palette
 from reportgen.render.text import figure, percent, stated
 
@@ -190,9 +191,9 @@ def choose(values: NDArray[np.floating], style: MapStyle) -> Scale | None:
     if values.size == 0:
         return None
     low, high = float(values.min()), float(values.max())
-    if style.normalize == PER_MAP:
+    if style.normalize == Normalization.PER_MAP:
         return Standardised(style.colormap)
-    if style.normalize == FIXED:
+    if style.normalize == Normalization.FIXED:
         bottom, top = style.map_range
         below, above = int(np.count_nonzero(values < bottom)), int(np.count_nonzero(values > top))
         return Fixed(bottom, top, low, high, below, above, values.size, style.colormap)

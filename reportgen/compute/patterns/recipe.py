@@ -129,25 +129,14 @@ KERAS_IO = Recipe(
 def choose(settings: Settings, bands: int, have_images: bool) -> Recipe:
     """The recipe that `settings` ask for, for pictures of so many bands; each piece that is named replaces the method's own."""
     recipe = QUALITIES[settings.quality] if settings.method == "optvis" else KERAS_IO
-    named: dict[str, Any] = {
-        "steps": settings.steps,
-        "pixel_steps": _pixel_steps(recipe, settings),
-        "rate": settings.learning_rate,
-        "optimizer": settings.optimizer,
-        "parameterization": settings.parameterization,
-        "objective": settings.objective,
-        "transforms": settings.transforms,
-        "clip_norm": settings.clip_norm,
-        "trim": settings.trim,
-        "total_variation": settings.regularizers.get("tv"),
-        "l2": settings.regularizers.get("l2"),
-    }
     decorrelate = recipe.decorrelation != "none" if settings.decorrelate is None else settings.decorrelate
     return dataclasses.replace(
         recipe,
-        **{name: value for name, value in named.items() if value is not None},
+        **settings.recipe_fields,
+        pixel_steps=_pixel_steps(recipe, settings),
+        total_variation=settings.regularizers.get("tv", recipe.total_variation),
+        l2=settings.regularizers.get("l2", recipe.l2),
         decorrelation=decorrelation(bands, have_images) if decorrelate else "none",
-        restarts=settings.restarts,
     )
 
 

@@ -1,0 +1,34 @@
+"""The command `build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reportgen.cli.command import GroupedCommand, Written, say, silent
+from reportgen.cli.options import resolve, takes_options
+from reportgen.core.settings import Command
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("model")
+@takes_options(Command.BUILD)
+def build(model: str, **given: Any) -> Written:
+    """Build a report for MODEL.
+
+    MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
+    """
+    from reportgen.core.progress import Progress
+    from reportgen.pipeline import build as build_report
+
+    settings, run = resolve(given)
+    return build_report(
+        model,
+        settings,
+        None if run.output is None else Path(run.output),
+        force=run.force,
+        progress=Progress(False if run.quiet else run.progress),
+        say=silent if run.quiet else say,
+    )
