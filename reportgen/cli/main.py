@@ -15,7 +15,6 @@ from typing import Any
 
 import click
 
-from reportgen import __version__
 from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError, UsageError
 from reportgen.core.settings import (
     COLORMAPS,
@@ -30,6 +29,7 @@ from reportgen.core.settings import (
     Settings,
     from_mapping,
 )
+from reportgen.core.version import __version__
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 RUN_OPTIONS = {"output": None, "force": False, "quiet": False, "progress": None}  # of one run, not of the report

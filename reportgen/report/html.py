@@ -8,7 +8,7 @@ import hashlib
 import jinja2
 from markupsafe import Markup
 
-from reportgen import __version__
+from reportgen.core.version import __version__
 from reportgen.render.text import Nouns
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
