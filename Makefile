@@ -38,10 +38,11 @@ report: $(VENV)/.installed ## the report of a sample network
 
 test: check tests slow ## everything that CI runs
 
-check: $(VENV)/.installed-dev ## format, lint, types
+check: $(VENV)/.installed-dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 tests: $(VENV)/.installed-dev ## the fast tests
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile

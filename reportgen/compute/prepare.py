@@ -11,9 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import PIL
 
-import reportgen
 from reportgen.compute import planning as plan
 from reportgen.compute.layer_records import describe, describe_output
 from reportgen.compute.pattern_sizes import fitted
@@ -25,9 +23,11 @@ from reportgen.core.errors import ModelError, UsageError, few
 from reportgen.core.records import ConstantInput, InputContract, LayerRecord, ModelRecord, Plan
 from reportgen.core.run import Run
 from reportgen.core.settings import Settings
+from reportgen.core.version import __version__
 from reportgen.inputs import images, signals
 from reportgen.inputs.class_names import code_key, read_classes
 from reportgen.inputs.constant_inputs import hold
+from reportgen.inputs.decoding import PILLOW_VERSION
 from reportgen.network.class_names import names_of
 from reportgen.network.contract import measured
 from reportgen.network.environment import environment, graphics
@@ -149,7 +149,7 @@ def prepare(specification: Any, settings: Settings) -> Job:
     recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
     breadths = _breadths(network, [layer for layer in rendered if layer.pattern_size is not None], settings)
     image_records = tuple(image.record for image in collection.images)
-    stated = {**environment(), "numpy": np.__version__, "pillow": PIL.__version__, "reportgen": reportgen.__version__}
+    stated = {**environment(), "numpy": np.__version__, "pillow": PILLOW_VERSION, "reportgen": __version__}
     identity = {
         "weights": network.weights_sha256,
         "model_code": _model_code(network),

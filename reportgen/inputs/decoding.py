@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
@@ -18,6 +19,7 @@ from reportgen.core.errors import ImageError
 from reportgen.inputs import tiff
 from reportgen.inputs.samples import RGB_BANDS, UNIT, Meaning, Picture, Samples, in_bands, mismatch, scaled
 
+PILLOW_VERSION = PIL.__version__  # stored results name it: pixels may depend on it
 ARRAY_SUFFIX = ".npy"
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")  # no others: some of Pillow's readers start outside programs
 PIXEL_LIMIT = 200_000_000  # the largest sensors in telephones have 200 megapixels; more is a mistake or an attack
