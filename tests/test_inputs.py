@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reportgen.core.errors import UsageError
-from reportgen.inputs.class_names import read_classes
+from reportgen.inputs.classes_file import read_classes
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,14 @@ from reportgen.core.records import ConstantInput, InputContract, LayerRecord, Mo
 from reportgen.core.run import Run
 from reportgen.core.settings import Settings
 from reportgen.inputs import images, signals
-from reportgen.inputs.class_names import code_key, read_classes
+from reportgen.inputs.classes_file import code_key, read_classes
 from reportgen.inputs.constant_inputs import hold
-from reportgen.network.class_names import names_of
 from reportgen.network.contract import measured
+from reportgen.network.embedded_class_names import names_of
 from reportgen.network.environment import environment, graphics
 from reportgen.network.error_text import readable_size
 from reportgen.network.graph.layer_calls import LayerCall
-from reportgen.network.loading.initial_weights import digest, initial_kernels
+from reportgen.network.initial_weights import digest, initial_kernels
 from reportgen.network.loading.load import import_callable, load
 from reportgen.network.network import Network, unwalked
 from reportgen.network.outputs import fitting

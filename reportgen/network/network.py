@@ -16,7 +16,6 @@ from reportgen.core.settings import Settings
 from reportgen.network import preprocessing as scaling
 from reportgen.network.accepted_sizes import NEAR, Size, next_size
 from reportgen.network.backend import keras, tf
-from reportgen.network.channel_head import can_select, finite_weights, selected
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.hooks import Call, run_until, safe_scopes
@@ -29,6 +28,7 @@ from reportgen.network.loading.hashes import weights_sha256
 from reportgen.network.loading.load import Loaded
 from reportgen.network.outputs import logits
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM, Scaling
+from reportgen.network.selected_channels import can_select, finite_weights, selected
 from reportgen.network.signature import Arguments, is_whole, signature, taken_as_floats
 
 PROBE_SIDE = 64  # pixels, of pictures that ask a model of any size how it scales them: any size tells that

@@ -15,7 +15,7 @@ from reportgen.core.settings import Settings
 from reportgen.network.backend import keras
 from reportgen.network.error_text import one_line
 from reportgen.network.loading.applications import PREFIX, make_application
-from reportgen.network.loading.files import load_file, load_weights
+from reportgen.network.loading.model_files import load_file, load_weights
 
 
 @dataclass(frozen=True)

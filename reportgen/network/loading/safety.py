@@ -13,8 +13,8 @@ from typing import Any
 from reportgen.core.errors import ModelError
 from reportgen.network.backend import keras
 from reportgen.network.error_text import shown_name
+from reportgen.network.loading.bytecode import foreign_code
 from reportgen.network.loading.load_errors import unknown_name
-from reportgen.network.loading.python_code import foreign_code
 
 CODE_CLASSES = frozenset(
     {

@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.core.errors import ModelError
 from reportgen.network.loading.containers import text_of
-from reportgen.network.loading.legacy_config import RENAMED
+from reportgen.network.loading.legacy.architecture import RENAMED
 
 FLIPPING_BACKENDS = ("theano",)  # whose convolutions turn the kernel round, as the mathematician's do
 IMAGE_KERNEL_AXES = 4  # height, width, in, out: no other weight of a Keras layer has so many

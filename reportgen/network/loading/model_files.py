@@ -16,13 +16,13 @@ from reportgen.core.errors import ModelError
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras
 from reportgen.network.error_text import misfit, one_line
-from reportgen.network.loading import legacy_config as legacy
-from reportgen.network.loading import legacy_weights as legacy_files
 from reportgen.network.loading import safety
 from reportgen.network.loading.allocation_limits import bounded, check_tensors
 from reportgen.network.loading.containers import TODAY, WEIGHTS, Contents, holds_model, look_through, rewrite_archive
 from reportgen.network.loading.custom_objects import application_layers, own_objects
 from reportgen.network.loading.hashes import file_sha256
+from reportgen.network.loading.legacy import architecture as legacy
+from reportgen.network.loading.legacy import weights as legacy_files
 from reportgen.network.loading.load_errors import refusal, unreadable
 from reportgen.network.loading.unsupported import refuse_folder, stranger
 

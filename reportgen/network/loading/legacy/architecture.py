@@ -13,7 +13,7 @@ from typing import Any
 from reportgen.core.errors import ModelError
 from reportgen.network.backend import keras, tf
 from reportgen.network.error_text import shown_name
-from reportgen.network.loading import legacy_operations as operations
+from reportgen.network.loading.legacy import operations
 
 Config = dict[str, Any]
 MODELS = ("Functional", "Model", "Sequential")
