@@ -271,7 +271,7 @@ def test_batches_climb_abreast_on_a_processor_and_one_by_one_on_a_gpu(
     path = tmp_path / "model.keras"
     randomised(functional(layers.Conv2D(9, 3))).save(path)
     processor = prepare(str(path), Settings(**QUICK))
-    monkeypatch.setattr("reportgen.compute.prepare.graphics", lambda: [{}])
+    monkeypatch.setattr("reportgen.compute.prepare.gpu_details", lambda: [{}])
     gpu = prepare(str(path), Settings(**QUICK))
     assert [breadth.abreast for job in (processor, gpu) for breadth in job.breadths.values()] == [2, 1]
     assert gpu.plan == processor.plan

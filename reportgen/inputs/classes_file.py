@@ -1,12 +1,8 @@
-"""The user's files beside model and images: class names, and the code whose change must be noticed."""
+"""Class names from the file that `--classes` names."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +55,3 @@ def _names(data: Any, file: str) -> list[str]:
     if not all(isinstance(name, str) for name in names):
         raise UsageError(f"--classes {file} holds something else than names.")
     return list(names)
-
-
-def code_key(objects: Sequence[Any]) -> str:
-    """A hash of the source of the modules that define `objects`, as far as there is any; "" for none."""
-    if not objects:
-        return ""
-    digest = hashlib.sha256()
-    for name in sorted({str(getattr(item, "__module__", None)) for item in objects}):
-        try:
-            digest.update(inspect.getsource(sys.modules[name]).encode())
-        except (KeyError, OSError, TypeError):  # made without a file
-            digest.update(name.encode())
-    return digest.hexdigest()

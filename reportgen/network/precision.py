@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reportgen.network.backend import keras
-from reportgen.network.environment import graphics
+from reportgen.network.backend import gpu_details, keras
 
 CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic
@@ -18,7 +17,7 @@ TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic
 @cache
 def has_bfloat16() -> bool:
     """Whether this machine computes convolutions in bfloat16 faster than in float32."""
-    gpus = graphics()
+    gpus = gpu_details()
     if gpus:
         return tuple(gpus[0].get("compute_capability", (0, 0))) >= TENSOR_CORES
     try:

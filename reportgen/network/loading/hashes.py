@@ -1,9 +1,12 @@
-"""Hashes that tell models apart: of a file's bytes, and of a model whatever file it came from."""
+"""Hashes that tell models apart: of a file's bytes, of a model whatever file it came from, of the user's Python code."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,19 @@ def weights_sha256(model: Any) -> str:
         value = keras.ops.convert_to_numpy(variable)
         digest.update(f"{value.shape}{value.dtype}".encode())
         digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def source_sha256(objects: Sequence[Any]) -> str:
+    """Return a hash of the source of the modules that define `objects`, as far as there is any; "" for none."""
+    if not objects:
+        return ""
+    digest = hashlib.sha256()
+    for name in sorted({str(getattr(item, "__module__", None)) for item in objects}):
+        try:
+            digest.update(inspect.getsource(sys.modules[name]).encode())
+        except (KeyError, OSError, TypeError):  # made without a file
+            digest.update(name.encode())
     return digest.hexdigest()
 
 
