@@ -22,7 +22,8 @@ from reportgen.network.loading.containers import TODAY, WEIGHTS, Contents, holds
 from reportgen.network.loading.custom_objects import application_layers, own_objects
 from reportgen.network.loading.hashes import file_sha256
 from reportgen.network.loading.legacy import architecture as legacy
-from reportgen.network.loading.legacy import weights as legacy_files
+from reportgen.network.loading.legacy import weights as legacy_weights
+from reportgen.network.loading.legacy.tables import MODELS
 from reportgen.network.loading.load_errors import refusal, unreadable
 from reportgen.network.loading.unsupported import refuse_folder, stranger
 
@@ -81,7 +82,7 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
         raise ModelError(f"{path.name} holds a {type(model).__name__}, not a Keras model.")
     check_tensors(model, path.name)
     if contents.version < TODAY:
-        legacy.check_order(legacy.mend(contents.architecture, contents.version, path.name), model, path.name)
+        legacy.check_order(legacy.migrate(contents.architecture, contents.version, path.name), model, path.name)
     return ModelFile(model, digest, contents.classes)
 
 
@@ -125,18 +126,18 @@ def _for_keras(
     if path.suffix == ".keras":
         changed = safety.drop_training(architecture, name)
         if contents.version < TODAY:
-            changed, architecture = True, legacy.mend(architecture, contents.version, name)
+            changed, architecture = True, legacy.migrate(architecture, contents.version, name)
         safety.check(architecture, name, own, settings.allow_unsafe, contents.written_by)
         if changed:
             rewrite_archive(path, copy, architecture)
         return copy if changed else path, own
     version = contents.version
-    mended = legacy.mend(architecture, version, name) if version < TODAY else architecture
+    mended = legacy.migrate(architecture, version, name) if version < TODAY else architecture
     safety.check(mended, name, own, settings.allow_unsafe, contents.written_by)
     mended = legacy.with_modules(_with_input(mended, name, settings))
-    if mended == architecture and legacy_files.backend_of(path) not in legacy_files.FLIPPING_BACKENDS:
+    if mended == architecture and legacy_weights.backend_of(path) not in legacy_weights.FLIPPING_BACKENDS:
         return path, own
-    legacy_files.rewrite(path, copy, mended, legacy_files.layer_kinds(architecture), version)
+    legacy_weights.rewrite(path, copy, mended, legacy_weights.layer_kinds(architecture), version)
     return copy, own
 
 
@@ -148,7 +149,7 @@ def _with_input(architecture: Any, name: str, settings: Settings) -> Any:
     layers = config["layers"]
     first = layers[0].get("config", {})
     stated = any(key in first for key in ("batch_input_shape", "batch_shape", "input_shape"))
-    if stated or config.get("build_input_shape") or layers[0].get("class_name") in legacy.MODELS:
+    if stated or config.get("build_input_shape") or layers[0].get("class_name") in MODELS:
         return architecture
     if settings.input_shape is None:
         raise ModelError(f"{name} does not state its input; give --input-shape H,W,C (for example 224,224,3).")
