@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 from reportgen.inputs import tiff
-from reportgen.inputs.samples import RGB_BANDS, UNIT, Meaning, Picture, Samples, in_bands, mismatch, scaled
+from reportgen.inputs.samples import UNIT, Meaning, Picture, Samples, in_bands, mismatch, scaled
 
 ARRAY_SUFFIX = ".npy"
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")  # no others: some of Pillow's readers start outside programs
@@ -208,7 +209,8 @@ def _sixteen_bits(path: Path, opened: ImageFile.ImageFile, raw: str, meaning: Me
         upper = _bytes(opened, f"{kind};16{'B' if big else 'L'}").astype(np.uint16)
         values = upper * BYTE + _bytes(again, f"{kind};16{'L' if big else 'B'}")
     return Samples(
-        values, meaning if meaning is not None else Meaning(alpha=RGB_BANDS if opened.mode == "RGBA" else None, key=key)
+        values,
+        meaning if meaning is not None else Meaning(alpha=RGB_CHANNELS if opened.mode == "RGBA" else None, key=key),
     )
 
 

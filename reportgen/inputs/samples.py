@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 
 Picture = NDArray[
@@ -17,7 +18,6 @@ Picture = NDArray[
 UNIT = (0.0, 1.0)  # black and white of floating-point pixels unless stated
 ROUNDING = 1e-5  # of the distance from black to white: what arithmetic before saving may have added
 WHITE = 255.0
-RGB_BANDS = 3
 LUMA = np.array([19595, 38470, 7471]) / 65536  # of red, green and blue: Pillow's `L`, ITU-R 601
 CHUNK = 2**20  # numbers scaled at once in double precision
 
@@ -100,9 +100,9 @@ def in_bands(name: str, pixels: Picture, bands: int) -> Picture:
     count = pixels.shape[-1]
     if count == bands:
         return pixels
-    if count == 1 and bands == RGB_BANDS:
+    if count == 1 and bands == RGB_CHANNELS:
         return np.repeat(pixels, bands, axis=-1)
-    if count == RGB_BANDS and bands == 1:
+    if count == RGB_CHANNELS and bands == 1:
         if pixels.dtype == np.uint8:
             return np.array(Image.fromarray(pixels).convert("L"))[..., np.newaxis]
         return np.asarray(pixels @ LUMA, np.float32)[..., np.newaxis]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 from reportgen.inputs.samples import Meaning, Samples
 
@@ -24,14 +25,13 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR = 0, 1, 2, 5, 6  # photometric in
 NAMED = {
     WHITE_IS_ZERO: 1,
     BLACK_IS_ZERO: 1,
-    RGB: 3,
+    RGB: RGB_CHANNELS,
     CMYK: 4,
 }  # those that are understood, and how many samples they name
 CONTIGUOUS = 1  # planar configuration: a pixel's samples lie together
 AXES = 3  # height, width, bands
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how every TIFF and BigTIFF begins
 UNSPECIFIED, PREMULTIPLIED = 0, 1  # extra samples: no transparency, and opacity that the others are multiplied by
-COLOUR_BANDS = 3
 WHITE_TAGS = (50717, 341, 281)  # WhiteLevel, SMaxSampleValue, MaxSampleValue
 SIXTEEN = 16
 # Exif orientation -> the steps that bring (height, width, bands) upright: mirror left to right, mirror top to bottom, transpose.
@@ -91,7 +91,7 @@ def colour_profile(path: Path) -> bytes | None:
 
 def _source(file: Any, page: Any, bands: int) -> tuple[Any, tuple[int, int, int]] | None:
     """(what to read, the order that makes its axes height, width, bands); None where Pillow gives exactly what a viewer would show."""
-    samples, many, deep = page.samplesperpixel, bands not in (1, COLOUR_BANDS), page.bitspersample > PILLOW_BITS
+    samples, many, deep = page.samplesperpixel, bands not in (1, RGB_CHANNELS), page.bitspersample > PILLOW_BITS
     if samples == 1:
         series = file.series[0]
         if many and len(series.shape) == AXES and bands in (series.shape[0], series.shape[-1]):
@@ -100,7 +100,7 @@ def _source(file: Any, page: Any, bands: int) -> tuple[Any, tuple[int, int, int]
         signed = plain and page.dtype == np.int8  # Pillow would take it for uint8
         return (page, (0, 1, 2)) if signed or (plain and deep and page.dtype.kind in "fu" and _is_small(page)) else None
     transparent = any(extra != UNSPECIFIED for extra in page.extrasamples)
-    pillows = page.photometric in (CMYK, YCBCR) or transparent or samples == COLOUR_BANDS
+    pillows = page.photometric in (CMYK, YCBCR) or transparent or samples == RGB_CHANNELS
     if not (many and samples == bands) and pillows and not deep:
         return None
     return page, (1, 2, 0) if page.axes.startswith("S") else (0, 1, 2)
@@ -124,7 +124,7 @@ def _is_left_to_pillow(page: Any) -> bool:
 def _meaning(page: Any, bands: int) -> Meaning:
     """What the samples of a page are to a model of so many bands. Raises ImageError, the end of a sentence."""
     samples, photometric, white = page.samplesperpixel, int(page.photometric), _white(page)
-    if samples == 1 or (bands not in (1, COLOUR_BANDS) and samples == bands):
+    if samples == 1 or (bands not in (1, RGB_CHANNELS) and samples == bands):
         return Meaning(inverted=samples == 1 and photometric == WHITE_IS_ZERO, white=white)
     if photometric not in NAMED:
         raise ImageError(f"holds colours of the kind {page.photometric.name}; save it as RGB.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import PICTURE_RANK, InputContract, ModelInput
 from reportgen.core.settings import (
@@ -16,7 +17,6 @@ from reportgen.core.settings import (
     check_length,
 )
 from reportgen.network.preprocessing import (
-    COLOUR_BANDS,
     COLOUR_PREPROCESSES,
     EIGHT_BIT_MAXIMUM,
     Scaling,
@@ -130,8 +130,10 @@ def make_contract(
 ) -> InputContract:
     """The contract of an input, for images of these lengths. Raises UsageError where a choice does not fit the bands."""
     is_picture = len(shape) - 1 == PICTURE_RANK
-    if scaling.preprocess in COLOUR_PREPROCESSES and shape[-1] != COLOUR_BANDS:
-        raise UsageError(f"--preprocess {scaling.preprocess} is made for 3 bands, the model's input has {shape[-1]}.")
+    if scaling.preprocess in COLOUR_PREPROCESSES and shape[-1] != RGB_CHANNELS:
+        raise UsageError(
+            f"--preprocess {scaling.preprocess} is made for {RGB_CHANNELS} channels, the model's input has {shape[-1]}."
+        )
     size = chosen_size(shape, settings, lengths)
     stated = settings.input_range
     low, high = stated if stated is not None else EIGHT_BIT_RANGE if is_picture else SIGNAL_RANGE

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.channels import ChannelOrder
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import ConstantInput, ConstantInputRecord, InputContract
 from reportgen.core.settings import Settings
@@ -104,7 +105,8 @@ class Network:
         contract = replace(make_contract(shape, settings, stated, lengths), size=contract.size)
         if contract.preprocess == "caffe":
             self.layer_calls = [
-                replace(layer_call, kernel_bands=layer_call.kernel_bands and "BGR") for layer_call in self.layer_calls
+                replace(layer_call, kernel_bands=layer_call.kernel_bands and ChannelOrder.BGR)
+                for layer_call in self.layer_calls
             ]
         constant_inputs = self._hold(contract.size)
         if constant_inputs:

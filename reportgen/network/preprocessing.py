@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.records import PICTURE_RANK
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
@@ -24,7 +25,6 @@ CAFFE_MEAN_BGR = (
 )  # keras.applications.imagenet_utils: the ImageNet mean, as VGG and ResNet were trained
 TORCH_MEAN_RGB = (0.485, 0.456, 0.406)
 TORCH_STD_RGB = (0.229, 0.224, 0.225)
-COLOUR_BANDS = 3
 COLOUR_PREPROCESSES = ("torch", "caffe")
 
 KERAS_PREFIX = "keras:"
@@ -112,7 +112,7 @@ def found(
         if known is not None:
             return Scaling(known, f"{source} has it as its own preprocess_input", None)
     for name, likely in _likely(named):
-        if likely not in COLOUR_PREPROCESSES or bands == COLOUR_BANDS:
+        if likely not in COLOUR_PREPROCESSES or bands == RGB_CHANNELS:
             return Scaling(
                 likely,
                 f"likely, since the model carries `{name}` and the weights of keras.applications take it",
@@ -161,7 +161,7 @@ def of_application(name: str) -> str | None:
     function = getattr(importlib.import_module(make.__module__), "preprocess_input", None) if callable(make) else None
     if function is None:
         return None
-    shown = np.linspace(0, EIGHT_BIT_MAXIMUM, COLOUR_BANDS * 4, dtype=np.float32).reshape(1, 2, 2, COLOUR_BANDS)
+    shown = np.linspace(0, EIGHT_BIT_MAXIMUM, RGB_CHANNELS * 4, dtype=np.float32).reshape(1, 2, 2, RGB_CHANNELS)
     answer = np.asarray(function(shown.copy()))
     for known in ("none", "tf", "torch", "caffe"):
         if np.allclose(answer, np.asarray(preprocessor(known)(shown)), rtol=SAME, atol=SAME):

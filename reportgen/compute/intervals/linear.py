@@ -21,7 +21,8 @@ from reportgen.compute.intervals.interval import (
     sum_slack,
     unbounded,
 )
-from reportgen.network.graph.input_views import LAYOUTS, pad_before
+from reportgen.core.kernel_axes import by_filter, filter_shape
+from reportgen.network.graph.input_views import LAYOUTS, kernel_kind_of, pad_before
 
 CHUNK = 1 << 22  # weights that are looked at in one go
 Operand = Interval | np.ndarray  # what varies or is merely bounded; what is known exactly
@@ -88,12 +89,7 @@ def convolved(operation: Any, operands: Sequence[Operand]) -> Interval:
     channels = source.shape[channel_axis]
     if isinstance(kernel, Interval) or channels is None:
         return unbounded(operation.outputs[0])
-    taps, (inputs, outputs) = kernel.shape[:-2], kernel.shape[-2:]
-    if operation.type == "DepthwiseConv2dNative":
-        weights = kernel.reshape(-1, inputs, 1, outputs)
-    else:
-        groups = channels // inputs
-        weights = kernel.reshape(-1, inputs, groups, outputs // groups).transpose(0, 2, 1, 3)
+    weights, taps = _by_group(operation, kernel, channels)
     one = _by_channel(as_interval(operands[0]), channel_axis, channels)
     seen = [_seen(operation, source, operation.outputs[0], axis, taps[index]) for index, axis in enumerate(axes)]
     return _placed(operation, _of_taps(one, weights, taps, operation), seen, channel_axis)
@@ -105,11 +101,20 @@ def transposed(operation: Any, operands: Sequence[Operand]) -> Interval:
     axes, channel_axis = _window(operation)
     if isinstance(kernel, Interval):
         return unbounded(output)
-    taps, (outputs, inputs) = kernel.shape[:-2], kernel.shape[-2:]
-    weights = np.swapaxes(kernel, -1, -2).reshape(-1, 1, inputs, outputs)
-    one = _by_channel(as_interval(operands[2]), channel_axis, inputs)
+    channels = filter_shape(kernel_kind_of(operation), kernel.shape)[1]
+    weights, taps = _by_group(operation, kernel, channels)
+    one = _by_channel(as_interval(operands[2]), channel_axis, channels)
     seen = [_reached(operation, source, output, axis, taps[index]) for index, axis in enumerate(axes)]
     return _placed(operation, _of_taps(one, weights, taps, operation), seen, channel_axis)
+
+
+def _by_group(operation: Any, kernel: np.ndarray, channels: int) -> tuple[np.ndarray, tuple[int, ...]]:
+    """(weights (taps, groups, inputs of a group, outputs of a group), taps along each spatial axis) of an operation on `channels`."""
+    filters = by_filter(kernel_kind_of(operation), kernel)
+    count, inputs, *taps = filters.shape
+    groups = channels // inputs
+    weights = filters.reshape(groups, count // groups, inputs, prod(taps)).transpose(3, 0, 2, 1)
+    return np.ascontiguousarray(weights), tuple(taps)
 
 
 def _of_taps(one: Interval, weights: np.ndarray, taps: Sequence[int], operation: Any) -> Interval:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+from reportgen.core.kernel_axes import DEPTHWISE, PLAIN, TRANSPOSED
 from reportgen.network.backend import tf
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.static_values import static_value
@@ -223,6 +224,13 @@ def _windowed(operation: Any, source: Any, view: View, taps: dict[int, int], dil
             return _unknown(operation)
         reaches.append(reach.window(taps[place], strides[place], dilations[place], pad))
     return View(tuple(reaches), None, False, view.places)
+
+
+def kernel_kind_of(operation: Any) -> str:
+    """Return how the kernel of an operation in CONVOLVING or TRANSPOSING is to be read, see `core.kernel_axes`."""
+    if operation.type in TRANSPOSING:
+        return TRANSPOSED
+    return DEPTHWISE if operation.type == "DepthwiseConv2dNative" else PLAIN
 
 
 def _kernel_taps(operation: Any) -> dict[int, int]:

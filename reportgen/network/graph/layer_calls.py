@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from reportgen.core.channels import ChannelOrder
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.input_views import View
 from reportgen.network.graph.layer_kinds import POOLINGS
@@ -32,7 +33,7 @@ class LayerCall:
     view: View
     costs: Costs
     output_shape: tuple[int, ...] | None
-    kernel_bands: str | None
+    kernel_bands: ChannelOrder | None
     reason: str | None
     is_output: bool = False
     varies: tuple[bool, ...] = ()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.kernel_axes import DEPTHWISE, PLAIN, TRANSPOSED, filter_shape
 from reportgen.network.backend import keras
 
 layers = keras.layers
@@ -19,7 +20,8 @@ POOLINGS = (
     layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D,
     layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
 )  # fmt: skip
-TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+TRANSPOSED_CONVOLUTIONS = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+SEPARABLE = "separable"  # a depthwise and a pointwise kernel
 
 
 def kernel_kind(layer: Any) -> str | None:
@@ -30,15 +32,15 @@ def kernel_kind(layer: Any) -> str | None:
     if not isinstance(layer, CONVOLUTIONS):
         return None
     if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
-        return "separable"
+        return SEPARABLE
     if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)):
-        return "depthwise"
-    return "transposed" if isinstance(layer, TRANSPOSED) else "plain"
+        return DEPTHWISE
+    return TRANSPOSED if isinstance(layer, TRANSPOSED_CONVOLUTIONS) else PLAIN
 
 
 def kernels(layer: Any) -> dict[str, np.ndarray]:
     """A convolution's weights by what they are: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, and `bias` where it has one."""
-    names = ("depthwise_kernel", "pointwise_kernel") if kernel_kind(layer) == "separable" else ("kernel",)
+    names = ("depthwise_kernel", "pointwise_kernel") if kernel_kind(layer) == SEPARABLE else ("kernel",)
     found = {name: as_numpy(getattr(layer, name)) for name in names}
     if getattr(layer, "use_bias", False) and layer.bias is not None:
         found["bias"] = as_numpy(layer.bias)
@@ -47,11 +49,12 @@ def kernels(layer: Any) -> dict[str, np.ndarray]:
 
 def filter_count(layer: Any) -> int:
     """How many filters a built convolution has, from its kernel."""
-    kind = kernel_kind(layer)
-    shape = list(kernels(layer).values())[1 if kind == "separable" else 0].shape
-    if kind == "depthwise":
-        return int(shape[-2] * shape[-1])
-    return int(shape[-2 if kind == "transposed" else -1])
+    kind, own = kernel_kind(layer), kernels(layer)
+    if kind is None:
+        raise ValueError(f"a {type(layer).__name__} is no convolution")
+    if kind == SEPARABLE:
+        return filter_shape(PLAIN, own["pointwise_kernel"].shape)[0]
+    return filter_shape(kind, own["kernel"].shape)[0]
 
 
 def as_numpy(variable: Any) -> np.ndarray:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+from reportgen.core.kernel_axes import filter_shape
 from reportgen.network.backend import tf
-from reportgen.network.graph.input_views import CONVOLVING, TRANSPOSING, View, after, repeated
+from reportgen.network.graph.input_views import CONVOLVING, TRANSPOSING, View, after, kernel_kind_of, repeated
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 FLOAT_BYTES = 4
@@ -101,13 +102,11 @@ def body_of(operation: Any) -> Any | None:
 
 
 def _macs(operation: Any) -> int:
-    if operation.type in CONVOLVING:
-        taps = operation.inputs[1].shape.as_list()
-        per_output = prod(taps[:-2]) if operation.type == "DepthwiseConv2dNative" else prod(taps[:-1])
-        return int(per_output * (operation.outputs[0].shape.num_elements() or 0))
-    if operation.type in TRANSPOSING:
-        taps = operation.inputs[1].shape.as_list()
-        return int(prod(taps[:-1]) * (operation.inputs[2].shape.num_elements() or 0))
+    if operation.type in CONVOLVING | TRANSPOSING:
+        filters, inputs, *taps = filter_shape(kernel_kind_of(operation), operation.inputs[1].shape.as_list())
+        if operation.type in CONVOLVING:
+            return int(inputs * prod(taps) * (operation.outputs[0].shape.num_elements() or 0))
+        return int(filters * prod(taps) * (operation.inputs[2].shape.num_elements() or 0))
     if operation.type == "MatMul":
         inner = operation.inputs[0].shape[0 if operation.get_attr("transpose_a") else 1]
         return (inner or 0) * (operation.outputs[0].shape.num_elements() or 0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+from reportgen.core.channels import RGB_CHANNELS, ChannelOrder
 from reportgen.core.errors import ModelError
 from reportgen.core.records import InputContract
 from reportgen.network.backend import keras, tf
@@ -22,7 +23,6 @@ from reportgen.network.graph.paths import path_of
 from reportgen.network.graph.receptive_fields import Geometry
 from reportgen.network.graph.units import Unit, find_unit, own_unit
 from reportgen.network.outputs import answers_classes, class_count, heads
-from reportgen.network.preprocessing import COLOUR_BANDS
 
 layers = keras.layers
 RECURRENT = (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
@@ -187,7 +187,7 @@ class Walk:
         end = next(other for other in self._calls if unit.is_end(other))
         view = self._geometry.view(end.output)
         channels_first = self._keeps_bands_first(call.layer, view)
-        looks = convolves and contract.is_picture and contract.bands == COLOUR_BANDS
+        looks = convolves and contract.is_picture and contract.bands == RGB_CHANNELS
         colour = looks and self._geometry.view(call.input).colour
         return LayerCall(
             path=self._path(call),
@@ -198,7 +198,7 @@ class Walk:
             view=view,
             costs=self._geometry.costs(end.last_operation),
             output_shape=stored_shape(end.output, end.times, channels_first),
-            kernel_bands="RGB" if colour else None,
+            kernel_bands=ChannelOrder.RGB if colour else None,
             reason=None,
             varies=varying(view, end, contract, channels_first),
             times=len(end.times),
