@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.network.backend import keras, tf
+from reportgen.network.backend import fused, keras, tf
 from small_models import SHAPE, built, conv, functional, layers
 
 USED = "reportgen relies on this internal, see {}"
@@ -250,13 +250,12 @@ def test_the_gradient_of_a_rectifier_can_be_replaced_in_a_trace() -> None:
     np.testing.assert_array_equal(upward, [[1, 1]], USED.format("redirected_relu: gradient_override_map and Relu"))
 
 
-def test_a_convolution_and_its_rectifier_are_not_fused() -> None:
-    """`network/backend.py` switches TensorFlow's remapping off: a fused rectifier returns 0 of NaN, the layers return NaN."""
-    layer = layers.Conv2D(1, 1, activation="relu", kernel_initializer="ones")
-    layer.build((None, 4, 4, 1))
-    broken = tf.fill((1, 4, 4, 1), np.nan)
-    found = tf.function(lambda entry: layer(entry), autograph=False)(broken)
-    assert np.isnan(np.asarray(found)).all(), USED.format("backend: set_experimental_options(remapping)")
+def test_tensorflow_takes_the_option_that_keeps_convolutions_and_rectifiers_apart() -> None:
+    """`network/backend.py` switches remapping off: on some processors a fused rectifier returns 0 where the layers return NaN."""
+    assert tf.config.optimizer.get_experimental_options()["remapping"] is False, USED.format("backend: remapping")
+    with fused():
+        assert tf.config.optimizer.get_experimental_options()["remapping"] is True, USED.format("backend: remapping")
+    assert tf.config.optimizer.get_experimental_options()["remapping"] is False
 
 
 def test_python_says_how_many_caches_its_instructions_have() -> None:
