@@ -122,7 +122,7 @@ def test_inputs_of_which_none_can_be_looked_at_are_not_offered() -> None:
 def test_what_the_input_does_not_reach_is_left_out_with_that_reason() -> None:
     network = opened(siamese(), input="left")
     reasons = {item.path: item.reason for item in network.layer_calls}
-    apart = "it does not depend on the input that is looked at"
+    apart = "it does not depend on the primary input"
     assert reasons == {"shared": apart, "shared@2": None, "own": apart, "both": None}  # Keras runs the longer way first
 
 

@@ -82,7 +82,7 @@ def test_a_stated_input_range_is_what_the_model_is_fed() -> None:
 
 def test_a_choice_wins_over_what_is_found() -> None:
     found = contract(functional(SCALING["Rescaling"](), conv()), preprocess="tf")
-    assert (found.preprocess, found.reason, found.warning) == ("tf", "chosen by --preprocess", None)
+    assert (found.preprocess, found.reason, found.warning) == ("tf", "set with --preprocess", None)
 
 
 @pytest.mark.parametrize("mode", ["tf", "torch", "caffe"])
@@ -181,7 +181,7 @@ def test_an_input_that_is_not_stated_asks_for_the_option() -> None:
     with pytest.raises(ModelError, match="--input-shape H,W,C"):
         input_shape(Silent(), None)
     assert input_shape(Silent(), (32, 48, 3)) == (32, 48, 3)
-    with pytest.raises(ModelError, match=r"how many bands.*--input-shape"):
+    with pytest.raises(ModelError, match=r"how many channels.*--input-shape"):
         input_shape(functional(layers.ReLU(), shape=(None, None, None)), None)
 
 

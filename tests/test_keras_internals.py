@@ -89,11 +89,11 @@ def test_an_input_keeps_its_type_and_its_layer_on_the_tensor() -> None:
     layer = tensor._keras_history.operation
     assert layer.name == "whole", USED.format("signature: KerasTensor._keras_history")
     declaring = [part for part in (tensor, layer) if "_dtype" in part.__dict__]
-    assert declaring, USED.format("signature.taken_as_floats: _dtype in __dict__")
+    assert declaring, USED.format("signature.as_floating_point: _dtype in __dict__")
     for part in declaring:
         part.__dict__["_dtype"] = "float32"
     found = np.asarray(model(tf.fill((1, *SHAPE), 127.5)))
-    assert found[0, 0, 0, 0] == pytest.approx(0.5), USED.format("signature.taken_as_floats: _dtype of an Input")
+    assert found[0, 0, 0, 0] == pytest.approx(0.5), USED.format("signature.as_floating_point: _dtype of an Input")
 
 
 def test_a_subclassed_model_records_the_shapes_of_its_first_call() -> None:

@@ -276,7 +276,7 @@ def test_axes_and_words_of_an_hdf5_file_are_read_as_they_are_written(tmp_path: P
         ([layer("BatchNormalization", "bn", mode=2, **ENTRY)], "BatchNormalization with mode = 2"),
         (
             [layer("MaxoutDense", "maxout", output_dim=2, nb_feature=4, **ENTRY)],
-            "needs `MaxoutDense`, which was a part of Keras 2 and is none of Keras 3",
+            "needs `MaxoutDense`, which was part of Keras 2 and is not part of Keras 3",
         ),
         (model_of_keras_1({"mode": "cos", "mode_type": "raw"}), "merges layers by `cos`"),
         (model_of_keras_1({"mode": ["code"], "mode_type": "lambda"}), "merges layers by"),

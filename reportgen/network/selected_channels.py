@@ -1,7 +1,7 @@
-"""The last step to a unit, for the wanted filters alone: a batch of eight pictures needs eight channels of a layer, not five hundred.
+"""The pre-activations of chosen filters alone: a batch of eight pictures needs eight channels of a layer, not five hundred.
 
-The result is the unit's pre-activation as the layer's own arithmetic gives it, up to rounding. Weights that are not finite count as 0 here:
-one filter's NaN times another's zero gradient would be NaN. What is reported is measured with the untouched layer.
+The result is the layer's own, up to rounding. Weights that are not finite count as 0 here: one filter's NaN times another's zero gradient
+would be NaN. What is reported is measured with the untouched layer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from reportgen.network.backend import keras, tf
 
 
 def can_select(layer: Any, normalisations: Sequence[Any]) -> bool:
-    """Whether channels can be computed one by one: a plain convolution of one group, then plain batch normalisations."""
+    """Return whether channels can be computed one by one: a plain convolution of one group, then plain batch normalizations.
+
+    Args:
+        layer: a Keras layer.
+        normalisations: the layers between it and its activation, in order.
+    """
     return (
         type(layer) in (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
         and layer.groups == 1
@@ -29,18 +34,25 @@ def can_select(layer: Any, normalisations: Sequence[Any]) -> bool:
 
 
 def selected(layer: Any, normalisations: Sequence[Any], inputs: Any, filters: Any) -> Any:
-    """float32 (n, height, width): picture k's channel filters[k], from the layer's `inputs` (n, h, w, channels) in any float type.
+    """Compute the pre-activation of one chosen filter per picture. Call inside a trace.
 
-    Likewise with one or three spatial axes.
+    Args:
+        layer: a convolution for which `can_select` is True, with one, two or three spatial axes.
+        normalisations: the layers between it and its activation, in order.
+        inputs: (n, *spatial, channels), the layer's input in any floating-point type.
+        filters: int (n,), the filter of each picture.
+
+    Returns:
+        float32 (n, *spatial): the map of picture k's filter filters[k].
     """
     rank, padding = layer.rank, layer.padding
     kernel = tf.cast(tf.gather(_finite(layer.kernel), filters, axis=rank + 1), inputs.dtype)
-    if padding == "causal":  # of signals alone: what lies ahead is never looked at
-        behind = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
-        inputs, padding = tf.pad(inputs, ((0, 0), (behind, 0), (0, 0))), "valid"
+    if padding == "causal":  # of signals alone: outputs depend on no later step
+        earlier = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+        inputs, padding = tf.pad(inputs, ((0, 0), (earlier, 0), (0, 0))), "valid"
     maps = keras.ops.conv(
         _by_tap(inputs, kernel),
-        _one_of_each(layer.kernel_size, inputs.dtype),
+        _shift_and_sum_kernel(layer.kernel_size, inputs.dtype),
         strides=list(layer.strides),
         padding=padding,
         dilation_rate=layer.dilation_rate,
@@ -48,19 +60,19 @@ def selected(layer: Any, normalisations: Sequence[Any], inputs: Any, filters: An
     )
     own = tf.cast(tf.squeeze(maps, -1), tf.float32)
     if layer.use_bias:
-        own += _of(layer.bias, filters, rank)
+        own += _entries(layer.bias, filters, rank)
     for normalisation in normalisations:
-        scale = tf.math.rsqrt(_of(normalisation.moving_variance, filters, rank) + normalisation.epsilon)
+        scale = tf.math.rsqrt(_entries(normalisation.moving_variance, filters, rank) + normalisation.epsilon)
         if normalisation.scale:
-            scale *= _of(normalisation.gamma, filters, rank)
-        own = (own - _of(normalisation.moving_mean, filters, rank)) * scale
+            scale *= _entries(normalisation.gamma, filters, rank)
+        own = (own - _entries(normalisation.moving_mean, filters, rank)) * scale
         if normalisation.center:
-            own += _of(normalisation.beta, filters, rank)
+            own += _entries(normalisation.beta, filters, rank)
     return own
 
 
 def _by_tap(inputs: Any, kernel: Any) -> Any:
-    """(n, *spatial, taps): what each tap of picture k's own filter k makes of every position of its inputs, not yet moved or added up.
+    """Multiply every position of picture k by each tap of filter k: (n, *spatial, taps), not yet shifted and summed.
 
     kernel: (*taps, channels, n). A convolution with all n filters would compute n times as much.
     """
@@ -70,22 +82,23 @@ def _by_tap(inputs: Any, kernel: Any) -> Any:
     return tf.reshape(rows, tf.concat([tf.shape(inputs)[:-1], [prod(taps)]], 0))
 
 
-def _one_of_each(taps: Sequence[int], dtype: Any) -> Any:
-    """(*taps, prod(taps), 1): the kernel that looks at each tap's own channel in that tap's place, so that a convolution adds them up."""
+def _shift_and_sum_kernel(taps: Sequence[int], dtype: Any) -> Any:
+    """Return the kernel (*taps, prod(taps), 1) with which a convolution shifts each tap's channel into place and sums."""
     return tf.reshape(tf.eye(prod(taps), dtype=dtype), (*taps, prod(taps), 1))
 
 
-def _of(variable: Any, filters: Any, rank: int) -> Any:
-    """The filters' own entries of a variable (channels,), shaped to meet maps (n, ...) of so many spatial axes."""
+def _entries(variable: Any, filters: Any, rank: int) -> Any:
+    """Gather the filters' entries of a variable (channels,), shaped to broadcast with maps (n, *spatial) of rank spatial axes."""
     return tf.reshape(tf.cast(tf.gather(_finite(variable), filters), tf.float32), (-1, *(1,) * rank))
 
 
 def _finite(variable: Any) -> Any:
+    """Replace values that are not finite by 0."""
     value = tf.convert_to_tensor(variable)
     return tf.where(tf.math.is_finite(value), value, tf.zeros_like(value))
 
 
 def finite_weights(layers: Sequence[Any]) -> AbstractContextManager[Any]:
-    """While the block is traced, weights of `layers` that are not finite read as 0; the layers keep theirs."""
+    """Let weights of `layers` that are not finite read as 0 while the block is traced; the layers keep theirs."""
     values = [(variable, _finite(variable)) for layer in layers for variable in layer.weights]
     return keras.StatelessScope(state_mapping=values)  # type: ignore[no-any-return]
