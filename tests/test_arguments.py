@@ -1,4 +1,4 @@
-"""A model with several inputs is looked at through one of them; the others are held, and everything else is as if it had one."""
+"""A model with several inputs: one is the primary input, the others are constant, and everything else is as if it had one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIDE = 8
 
 
 def branches(structure: str) -> Any:
-    """A picture, a vector of three numbers and four token ids, all of which the first convolution's answer depends on."""
+    """A picture, a vector of three numbers and four token ids, all of which the first convolution's output depends on."""
     picture = keras.Input((SIDE, SIDE, 3), name="picture")
     vector = keras.Input((3,), name="vector")
     tokens = keras.Input((4,), dtype="int32", name="tokens")
@@ -31,17 +31,17 @@ def branches(structure: str) -> Any:
     maps = layers.Conv2D(2, 3, padding="same", name="conv")(picture)
     maps = layers.Add(name="add")([maps, layers.Reshape((1, 1, 2))(context), layers.Reshape((1, 1, 2))(words)])
     maps = layers.Conv2D(3, 3, activation="relu", name="second")(maps)
-    answer = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(maps))
+    classes = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(maps))
     nested: dict[str, Any] = {
         "list": [vector, picture, tokens],
         "dict": {"picture": picture, "tokens": tokens, "vector": vector},
         "nested": {"rest": [tokens, vector], "see": {"left": picture}},
     }
-    return randomised(keras.Model(nested[structure], answer), seed=1)
+    return randomised(keras.Model(nested[structure], classes), seed=1)
 
 
 def opened(model: Any, **settings: Any) -> Network:
-    """The walked network with files held as the command line would."""
+    """The walked network with constant inputs read from files, as on the command line."""
     return open_network(model, Settings(**{"preprocess": "unit", **settings}))
 
 
@@ -206,12 +206,12 @@ def test_normalisation_of_another_input_is_not_taken_for_the_pictures() -> None:
         ("vector=missing.npy", "no such file"),
         ("vector=wrong.npy", r"numbers of shape \(2, 2\), the input takes 3"),
         ("vector=nan.npy", "not finite"),
-        ("tokens=half.npy", "holds 2.5, the input takes whole numbers of int32"),
-        ("tokens=large.npy", r"holds 3e\+09, the input takes whole numbers of int32"),
+        ("tokens=half.npy", "contains 2.5, the input takes integers \\(int32\\)"),
+        ("tokens=large.npy", r"contains 3e\+09, the input takes integers \(int32\)"),
         ("vector=broken.npy", "cannot be read"),
         ("vector=text.csv", "cannot be read"),
-        ("vector=picture.png", "no picture"),
-        ("picture=wrong.npy", "this is the input that is looked at"),
+        ("vector=picture.png", "no image"),
+        ("picture=wrong.npy", "this is the primary input"),
         ("nobody=wrong.npy", "no input `nobody`"),
     ],
 )  # fmt: skip

@@ -175,7 +175,7 @@ def test_keras_keeps_what_is_its_own_on_a_model_under_known_names() -> None:
 
 
 def test_applications_fetch_their_weights_by_file_utils(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`network/loading/applications.py` replaces `get_file`, so that nothing is fetched."""
+    """`network/loading/applications.py` replaces `get_file`, so that nothing is downloaded."""
     asked = []
 
     def refuse(fname: str, origin: str, *rest: Any, file_hash: str | None = None, **named: Any) -> str:

@@ -68,7 +68,7 @@ def _completed(shape: tuple[int | None, ...], stated: Shape | None, fixed: bool)
                 f"--input-shape {_show(stated)} has {len(stated)} axes, the model's input has {len(shape)}."
             )
         if channels is not None and stated[-1] != channels:
-            raise UsageError(f"--input-shape names {stated[-1]} channels, the model's input has {channels}.")
+            raise UsageError(f"--input-shape {_show(stated)} contradicts the model's own input {_show(shape)}.")
         for own, given in zip(lengths, stated[:-1], strict=True):
             if own is not None and given is not None and own != given:
                 raise UsageError(f"--input-shape {_show(stated)} contradicts the model's own input {_show(shape)}.")

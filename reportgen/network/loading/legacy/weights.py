@@ -28,7 +28,7 @@ def _names(group: Any, key: str) -> list[str]:
 
 
 def backend_of(path: Path) -> str:
-    """Return the library that the model ran on; `tensorflow` where the file does not say."""
+    """Return the library that the model ran on; `tensorflow` where the file does not state it."""
     with h5py.File(path, "r") as file:
         for holder in (file.get("model_weights"), file):
             if holder is not None and "backend" in holder.attrs:
