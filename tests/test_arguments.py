@@ -106,13 +106,13 @@ def siamese() -> Any:
 
 
 def test_of_two_pictures_the_user_says_which() -> None:
-    with pytest.raises(UsageError, match=r"2 inputs; say with --input .*left \(8 × 8 × 3\), right \(8 × 8 × 3\)\.$"):
+    with pytest.raises(UsageError, match=r"2 inputs; name the primary one with --input .*left \(8 × 8 × 3\), right \(8 × 8 × 3\)\.$"):
         opened(siamese())
     with pytest.raises(UsageError, match=r"no input `middle`; its inputs are left"):
         opened(siamese(), input="middle")
 
 
-def test_inputs_of_which_none_can_be_looked_at_are_not_offered() -> None:
+def test_inputs_of_which_none_can_be_shown_are_not_offered() -> None:
     noise, label = keras.Input((8,), name="noise"), keras.Input((1,), name="label")
     both = layers.Reshape((3, 3, 1))(layers.Concatenate()([noise, label]))
     with pytest.raises(ModelError, match=r"none of the model's 2 inputs is a picture.*noise \(8\), label \(1\)"):

@@ -269,7 +269,7 @@ def test_layers_that_the_input_does_not_reach_show_their_weights() -> None:
     )
     assert (found["beside"].filters_total, found["deep"].filters_total) == (4, 3)
     assert (found["beside"].is_met, found["beside"].pattern_size) == (False, None)
-    assert "does not depend on the input" in str(found["beside"].reason)
+    assert "does not depend on the primary input" in str(found["beside"].reason)
 
 
 def test_no_layer_stands_before_one_that_sees_less() -> None:

@@ -111,38 +111,38 @@ def scaled(name: str, values: NDArray[Any], floats: tuple[float, float] = UNIT, 
     return pixels
 
 
-def in_bands(name: str, pixels: Picture, bands: int) -> Picture:
+def in_bands(name: str, pixels: Picture, channels: int) -> Picture:
     """Convert gray or RGB to the model's channels.
 
     Args:
         name: of the file, for messages.
         pixels: (height, width, samples).
-        bands: number of channels of the model's input.
+        channels: number of channels of the model's input.
 
     Raises:
         ImageError: the samples cannot be converted.
     """
     count = pixels.shape[-1]
-    if count == bands:
+    if count == channels:
         return pixels
-    if count == 1 and bands == RGB_CHANNELS:
-        return np.repeat(pixels, bands, axis=-1)
-    if count == RGB_CHANNELS and bands == 1:
+    if count == 1 and channels == RGB_CHANNELS:
+        return np.repeat(pixels, channels, axis=-1)
+    if count == RGB_CHANNELS and channels == 1:
         if pixels.dtype == np.uint8:
             return np.array(Image.fromarray(pixels).convert("L"))[..., np.newaxis]
         return np.asarray(pixels @ LUMA, np.float32)[..., np.newaxis]
-    raise mismatch(name, count, bands)
+    raise mismatch(name, count, channels)
 
 
-def mismatch(name: str, found: int, bands: int) -> ImageError:
+def mismatch(name: str, found: int, channels: int) -> ImageError:
     """Return the error for a file with another number of channels than the model takes.
 
     Args:
         name: of the file.
         found: number of channels in the file.
-        bands: number of channels of the model's input.
+        channels: number of channels of the model's input.
     """
     return ImageError(
-        f"{name} has {found} channel{'' if found == 1 else 's'} but the model takes {bands}; "
-        f"give a NumPy array (.npy) of shape (height, width, {bands})."
+        f"{name} has {found} channel{'' if found == 1 else 's'} but the model takes {channels}; "
+        f"give a NumPy array (.npy) of shape (height, width, {channels})."
     )

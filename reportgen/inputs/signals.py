@@ -21,12 +21,12 @@ VOLUME_GRID = 2  # windows per side of a volume: 8 in all, each as expensive as 
 AXES = {1: "(steps, {bands})", 3: "(depth, height, width, {bands})"}
 
 
-def read(path: str | Path, bands: int, rank: int) -> NDArray[np.float32]:
+def read(path: str | Path, channels: int, rank: int) -> NDArray[np.float32]:
     """Read the numbers of a file unchanged: `.npy`, or for signals CSV with one column per channel.
 
     Args:
         path: of the file; one without an axis of channels has one channel.
-        bands: number of channels of the model's input.
+        channels: number of channels of the model's input.
         rank: number of spatial axes, 1 or 3.
 
     Returns:
@@ -36,7 +36,7 @@ def read(path: str | Path, bands: int, rank: int) -> NDArray[np.float32]:
         ImageError: one sentence with the file's name and what to do.
     """
     path = Path(path)
-    name, wanted = printable_name(path), AXES[rank].format(bands=bands)
+    name, wanted = printable_name(path), AXES[rank].format(bands=channels)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES[rank]:
         raise ImageError(
@@ -55,9 +55,9 @@ def read(path: str | Path, bands: int, rank: int) -> NDArray[np.float32]:
         raise ImageError(f"{name} cannot be read; check its permissions.") from error
     except Exception as error:  # damaged files make readers raise anything
         raise ImageError(f"{name} is damaged or not a NumPy array; save it again.") from error
-    if values.ndim == rank and bands == 1:
+    if values.ndim == rank and channels == 1:
         values = np.expand_dims(values, -1)
-    if values.dtype.kind not in "fiu" or values.ndim != rank + 1 or values.shape[-1] != bands or values.size == 0:
+    if values.dtype.kind not in "fiu" or values.ndim != rank + 1 or values.shape[-1] != channels or values.size == 0:
         raise ImageError(
             f"{name} contains {values.dtype} of shape {values.shape}; the model takes numbers of shape {wanted}."
         )

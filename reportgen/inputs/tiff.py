@@ -30,13 +30,13 @@ SIXTEEN = 16
 UPRIGHT = {2: "h", 3: "hv", 4: "v", 5: "t", 6: "th", 7: "thv", 8: "tv"}
 
 
-def read(path: Path, name: str, bands: int, limit: int) -> Samples | Meaning | None:
+def read(path: Path, name: str, channels: int, limit: int) -> Samples | Meaning | None:
     """Read a TIFF file. Pages of one channel each are the channels where the model takes as many, and neither 1 nor 3.
 
     Args:
         path: of the file.
         name: of the file, for messages.
-        bands: number of channels of the model's input.
+        channels: number of channels of the model's input.
         limit: largest number of values.
 
     Returns:
@@ -54,10 +54,10 @@ def read(path: Path, name: str, bands: int, limit: int) -> Samples | Meaning | N
     with tifffile.TiffFile(path) as file:
         page = file.pages[0]
         try:
-            found = _source(file, page, bands)
+            found = _source(file, page, channels)
             if found is None:
                 return None
-            meaning = _meaning(page, bands)
+            meaning = _meaning(page, channels)
         except ImageError as error:
             raise ImageError(f"{name} {error}") from error
         except Exception:  # a damaged directory, of which Pillow may still make a picture or a sentence
@@ -91,19 +91,19 @@ def colour_profile(path: Path) -> bytes | None:
         return None
 
 
-def _source(file: Any, page: Any, bands: int) -> tuple[Any, tuple[int, int, int]] | None:
+def _source(file: Any, page: Any, channels: int) -> tuple[Any, tuple[int, int, int]] | None:
     """Return (what to read, the order that makes its axes height, width, channels); None where Pillow reads what a viewer would show."""
-    samples, many, deep = page.samplesperpixel, bands not in (1, RGB_CHANNELS), page.bitspersample > PILLOW_BITS
+    samples, many, deep = page.samplesperpixel, channels not in (1, RGB_CHANNELS), page.bitspersample > PILLOW_BITS
     if samples == 1:
         series = file.series[0]
-        if many and len(series.shape) == AXES and bands in (series.shape[0], series.shape[-1]):
-            return series, (1, 2, 0) if series.shape[0] == bands else (0, 1, 2)
+        if many and len(series.shape) == AXES and channels in (series.shape[0], series.shape[-1]):
+            return series, (1, 2, 0) if series.shape[0] == channels else (0, 1, 2)
         plain = page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) and page.dtype is not None
         signed = plain and page.dtype == np.int8  # Pillow would take it for uint8
         return (page, (0, 1, 2)) if signed or (plain and deep and page.dtype.kind in "fu" and _is_small(page)) else None
     transparent = any(extra != UNSPECIFIED for extra in page.extrasamples)
     pillows = page.photometric in (CMYK, YCBCR) or transparent or samples == RGB_CHANNELS
-    if not (many and samples == bands) and pillows and not deep:
+    if not (many and samples == channels) and pillows and not deep:
         return None
     return page, (1, 2, 0) if page.axes.startswith("S") else (0, 1, 2)
 
@@ -123,10 +123,10 @@ def _is_left_to_pillow(page: Any) -> bool:
     return page.compression not in READABLE and named and whole
 
 
-def _meaning(page: Any, bands: int) -> Meaning:
+def _meaning(page: Any, channels: int) -> Meaning:
     """Return what the samples of a page mean to a model of so many channels. The text of its ImageError is the end of a sentence."""
     samples, photometric, white = page.samplesperpixel, int(page.photometric), _white(page)
-    if samples == 1 or (bands not in (1, RGB_CHANNELS) and samples == bands):
+    if samples == 1 or (channels not in (1, RGB_CHANNELS) and samples == channels):
         return Meaning(inverted=samples == 1 and photometric == WHITE_IS_ZERO, white=white)
     if photometric not in NAMED:
         raise ImageError(f"contains colours of the kind {page.photometric.name}; save it as RGB.")
