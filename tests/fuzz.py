@@ -363,7 +363,7 @@ def run_batch(numbers: list[int], seed: int) -> None:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESS_SPACE, used + ADDRESS_SPACE))
         signal.signal(signal.SIGALRM, _late)
-        probe.PATIENCE = SECONDS / 3
+        probe.TIMEOUT = SECONDS / 3
         for number in numbers:
             print(json.dumps([number]), flush=True)
             signal.alarm(SECONDS)
@@ -441,7 +441,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         from reportgen.network.loading import hdf5_probe as probe
 
-        probe.PATIENCE = SECONDS / 3
+        probe.TIMEOUT = SECONDS / 3
         result = outcome(given.only, given.seed, seeds, Path(folder), verbose=True)
     print(*result)
     return 1 if result[2].startswith("FOUND") else 0

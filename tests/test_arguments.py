@@ -1,4 +1,4 @@
-"""A model with several inputs is looked at through one of them; the others are held, and everything else is as if it had one."""
+"""A model with several inputs: one is the primary input, the others are constant, and everything else is as if it had one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIDE = 8
 
 
 def branches(structure: str) -> Any:
-    """A picture, a vector of three numbers and four token ids, all of which the first convolution's answer depends on."""
+    """A picture, a vector of three numbers and four token ids, all of which the first convolution's output depends on."""
     picture = keras.Input((SIDE, SIDE, 3), name="picture")
     vector = keras.Input((3,), name="vector")
     tokens = keras.Input((4,), dtype="int32", name="tokens")
@@ -31,17 +31,17 @@ def branches(structure: str) -> Any:
     maps = layers.Conv2D(2, 3, padding="same", name="conv")(picture)
     maps = layers.Add(name="add")([maps, layers.Reshape((1, 1, 2))(context), layers.Reshape((1, 1, 2))(words)])
     maps = layers.Conv2D(3, 3, activation="relu", name="second")(maps)
-    answer = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(maps))
+    classes = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(maps))
     nested: dict[str, Any] = {
         "list": [vector, picture, tokens],
         "dict": {"picture": picture, "tokens": tokens, "vector": vector},
         "nested": {"rest": [tokens, vector], "see": {"left": picture}},
     }
-    return randomised(keras.Model(nested[structure], answer), seed=1)
+    return randomised(keras.Model(nested[structure], classes), seed=1)
 
 
 def opened(model: Any, **settings: Any) -> Network:
-    """The walked network with files held as the command line would."""
+    """The walked network with constant inputs read from files, as on the command line."""
     return open_network(model, Settings(**{"preprocess": "unit", **settings}))
 
 
@@ -106,13 +106,15 @@ def siamese() -> Any:
 
 
 def test_of_two_pictures_the_user_says_which() -> None:
-    with pytest.raises(UsageError, match=r"2 inputs; say with --input .*left \(8 × 8 × 3\), right \(8 × 8 × 3\)\.$"):
+    with pytest.raises(
+        UsageError, match=r"2 inputs; name the primary one with --input .*left \(8 × 8 × 3\), right \(8 × 8 × 3\)\.$"
+    ):
         opened(siamese())
     with pytest.raises(UsageError, match=r"no input `middle`; its inputs are left"):
         opened(siamese(), input="middle")
 
 
-def test_inputs_of_which_none_can_be_looked_at_are_not_offered() -> None:
+def test_inputs_of_which_none_can_be_shown_are_not_offered() -> None:
     noise, label = keras.Input((8,), name="noise"), keras.Input((1,), name="label")
     both = layers.Reshape((3, 3, 1))(layers.Concatenate()([noise, label]))
     with pytest.raises(ModelError, match=r"none of the model's 2 inputs is a picture.*noise \(8\), label \(1\)"):
@@ -122,7 +124,7 @@ def test_inputs_of_which_none_can_be_looked_at_are_not_offered() -> None:
 def test_what_the_input_does_not_reach_is_left_out_with_that_reason() -> None:
     network = opened(siamese(), input="left")
     reasons = {item.path: item.reason for item in network.layer_calls}
-    apart = "it does not depend on the input that is looked at"
+    apart = "it does not depend on the primary input"
     assert reasons == {"shared": apart, "shared@2": None, "own": apart, "both": None}  # Keras runs the longer way first
 
 
@@ -206,12 +208,12 @@ def test_normalisation_of_another_input_is_not_taken_for_the_pictures() -> None:
         ("vector=missing.npy", "no such file"),
         ("vector=wrong.npy", r"numbers of shape \(2, 2\), the input takes 3"),
         ("vector=nan.npy", "not finite"),
-        ("tokens=half.npy", "holds 2.5, the input takes whole numbers of int32"),
-        ("tokens=large.npy", r"holds 3e\+09, the input takes whole numbers of int32"),
+        ("tokens=half.npy", "contains 2.5, the input takes integers \\(int32\\)"),
+        ("tokens=large.npy", r"contains 3e\+09, the input takes integers \(int32\)"),
         ("vector=broken.npy", "cannot be read"),
         ("vector=text.csv", "cannot be read"),
-        ("vector=picture.png", "no picture"),
-        ("picture=wrong.npy", "this is the input that is looked at"),
+        ("vector=picture.png", "no image"),
+        ("picture=wrong.npy", "this is the primary input"),
         ("nobody=wrong.npy", "no input `nobody`"),
     ],
 )  # fmt: skip

@@ -319,7 +319,7 @@ def test_what_neither_reader_unpacks_names_its_compression(
 ) -> None:
     tags = {256: SHAPE[1], 257: SHAPE[0], 258: 16, 259: 5, 262: photometric, 277: count, 278: SHAPE[0], 338: extra}
     (tmp_path / "a.tif").write_bytes(lzw_tiff(INKS[..., :count], tags, alpha=False))
-    with pytest.raises(ImageError, match=rf"^a\.tif has {count} bands of 16 bits compressed by LZW; save it"):
+    with pytest.raises(ImageError, match=rf"^a\.tif has {count} channels of 16 bits compressed by LZW; save it"):
         decode(tmp_path / "a.tif", 3)
 
 
@@ -364,8 +364,8 @@ def test_small_floating_point_numbers_keep_their_digits(tmp_path: Path) -> None:
 
 def test_signed_samples_and_other_colours_are_refused_by_name(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", (GREY[..., 0] >> 8).astype(np.uint8).view(np.int8), photometric="minisblack")
-    with pytest.raises(ImageError, match=r"^a\.tif holds int8; save it as uint8"):
+    with pytest.raises(ImageError, match=r"^a\.tif contains int8; save it as uint8"):
         decode(tmp_path / "a.tif", 1)
     tifffile.imwrite(tmp_path / "b.tif", COLOUR, photometric="cielab")
-    with pytest.raises(ImageError, match=r"^b\.tif holds colours of the kind CIELAB; save it as RGB"):
+    with pytest.raises(ImageError, match=r"^b\.tif contains colours of the kind CIELAB; save it as RGB"):
         decode(tmp_path / "b.tif", 3)

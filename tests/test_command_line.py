@@ -30,7 +30,7 @@ from sample_build import BARE, SAMPLES, build, draw, run
         (["--layers", "nothing*"], ["nothing*", "conv1"]),
         (["--filters", "900-910"], ["900", "24"]),
         (["--size", "100"], ["100", "64"]),
-        (["--preprocess", "caffe"], ["caffe", "3 bands", "1"]),
+        (["--preprocess", "caffe"], ["caffe", "3 channels", "1"]),
         (["--preprocess", "no.such.module:f"], ["no.such.module"]),
         (["-i", "missing.png"], ["missing.png"]),
         (["--filters", "5-3"], ["5-3"]),

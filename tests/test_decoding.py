@@ -208,7 +208,9 @@ def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:
     assert (decode(path, 1) == 10).all()
 
 
-@pytest.mark.parametrize(("image", "found"), [(Image.fromarray(RGB), "3 bands"), (Image.fromarray(GREY), "1 band")])
+@pytest.mark.parametrize(
+    ("image", "found"), [(Image.fromarray(RGB), "3 channels"), (Image.fromarray(GREY), "1 channel")]
+)
 @pytest.mark.parametrize("bands", [2, 4])
 def test_a_mismatch_of_bands_names_both_numbers(tmp_path: Path, image: Image.Image, found: str, bands: int) -> None:
     with pytest.raises(ImageError, match=rf"^a\.png has {found} but the model takes {bands}; .*\.npy"):
@@ -230,13 +232,13 @@ def test_flat_arrays_are_grey_pictures(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", GREY)
     assert np.array_equal(decode(tmp_path / "a.npy", 1), GREY[..., np.newaxis])
     assert np.array_equal(decode(tmp_path / "a.npy", 3), np.stack([GREY] * 3, axis=-1))
-    with pytest.raises(ImageError, match="has 1 band but the model takes 4"):
+    with pytest.raises(ImageError, match="has 1 channel but the model takes 4"):
         decode(tmp_path / "a.npy", 4)
 
 
 def test_arrays_with_other_bands_are_an_error(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", RGB)
-    with pytest.raises(ImageError, match=r"^a\.npy has 3 bands but the model takes 1"):
+    with pytest.raises(ImageError, match=r"^a\.npy has 3 channels but the model takes 1"):
         decode(tmp_path / "a.npy", 1)
 
 

@@ -159,7 +159,7 @@ def test_what_is_no_image_file_says_so(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     expected = {
         "empty.png": "is empty",
-        "text.png": "is no PNG",
+        "text.png": "is not a PNG",
         "folder.png": "is a folder",
         "pipe.png": "is not a regular file",
         "missing.png": "does not exist",

@@ -91,7 +91,7 @@ def test_thousands_of_images_are_counted_and_only_the_first_are_decoded(tmp_path
     for index in range(3):
         write(tmp_path / f"a{index}.png", index)
     for index in range(3000):
-        (tmp_path / f"b{index:04}.png").touch()  # would be left out, were it looked at
+        (tmp_path / f"b{index:04}.png").touch()  # would be left out, were it read
     found = collect([tmp_path], 3, 2, natural_limit=3)
     assert found.left_out == ()
     assert found.notes == ("3003 images given; the first 3 are used for natural maxima and the first 2 are shown.",)
@@ -208,7 +208,7 @@ def test_a_bad_file_named_directly_is_an_error(tmp_path: Path, folder_first: boo
     write(tmp_path / "a.png")
     bad = tmp_path / "b.png"
     bad.write_bytes(b"no")
-    with pytest.raises(ImageError, match=r"^b\.png is no PNG"):
+    with pytest.raises(ImageError, match=r"^b\.png is not a PNG"):
         collect([tmp_path, bad] if folder_first else [bad], 3, 8)
 
 

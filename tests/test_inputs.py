@@ -1,4 +1,4 @@
-"""Class names are read from every form that they commonly come in, and must be as many as the model's answers."""
+"""Class names are read from every form that they commonly come in, and must be as many as the model's classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reportgen.core.errors import UsageError
-from reportgen.inputs.class_names import read_classes
+from reportgen.inputs.classes_file import read_classes
 
 
 @pytest.mark.parametrize(
@@ -29,15 +29,15 @@ def test_names_are_read_in_the_order_of_their_classes(tmp_path: Path, text: str)
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"1": "cat", "2": "dog"}', "has no class 0; its 2 classes must be numbered from 0"),
+        ('{"1": "cat", "2": "dog"}', "has no class 0; its classes must be numbered from 0 to 1"),
         ('{"cat": 0, "dog": 2}', "has no class 1"),
-        ('{"0": 1.5, "1": "dog"}', "holds something else than names"),
-        ('{"0": [], "1": "dog"}', "holds something else than names"),
-        ('["cat", 3]', "holds something else than names"),
+        ('{"0": 1.5, "1": "dog"}', "contains something other than names"),
+        ('{"0": [], "1": "dog"}', "contains something other than names"),
+        ('["cat", 3]', "contains something other than names"),
         ('{"0": "cat"', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("cat\ndog\nhen", "names 3 classes, the model answers 2"),
-        ('{"0": "cat"}', "names 1 classes, the model answers 2"),
+        ("cat\ndog\nhen", "names 3 classes, the model has 2"),
+        ('{"0": "cat"}', "names 1 class, the model has 2"),
     ],
 )
 def test_names_that_do_not_fit_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:

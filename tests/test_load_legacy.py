@@ -1,4 +1,4 @@
-"""Files of Keras 1 and 2: mended where that is exact, and then they answer as they did; otherwise one sentence."""
+"""Files of Keras 1 and 2: migrated where that is exact, and then their outputs are as before; otherwise one sentence."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ HERE = Path(__file__).parent / "legacy"
         *("applications.h5", "applications.keras", "arguments.h5", "arguments.keras"),
     ],
 )
-def test_a_network_of_keras_2_answers_what_it_answered_there(name: str) -> None:
+def test_a_network_of_keras_2_returns_what_it_returned_there(name: str) -> None:
     recorded = np.load(HERE / f"{name.partition('.')[0]}.npz")
     model = load(str(HERE / name), Settings()).model
-    answers = np.asarray(model(recorded["pictures"].astype(np.float32), training=False))
-    assert answers.shape == recorded["answers"].shape
+    outputs = np.asarray(model(recorded["pictures"].astype(np.float32), training=False))
+    assert outputs.shape == recorded["answers"].shape
     assert recorded["answers"].std() > 0.01
-    np.testing.assert_allclose(answers, recorded["answers"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs, recorded["answers"], rtol=1e-4, atol=1e-5)
 
 
 def test_the_same_network_of_keras_2_in_both_formats_has_one_hash() -> None:
@@ -43,7 +43,7 @@ def test_the_same_network_of_keras_2_in_both_formats_has_one_hash() -> None:
     assert len(hashes) == 1
 
 
-def test_layers_of_keras_2_are_walked_by_their_mended_names() -> None:
+def test_layers_of_keras_2_are_walked_by_their_migrated_names() -> None:
     loaded = load(str(HERE / "sequential.h5"), Settings())
     walked = Network(loaded, Settings(preprocess="unit"))
     assert [layer_call.path for layer_call in walked.layer_calls] == [
@@ -125,12 +125,12 @@ PICTURES = np.random.default_rng(9).uniform(0, 1, (2, 9, 8, 3)).astype(np.float3
 ENTRY = {"batch_input_shape": [None, 9, 8, 3], "input_dtype": "float32"}
 
 
-def answers(path: Path, pictures: np.ndarray = PICTURES) -> np.ndarray:
+def outputs(path: Path, pictures: np.ndarray = PICTURES) -> np.ndarray:
     return np.asarray(load(str(path), Settings()).model(pictures, training=False))
 
 
 def stack_of_keras_1() -> tuple[list[Any], dict[str, list[np.ndarray]], np.ndarray]:
-    """(layers, weights, what it answers by plain NumPy)."""
+    """(layers, weights, its outputs by plain NumPy)."""
     kernel, bias = drawn(3, 2, 3, 4), drawn(4, seed=1)
     gamma, beta, mean, variance = drawn(4, seed=2), drawn(4, seed=3), drawn(4, seed=4), 1.5 + drawn(4, seed=5)
     matrix, offset = drawn(4 * 2 * 2, 3, seed=6), drawn(3, seed=7)
@@ -161,18 +161,18 @@ def stack_of_keras_1() -> tuple[list[Any], dict[str, list[np.ndarray]], np.ndarr
 
 
 @pytest.mark.parametrize("version", ["1.2.2", "1.0.4", ""])
-def test_a_sequential_network_of_keras_1_answers_as_its_definition(tmp_path: Path, version: str) -> None:
+def test_a_sequential_network_of_keras_1_computes_its_definition(tmp_path: Path, version: str) -> None:
     stack, weights, expected = stack_of_keras_1()
     assert expected.std() > 0.05
     path = keras_1(tmp_path / "old.h5", stack, weights, keras_version=version)
-    np.testing.assert_allclose(answers(path), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(path), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_kernels_of_theano_are_turned_round(tmp_path: Path) -> None:
     kernel, bias = drawn(3, 2, 3, 4), drawn(4, seed=1)
     stack = [convolution("conv", 4, 3, 2, **ENTRY)]
     path = keras_1(tmp_path / "old.h5", stack, {"conv": [kernel, bias]}, backend="theano")
-    np.testing.assert_allclose(answers(path), convolve(PICTURES, kernel[::-1, ::-1], bias), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(path), convolve(PICTURES, kernel[::-1, ::-1], bias), rtol=1e-4, atol=1e-5)
 
 
 def test_other_convolutions_of_keras_1(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_other_convolutions_of_keras_1(tmp_path: Path) -> None:
     maps = convolve(PICTURES, wide, dilation=(2, 2))
     assert maps.shape[1:] == (5, 4, 2)
     spread = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    np.testing.assert_allclose(answers(path), convolve(spread, turned[::-1, ::-1]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(path), convolve(spread, turned[::-1, ::-1]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["1.2", "before 1.1"])
@@ -202,7 +202,7 @@ def test_a_sequence_kernel_of_keras_1(old: bool, tmp_path: Path) -> None:
     path = keras_1(tmp_path / "old.h5", stack, {"conv": [stored]})
     signal = drawn(1, 7, 2, seed=3)
     expected = convolve(signal[:, :, None], kernel)[:, :, 0]
-    np.testing.assert_allclose(answers(path, signal), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(path, signal), expected, rtol=1e-4, atol=1e-5)
 
 
 def model_of_keras_1(merge: dict[str, Any]) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def test_a_graph_of_keras_1_with_its_merge_layer(tmp_path: Path, mode: str) -> N
         "concat": np.concatenate([a, b], axis=-1),
     }[mode]
     expected = np.pad(joined, ((0, 0), (1, 1), (0, 0), (0, 0))).repeat(2, axis=1)
-    np.testing.assert_allclose(answers(path), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(outputs(path), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_weights_in_an_order_that_keras_3_does_not_follow_are_never_swapped(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_axes_and_words_of_an_hdf5_file_are_read_as_they_are_written(tmp_path: P
     soft = (np.exp(unit) / np.exp(unit).sum(axis=(1, 2), keepdims=True)).reshape(2, 20, 3)
     scores = np.exp(soft @ soft.transpose(0, 2, 1))
     expected = scores / scores.sum(axis=-1, keepdims=True) @ soft
-    np.testing.assert_allclose(answers(save(model, tmp_path / "axes.h5"), pictures), expected, rtol=1e-4)
+    np.testing.assert_allclose(outputs(save(model, tmp_path / "axes.h5"), pictures), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_axes_and_words_of_an_hdf5_file_are_read_as_they_are_written(tmp_path: P
         ([layer("BatchNormalization", "bn", mode=2, **ENTRY)], "BatchNormalization with mode = 2"),
         (
             [layer("MaxoutDense", "maxout", output_dim=2, nb_feature=4, **ENTRY)],
-            "needs `MaxoutDense`, which was a part of Keras 2 and is none of Keras 3",
+            "needs `MaxoutDense`, which was part of Keras 2 and is not part of Keras 3",
         ),
         (model_of_keras_1({"mode": "cos", "mode_type": "raw"}), "merges layers by `cos`"),
         (model_of_keras_1({"mode": ["code"], "mode_type": "lambda"}), "merges layers by"),
@@ -285,7 +285,7 @@ def test_axes_and_words_of_an_hdf5_file_are_read_as_they_are_written(tmp_path: P
         ([{"class_name": "Dense"}], "its architecture is damaged"),
     ],
 )
-def test_what_cannot_be_mended_exactly_is_one_sentence(tmp_path: Path, stack: Any, words: str) -> None:
+def test_what_cannot_be_migrated_exactly_is_one_sentence(tmp_path: Path, stack: Any, words: str) -> None:
     text = sentence(keras_1(tmp_path / "old.h5", stack, {}))
     assert text.startswith("old.h5 ")
     assert words in text

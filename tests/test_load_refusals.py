@@ -237,12 +237,12 @@ def test_code_of_another_python_is_never_run_and_its_layer_named(
         f"coded{suffix}: its Lambda layer `twice` holds Python code that another version of Python compiled"
     )
     assert f"this is Python {'.'.join(map(str, sys.version_info[:3]))}" in text
-    assert "make the report with that Python" in text
+    assert "create the report with that Python" in text
 
 
 @BOTH
 def test_code_of_this_python_runs_where_it_is_allowed(tmp_path: Path, suffix: str) -> None:
     path = with_code(tmp_path / f"coded{suffix}", CODES[sys.version_info[:2]][1])  # type: ignore[index]
     loaded = load(str(path), Settings(allow_unsafe=True)).model
-    answer = loaded.layers[1](keras.ops.ones((1, 8, 8, 3)))
-    assert float(keras.ops.min(answer)) == float(keras.ops.max(answer)) == 3.0
+    found = loaded.layers[1](keras.ops.ones((1, 8, 8, 3)))
+    assert float(keras.ops.min(found)) == float(keras.ops.max(found)) == 3.0

@@ -230,8 +230,8 @@ def test_a_lambda_around_the_users_own_function_is_no_code_of_the_file(tmp_path:
 
 
 def test_the_losses_and_metrics_of_an_inner_model_need_not_import(tmp_path: Path) -> None:
-    def own_loss(truth: Any, answer: Any) -> Any:
-        return (truth - answer) ** 2
+    def own_loss(truth: Any, predicted: Any) -> Any:
+        return (truth - predicted) ** 2
 
     inner = functional(layers.Conv2D(2, 3), shape=(8, 8, 3))
     inner.compile(loss=own_loss)
@@ -277,7 +277,7 @@ def archive(path: Path, members: dict[str, bytes], compression: int = zipfile.ZI
 
 
 def peak_memory() -> int:
-    """Bytes that this process ever held."""
+    """Bytes that this process has ever used."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
@@ -388,7 +388,7 @@ def test_layers_of_absurd_size_are_refused_before_they_are_allocated(
     before = peak_memory()
     text = sentence(path)
     assert f"small{suffix} describes a network of at least" in text
-    assert "holds weights of" in text
+    assert "contains weights of" in text
     assert peak_memory() - before < 64 << 20
 
 
@@ -398,7 +398,7 @@ def test_a_picture_or_a_padding_without_end_is_refused(saved: dict[str, Path], t
         architecture["config"]["layers"][0]["config"]["batch_shape"] = [None, 200_000, 200_000, 3]
 
     path = with_architecture(copy(saved, suffix, tmp_path), widen)
-    assert "makes 447 GiB of one picture" in sentence(path)
+    assert "returns 447 GiB per picture" in sentence(path)
     model = functional(layers.Conv2D(2, 3), layers.ZeroPadding2D(1, name="pad"), shape=(8, 8, 3))
     path = save(model, tmp_path / f"padded{suffix}")
 
@@ -418,7 +418,7 @@ def test_the_limit_counts_all_variables_and_is_gone_afterwards() -> None:
         make(2)
     with (
         pytest.raises(
-            ModelError, match=r"m\.keras describes a network of at least 768 MiB and holds weights of 256 MiB"
+            ModelError, match=r"m\.keras describes a network of at least 768 MiB but contains weights of 256 MiB"
         ),
         bounded(1 << 26, "m.keras"),
     ):
@@ -470,7 +470,7 @@ ENDLESS = slice(7293, 8317)  # of legacy/operations.h5: zeros there make HDF5 lo
 def test_a_file_on_which_hdf5_never_returns_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    monkeypatch.setattr(probe, "PATIENCE", 1.0)
+    monkeypatch.setattr(probe, "TIMEOUT", 1.0)
     data = bytearray((Path(__file__).parent / "legacy" / "operations.h5").read_bytes())
     data[ENDLESS] = bytes(len(data[ENDLESS]))
     path = tmp_path / f"endless{suffix}"
@@ -483,23 +483,23 @@ def test_a_file_on_which_hdf5_never_returns_is_one_sentence(
 
 
 @pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[probe._Reader]:
-    own = probe._Reader()
-    monkeypatch.setattr(probe, "_READER", own)
+def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[probe.Reader]:
+    own = probe.Reader()
+    monkeypatch.setattr(probe, "READER", own)
     yield own
     own.stop()
 
 
-def after_reading(reader: probe._Reader, path: Path) -> subprocess.Popen[bytes]:
+def after_reading(reader: probe.Reader, path: Path) -> subprocess.Popen[bytes]:
     """The reader's process when it has read a file."""
     load(str(path), Settings())
-    process = reader._process
+    process = reader.process
     assert process is not None
     return process
 
 
 def test_a_file_on_which_hdf5_crashes_is_one_sentence(
-    saved: dict[str, Path], reader: probe._Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saved: dict[str, Path], reader: probe.Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = copy(saved, ".h5", tmp_path)
     crashing = tmp_path / "crashing.py"
@@ -511,7 +511,7 @@ def test_a_file_on_which_hdf5_crashes_is_one_sentence(
 
 
 def test_a_reader_that_is_killed_is_not_the_fault_of_the_file(
-    saved: dict[str, Path], reader: probe._Reader, tmp_path: Path
+    saved: dict[str, Path], reader: probe.Reader, tmp_path: Path
 ) -> None:
     path = copy(saved, ".h5", tmp_path)
     process = after_reading(reader, path)
@@ -522,7 +522,7 @@ def test_a_reader_that_is_killed_is_not_the_fault_of_the_file(
 
 
 def test_a_file_that_is_not_there_costs_the_reader_nothing(
-    saved: dict[str, Path], reader: probe._Reader, tmp_path: Path
+    saved: dict[str, Path], reader: probe.Reader, tmp_path: Path
 ) -> None:
     path = copy(saved, ".h5", tmp_path)
     process = after_reading(reader, path)
@@ -534,11 +534,11 @@ def test_a_file_that_is_not_there_costs_the_reader_nothing(
     process.stdin.flush()
     assert process.stdout.readline() == b"read\n"
     load(str(path), Settings())
-    assert reader._process is process
+    assert reader.process is process
 
 
-def test_the_answer_of_an_interrupted_reading_is_not_the_next_files(
-    saved: dict[str, Path], reader: probe._Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_reply_to_an_interrupted_reading_is_not_the_next_files(
+    saved: dict[str, Path], reader: probe.Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = copy(saved, ".h5", tmp_path)
     load(str(path), Settings())
@@ -550,5 +550,5 @@ def test_the_answer_of_an_interrupted_reading_is_not_the_next_files(
         patch.setattr(select, "select", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load(str(path), Settings())
-    assert reader._process is None
+    assert reader.process is None
     load(str(path), Settings())

@@ -271,7 +271,7 @@ def test_batches_climb_abreast_on_a_processor_and_one_by_one_on_a_gpu(
     path = tmp_path / "model.keras"
     randomised(functional(layers.Conv2D(9, 3))).save(path)
     processor = prepare(str(path), Settings(**QUICK))
-    monkeypatch.setattr("reportgen.compute.prepare.graphics", lambda: [{}])
+    monkeypatch.setattr("reportgen.compute.prepare.gpu_details", lambda: [{}])
     gpu = prepare(str(path), Settings(**QUICK))
     assert [breadth.abreast for job in (processor, gpu) for breadth in job.breadths.values()] == [2, 1]
     assert gpu.plan == processor.plan
@@ -283,7 +283,7 @@ def test_batches_climb_abreast_on_a_processor_and_one_by_one_on_a_gpu(
         ("cat\ndog\n", None),
         ("\ufeffcat\r\n\r\ndog\r\n", None),
         ('["cat", "dog"]', None),
-        ("cat\n", "names 1 classes, the model answers 2"),
+        ("cat\n", "names 1 class, the model has 2"),
         ('["cat", 2]', "something else than names"),
         ('["cat", "dog"', "is not JSON"),
     ],

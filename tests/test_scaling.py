@@ -97,7 +97,7 @@ def test_a_model_whose_own_scaling_is_made_for_0_to_1_is_fed_that(name: str) -> 
 def test_what_says_nothing_is_guessed_with_a_warning(name: str) -> None:
     found = contract(SILENT[name]())
     assert found.preprocess == "unit"
-    assert "not known" in str(found.warning)
+    assert "guessed" in str(found.warning)
 
 
 def fed_by_batches(shape: tuple[int, ...], mean: float = 0.1) -> Any:

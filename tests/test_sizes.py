@@ -269,7 +269,7 @@ def test_layers_that_the_input_does_not_reach_show_their_weights() -> None:
     )
     assert (found["beside"].filters_total, found["deep"].filters_total) == (4, 3)
     assert (found["beside"].is_met, found["beside"].pattern_size) == (False, None)
-    assert "does not depend on the input" in str(found["beside"].reason)
+    assert "does not depend on the primary input" in str(found["beside"].reason)
 
 
 def test_no_layer_stands_before_one_that_sees_less() -> None:
@@ -309,7 +309,7 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     with np.load(tmp_path / "report" / found["beside"]["weights"]["array"]) as arrays:
         np.testing.assert_array_equal(arrays["kernel"], model.get_layer("beside").get_weights()[0])
     page = parse(tmp_path / "report" / "layers" / f"{found['beside']['slug']}.html").words
-    assert "Its weights alone are shown: it does not depend on the input that is looked at." in page
+    assert "Its weights alone are shown: it does not depend on the primary input." in page
     assert found["beside"]["activation"] == "elu"
     assert report["settings"]["image_size"] is None  # nothing is free
     assert "elu the layer's own: what follows it was not seen" in page

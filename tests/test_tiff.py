@@ -89,7 +89,7 @@ def test_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
 
 
 def test_another_number_of_bands_names_both(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"^a\.tif has 12 bands but the model takes 3"):
+    with pytest.raises(ImageError, match=r"^a\.tif has 12 channels but the model takes 3"):
         decode(written(tmp_path / "a.tif", "contiguous", NUMBERS), 3)
 
 
@@ -100,7 +100,7 @@ def test_a_compression_that_is_not_read_is_named(tmp_path: Path) -> None:
         tag = file.pages[0].tags["Compression"]
     data[tag.valueoffset : tag.valueoffset + 2] = (5).to_bytes(2, "little")
     path.write_bytes(data)
-    with pytest.raises(ImageError, match=r"^a\.tif has 12 bands of 16 bits compressed by LZW; save it uncompressed"):
+    with pytest.raises(ImageError, match=r"^a\.tif has 12 channels of 16 bits compressed by LZW; save it uncompressed"):
         decode(path, COUNT)
 
 
@@ -112,7 +112,7 @@ def test_a_picture_of_too_many_numbers_is_refused_from_its_header(tmp_path: Path
             tag = file.pages[0].tags[name]
             data[tag.valueoffset : tag.valueoffset + 2] = (60_000).to_bytes(2, "little")
     path.write_bytes(data)
-    with pytest.raises(ImageError, match=r"^a\.tif holds 43200000000 numbers, more than the limit"):
+    with pytest.raises(ImageError, match=r"^a\.tif contains 43200000000 numbers, more than the limit"):
         decode(path, COUNT)
 
 

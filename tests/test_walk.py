@@ -248,7 +248,7 @@ def test_maps_with_more_axes_than_are_drawn_are_skipped_with_their_shape() -> No
     deep = layers.TimeDistributed(layers.Conv3D(2, 1, name="inner"), name="deep")
     model = functional(conv(name="image"), layers.Reshape((4, 4, 4, 4, 4)), deep)
     assert list(reasons(model)) == ["deep/inner"]
-    assert "4 × 4 × 4 × 2 has 4 axes" in reasons(model)["deep/inner"]
+    assert "4 × 4 × 4 × 2 has 4 spatial axes" in reasons(model)["deep/inner"]
 
 
 def test_a_layer_that_convolves_inside_a_recurrence_says_so_and_can_be_named() -> None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reportgen.compute.planning import pattern_size
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
+from reportgen.core.kernel_axes import input_channels
 from reportgen.core.records import CONVOLUTION, POOLING, KernelKind, LayerRecord, LayerStatus
 from reportgen.core.settings import Settings
 from reportgen.core.slugs import unique_slugs
@@ -15,8 +17,6 @@ from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.graph.layer_kinds import filter_count, kernel_kind, kernels
 from reportgen.network.graph.units import activation_name
 from reportgen.network.network import Network
-
-RGB = 3
 
 
 def describe(network: Network, settings: Settings, left_out: Mapping[str, str | None]) -> tuple[LayerRecord, ...]:
@@ -145,7 +145,7 @@ def _record(
         else layer_call.unit.name,
         rectified=layer_call.unit is not None and layer_call.unit.rectified,
         kernel_bands=layer_call.kernel_bands
-        if kernel_shape is not None and kernel_shape[_input_axis(layer)] == RGB
+        if kernel_shape is not None and input_channels(str(kernel_kind(layer)), kernel_shape) == RGB_CHANNELS
         else None,
         filters_total=total,
         filters_shown=choice.of(total) if shown else (),
@@ -160,11 +160,6 @@ def _record(
         time_axes=layer_call.times,
         by_request=left_out is not None,
     )
-
-
-def _input_axis(layer: Any) -> int:
-    """Where a kernel counts the layer's inputs: transposed convolutions keep them last."""
-    return -1 if kernel_kind(layer) == "transposed" else -2
 
 
 def _output_shape(layer_call: LayerCall) -> tuple[int | None, ...] | None:

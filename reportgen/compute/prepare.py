@@ -25,15 +25,16 @@ from reportgen.core.run import Run
 from reportgen.core.settings import Settings
 from reportgen.core.version import __version__
 from reportgen.inputs import images, signals
-from reportgen.inputs.class_names import code_key, read_classes
+from reportgen.inputs.classes_file import read_classes
 from reportgen.inputs.constant_inputs import hold
 from reportgen.inputs.decoding import PILLOW_VERSION
-from reportgen.network.class_names import names_of
+from reportgen.network.backend import environment, gpu_details
 from reportgen.network.contract import measured
-from reportgen.network.environment import environment, graphics
+from reportgen.network.embedded_class_names import names_of
 from reportgen.network.error_text import readable_size
 from reportgen.network.graph.layer_calls import LayerCall
-from reportgen.network.loading.initial_weights import digest, initial_kernels
+from reportgen.network.initial_weights import digest, initial_kernels
+from reportgen.network.loading.hashes import source_sha256
 from reportgen.network.loading.load import import_callable, load
 from reportgen.network.network import Network, unwalked
 from reportgen.network.outputs import fitting
@@ -237,7 +238,7 @@ def breadth_for(network: Network, layer_call: LayerCall, size: tuple[int, ...], 
     """Patterns of a site sought at once at `size`: the batch from the layer and the settings alone, on a GPU one at a time."""
     tensor_bytes = layer_call.costs.tensor_bytes * prod(size) // prod(network.contract.size)
     batch = plan.batch_size(tensor_bytes, settings.memory_bytes, layer_call.channels)
-    return Breadth(batch, 1 if graphics() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
+    return Breadth(batch, 1 if gpu_details() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
 
 
 def memory_note(network: Network, settings: Settings) -> str | None:
@@ -283,7 +284,7 @@ def _check_bands(settings: Settings, bands: int) -> None:
 
 def _preprocess_code(preprocess: str) -> str:
     """A hash of the source of the user's own preprocessing, so that a change of it is noticed; "" for ours."""
-    return "" if ":" not in preprocess else code_key([import_callable(preprocess, "--preprocess")])
+    return "" if ":" not in preprocess else source_sha256([import_callable(preprocess, "--preprocess")])
 
 
 def _model_code(network: Network) -> str:
@@ -293,4 +294,4 @@ def _model_code(network: Network) -> str:
         activation for part in parts if callable(activation := getattr(part, "activation", None))
     ]
     own = [part for part in own if str(getattr(part, "__module__", None)).partition(".")[0] != "keras"]
-    return code_key(own)
+    return source_sha256(own)

@@ -77,10 +77,10 @@ class Preprocess(StrEnum):
 
     AUTO = "auto"
     NONE = "none"
-    UNIT = "unit"
-    TF = "tf"
-    TORCH = "torch"
-    CAFFE = "caffe"
+    UNIT = "unit"  # 0..1
+    TF = "tf"  # -1..1
+    TORCH = "torch"  # 0..1, then standardized per channel by ImageNet's mean and deviation
+    CAFFE = "caffe"  # BGR, less ImageNet's mean per channel
 
 
 class Normalization(StrEnum):

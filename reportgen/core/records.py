@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import Meta
+
+from reportgen.core.channels import ChannelOrder
 
 PICTURE_RANK = 2  # height and width
 PICTURE_AXES = PICTURE_RANK + 1  # and channels
@@ -250,7 +252,7 @@ class LayerFacts(msgspec.Struct, frozen=True, kw_only=True):
     activation: str
     rectified: Annotated[bool, Meta(description="the activation function returns exactly 0 for every negative number")]
     kernel_bands: Annotated[
-        Literal["RGB", "BGR"] | None,
+        ChannelOrder | None,
         Meta(description="order of the kernel's input channels where they are the colour channels of the input itself"),
     ]
     filters_total: Count

@@ -1,4 +1,4 @@
-"""What the inputs that are not looked at are held at: zero, or the content of a file that `--hold NAME=FILE` names."""
+"""Constant values of all inputs but the primary one: zero, or the content of a file that `--hold NAME=FILE` names."""
 
 from __future__ import annotations
 
@@ -26,14 +26,20 @@ def hold(
     settings: Settings,
     size: tuple[int, ...],
 ) -> tuple[ConstantInput, ...]:
-    """What every input but `looked_at` is held at. files: by name of the input. size: of the one that is looked at.
+    """Read the constant value of every input but the primary one.
 
-    Raises UsageError, one sentence.
+    Args:
+        inputs: of the model.
+        primary: one of them.
+        files: path by name of an input; the others are zero.
+        settings: of the run.
+        size: length of each spatial axis of the primary input.
+
+    Raises:
+        UsageError: a file cannot be read or does not fit its input.
     """
     if primary.name in files:
-        raise UsageError(
-            f"--hold {primary.name}: this is the input that is looked at; its images are named with --images."
-        )
+        raise UsageError(f"--hold {primary.name}: this is the primary input; name its images with --images.")
     return tuple(_constant_input(one, files.get(one.name), settings, size) for one in inputs if one is not primary)
 
 
@@ -54,7 +60,7 @@ def _constant_input(one: ModelInput, file: str | None, settings: Settings, size:
         elif suffix in SUFFIXES:
             values = _picture(path, one, option, settings, size)
         else:
-            raise UsageError(f"{option}: the file is no .npy, .csv or image.")
+            raise UsageError(f"{option}: the file is not a .npy, .csv or image file.")
     except (OSError, ValueError, ImageError) as error:
         why = str(error) if isinstance(error, ImageError) else "it cannot be read; save it again"
         raise UsageError(f"{option}: {why.rstrip('.')}.") from error
@@ -63,32 +69,32 @@ def _constant_input(one: ModelInput, file: str | None, settings: Settings, size:
 
 
 def _picture(path: Path, one: ModelInput, option: str, settings: Settings, size: tuple[int, ...]) -> np.ndarray:
-    """(height, width, bands), uint8 or float32 in 0..255, fitted as the user's images are; to `size` where the input's own is free."""
-    bands = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
-    if one.shape is None or bands is None:
-        raise UsageError(f"{option}: the input is no picture ({one.described}); give its numbers as .npy or .csv.")
+    """Read (height, width, channels), uint8 or float32 in 0..255, fitted as the user's images are; to `size` where its own is free."""
+    channels = None if one.shape is None or len(one.shape) != PICTURE_AXES else one.shape[-1]
+    if one.shape is None or channels is None:
+        raise UsageError(f"{option}: the input is no image ({one.described}); give its numbers as .npy or .csv.")
     own, fixed = one.shape[:-1], [length for length in one.shape[:-1] if length is not None]
     side = fixed[0] if fixed else DEFAULT_IMAGE_SIZE if settings.image_size is None else settings.image_size
     others = size if len(size) == len(own) and not fixed else (side,) * len(own)
     wanted = tuple(length if length is not None else other for length, other in zip(own, others, strict=True))
     floats = UNIT if settings.input_range is None else settings.input_range
-    return fit(decode(path, bands, floats), wanted, settings.fit)
+    return fit(decode(path, channels, floats), wanted, settings.fit)
 
 
 def _shaped(values: np.ndarray, one: ModelInput, option: str) -> np.ndarray:
-    """`values` as one example of the input: without an axis for the batch, a single row or column as a vector."""
+    """Return `values` as one example of the input: without a batch axis, a single row or column as a vector."""
     if values.dtype.kind not in "biuf" or values.size == 0:
         raise UsageError(
-            f"{option}: the file holds {values.dtype} of shape {values.shape}, no numbers that a model takes."
+            f"{option}: the file contains {values.dtype} of shape {values.shape}, not numbers that a model takes."
         )
     if not np.isfinite(values).all():
-        raise UsageError(f"{option}: the file holds numbers that are not finite.")
+        raise UsageError(f"{option}: the file contains numbers that are not finite.")
     if one.dtype is not None and "int" in one.dtype:
         with np.errstate(invalid="ignore"):
             changed = values[values.astype(one.dtype) != values]
         if changed.size:
             raise UsageError(
-                f"{option}: the file holds {changed.flat[0]:g}, the input takes whole numbers of {one.dtype}."
+                f"{option}: the file contains {changed.flat[0]:g}, the input takes integers ({one.dtype})."
             )
     if one.shape is None:
         return values
@@ -102,10 +108,11 @@ def _shaped(values: np.ndarray, one: ModelInput, option: str) -> np.ndarray:
     for candidate in candidates:
         if _fits(candidate.shape, one.shape):
             return candidate
-    raise UsageError(f"{option}: the file holds numbers of shape {values.shape}, the input takes {one.described}.")
+    raise UsageError(f"{option}: the file contains numbers of shape {values.shape}, the input takes {one.described}.")
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[Any, ...]) -> bool:
+    """Return whether a shape is a wanted one, in which None is any length."""
     return len(shape) == len(wanted) and all(
         axis is None or axis == length for axis, length in zip(wanted, shape, strict=True)
     )

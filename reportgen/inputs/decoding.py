@@ -1,4 +1,4 @@
-"""An image file becomes an array, or one sentence that says what is wrong with it."""
+"""Image files, decoded to arrays, or refused with one sentence that states what is wrong."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 from reportgen.inputs import tiff
-from reportgen.inputs.samples import RGB_BANDS, UNIT, Meaning, Picture, Samples, in_bands, mismatch, scaled
+from reportgen.inputs.samples import UNIT, Meaning, Picture, Samples, in_bands, mismatch, scaled
 
 PILLOW_VERSION = PIL.__version__  # stored results name it: pixels may depend on it
 ARRAY_SUFFIX = ".npy"
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")  # no others: some of Pillow's readers start outside programs
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")  # no others: some of Pillow's readers start external programs
 PIXEL_LIMIT = 200_000_000  # the largest sensors in telephones have 200 megapixels; more is a mistake or an attack
-NUMBER_LIMIT = 3 * PIXEL_LIMIT  # of a picture of many bands: as many as the largest has in colour
+NUMBER_LIMIT = 3 * PIXEL_LIMIT  # values of a picture of many channels: as many as the largest has in colour
 MEGA = 10**6
 SIXTEEN_BIT_WHITE = 65535
 GREY_MODES = ("1", "L", "LA", "La")
 FEW_BITS = {"L;2": 85, "L;4": 17}  # Pillow's raw modes of PNG with so few bits, and what it multiplies their grey by
-COLOURS = ("RGB", "RGBA", "CMYK")  # Pillow's modes of several bands
-GREY_ALPHA, FOUR_BYTES = (
-    "LA;16B",
-    "RGBA",
-)  # raw modes: 16 bits of grey with opacity, and one that takes the four bytes as they are
+COLOURS = ("RGB", "RGBA", "CMYK")  # Pillow's modes of several channels
+# Raw modes: 16 bits of gray with opacity, and one that takes the four bytes as they are.
+GREY_ALPHA, FOUR_BYTES = ("LA;16B", "RGBA")
 BYTE = 256
-SRGB = "sRGB"  # in the names of the profiles of the colours that pictures have where they do not say
+SRGB = "sRGB"  # in the names of the profiles of the colour space that is assumed where a file states none
 SRGB_GAMMA, GAMMA_ROUNDING = 1 / 2.2, 0.01
 GREY_AXES = 2
 
@@ -44,23 +43,31 @@ for library in ("PIL", "tifffile"):
 
 
 def printable_name(path: Path) -> str:
-    """The file's name without its folder, such that it can be written as UTF-8."""
+    """Return a file's name without its folder, such that it can be written as UTF-8."""
     name = path.name if path.name != "" else str(path)
     return name.encode(errors="replace").decode()
 
 
 def decode(path: str | Path, bands: int, floats: tuple[float, float] = UNIT) -> Picture:
-    """The pixels of an image file, (height, width, bands), upright: uint8 where it holds at most 8 bits a band, else float32 in 0..255.
+    """Decode an image file.
 
-    Reads PNG, JPEG, WebP, TIFF, BMP, GIF (of several frames the first; of a TIFF with as many pages as the model takes
-    bands, and those neither 1 nor 3, all), and .npy arrays of uint8, uint16 or floating-point numbers, (height, width)
-    or (height, width, bands). RGB becomes one band by Pillow's `L`, grey is repeated for three; transparency is laid on
-    white; CMYK is converted; 16 bits v become v / 257, floating-point numbers go linearly from black to white, neither rounded.
-    floats: the floating-point numbers of black and white, outside which none may lie. Colour profiles are not applied.
-    Any other number of bands is an error.
+    Reads PNG, JPEG, WebP, TIFF, BMP, GIF (of several frames the first; of a TIFF with as many pages as the model takes channels, and those
+    neither 1 nor 3, all), and .npy arrays of uint8, uint16 or floating-point numbers, (height, width) or (height, width, channels). RGB
+    becomes one channel by Pillow's `L`, gray is repeated for three; transparency is laid on white; CMYK is converted; 16 bits v become
+    v / 257, floating-point numbers are scaled linearly from black to white, neither rounded. Colour profiles are not applied.
 
-    Raises ImageError, one sentence with the file's name and what to do, for whatever is wrong with the file. Pillow's
-    two global limits are set while a file is read, so not to be called from several threads at once.
+    Pillow's two global limits are set while a file is read, so this is not to be called from several threads at once.
+
+    Args:
+        path: of the file.
+        bands: number of channels of the model's input.
+        floats: floating-point values of black and white, outside which none may lie.
+
+    Returns:
+        (height, width, channels), upright: uint8 where the file has at most 8 bits per channel, else float32 in [0, 255].
+
+    Raises:
+        ImageError: one sentence with the file's name and what to do, for whatever is wrong with the file.
     """
     path = Path(path)
     name = printable_name(path)
@@ -83,15 +90,19 @@ def decode(path: str | Path, bands: int, floats: tuple[float, float] = UNIT) -> 
     except MemoryError as error:
         raise ImageError(f"{name} needs more memory than there is; make it smaller.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is no PNG, JPEG, WebP, TIFF, BMP or GIF image; convert it to one.") from error
-    except Exception as error:  # damaged files make decoders raise anything; what they say may hold the folder's name
+        raise ImageError(f"{name} is not a PNG, JPEG, WebP, TIFF, BMP or GIF image; convert it to one.") from error
+    except Exception as error:  # decoders raise anything on damaged files; their messages may contain the folder's name
         raise ImageError(f"{name} is damaged or of an unknown kind; save it again, for example as PNG.") from error
 
 
 def colour_profile(path: Path) -> str | None:
-    """The colours that the numbers of a picture's file stand for by its own words, which `decode` leaves aside; None where they are sRGB.
+    """Return the colour space that an image file states, which `decode` does not apply; None where it is sRGB or none is stated.
 
-    The name of an embedded profile, or the gamma that a PNG states. Of a file that `decode` reads.
+    Args:
+        path: of a file that `decode` reads.
+
+    Returns:
+        The name of an embedded profile, or the gamma that a PNG states.
     """
     if path.suffix.lower() == ARRAY_SUFFIX:
         return None
@@ -115,17 +126,18 @@ def colour_profile(path: Path) -> str | None:
 
 
 def _read_array(path: Path, bands: int, floats: tuple[float, float]) -> Picture:
+    """Read a `.npy` file."""
     array = np.lib.format.open_memmap(path, mode="r")  # never unpickles, and reads nothing before the shape is checked
     unsigned = array.dtype.kind == "u" and array.dtype.itemsize <= 2
     if not (unsigned or array.dtype.kind == "f") or array.ndim not in (2, 3) or array.size == 0:
         raise ImageError(
-            f"{printable_name(path)} holds {array.dtype} of shape {array.shape}; "
+            f"{printable_name(path)} contains {array.dtype} of shape {array.shape}; "
             f"save uint8, uint16 or floating-point numbers of shape (height, width) or (height, width, {bands})."
         )
     _check_size(path, array.shape[1], array.shape[0])
     if array.size > NUMBER_LIMIT:
         raise ImageError(
-            f"{printable_name(path)} holds {array.size} numbers, more than the limit of {NUMBER_LIMIT}; make it smaller."
+            f"{printable_name(path)} contains {array.size} numbers, more than the limit of {NUMBER_LIMIT}; make it smaller."
         )
     if array.ndim == 3 and array.shape[2] != bands:
         raise mismatch(printable_name(path), array.shape[2], bands)
@@ -147,7 +159,7 @@ def _read_picture(path: Path, bands: int, floats: tuple[float, float]) -> Pictur
 
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
-    """Pillow without warnings and without its own size limit, and strict about missing pixels."""
+    """Run Pillow without warnings and without its own size limit, and strict about missing pixels."""
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
     try:
@@ -159,7 +171,7 @@ def _quiet_pillow() -> Iterator[None]:
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
-    """Raises ImageError before anything is allocated: a few bytes can promise any number of pixels."""
+    """Check the size before anything is allocated: a file of a few bytes can state any number of pixels."""
     if width * height > PIXEL_LIMIT:
         raise ImageError(
             f"{printable_name(path)} has {width} x {height} pixels, "
@@ -168,7 +180,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def _samples(path: Path, opened: ImageFile.ImageFile, meaning: Meaning | None) -> Samples:
-    """What Pillow reads of a file, 8 bits as a viewer shows them. meaning: of a TIFF's numbers of more bits, None of other files."""
+    """Read a file with Pillow, 8 bits as a viewer shows them. meaning: of a TIFF's values of more than 8 bits, None for other files."""
     raw = _raw_mode(opened)
     depth = raw.rpartition(";")[2]
     if depth.startswith("16") and opened.mode in COLOURS:
@@ -181,7 +193,7 @@ def _samples(path: Path, opened: ImageFile.ImageFile, meaning: Meaning | None) -
         values = np.asarray(image)
         if values.min() < 0 or values.max() > SIXTEEN_BIT_WHITE:
             raise ImageError(
-                f"{printable_name(path)} has pixels outside 0..{SIXTEEN_BIT_WHITE}; save it with 8 or 16 bits a band."
+                f"{printable_name(path)} has pixels outside 0..{SIXTEEN_BIT_WHITE}; save it with 8 or 16 bits per channel."
             )
         found = meaning if meaning is not None else Meaning(key=None if key is None else (key,))
         return Samples(values.astype(np.uint16)[..., np.newaxis], found)
@@ -192,13 +204,13 @@ def _samples(path: Path, opened: ImageFile.ImageFile, meaning: Meaning | None) -
 
 
 def _raw_mode(opened: ImageFile.ImageFile) -> str:
-    """How Pillow will take the file's bytes, in its own words; "" where it does not say."""
+    """Return the raw mode in which Pillow reads the file's bytes; "" where it does not state it."""
     arguments = opened.tile[0][3] if opened.tile else ""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
 def _sixteen_bits(path: Path, opened: ImageFile.ImageFile, raw: str, meaning: Meaning | None) -> Samples:
-    """Colour, or grey with opacity, of 16 bits: Pillow keeps one byte of each number, so the file is read twice."""
+    """Read colour, or gray with opacity, of 16 bits: Pillow keeps one byte of each value, so the file is read twice."""
     if raw == GREY_ALPHA:
         pairs = _bytes(opened, FOUR_BYTES).astype(np.uint16)
         return Samples(pairs[..., ::2] * BYTE + pairs[..., 1::2], Meaning(alpha=1))
@@ -210,12 +222,13 @@ def _sixteen_bits(path: Path, opened: ImageFile.ImageFile, raw: str, meaning: Me
         upper = _bytes(opened, f"{kind};16{'B' if big else 'L'}").astype(np.uint16)
         values = upper * BYTE + _bytes(again, f"{kind};16{'L' if big else 'B'}")
     return Samples(
-        values, meaning if meaning is not None else Meaning(alpha=RGB_BANDS if opened.mode == "RGBA" else None, key=key)
+        values,
+        meaning if meaning is not None else Meaning(alpha=RGB_CHANNELS if opened.mode == "RGBA" else None, key=key),
     )
 
 
 def _bytes(opened: ImageFile.ImageFile, raw: str) -> NDArray[np.uint8]:
-    """uint8 (height, width, samples), upright: one byte of each number, of a file that was opened and not read yet, as `raw` takes them."""
+    """Read one byte of each value of a file that is opened and not read yet: uint8 (height, width, samples), upright. raw: the raw mode."""
     (tile,) = opened.tile
     arguments = (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw
     opened.tile = [tile._replace(args=arguments)]
@@ -223,7 +236,7 @@ def _bytes(opened: ImageFile.ImageFile, raw: str) -> NDArray[np.uint8]:
 
 
 def _grey_or_rgb(image: Image.Image) -> Image.Image:
-    """A picture of at most 8 bits a band as "L" or "RGB" without transparency."""
+    """Return a picture of at most 8 bits per channel as "L" or "RGB" without transparency."""
     grey = image.mode in GREY_MODES
     if image.has_transparency_data:
         image = image.convert("LA" if grey else "RGBA")

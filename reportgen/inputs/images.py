@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 from reportgen.core.records import PICTURE_RANK, ImageRecord, InputContract
 from reportgen.core.slugs import unique_slugs
 from reportgen.inputs import signals
 from reportgen.inputs.decoding import ARRAY_SUFFIX, colour_profile, decode, printable_name
-from reportgen.inputs.samples import RGB_BANDS, UNIT, WHITE
+from reportgen.inputs.samples import UNIT, WHITE
 
 __all__ = [
     "SUFFIXES",
@@ -138,7 +139,7 @@ def check_named(paths: Sequence[str | Path], floats: tuple[float, float] = UNIT)
 def _decodes(path: Path, floats: tuple[float, float]) -> None:
     """Raises ImageError where a file cannot be decoded for models of any number of bands: then all get the same answer."""
     answers = set()
-    for bands in (RGB_BANDS, 1, RGB_BANDS + 1):
+    for bands in (RGB_CHANNELS, 1, RGB_CHANNELS + 1):
         try:
             decode(path, bands, floats)
             return

@@ -1,4 +1,4 @@
-"""Numbers of a picture's file become a picture: scaled, right way round, laid on white, in the model's bands."""
+"""The values in an image file and what they mean: scaled, laid on white, and converted to the model's channels."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 
-Picture = NDArray[
-    Any
-]  # uint8 where the file holds 8 bits a band, else float32 from 0 (black) to 255 (white), not rounded
+# uint8 where the file has 8 bits per channel, else float32 from 0 (black) to 255 (white), not rounded.
+Picture = NDArray[Any]
 UNIT = (0.0, 1.0)  # black and white of floating-point pixels unless stated
 ROUNDING = 1e-5  # of the distance from black to white: what arithmetic before saving may have added
 WHITE = 255.0
-RGB_BANDS = 3
 LUMA = np.array([19595, 38470, 7471]) / 65536  # of red, green and blue: Pillow's `L`, ITU-R 601
-CHUNK = 2**20  # numbers scaled at once in double precision
+CHUNK = 2**20  # values scaled at once in double precision
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the numbers of a picture's file mean.
+    """What the values in an image file mean.
 
     alpha: which of the samples is opacity, if any; premultiplied: the others are multiplied by it already. inverted: white is 0.
-    inks: cyan, magenta, yellow and black. white: the whole number of white, that of the type unless stated. key: the one colour that
-    is transparent.
+    inks: cyan, magenta, yellow and black. white: the integer that stands for white, the largest of the type unless stated. key: the
+    one colour that is transparent.
     """
 
     alpha: int | None = None
@@ -41,13 +40,21 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Samples:
-    """The numbers of a file, (height, width, samples), upright, and what they mean."""
+    """The values in a file, (height, width, samples), upright, and what they mean."""
 
     values: NDArray[Any]
     meaning: Meaning = Meaning()
 
     def picture(self, name: str, floats: tuple[float, float]) -> Picture:
-        """(height, width, bands): grey, RGB or bands of their own, without transparency. floats: see `scaled`. Raises ImageError."""
+        """Return (height, width, channels): gray, RGB or other channels, without transparency.
+
+        Args:
+            name: of the file, for messages.
+            floats: floating-point values of black and white.
+
+        Raises:
+            ImageError: as `scaled`.
+        """
         mean = self.meaning
         values = self.values if mean.alpha is None else np.delete(self.values, mean.alpha, axis=-1)
         pixels = scaled(name, values, floats, mean.white)
@@ -66,16 +73,25 @@ class Samples:
 
 
 def scaled(name: str, values: NDArray[Any], floats: tuple[float, float] = UNIT, white: int | None = None) -> Picture:
-    """8 bits as they are; 16 bits and floating-point numbers as float32, linearly to 0..255, where nothing is rounded or clipped.
+    """Scale values linearly to 0..255; 8 bits stay as they are, and nothing is rounded or clipped.
 
-    floats: the floating-point numbers of black and white, outside which none may lie but by ROUNDING. white: of whole numbers, 65535
-    unless stated. Raises ImageError, one sentence that starts with `name`, for any other type and for numbers outside.
+    Args:
+        name: of the file, for messages.
+        values: uint8, uint16 or floating-point.
+        floats: floating-point values of black and white, outside which none may lie by more than ROUNDING.
+        white: integer that stands for white in uint16; 65535 unless stated.
+
+    Returns:
+        uint8 of the same shape for uint8, otherwise float32.
+
+    Raises:
+        ImageError: the values have another type or lie outside.
     """
     if values.dtype == np.uint8:
         return np.array(values)
     whole = values.dtype == np.dtype(np.uint16).newbyteorder(values.dtype.byteorder)
     if not whole and values.dtype.kind != "f":
-        raise ImageError(f"{name} holds {values.dtype}; save it as uint8, uint16 or floating-point numbers.")
+        raise ImageError(f"{name} contains {values.dtype}; save it as uint8, uint16 or floating-point numbers.")
     black, full = (0.0, float(np.iinfo(np.uint16).max if white is None else white)) if whole else floats
     least, most = float(values.min()), float(values.max())
     slack = ROUNDING * (full - black)
@@ -84,7 +100,7 @@ def scaled(name: str, values: NDArray[Any], floats: tuple[float, float] = UNIT, 
         hint = (
             "save it with its own white"
             if whole
-            else "scale them, or state with --input-range what the model takes as black and white"
+            else "scale them, or state the values of black and white with --input-range"
         )
         raise ImageError(f"{name} has {kind} outside {black:g}..{full:g}, from {least:g} to {most:g}; {hint}.")
     pixels = np.empty(values.shape, np.float32)
@@ -95,23 +111,38 @@ def scaled(name: str, values: NDArray[Any], floats: tuple[float, float] = UNIT, 
     return pixels
 
 
-def in_bands(name: str, pixels: Picture, bands: int) -> Picture:
-    """Grey or RGB (height, width, samples) as the model's bands. Raises ImageError where they cannot become those."""
+def in_bands(name: str, pixels: Picture, channels: int) -> Picture:
+    """Convert gray or RGB to the model's channels.
+
+    Args:
+        name: of the file, for messages.
+        pixels: (height, width, samples).
+        channels: number of channels of the model's input.
+
+    Raises:
+        ImageError: the samples cannot be converted.
+    """
     count = pixels.shape[-1]
-    if count == bands:
+    if count == channels:
         return pixels
-    if count == 1 and bands == RGB_BANDS:
-        return np.repeat(pixels, bands, axis=-1)
-    if count == RGB_BANDS and bands == 1:
+    if count == 1 and channels == RGB_CHANNELS:
+        return np.repeat(pixels, channels, axis=-1)
+    if count == RGB_CHANNELS and channels == 1:
         if pixels.dtype == np.uint8:
             return np.array(Image.fromarray(pixels).convert("L"))[..., np.newaxis]
         return np.asarray(pixels @ LUMA, np.float32)[..., np.newaxis]
-    raise mismatch(name, count, bands)
+    raise mismatch(name, count, channels)
 
 
-def mismatch(name: str, found: int, bands: int) -> ImageError:
-    """What is said of a file with another number of bands than the model takes."""
+def mismatch(name: str, found: int, channels: int) -> ImageError:
+    """Return the error for a file with another number of channels than the model takes.
+
+    Args:
+        name: of the file.
+        found: number of channels in the file.
+        channels: number of channels of the model's input.
+    """
     return ImageError(
-        f"{name} has {found} band{'' if found == 1 else 's'} but the model takes {bands}; "
-        f"give a NumPy array (.npy) of shape (height, width, {bands})."
+        f"{name} has {found} channel{'' if found == 1 else 's'} but the model takes {channels}; "
+        f"give a NumPy array (.npy) of shape (height, width, {channels})."
     )

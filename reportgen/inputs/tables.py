@@ -1,4 +1,4 @@
-"""A CSV file as a table of numbers: a row a line, an optional header."""
+"""Tables of numbers in CSV files: one row per line, an optional header."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 
 TABLE_SUFFIX = ".csv"
 DELIMITERS = ",;\t"
-LONGEST_FIELD = 40  # signs of a field that a sentence shows
+LONGEST_FIELD = 40  # characters of a field that a message shows
 
 
 def read_table(path: Path) -> NDArray[np.float64]:
-    """float64 (rows, columns) of a CSV file, separated by commas, semicolons or tabs; a first row that holds no number is a header.
+    """Read a CSV file, separated by commas, semicolons or tabs; a first row without a number is a header.
 
-    Raises ValueError, one clause without the file's name, for what is no table of numbers, and OSError.
+    Args:
+        path: of the file.
+
+    Returns:
+        float64 (rows, columns).
+
+    Raises:
+        ValueError: it is not a table of numbers; one clause without the file's name.
+        OSError: it cannot be read.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         first = file.readline()
@@ -27,17 +35,19 @@ def read_table(path: Path) -> NDArray[np.float64]:
     if rows and not any(_is_number(field) for field in rows[0]):
         rows, lines = rows[1:], lines[1:]
     if not rows:
-        raise ValueError("it holds no numbers")
+        raise ValueError("it contains no numbers")
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(rows[0]):
-            raise ValueError(f"row {line} has {len(row)} columns, the first has {len(rows[0])}")
+            columns = "1 column" if len(row) == 1 else f"{len(row)} columns"
+            raise ValueError(f"row {line} has {columns}, the first has {len(rows[0])}")
         wrong = next((field for field in row if not _is_number(field)), None)
         if wrong is not None:
-            raise ValueError(f"row {line} holds `{_shown(wrong.strip())}`, which is no number")
+            raise ValueError(f"row {line} contains `{_shown(wrong.strip())}`, which is not a number")
     return np.array([[float(field) for field in row] for row in rows])
 
 
 def _is_number(text: str) -> bool:
+    """Return whether a text is a number."""
     try:
         float(text)
     except ValueError:
@@ -46,6 +56,6 @@ def _is_number(text: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    """The beginning of a field, without signs that would disturb a terminal."""
-    plain = "".join(sign if sign.isprintable() else "?" for sign in text)
+    """Return the beginning of a field, without characters that would disturb a terminal."""
+    plain = "".join(character if character.isprintable() else "?" for character in text)
     return plain if len(plain) <= LONGEST_FIELD else plain[: LONGEST_FIELD - 1] + "…"

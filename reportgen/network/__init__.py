@@ -1,1 +1,1 @@
-"""The user's model: loaded safely, walked completely, tapped anywhere, fed as it expects. Knows no pictures and no pages."""
+"""The user's model: loaded safely, traced once, observed at any layer, fed as it expects. Knows no figures and no pages."""

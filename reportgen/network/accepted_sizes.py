@@ -1,4 +1,4 @@
-"""The nearest size that a network accepts: whole-number arithmetic over a question that only the network can answer."""
+"""The nearest input size that a network accepts: a search over whole numbers that tries candidates on the network."""
 
 from __future__ import annotations
 
@@ -8,21 +8,30 @@ from math import prod
 Size = tuple[int, ...]
 Fits = Callable[[Size], bool]
 
-# Networks that halve (or divide by three or five) and join branches again accept the multiples of what they divide by in all.
+# Networks that halve (or divide by three or five) and join branches again accept the multiples of their total stride.
 MOST_STRIDE = 512
 STRIDES = sorted(stride for odd in (1, 3, 5) for power in range(10) if (stride := odd * 2**power) <= MOST_STRIDE)
-UNIT = 64  # of the search for networks that take anything above some length
+SEARCH_STEP = 64  # of the search for networks that accept everything above some length
 NEAR = 32  # lengths tried one by one, for networks that accept a remainder other than 0
 
 
 def next_size(
     size: Size, free: Sequence[bool], fits: Fits, longest: int, known: Iterable[Size] = (), near: int = NEAR
 ) -> Size | None:
-    """The first size that `fits`, its free axes at least as long as those of `size`; None where none is found.
+    """Find the smallest size that `fits`, its free axes at least as long as those of `size`.
 
-    free: which axes may change. longest: length beyond which nothing is tried. known: sizes that may fit; one of those that are
-    shorter is the last resort. near: how many lengths are tried one by one. Exact for networks that accept the multiples of one
-    stride, everything from some length on, or one remainder nearby; whatever is returned was tried.
+    Exact for networks that accept the multiples of one stride, everything from some length on, or one remainder nearby.
+
+    Args:
+        size: wanted length of each spatial axis.
+        free: which axes may change.
+        fits: whether the network accepts a size.
+        longest: length above which nothing is tried.
+        known: sizes that may fit, as of an earlier call; one that is shorter than `size` is the last resort.
+        near: how many lengths are tried one by one.
+
+    Returns:
+        A size for which `fits` returned True; None where none is found.
     """
     known = list(known)
     covering = [one for one in known if all(own >= wanted for own, wanted in zip(one, size, strict=True))]
@@ -37,23 +46,25 @@ def next_size(
 
 
 def _rounded(size: Size, free: Sequence[bool], stride: int) -> Size:
+    """Round the free axes up to multiples of `stride`."""
     return tuple(-(-length // stride) * stride if varies else length for length, varies in zip(size, free, strict=True))
 
 
 def _longer(size: Size, free: Sequence[bool], by: int) -> Size:
+    """Lengthen the free axes by `by`."""
     return tuple(length + by if varies else length for length, varies in zip(size, free, strict=True))
 
 
 def _enlarged(size: Size, free: Sequence[bool], fits: Fits, longest: int) -> Size | None:
-    """For networks that crop or convolve much away: doubled until it fits, then halved back as far as it still does."""
-    start = _rounded(size, free, UNIT)
+    """Find a size for networks that crop or convolve much away: double until it fits, then bisect."""
+    start = _rounded(size, free, SEARCH_STEP)
     most = longest - max(length for length, varies in zip(start, free, strict=True) if varies)
-    failing, reach = 0, min(UNIT, most)
+    failing, reach = 0, min(SEARCH_STEP, most)
     while reach > failing and not fits(_longer(start, free, reach)):
         failing, reach = reach, min(2 * reach, most)
     if reach <= failing:
         return None
-    for unit in (UNIT, 1):
+    for unit in (SEARCH_STEP, 1):
         while reach - failing > unit:
             middle = failing + max((reach - failing) // 2 // unit, 1) * unit
             failing, reach = (failing, middle) if fits(_longer(start, free, middle)) else (middle, reach)

@@ -1,13 +1,15 @@
-"""Bring in TensorFlow and Keras without their chatter; every other module takes them from here."""
+"""TensorFlow and Keras, imported without their log messages, with their versions and device; every other module takes them from here."""
 
 from __future__ import annotations
 
 import logging
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,45 +17,46 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 @contextmanager
-def _native_output_held_back() -> Iterator[None]:
-    """Hold back what native code writes to stderr while importing, and show it only if the import fails."""
+def _native_output_buffered() -> Iterator[None]:
+    """Buffer what native code writes to stderr while importing, and show it only if the import fails."""
     try:
         original = os.dup(2)
     except OSError:
         yield
         return
-    with tempfile.TemporaryFile() as constant_inputs:
+    with tempfile.TemporaryFile() as buffer:
         sys.stderr.flush()
-        os.dup2(constant_inputs.fileno(), 2)
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         except BaseException:
             os.dup2(original, 2)
-            constant_inputs.seek(0)
-            sys.stderr.write(constant_inputs.read().decode(errors="replace"))
+            buffer.seek(0)
+            sys.stderr.write(buffer.read().decode(errors="replace"))
             raise
         finally:
             os.dup2(original, 2)
             os.close(original)
 
 
-with _native_output_held_back():
+with _native_output_buffered():
     import tensorflow as tf
 
-    tf.config.list_physical_devices()  # the probe for GPUs talks as well
+    tf.config.list_physical_devices()  # the probe for GPUs writes messages as well
     import keras
 
 
 def _fuse(wanted: bool) -> None:
+    """Let TensorFlow compute a convolution and its rectifier in one operation, or not."""
     tf.config.optimizer.set_experimental_options({"remapping": wanted})
 
 
-_fuse(False)  # a convolution fused with its rectifier answers 0 where the layers themselves answer NaN
+_fuse(False)  # a convolution fused with its rectifier returns 0 where the layers themselves return NaN
 
 
 @contextmanager
 def fused() -> Iterator[None]:
-    """While the block runs, what is called computes a convolution and its rectifier in one operation: faster, and NaN becomes 0."""
+    """Compute a convolution and its rectifier in one operation while the block runs: faster, and NaN becomes 0."""
     _fuse(True)
     try:
         yield
@@ -64,4 +67,21 @@ def fused() -> Iterator[None]:
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 logging.getLogger("absl").setLevel(logging.ERROR)
 
-__all__ = ["fused", "keras", "tf"]
+
+def gpu_details() -> list[dict[str, Any]]:
+    """Return what TensorFlow tells of each GPU that it computes on."""
+    return [tf.config.experimental.get_device_details(device) for device in tf.config.list_physical_devices("GPU")]
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of python, tensorflow and keras, and the device's name; no host name."""
+    names = [details.get("device_name", "GPU") for details in gpu_details()]
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "device": ", ".join(names) if names else f"CPU ({platform.machine()})",
+    }
+
+
+__all__ = ["environment", "fused", "gpu_details", "keras", "tf"]

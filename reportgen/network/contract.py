@@ -1,10 +1,11 @@
-"""What the model expects to be fed, and how a picture becomes that."""
+"""The input contract: what the model expects to be fed, and how a picture becomes that."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.choices import (
     DEFAULT_IMAGE_SIZE,
     EIGHT_BIT_RANGE,
@@ -16,28 +17,37 @@ from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import PICTURE_RANK, InputContract, ModelInput
 from reportgen.core.settings import Settings
 from reportgen.network.preprocessing import (
-    COLOUR_BANDS,
     COLOUR_PREPROCESSES,
     EIGHT_BIT_MAXIMUM,
     Scaling,
     preprocessor,
 )
 
-Shape = tuple[int | None, ...]  # spatial lengths, None where dynamic, then the number of bands
+Shape = tuple[int | None, ...]  # spatial lengths, None where dynamic, then the number of channels
 UNIT_RANGE = (0.0, 1.0)  # of floating-point pixels unless stated
 LONGEST_SIGNAL = 2**22  # steps: a day at 48 Hz
-SIGNAL_RANGE = (-1.0, 1.0)  # of the patterns of signals and volumes, where neither the user nor a file says otherwise
+SIGNAL_RANGE = (-1.0, 1.0)  # of the patterns of signals and volumes, unless the user or a file says otherwise
 
 
-def input_shape(own: ModelInput, stated: Shape | None, bands_first: bool = False) -> Shape:
-    """(height, width, bands) of the input that is looked at, or (steps, bands) or (depth, height, width, bands); None where dynamic.
+def input_shape(own: ModelInput, stated: Shape | None, channels_first: bool = False) -> Shape:
+    """Return the shape of the primary input, channels last.
 
-    Raises ModelError where it cannot be known. bands_first: the model itself takes (bands, height, width).
+    A shape that was merely recorded by a first call fixes the channels, not the size.
 
-    `stated` is `--input-shape`. A shape that was merely recorded by a first call fixes the channels, not the size.
+    Args:
+        own: the primary input as the model states it.
+        stated: what `--input-shape` says.
+        channels_first: the model itself takes (channels, height, width).
+
+    Returns:
+        (height, width, channels), (steps, channels) or (depth, height, width, channels); None where dynamic.
+
+    Raises:
+        ModelError: the shape cannot be known, or is that of no picture, signal or volume.
+        UsageError: `stated` contradicts the model.
     """
     if own.shape is not None:
-        shape = (*own.shape[1:], own.shape[0]) if bands_first and own.shape else own.shape
+        shape = (*own.shape[1:], own.shape[0]) if channels_first and own.shape else own.shape
         return _completed(shape, stated, fixed=own.fixed)
     if stated is None:
         raise ModelError("the model does not state its input; give --input-shape H,W,C (for example 224,224,3).")
@@ -45,29 +55,30 @@ def input_shape(own: ModelInput, stated: Shape | None, bands_first: bool = False
 
 
 def _completed(shape: tuple[int | None, ...], stated: Shape | None, fixed: bool) -> Shape:
+    """Complete the model's own shape by the one that the user stated. fixed: the model's own lengths are binding."""
     if len(shape) not in SHAPE_AXES:
         raise ModelError(
-            f"the model's input has the shape {_show(shape)}; only pictures (height, width, bands), signals (steps, bands) and "
-            "volumes (depth, height, width, bands) can be reported."
+            f"the model's input has the shape {_show(shape)}; only pictures (height, width, channels), signals (steps, channels) "
+            "and volumes (depth, height, width, channels) can be reported."
         )
-    *lengths, bands = shape if fixed else (*[None] * (len(shape) - 1), shape[-1])
+    *lengths, channels = shape if fixed else (*[None] * (len(shape) - 1), shape[-1])
     if stated is not None:
         if len(stated) != len(shape):
             raise UsageError(
                 f"--input-shape {_show(stated)} has {len(stated)} axes, the model's input has {len(shape)}."
             )
-        if bands is not None and stated[-1] != bands:
-            raise UsageError(f"--input-shape names {stated[-1]} bands, the model's input has {bands}.")
+        if channels is not None and stated[-1] != channels:
+            raise UsageError(f"--input-shape {_show(stated)} contradicts the model's own input {_show(shape)}.")
         for own, given in zip(lengths, stated[:-1], strict=True):
             if own is not None and given is not None and own != given:
                 raise UsageError(f"--input-shape {_show(stated)} contradicts the model's own input {_show(shape)}.")
         lengths = [own if own is not None else given for own, given in zip(lengths, stated[:-1], strict=True)]
-        bands = stated[-1]
-    if bands is None:
+        channels = stated[-1]
+    if channels is None:
         raise ModelError(
-            "the model does not state how many bands its input has; give --input-shape, for example 224,224,3."
+            "the model does not state how many channels its input has; give --input-shape, for example 224,224,3."
         )
-    return (*lengths, bands)
+    return (*lengths, channels)
 
 
 def _show(shape: tuple[int | None, ...]) -> str:
@@ -75,10 +86,21 @@ def _show(shape: tuple[int | None, ...]) -> str:
 
 
 def chosen_size(shape: Shape, settings: Settings, lengths: Sequence[Sequence[int]] = ()) -> tuple[int, ...]:
-    """The size that inputs of `shape` are fed at: fixed lengths, and for free ones `--image-size`, the user's own files or 224.
+    """Choose the size that inputs are fed at: fixed lengths, and for free ones `--image-size`, the user's own files or 224.
 
-    lengths: of the user's images on each axis. Signals are as long as the longest, and so is each axis of volumes that are free on all;
-    where some axes are fixed, the free ones keep the first image's aspect ratio, or a volume's own lengths. Raises UsageError.
+    Signals are as long as the longest, and so is each axis of volumes that are free on all; where some axes are fixed, the free ones keep
+    the first image's aspect ratio, or a volume's own lengths.
+
+    Args:
+        shape: of the input, channels last, None where free.
+        settings: of the run.
+        lengths: of each of the user's images along each spatial axis.
+
+    Returns:
+        The length of each spatial axis.
+
+    Raises:
+        UsageError: `--image-size` is out of range.
     """
     own, rank = shape[:-1], len(shape) - 1
     if None not in own:
@@ -101,7 +123,13 @@ def chosen_size(shape: Shape, settings: Settings, lengths: Sequence[Sequence[int
 
 
 def follows(contract: InputContract, settings: Settings, lengths: Sequence[Sequence[int]]) -> str | None:
-    """The sentence on free axes that follow the user's files, which have these lengths; None where none do."""
+    """Return the sentence on free axes that follow the user's files; None where none do.
+
+    Args:
+        contract: of the input.
+        settings: of the run.
+        lengths: of each of the user's images along each spatial axis.
+    """
     own = contract.shape[:-1]
     if None not in own or settings.image_size is not None or not lengths:
         return None
@@ -115,12 +143,12 @@ def follows(contract: InputContract, settings: Settings, lengths: Sequence[Seque
 
 
 def longest(rank: int) -> int:
-    """The length beyond which no size is tried along any of so many axes."""
+    """Return the length above which no size is tried, for an input of `rank` spatial axes."""
     return LONGEST_SIGNAL if rank == 1 else LARGEST_SIDE
 
 
 def measured(size: Sequence[int]) -> tuple[str, str, str]:
-    """(`224 × 224 pixels`, `image`, `pixels`): a size, and what is measured so in which unit."""
+    """Describe a size: (`224 × 224 pixels`, `image`, `pixels`), with the kind of input and the unit that the number of axes tells."""
     what, unit = {1: ("signal", "steps"), 2: ("image", "pixels"), 3: ("volume", "voxels")}[len(size)]
     return f"{' × '.join(str(length) for length in size)} {unit}", what, unit
 
@@ -128,10 +156,22 @@ def measured(size: Sequence[int]) -> tuple[str, str, str]:
 def make_contract(
     shape: Shape, settings: Settings, scaling: Scaling, lengths: Sequence[Sequence[int]] = ()
 ) -> InputContract:
-    """The contract of an input, for images of these lengths. Raises UsageError where a choice does not fit the bands."""
+    """Make the contract of an input.
+
+    Args:
+        shape: of the input, channels last, None where free.
+        settings: of the run.
+        scaling: the preprocessing.
+        lengths: of each of the user's images along each spatial axis.
+
+    Raises:
+        UsageError: a setting does not fit the input.
+    """
     is_picture = len(shape) - 1 == PICTURE_RANK
-    if scaling.preprocess in COLOUR_PREPROCESSES and shape[-1] != COLOUR_BANDS:
-        raise UsageError(f"--preprocess {scaling.preprocess} is made for 3 bands, the model's input has {shape[-1]}.")
+    if scaling.preprocess in COLOUR_PREPROCESSES and shape[-1] != RGB_CHANNELS:
+        raise UsageError(
+            f"--preprocess {scaling.preprocess} is made for {RGB_CHANNELS} channels, the model's input has {shape[-1]}."
+        )
     size = chosen_size(shape, settings, lengths)
     stated = settings.input_range
     low, high = stated if stated is not None else EIGHT_BIT_RANGE if is_picture else SIGNAL_RANGE
@@ -142,7 +182,7 @@ def make_contract(
 
 
 def make_feed(contract: InputContract) -> Callable[[Any], Any]:
-    """A function from float32 pictures (n, *size, bands) to what the model is fed, differentiable in TensorFlow.
+    """Make the function from float32 (n, *size, channels) to what the model is fed, differentiable in TensorFlow.
 
     Pictures lie in [0, 255]; signals and volumes are numbers of any size.
     """
@@ -160,7 +200,7 @@ def make_feed(contract: InputContract) -> Callable[[Any], Any]:
 
 
 def as_shown(contract: InputContract, pictures: Any) -> Any:
-    """float32 `pictures` between 0 and 1 as what `make_feed` takes: 0..255, or from `low` to `high` of signals and volumes."""
+    """Scale float32 `pictures` in [0, 1] to what `make_feed` takes: 0..255, or from `low` to `high` of signals and volumes."""
     if contract.is_picture:
         return pictures * EIGHT_BIT_MAXIMUM
     return pictures * (contract.high - contract.low) + contract.low

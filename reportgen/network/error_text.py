@@ -1,4 +1,4 @@
-"""What the errors of Keras and TensorFlow say, in one line of ours."""
+"""Errors of Keras and TensorFlow, and names and sizes in files, as text for one line of a message."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
 PREAMBLES = (
     "Exception encountered when calling",
     "Graph execution error",
-)  # what Keras and TensorFlow say before the fact
-CAUSE, CONFIG = "Exception encountered: ", "Full object config:"  # between them stands what happened
-# Before what happened in a running graph TensorFlow says where: at which node, and, indented, the lines of code that made it.
+)  # how the line before the actual cause begins
+CAUSE, CONFIG = "Exception encountered: ", "Full object config:"  # between them stands the actual cause
+# Before the cause of an error in a running graph TensorFlow prints its place: the node and, indented, the lines of code that made it.
 NODE, INDENTED = "Detected at node", re.compile(r"\s(?!\s*\(0\) )|<stack traces|\d+ root error|Original stack trace")
 OPERATION = re.compile(r"^(?:\(0\) [A-Z_]+:\s*)?(?:\{\{[^}]*\}\}\s*)?|\s*\[Op:[^\]]*\]$")
 LONGEST_LINE = 200  # characters; two lines of a terminal
@@ -18,22 +18,26 @@ LONGEST_NAME = 60  # characters of a name that a file may choose freely
 
 
 def one_line(error: BaseException | str) -> str:
-    """What an error's text says, in one line of at most 200 characters.
+    """Return the cause that an error's text states, in one line of at most LONGEST_LINE characters.
 
-    Keras prints in bold, puts a line before and whole configs behind; TensorFlow says first where in its graph it happened.
+    Keras prints in bold, with a line before the cause and whole configs after it; TensorFlow first prints the place in its graph.
     """
-    told = [line for line in buried(str(error)).splitlines() if line.strip()]
-    if any(line.startswith(NODE) for line in told):
-        told = [line for line in told if not INDENTED.match(line) and not line.startswith(NODE)]
-    lines = [OPERATION.sub("", line.strip()) for line in told]
+    stated = [line for line in innermost_cause(str(error)).splitlines() if line.strip()]
+    if any(line.startswith(NODE) for line in stated):
+        stated = [line for line in stated if not INDENTED.match(line) and not line.startswith(NODE)]
+    lines = [OPERATION.sub("", line.strip()) for line in stated]
     if len(lines) > 1 and lines[0].startswith(PREAMBLES):
         del lines[0]
-    text = "".join(sign if sign.isprintable() else "?" for sign in lines[0]) if lines else type(error).__name__
+    text = (
+        "".join(character if character.isprintable() else "?" for character in lines[0])
+        if lines
+        else type(error).__name__
+    )
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
 
 
-def buried(text: str) -> str:
-    """The innermost cause in an error's text: Keras puts it behind the configs of all that is around it, and another config behind it."""
+def innermost_cause(text: str) -> str:
+    """Return the innermost cause in an error's text: Keras prints it between the configs of all layers around it and another config."""
     cause = TERMINAL_CODES.sub("", text).rpartition(CAUSE)[2]
     return cause.partition(CONFIG)[0].rstrip() or cause
 
@@ -45,7 +49,7 @@ COUNTED = re.compile(r"expected (\d+) variables, but received (\d+) variables")
 
 
 def misfit(error: BaseException) -> str:
-    """Which layer weights do not fit, and how, where Keras says so in one of its ways; else its own words, as `one_line`."""
+    """Return which layer's weights do not fit, and how, where Keras states it in a known form; else its own words, as `one_line`."""
     text = str(error)
     layer = LAYER_NAMED.search(text)
     shapes = [found.group(1) for pattern in (WANTED, FOUND) if (found := pattern.search(text)) is not None]
@@ -60,19 +64,19 @@ def misfit(error: BaseException) -> str:
 
 
 def shown_name(name: object) -> str:
-    """A name out of a file, short enough for a sentence and without signs that would disturb a terminal."""
-    text = "".join(sign if sign.isprintable() else "?" for sign in str(name))
+    """Return a name from a file, short enough for a sentence and without characters that would disturb a terminal."""
+    text = "".join(character if character.isprintable() else "?" for character in str(name))
     return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
 
 
-STEP = 1024  # of one unit to the next
+UNIT_RATIO = 1024  # of one unit to the next
 WHOLE = 10  # from here on a size needs no decimal
 
 
 def readable_size(size: float) -> str:
-    """Bytes with a unit, such as `1.5 GiB`."""
+    """Return a number of bytes with a unit, such as `1.5 GiB`."""
     units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
-    while size >= STEP and len(units) > 1:
-        size /= STEP
+    while size >= UNIT_RATIO and len(units) > 1:
+        size /= UNIT_RATIO
         del units[0]
     return f"{size:.0f} {units[0]}" if size >= WHOLE or size == int(size) else f"{size:.1f} {units[0]}"

@@ -1,4 +1,4 @@
-"""A user's model, walked once: its convolution layers in the order data meets them, ready to be tapped in any later trace."""
+"""A user's model, traced once: its convolution layers in the order in which data meets them, to be observed in any later trace."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.channels import ChannelOrder
+from reportgen.core.choices import Preprocess
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import ConstantInput, ConstantInputRecord, InputContract
 from reportgen.core.settings import Settings
 from reportgen.network import preprocessing as scaling
 from reportgen.network.accepted_sizes import NEAR, Size, next_size
 from reportgen.network.backend import keras, tf
-from reportgen.network.channel_head import can_select, finite_weights, selected
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.hooks import Call, run_until, safe_scopes
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS, as_numpy
-from reportgen.network.graph.map_layout import bands_first, stored
+from reportgen.network.graph.map_layout import stored, takes_channels_first
 from reportgen.network.graph.paths import named_layers, path_of
 from reportgen.network.graph.walk import RECURRENT, Walk, is_empty, never, traced
 from reportgen.network.loading.hashes import weights_sha256
 from reportgen.network.loading.load import Loaded
 from reportgen.network.outputs import logits
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM, Scaling
-from reportgen.network.signature import Arguments, is_whole, signature, taken_as_floats
+from reportgen.network.selected_channels import can_select, finite_weights, selected
+from reportgen.network.signature import Arguments, as_floating_point, is_whole, signature
 
-PROBE_SIDE = 64  # pixels, of pictures that ask a model of any size how it scales them: any size tells that
-MOST_BUILT = 512  # length that a model is called at to make its weights
+PROBE_SIDE = 64  # pixels, of pictures that show how a model of any input size scales them
+MOST_BUILT = 512  # longest side at which a model is called to create its weights
 COVERED = (*CONVOLUTIONS, *POOLINGS)
-UNSCALED = Scaling("none", "not known before the model is walked", None)
+UNSCALED = Scaling(Preprocess.NONE, "not known before the model is traced", None)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How far an input of some size gets. reached: calls that answer something, as (id of the layer, occurrence)."""
+    """How far an input of some size gets. reached: calls that return something, as (id of the layer, occurrence)."""
 
     reached: frozenset[tuple[int, int]]
     complete: bool
 
 
 class Network:
-    """The model with its input contract and its sites. The model itself is never changed."""
+    """The model with its input contract and its layer calls. The model itself is never changed."""
 
     def __init__(
         self,
@@ -55,10 +57,17 @@ class Network:
         hold: Callable[[Size], Sequence[ConstantInput]] | None = None,
         lengths: Sequence[Sequence[int]] = (),
     ) -> None:
-        """Walk the model. hold: what its other inputs are held at where the one that is looked at has a size; zero where not given.
+        """Trace the model and find its layer calls and input contract.
 
-        lengths: of the user's images on each axis, which the size that the model is fed may follow. Raises ModelError or UsageError
-        where it cannot be walked or fed.
+        Args:
+            loaded: the model.
+            settings: of the run.
+            hold: returns the constant values of all other inputs for a size of the primary one; zero where not given.
+            lengths: of each of the user's images along each spatial axis, which the size that the model is fed may follow.
+
+        Raises:
+            ModelError: the model cannot be traced.
+            UsageError: a setting does not fit the model.
         """
         self.model = loaded.model
         self.loaded = loaded
@@ -66,10 +75,10 @@ class Network:
         self._exact = True  # whole numbers stay whole on their way into the model
         own = signature(self.model, [name for name in (settings.input, *settings.constant_inputs) if name is not None])
         self._primary = primary = own.primary(settings.input)
-        self._own, self._hold = own, hold if hold is not None else self._zeros
-        self._bands_first = bands_first(self.layers)
-        shape = input_shape(primary, settings.input_shape, self._bands_first)
-        self._bands = shape[-1]
+        self._signature, self._hold = own, hold if hold is not None else self._zeros
+        self._channels_first = takes_channels_first(self.layers)
+        shape = input_shape(primary, settings.input_shape, self._channels_first)
+        self._input_channels = shape[-1]
         stated = scaling.chosen(settings)
         contract = make_contract(shape, settings, UNSCALED if stated is None else stated, lengths)
         self.feed: Callable[[Any], Any] = lambda pictures: pictures
@@ -92,9 +101,9 @@ class Network:
         )
         self._classifying = dict(walk.classifying)
         self.heads = {
-            name: layer_call.channels for name, layer_call in walk.head_sites.items() if layer_call is not None
+            name: layer_call.channels for name, layer_call in walk.head_outputs.items() if layer_call is not None
         }
-        self.output = walk.head_sites.get(str(settings.outputs).partition(":")[0], self.output)
+        self.output = walk.head_outputs.get(str(settings.outputs).partition(":")[0], self.output)
         if stated is None:
             names = [self.model.name, *(path for path, _ in self.named.values())]
             first = walk.entrance if contract.is_picture else None
@@ -102,9 +111,9 @@ class Network:
             entrance = scaling.Entrance(walk.before, entered)
             stated = scaling.found(shape, primary.dtype, loaded.source, names, entrance)
         contract = replace(make_contract(shape, settings, stated, lengths), size=contract.size)
-        if contract.preprocess == "caffe":
+        if contract.preprocess == Preprocess.CAFFE:
             self.layer_calls = [
-                replace(layer_call, kernel_bands=None if layer_call.kernel_bands is None else "BGR")
+                replace(layer_call, kernel_bands=layer_call.kernel_bands and ChannelOrder.BGR)
                 for layer_call in self.layer_calls
             ]
         constant_inputs = self._hold(contract.size)
@@ -113,27 +122,27 @@ class Network:
                 contract, name=primary.name, constant_inputs=tuple(one.record for one in constant_inputs)
             )
         self.contract = contract
-        self._exact = contract.preprocess == "none"
+        self._exact = contract.preprocess == Preprocess.NONE
         self.feed = make_feed(contract)
         self._feed_at(contract.size)
         self.weights_sha256 = weights_sha256(self.model)
 
     def fed(self, pictures: Any) -> Any:
-        """What the model is fed of finished pictures, signals or volumes, float32 (n, *size, bands): see `make_feed`.
+        """Return what the model is fed for finished pictures, signals or volumes, float32 (n, *size, channels), see `make_feed`.
 
-        Where it takes pictures of whole numbers, the nearest ones.
+        Values are rounded where the model takes pictures of whole numbers.
         """
         fed = self.feed(pictures)
         whole = self._exact and self.contract.is_picture and is_whole(self._primary.dtype)
         return tf.round(fed) if whole else fed
 
     def limit(self, low: float, high: float) -> None:
-        """Let patterns lie between `low` and `high`: of signals and volumes, which are fed as the numbers they are."""
+        """Set the range of patterns of signals and volumes, whose numbers are fed unchanged."""
         assert not self.contract.is_picture
         self.contract = replace(self.contract, low=low, high=high)
 
     def _walked(self, contract: InputContract, settings: Settings) -> tuple[InputContract, Walk]:
-        """The walk at the contract's size, or at the next that the model accepts where it has no size of its own."""
+        """Walk the model at the contract's size, or at the next that it accepts where it has no size of its own."""
         self._feed_at(contract.size)
         if not self.model.built:
             built = self._build(contract.size)  # which computes: only a few sizes are tried
@@ -143,7 +152,7 @@ class Network:
 
         def walk(contract: InputContract) -> Walk:
             self._feed_at(contract.size)
-            return Walk(self.model, self.named, self._run, contract, covered, settings.layers, self._bands_first)
+            return Walk(self.model, self.named, self._run, contract, covered, settings.layers, self._channels_first)
 
         walked = walk(contract)
         most = longest(contract.rank)
@@ -156,7 +165,7 @@ class Network:
         self.problem = None
         if walked.misfit is not None:
             shown = measured(contract.size)[0]
-            self.problem = f"The model does not run to its end at {shown} ({walked.misfit}): its answers are not known."
+            self.problem = f"The model does not run to its end at {shown} ({walked.misfit}): its outputs are not known."
         return contract, walked
 
     def _fitted(
@@ -168,14 +177,14 @@ class Network:
         most: int,
         near: int,
     ) -> InputContract:
-        """The contract at the next size that `fits` where there is a `misfit`; unchanged where there is none, or no such size.
+        """Return the contract at the next size that `fits` where there is a `misfit`; unchanged where there is none, or no such size.
 
-        most, near: as for `next_size`. Raises UsageError where the size was stated.
+        most, near: `longest` and `near` of `next_size`. Raises UsageError where the size was stated.
         """
         free = tuple(length is None for length in contract.shape[:-1])
         if misfit is None or not any(free):
             return contract
-        recorded = () if self._primary.shape is None or self._bands_first else self._primary.shape[:-1]
+        recorded = () if self._primary.shape is None or self._channels_first else self._primary.shape[:-1]
         lengths = tuple(length for length in recorded if length is not None)  # of a first call
         known = [lengths] if len(lengths) == contract.rank else []
         size = next_size(contract.size, free, fits, most, known, near)
@@ -194,33 +203,34 @@ class Network:
         return replace(contract, size=size)
 
     def _feed_at(self, size: Size) -> None:
-        """Let the model be fed at `size`, which its other inputs may follow."""
-        self._arguments = Arguments(self._own, self._primary, self._hold(size), self.feed, size)
+        """Feed the model at `size` from now on, which its other inputs may follow."""
+        self._arguments = Arguments(self._signature, self._primary, self._hold(size), self.feed, size)
 
     def _zeros(self, size: Size) -> list[ConstantInput]:
+        """Return zero for every input but the primary one."""
         return [
             ConstantInput(ConstantInputRecord(one.name, one.shape, None, None), None, False)
-            for one in self._own.inputs
+            for one in self._signature.inputs
             if one is not self._primary
         ]
 
     def _build(self, size: Size) -> str | None:
-        """Let a model that has never been called make its weights at `size`; why it does not run there, None where it does."""
+        """Call a model for the first time, so that it creates its weights; return why it does not run at `size`, None where it does."""
         self._feed_at(size)
         try:
-            positional, named = self._given(tf.zeros((1, *size, self._bands)))
+            positional, named = self._given(tf.zeros((1, *size, self._input_channels)))
             self.model(*positional, **named, training=False)
         except Exception as error:
             return one_line(error)
         return None
 
     def _runs(self, size: Size) -> bool:
-        """Whether the model runs to its end on an input of `size`, its other inputs brought to it."""
+        """Return whether the model runs to its end on an input of `size`, its other inputs fitted to it."""
         self._feed_at(size)
         return self._trial(size).complete
 
     def reaches(self, layer_call: LayerCall, size: Size) -> bool:
-        """Whether an input of `size` gets as far as a site's unit, and leaves something to look at there."""
+        """Return whether an input of `size` gets as far as the unit of a layer call, and leaves at least one position there."""
         if layer_call.unit is None or size == self.contract.size:
             return layer_call.unit is not None
         if size not in self._trials:
@@ -233,14 +243,14 @@ class Network:
         )
 
     def _trial(self, size: Size) -> Trial:
-        """How far an input of `size` gets, by shapes alone: nothing is computed."""
+        """Find how far an input of `size` gets, by shapes alone: nothing is computed."""
         calls: list[Call] = []
 
         def trace(fed: Any) -> None:
             self._run(fed, never, calls)
 
         try:
-            traced(trace, (1, *size, self._bands))
+            traced(trace, (1, *size, self._input_channels))
             complete = True
         except Exception:
             complete = False
@@ -249,7 +259,7 @@ class Network:
         return Trial(reached, complete and not empty)
 
     def _entered(self, contract: InputContract, first: Call) -> np.ndarray | None:
-        """Float (3, channels): what pictures of nothing but 0, 1 and 255 have become in the middle where the call `first` takes them in."""
+        """Return float (3, channels): what constant pictures of 0, 1 and 255 are in the middle of the input of the call `first`."""
         sizes = zip(contract.shape[:-1], contract.size, strict=True)
         shape = (1, *(size if own is not None else min(size, PROBE_SIDE) for own, size in sizes), contract.bands)
         pictures = tf.concat([tf.fill(shape, value) for value in (0.0, 1.0, EIGHT_BIT_MAXIMUM)], axis=0)
@@ -257,17 +267,17 @@ class Network:
 
         def read(fed: Any) -> Any:
             self._run(fed, lambda call: call.layer is first.layer and call.occurrence == first.occurrence, calls)
-            return stored(calls[-1].input, calls[-1].times, self._bands_first)
+            return stored(calls[-1].input, calls[-1].times, self._channels_first)
 
         try:
             seen = np.asarray(tf.function(read, autograph=False)(pictures), np.float32)
-        except Exception:  # what cannot be asked stays unknown
+        except Exception:  # then the scaling stays unknown
             return None
         return seen[(slice(None), *(length // 2 for length in seen.shape[1:-1]))]
 
     @property
     def by_path(self) -> dict[str, LayerCall]:
-        """Every site by its path, the model's own output among them."""
+        """Every layer call by its path, the model's own output among them."""
         return {
             layer_call.path: layer_call for layer_call in (*self.layer_calls, self.output) if layer_call is not None
         }
@@ -278,22 +288,30 @@ class Network:
         return [layer for _, layer in self.named.values()]
 
     def path_of(self, layer: Any, occurrence: int) -> str:
-        """The path of a layer's k-th call."""
+        """Return the path of a layer's k-th call."""
         return path_of(self.named, layer, occurrence)
 
     def _run(self, inputs: Any, is_last: Callable[[Call], bool], calls: list[Call] | None = None) -> Any:
-        """The model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
-        with taken_as_floats(self.model, self._primary.name) if self._exact else nullcontext():
+        """Return the model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
+        with as_floating_point(self.model, self._primary.name) if self._exact else nullcontext():
             return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
 
     def _given(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """(args, kwargs) of a call of the model on `fed` (n, *size, bands)."""
-        return self._arguments(keras.ops.moveaxis(fed, -1, 1) if self._bands_first else fed)
+        """Return (args, kwargs) of a call of the model on `fed` (n, *size, channels)."""
+        return self._arguments(keras.ops.moveaxis(fed, -1, 1) if self._channels_first else fed)
 
     def units(self, inputs: Any, layer_calls: Sequence[LayerCall]) -> list[tuple[Any, Any]]:
-        """(pre-activation, activation) of each site's unit, for float32 `inputs` as the model is fed. Call inside a trace.
+        """Compute the unit of each layer call. Call inside a trace; the model is left as soon as all units are known.
 
-        Each tensor is (n, *spatial, channels) in the model's own dtype. The model is left as soon as all were seen.
+        Args:
+            inputs: float32 (n, *size, channels), as the model is fed.
+            layer_calls: those without a unit are left out.
+
+        Returns:
+            (pre-activation, activation) of each unit, both (n, *spatial, channels) in the model's own dtype.
+
+        Raises:
+            ModelError: a layer does not run that ran before.
         """
         shown = [layer_call for layer_call in layer_calls if layer_call.unit is not None]
         wanted = [layer_call.unit for layer_call in shown if layer_call.unit is not None]
@@ -313,18 +331,27 @@ class Network:
         output = self._run(inputs, is_last)
         if to_the_end:
             for index in to_the_end:
-                answers = logits(tf.nest.flatten(output)[layer_calls[index].place])[:, None, None, :]
-                found[index] = (answers, answers)
+                classes = logits(tf.nest.flatten(output)[layer_calls[index].place])[:, None, None, :]
+                found[index] = (classes, classes)
             missing -= to_the_end
         if missing:
-            raise ModelError("a layer that ran while the model was walked did not run again.")
+            raise ModelError("a layer that ran when the model was first traced did not run again.")
         return [found[index] for index in range(len(wanted))]
 
     def own_channels(self, inputs: Any, layer_call: LayerCall, filters: Any, activated: bool = False) -> Any:
-        """float32 (n, *spatial): picture k's own channel filters[k] of the site's unit, before or after its activation.
+        """Compute one chosen filter of a unit per picture. Call inside a trace.
 
-        Call inside a trace. Before the activation only the wanted channels are computed where the layer allows it. Weights of the layer
-        that are not finite count as 0.
+        Before the activation only the chosen channels are computed where the layer allows it. Weights of the layer that are not finite
+        count as 0.
+
+        Args:
+            inputs: float32 (n, *size, channels), as the model is fed.
+            layer_call: has a unit.
+            filters: int (n,), the filter of each picture.
+            activated: whether after its activation function, otherwise before.
+
+        Returns:
+            float32 (n, *spatial).
         """
         unit = layer_call.unit
         assert unit is not None
@@ -349,7 +376,7 @@ class Network:
 
     @cached_property
     def _broken_layers(self) -> list[Any]:
-        """The innermost layers that hold a weight which is not finite."""
+        """The innermost layers with a weight that is not finite."""
         with tf.init_scope():
             return [
                 layer
@@ -359,7 +386,11 @@ class Network:
             ]
 
     def check_feed(self) -> bool:
-        """Whether the preprocessing is differentiable. Raises UsageError where it does not turn pictures into what the model takes."""
+        """Return whether the preprocessing is differentiable.
+
+        Raises:
+            UsageError: it fails on a picture.
+        """
         shape = (1, *self.contract.size, self.contract.bands)
         pictures = as_shown(self.contract, tf.fill(shape, 0.5))
         try:
@@ -369,44 +400,49 @@ class Network:
             gradient = tape.gradient(fed, pictures)
         except Exception as error:
             raise UsageError(
-                f"--preprocess {self.contract.preprocess} failed on a grey picture ({one_line(error)})."
+                f"--preprocess {self.contract.preprocess} failed on a gray picture ({one_line(error)})."
             ) from error
         return gradient is not None
 
     def predict(self, pictures: np.ndarray) -> np.ndarray | None:
-        """Class probabilities (n, classes) of `pictures` (n, *size, bands), uint8 or float32; None where the model gives none."""
+        """Return class probabilities (n, classes) of `pictures` (n, *size, channels), uint8 or float32; None where the model has none."""
         if self.class_count is None:
             return None
-        (answers,) = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
-        return np.asarray(answers, np.float32)
+        (probabilities,) = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
+        return np.asarray(probabilities, np.float32)
 
     def predict_each(self, pictures: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        """(name, class probabilities (n, classes)) of each output that classifies; none of a model with one output."""
+        """Return (name, class probabilities (n, classes)) of each output that classifies; nothing for a model with one output."""
         if not self._classifying:
             return []
-        answers = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
-        return [(name, np.asarray(answers[place], np.float32)) for name, place in self._classifying.items()]
+        outputs = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
+        return [(name, np.asarray(outputs[place], np.float32)) for name, place in self._classifying.items()]
 
     @property
     def classifying(self) -> dict[str, int]:
-        """How many class probabilities each output of several answers, of those that answer any."""
+        """The number of class probabilities of each output that returns any, of a model with several outputs."""
         return {name: self.heads[name] for name in self._classifying}
 
     @property
     def _predictor(self) -> Callable[[Any], Any]:
         if not hasattr(self, "_traced_predictor"):
 
-            def answer(pictures: Any) -> Any:
+            def predict(pictures: Any) -> Any:
                 positional, named = self._given(self.fed(pictures))
                 with safe_scopes():
                     return self.model(*positional, **named, training=False)
 
-            self._traced_predictor = tf.function(answer, autograph=False)
+            self._traced_predictor = tf.function(predict, autograph=False)
         return self._traced_predictor  # type: ignore[no-any-return]
 
 
 def unwalked(model: Any, settings: Settings) -> InputContract:
-    """What is known of a model's contract before it is walked: bands, axes, and what the settings say. Raises ModelError or UsageError."""
+    """Return what is known of a model's contract before it is traced: channels, axes, and what the settings say.
+
+    Raises:
+        ModelError: the shape of the input cannot be known.
+        UsageError: a setting does not fit the model.
+    """
     own = signature(model, [name for name in (settings.input, *settings.constant_inputs) if name is not None])
-    first = bands_first([layer for _, layer in named_layers(model).values()])
+    first = takes_channels_first([layer for _, layer in named_layers(model).values()])
     return make_contract(input_shape(own.primary(settings.input), settings.input_shape, first), settings, UNSCALED)

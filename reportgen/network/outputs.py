@@ -1,4 +1,4 @@
-"""What a model answers: class probabilities or something else, and the numbers behind its own softmax or sigmoid."""
+"""A model's outputs: class probabilities or something else, and the logits before its own softmax or sigmoid."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from reportgen.network.backend import tf
 
 CLASSIFIER_RANK = 2  # batch, classes
-TWO_CLASSES = 2  # what a single probability tells apart
+TWO_CLASSES = 2  # that a single probability distinguishes
 PROBABILITY_OPERATIONS = frozenset({"Softmax", "Sigmoid"})
 LOGARITHMS = frozenset({"LogSoftmax"})
 UNCHANGED = frozenset({"Identity", "Cast", "Reshape", "Squeeze"})  # operations that only pass the numbers on
 
 
-def answers_classes(outputs: Sequence[Any]) -> bool:
-    """Whether the model's only output is one number a class."""
+def has_classes(outputs: Sequence[Any]) -> bool:
+    """Return whether `outputs` is a single one with one number per class."""
     return (
         len(outputs) == 1
         and tf.is_tensor(outputs[0])
@@ -25,32 +25,42 @@ def answers_classes(outputs: Sequence[Any]) -> bool:
 
 
 def class_count(outputs: Sequence[Any]) -> int | None:
-    """How many class probabilities the model answers; None where its output is something else."""
-    probable = answers_classes(outputs) and _source(outputs[0]).type in PROBABILITY_OPERATIONS
+    """Return the number of class probabilities of the only output; None where there are others, or it is something else."""
+    probable = has_classes(outputs) and _source(outputs[0]).type in PROBABILITY_OPERATIONS
     return int(outputs[0].shape[-1]) if probable else None
 
 
-def heads(model: Any, answer: Any) -> dict[str, int]:
-    """The place among all outputs of each output of several that is one number a class, by name; none where there is one output.
+def heads(model: Any, result: Any) -> dict[str, int]:
+    """Find the outputs with one number per class of a model with several outputs.
 
-    answer: what a call of the model returned. Names are the keys of a dict, else those that the model gives its outputs.
+    Args:
+        model: the Keras model.
+        result: what a call of it returned.
+
+    Returns:
+        The position of each among all outputs, by its key in a dict, else by the name that the model gives it; empty for a single output.
     """
-    outputs = tf.nest.flatten(answer)
+    outputs = tf.nest.flatten(result)
     if len(outputs) < 2:
         return {}
-    names = sorted(answer) if isinstance(answer, dict) else getattr(model, "output_names", None)
+    names = sorted(result) if isinstance(result, dict) else getattr(model, "output_names", None)
     if names is None or len(names) != len(outputs):
         names = [f"output {place}" for place in range(len(outputs))]
-    return {str(name): place for place, name in enumerate(names) if answers_classes(outputs[place : place + 1])}
+    return {str(name): place for place, name in enumerate(names) if has_classes(outputs[place : place + 1])}
 
 
 def fitting(outputs: Mapping[str, int], names: int) -> list[str]:
-    """Those of several outputs, given with how many numbers each answers, that so many names of classes fit; one number tells two apart."""
+    """Return the outputs that so many class names fit; one number distinguishes two classes.
+
+    Args:
+        outputs: number of values of each output, by its name.
+        names: number of class names.
+    """
     return [output for output, count in outputs.items() if max(count, TWO_CLASSES) == names]
 
 
 def logits(output: Any) -> Any:
-    """What the model's own softmax or sigmoid was given, shaped as `output`; `output` where there is none. Call inside a trace."""
+    """Return the input of the model's softmax or sigmoid, shaped as `output`; `output` where there is none. Call inside a trace."""
     operation = _source(output)
     if operation.type not in PROBABILITY_OPERATIONS | LOGARITHMS:
         return output
@@ -58,7 +68,7 @@ def logits(output: Any) -> Any:
 
 
 def _source(tensor: Any) -> Any:
-    """The operation behind a tensor, seen through copies and casts."""
+    """Return the operation that made a tensor, skipping copies and casts."""
     operation = tensor.op
     while operation.type in UNCHANGED:
         operation = operation.inputs[0].op

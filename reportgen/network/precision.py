@@ -1,4 +1,4 @@
-"""Run a model in bfloat16 while it is traced, where the processor has instructions for it; the model keeps its own precision."""
+"""The precision of a trace: bfloat16 where the processor has instructions for it; the model itself keeps its own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reportgen.network.backend import keras
-from reportgen.network.environment import graphics
+from reportgen.network.backend import gpu_details, keras
 
 CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic
@@ -17,8 +16,8 @@ TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic
 
 @cache
 def has_bfloat16() -> bool:
-    """Whether this machine computes convolutions in bfloat16 faster than in float32."""
-    gpus = graphics()
+    """Return whether this machine computes convolutions in bfloat16 faster than in float32."""
+    gpus = gpu_details()
     if gpus:
         return tuple(gpus[0].get("compute_capability", (0, 0))) >= TENSOR_CORES
     try:
@@ -30,7 +29,7 @@ def has_bfloat16() -> bool:
 
 @contextmanager
 def bfloat16(layers: Collection[Any]) -> Iterator[None]:
-    """While the block runs, `layers` that compute in float32 compute in bfloat16; their variables stay as they are."""
+    """Let `layers` that compute in float32 compute in bfloat16 while the block runs; their variables stay float32."""
     policy = keras.DTypePolicy("mixed_bfloat16")
     changed = [layer for layer in layers if layer.compute_dtype == "float32" and "_dtype_policy" in layer.__dict__]
     originals = [layer.__dict__["_dtype_policy"] for layer in changed]

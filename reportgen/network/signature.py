@@ -1,4 +1,4 @@
-"""How a model is called: the one input that is looked at, among others that are held at constant values."""
+"""How a model is called: its primary input, and constant values for all others."""
 
 from __future__ import annotations
 
@@ -16,42 +16,54 @@ from reportgen.core.records import PICTURE_AXES, ConstantInput, ModelInput
 from reportgen.network.backend import keras, tf
 
 Arrange = Callable[[Mapping[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
-OWN_PARAMETERS = frozenset({"training", "mask"})  # of a `call` that are no inputs
+OWN_PARAMETERS = frozenset({"training", "mask"})  # parameters of a `call` that are no inputs
 RECORDED = "_build_shapes_dict"  # where Keras keeps the shapes of a subclassed model's first call, also in its file
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs of a model in order. arrange: from a value for each name to the (args, kwargs) that the model is called with."""
+    """The inputs of a model in order. arrange: makes the (args, kwargs) of a call from a value for each name."""
 
     inputs: tuple[ModelInput, ...]
     arrange: Arrange
 
     def of(self, name: str) -> ModelInput:
-        """The input with this name, which is also found by the key or position that it has in the model's own structure."""
+        """Return the input with this name, or with this key or position in the model's own structure.
+
+        Raises:
+            UsageError: there is no such input.
+        """
         for one in self.inputs:
             if name in (one.name, one.alias):
                 return one
         raise UsageError(f"the model has no input `{name}`; its inputs are {_listed(self.inputs)}.")
 
     def primary(self, name: str | None) -> ModelInput:
-        """The input that the report is about: `name` (`--input`), else the only one, the only picture, or the only signal or volume."""
+        """Return the input that the report is about: `name`, else the only one, the only picture, or the only signal or volume.
+
+        Args:
+            name: what `--input` says.
+
+        Raises:
+            UsageError: there is no such input, or several fit.
+            ModelError: no input is a picture, signal or volume.
+        """
         if name is not None:
             return self.of(name)
         if len(self.inputs) == 1:
             return self.inputs[0]
         for axes in ((PICTURE_AXES,), SHAPE_AXES):
-            alike = [one for one in self.inputs if one.shape is not None and len(one.shape) in axes]
-            if len(alike) == 1:
-                return alike[0]
-            if alike:
+            fitting = [one for one in self.inputs if one.shape is not None and len(one.shape) in axes]
+            if len(fitting) == 1:
+                return fitting[0]
+            if fitting:
                 break
         if all(one.shape is not None and len(one.shape) not in SHAPE_AXES for one in self.inputs):
             raise ModelError(
                 f"none of the model's {len(self.inputs)} inputs is a picture, signal or volume: {_listed(self.inputs)}."
             )
         raise UsageError(
-            f"the model has {len(self.inputs)} inputs; say with --input which is looked at: {_listed(self.inputs)}."
+            f"the model has {len(self.inputs)} inputs; name the primary one with --input: {_listed(self.inputs)}."
         )
 
 
@@ -60,9 +72,11 @@ def _listed(inputs: Sequence[ModelInput]) -> str:
 
 
 def signature(model: Any, stated: Sequence[str] = ()) -> Signature:
-    """The inputs of `model`: those it states, else those that its first call recorded, else those that its `call` names.
+    """Find the inputs of `model`: those it states, else those that its first call recorded, else those that its `call` names.
 
-    stated: names of inputs that the user speaks of, for a model that says nothing: they become the keys of one dict.
+    Args:
+        model: the Keras model.
+        stated: names of inputs in the user's options; for a model that states none they become the keys of one dict.
     """
     tensors = getattr(model, "inputs", None)
     if tensors:
@@ -90,7 +104,7 @@ def signature(model: Any, stated: Sequence[str] = ()) -> Signature:
 
 
 def _stated(model: Any, tensors: Sequence[Any]) -> Signature:
-    """Of a Functional or Sequential model, whose inputs may be nested lists and dicts."""
+    """Find the inputs of a Functional or Sequential model, which may be nested lists and dicts."""
     names = [_layer_name(tensor) for tensor in tensors]
     structure = model.input if len(tensors) > 1 else tensors[0]
     paths = {
@@ -110,13 +124,13 @@ def _stated(model: Any, tensors: Sequence[Any]) -> Signature:
 
 
 def _layer_name(tensor: Any) -> str:
-    """The name of the input's layer, which the model's file keeps; the tensor's own would change with every load."""
+    """Return the name of the input's layer, which the model's file keeps; the tensor's own changes with every load."""
     history = getattr(tensor, "_keras_history", None)
     return str(tensor.name if history is None else history.operation.name)
 
 
 def _recorded(shapes: Any) -> Signature:
-    """Of a subclassed model that was called with a list or dict of inputs."""
+    """Find the inputs of a subclassed model that was called with a list or dict of them."""
     names: list[str] = []
     inputs: list[ModelInput] = []
 
@@ -143,7 +157,7 @@ def _recorded(shapes: Any) -> Signature:
 
 
 def _lengths(shape: Any) -> tuple[int | None, ...] | None:
-    """A shape without its batch axis; None where `shape` is none, but several or nothing at all."""
+    """Return a shape without its batch axis; None where `shape` is several shapes or nothing at all."""
     if not isinstance(shape, (tuple, list)) or not shape:
         return None
     if not all(axis is None or isinstance(axis, int) for axis in shape):
@@ -152,7 +166,7 @@ def _lengths(shape: Any) -> tuple[int | None, ...] | None:
 
 
 def _parameters(model: Any) -> list[str]:
-    """Names of what a subclassed model's `call` must be given."""
+    """Return the names of the required parameters of a subclassed model's `call`."""
     function = getattr(type(model).call, "python_function", type(model).call)
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     _, *given = inspect.signature(function).parameters.items()  # the first is the model itself, whatever it is called
@@ -164,7 +178,7 @@ def _parameters(model: Any) -> list[str]:
 
 
 class Arguments:
-    """What a model is called with: a batch for the input that is looked at, and the others' constants, repeated for the batch."""
+    """What a model is called with: a batch for its primary input, and the constants of the others, repeated for the batch."""
 
     def __init__(
         self,
@@ -174,9 +188,17 @@ class Arguments:
         feed: Callable[[Any], Any],
         size: tuple[int, ...],
     ) -> None:
-        """held: one an input that is not looked at. feed: from a picture to what the model takes. size: of the one that is looked at.
+        """Prepare the constants.
 
-        Raises ModelError where an input has no shape to make zeros of.
+        Args:
+            own: the inputs of the model.
+            primary: the input that the report is about.
+            constant_inputs: one for every other input.
+            feed: turns a picture into what the model takes.
+            size: length of each spatial axis of the primary input.
+
+        Raises:
+            ModelError: an input is to be zero and has no known shape.
         """
         self._own, self._name = own, primary.name
         self._constants: dict[str, Any] = {}
@@ -185,7 +207,7 @@ class Arguments:
                 self._constants[one.record.name] = _constant(own.of(one.record.name), one, feed, size)
 
     def __call__(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """(args, kwargs) of a call of the model on `fed`, (n, *size, bands) as the model takes it."""
+        """Return (args, kwargs) of a call of the model on `fed` (n, *size, channels), as the model takes it."""
         values = {self._name: fed}
         count = fed.shape[0] if fed.shape[0] is not None else tf.shape(fed)[0]
         for name, constant in self._constants.items():
@@ -198,7 +220,7 @@ class Arguments:
 def _constant(
     one: ModelInput, constant_inputs: ConstantInput, feed: Callable[[Any], Any], size: tuple[int, ...]
 ) -> Any:
-    """The value of a held input as a batch of one. Free axes of zeros are as long as those of the looked-at input, where it has as many."""
+    """Return the value of a constant input as a batch of one; free axes of zeros follow the primary input, if it has as many."""
     if constant_inputs.values is None:
         if one.shape is None:
             raise ModelError(
@@ -221,10 +243,14 @@ def _constant(
 
 
 @contextmanager
-def taken_as_floats(model: Any, name: str) -> Iterator[None]:
-    """While the block runs, the model takes whole numbers for its input `name` as floating-point numbers, which gradients can pass.
+def as_floating_point(model: Any, name: str) -> Iterator[None]:
+    """Declare the model's integer input as floating-point while the block runs, so that gradients can pass it.
 
-    Their values are the same: a picture's 0..255. A model whose input is not of a whole-number type is left as it is.
+    Its values are the same: a picture's 0..255. A model whose input is not of an integer type is left unchanged.
+
+    Args:
+        model: the Keras model.
+        name: of the input.
     """
     tensors = [tensor for tensor in getattr(model, "inputs", None) or () if _layer_name(tensor) == name]
     declaring = [
@@ -241,5 +267,5 @@ def taken_as_floats(model: Any, name: str) -> Iterator[None]:
 
 
 def is_whole(dtype: str | None) -> bool:
-    """Whether a type holds whole numbers only."""
+    """Return whether a type is one of integers."""
     return dtype is not None and "int" in dtype

@@ -1,1 +1,1 @@
-"""Interval arithmetic over a traced graph: between which numbers every tensor lies for all inputs within a range."""
+"""Interval arithmetic over a traced graph: lower and upper bounds of every tensor for all inputs within a range."""

@@ -1,4 +1,8 @@
-"""Rules of operations that move, cut, join or sum up positions and channels."""
+"""Rules of operations that move, cut, join or reduce positions and channels.
+
+A rule takes an operation of the graph and its operands in order, an Interval where one varies or is merely bounded and an array where
+it is known exactly, and returns the interval of the operation's output, or a list of those of several.
+"""
 
 from __future__ import annotations
 
@@ -30,27 +34,28 @@ INTERPOLATION = 16.0  # roundings of a mean of up to eight neighbours
 
 
 def _each(one: Interval, change: Callable[[np.ndarray], np.ndarray]) -> Interval:
+    """Apply a rearrangement to all arrays of an interval."""
     return Interval(*(change(values) for values in one.arrays))
 
 
 def _whole(operand: Operand) -> list[int] | None:
-    """A vector of whole numbers; None where it is not known."""
+    """Return a vector of integers; None where it is not known."""
     return None if isinstance(operand, Interval) else [int(number) for number in np.reshape(operand, -1)]
 
 
 def _scalar_hull(one: Interval, tensor: Any) -> Interval:
-    """What holds of every value, wherever it went."""
+    """Return the bounds of all values together, for an output in which they may lie anywhere."""
     whole = hull(one, range(one.low.ndim))
     return reshaped(whole, (1,) * (tensor.shape.rank or 0))
 
 
 def moved(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of what moves values in some way not looked into."""
+    """Bound the result of an operation that moves values in some way that is not followed."""
     return _scalar_hull(as_interval(operands[0]), operation.outputs[0])
 
 
 def refolded(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Reshape`."""
+    """Bound the result of `Reshape`."""
     one, before, after = as_interval(operands[0]), operation.inputs[0].shape, operation.outputs[0].shape
     if before.rank is None or after.rank is None or None in (*before, *after) or 0 in (*before, *after):
         return _scalar_hull(one, operation.outputs[0])
@@ -58,22 +63,22 @@ def refolded(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def _refolded(one: Interval, before: list[int], after: list[int]) -> Interval:
-    """Axes that are folded into one another are drawn out together where any of them is, unless that is large."""
+    """Reshape an interval: axes that are folded into one another are expanded together where any of them is, unless that is large."""
     shape, kept = list(one.shape), []
     for own, new in _groups(before, after):
-        drawn_out = any(shape[axis] > 1 for axis in own)
-        if drawn_out and prod(before[axis] for axis in own) > LARGEST:
-            one, drawn_out = hull(one, own), False
+        spread = any(shape[axis] > 1 for axis in own)
+        if spread and prod(before[axis] for axis in own) > LARGEST:
+            one, spread = hull(one, own), False
         for axis in own:
-            shape[axis] = before[axis] if drawn_out else 1
-        kept += [after[axis] if drawn_out else 1 for axis in new]
+            shape[axis] = before[axis] if spread else 1
+        kept += [after[axis] if spread else 1 for axis in new]
     if prod(shape) > LARGEST:
         one, shape, kept = hull(one, range(one.low.ndim)), [1] * len(before), [1] * len(after)
     return reshaped(broadcast(one, shape), kept)
 
 
 def _groups(before: list[int], after: list[int]) -> list[tuple[range, range]]:
-    """The shortest runs of axes of either shape that hold the same positions."""
+    """Return the shortest runs of axes of either shape that contain the same positions."""
     groups = []
     own = new = 0
     while own < len(before) and new < len(after):
@@ -90,7 +95,7 @@ def _groups(before: list[int], after: list[int]) -> list[tuple[range, range]]:
 
 
 def transposed_axes(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Transpose`."""
+    """Bound the result of `Transpose`."""
     order = _whole(operands[1])
     if order is None:
         return moved(operation, operands)
@@ -98,7 +103,7 @@ def transposed_axes(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def expanded(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `ExpandDims`."""
+    """Bound the result of `ExpandDims`."""
     axis = _whole(operands[1])
     if axis is None:
         return moved(operation, operands)
@@ -106,7 +111,7 @@ def expanded(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def squeezed(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Squeeze`."""
+    """Bound the result of `Squeeze`."""
     one, source = as_interval(operands[0]), operation.inputs[0].shape
     named = tuple(operation.get_attr("squeeze_dims"))
     if not named:
@@ -117,7 +122,7 @@ def squeezed(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def sliced(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `StridedSlice`: along an axis of one entry it changes nothing."""
+    """Bound the result of `StridedSlice`: along an axis of one entry it changes nothing."""
     begin, end, step = (_whole(operand) for operand in operands[1:4])
     one = as_interval(operands[0])
     if begin is None or end is None or step is None:
@@ -131,8 +136,8 @@ def sliced(operation: Any, operands: Sequence[Operand]) -> Interval:
     for place in range(len(begin)):
         bit = 1 << place
         if masks["ellipsis"] & bit:
-            behind = sum(not masks["new_axis"] >> later & 1 for later in range(place + 1, len(begin)))
-            skipped = one.low.ndim - axis - behind
+            remaining = sum(not masks["new_axis"] >> later & 1 for later in range(place + 1, len(begin)))
+            skipped = one.low.ndim - axis - remaining
             index += [slice(None)] * skipped
             axis += skipped
         elif masks["new_axis"] & bit:
@@ -151,7 +156,7 @@ def sliced(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def cut(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Slice`."""
+    """Bound the result of `Slice`."""
     begin, size = _whole(operands[1]), _whole(operands[2])
     one = as_interval(operands[0])
     if begin is None or size is None:
@@ -164,7 +169,7 @@ def cut(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def gathered(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `GatherV2`: entries of one axis, chosen by whole numbers."""
+    """Bound the result of `GatherV2`: entries of one axis, chosen by whole numbers."""
     one, indices, axis = as_interval(operands[0]), operands[1], _whole(operands[2])
     if axis is None or operation.get_attr("batch_dims"):
         return moved(operation, operands)
@@ -179,7 +184,7 @@ def gathered(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def reversed_axes(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `ReverseV2`."""
+    """Bound the result of `ReverseV2`."""
     axes = _whole(operands[1])
     return (
         moved(operation, operands)
@@ -189,24 +194,24 @@ def reversed_axes(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def _concatenated(given: Sequence[Interval], lengths: Lengths, axis: int) -> Interval:
-    """One behind the other along `axis`, where they have `lengths`."""
-    alike = all(one.shape[axis] == 1 and length != 1 for one, length in zip(given, lengths, strict=True))
-    if alike or None in lengths or sum(length or 0 for length in lengths) > LARGEST:
+    """Concatenate intervals along `axis`, where their tensors have `lengths`."""
+    uniform = all(one.shape[axis] == 1 and length != 1 for one, length in zip(given, lengths, strict=True))
+    if uniform or None in lengths or sum(length or 0 for length in lengths) > LARGEST:
         found = hull(given[0], [axis])
         for one in given[1:]:
             found = joined(found, hull(one, [axis]))
         return found
     others = [tuple(length for place, length in enumerate(one.shape) if place != axis) for one in given]
     common = list(np.broadcast_shapes(*others))
-    drawn_out = [
+    spread = [
         broadcast(one, (*common[:axis], length or 1, *common[axis:])).arrays
         for one, length in zip(given, lengths, strict=True)
     ]
-    return Interval(*(np.concatenate(arrays, axis=axis) for arrays in zip(*drawn_out, strict=True)))
+    return Interval(*(np.concatenate(arrays, axis=axis) for arrays in zip(*spread, strict=True)))
 
 
 def concatenated(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `ConcatV2`."""
+    """Bound the result of `ConcatV2`."""
     axis, given = _whole(operands[-1]), [as_interval(operand) for operand in operands[:-1]]
     ranks = {one.low.ndim for one in given}
     if axis is None or len(ranks) > 1 or ranks == {0}:
@@ -216,7 +221,7 @@ def concatenated(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def packed(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Pack`: a new axis, with one entry for each operand."""
+    """Bound the result of `Pack`: a new axis, with one entry for each operand."""
     given = [as_interval(operand) for operand in operands]
     axis = operation.get_attr("axis") % (given[0].low.ndim + 1)
     return _concatenated(
@@ -225,7 +230,7 @@ def packed(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def unpacked(operation: Any, operands: Sequence[Operand]) -> list[Interval]:
-    """Of `Unpack`."""
+    """Bound the result of `Unpack`."""
     one = as_interval(operands[0])
     axis = operation.get_attr("axis") % one.low.ndim
     last = one.shape[axis] - 1
@@ -237,7 +242,7 @@ def unpacked(operation: Any, operands: Sequence[Operand]) -> list[Interval]:
 
 
 def split(operation: Any, operands: Sequence[Operand]) -> list[Interval]:
-    """Of `Split` and `SplitV`."""
+    """Bound the result of `Split` and `SplitV`."""
     given, axis = (operands[1], operands[0]) if operation.type == "Split" else (operands[0], operands[2])
     one, place = as_interval(given), _whole(axis)
     outputs = operation.outputs
@@ -256,7 +261,7 @@ def split(operation: Any, operands: Sequence[Operand]) -> list[Interval]:
 
 
 def padded(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Pad`, `PadV2` and `MirrorPad`."""
+    """Bound the result of `Pad`, `PadV2` and `MirrorPad`."""
     one, amounts = as_interval(operands[0]), operands[1]
     mirrored = operation.type == "MirrorPad"
     filling = as_interval(operands[2] if operation.type == "PadV2" else np.zeros(()))
@@ -279,7 +284,7 @@ def padded(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def tiled(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Tile`."""
+    """Bound the result of `Tile`."""
     one, counts = as_interval(operands[0]), _whole(operands[1])
     if counts is None:
         return moved(operation, operands)
@@ -289,14 +294,14 @@ def tiled(operation: Any, operands: Sequence[Operand]) -> Interval:
     return _each(one, lambda values: np.tile(values, repeated))
 
 
-def drawn_out(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `BroadcastTo`."""
+def broadcast_to(operation: Any, operands: Sequence[Operand]) -> Interval:
+    """Bound the result of `BroadcastTo`."""
     one, rank = as_interval(operands[0]), operation.outputs[0].shape.rank
     return moved(operation, operands) if rank is None else reshaped(one, (*(1,) * (rank - one.low.ndim), *one.shape))
 
 
 def reduced(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Mean`, `Sum`, `Max` and `Min`."""
+    """Bound the result of `Mean`, `Sum`, `Max` and `Min`."""
     one, axes, source = as_interval(operands[0]), _whole(operands[1]), operation.inputs[0].shape
     output = operation.outputs[0]
     if axes is None or source.rank is None or one.low.ndim != source.rank:
@@ -325,7 +330,7 @@ def reduced(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def pooled(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of maximum and average pooling, which leave what lies beyond the border out."""
+    """Bound the result of maximum and average pooling, which ignore positions beyond the border."""
     one, sides = as_interval(operands[0]), list(operation.get_attr("ksize"))
     channel_axis = 1 if operation.get_attr("data_format").decode().startswith("NC") else len(sides) - 1
     found = hull_but(one, channel_axis)
@@ -337,7 +342,7 @@ def pooled(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def resized(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of enlarging and shrinking by means of neighbours."""
+    """Bound the result of resizing by means of neighbours."""
     found = hull_but(as_interval(operands[0]), -1)
     if operation.type == "ResizeNearestNeighbor":
         return found
@@ -348,7 +353,7 @@ def resized(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def in_blocks(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `SpaceToBatchND`, which pads with zeros, and `BatchToSpaceND`."""
+    """Bound the result of `SpaceToBatchND`, which pads with zeros, and `BatchToSpaceND`."""
     one, sides, amounts = as_interval(operands[0]), _whole(operands[1]), operands[2]
     if sides is None:
         return joined(moved(operation, operands), everywhere(operation.outputs[0], 0, 0, False))
@@ -359,7 +364,7 @@ def in_blocks(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def depth_to_space(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `DepthToSpace` and `SpaceToDepth`."""
+    """Bound the result of `DepthToSpace` and `SpaceToDepth`."""
     one, block = hull_but(as_interval(operands[0]), -1), int(operation.get_attr("block_size"))
     if operation.get_attr("data_format") != b"NHWC" or one.shape[-1] == 1:
         return moved(operation, operands)
@@ -369,7 +374,7 @@ def depth_to_space(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def shares(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Softmax`: numbers that add up to 1."""
+    """Bound the result of `Softmax`: numbers that add up to 1."""
     one = as_interval(operands[0])
     return everywhere(
         operation.outputs[0], 0, 1 + INTERPOLATION * roundoff(operation.outputs[0].dtype), bool(one.varies.any())
@@ -377,6 +382,6 @@ def shares(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def logarithms(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `LogSoftmax`."""
+    """Bound the result of `LogSoftmax`."""
     varies = bool(as_interval(operands[0]).varies.any())
     return everywhere(operation.outputs[0], -np.inf, INTERPOLATION * roundoff(operation.outputs[0].dtype), varies)

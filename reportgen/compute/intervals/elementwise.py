@@ -1,4 +1,4 @@
-"""Rules of operations that work value by value, and of functions that are made of several of them."""
+"""Rules of elementwise operations, and of functions that are composed of several of them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from reportgen.network.backend import tf
 Values = np.ndarray
 Rule = Callable[[Any, Sequence[Interval]], Interval]
 ARITHMETIC = 2.0  # roundings of one operation that is correctly rounded, and one to spare
-FUNCTION = 8.0  # roundings by which a library's root, exponential and the like may be off
-FLAT = 2.0  # roundings of 1 by which functions that level off may be off besides
+FUNCTION = 8.0  # roundings by which a library's root, exponential and the like may be wrong
+FLAT = 2.0  # roundings of 1 by which saturating functions may be wrong in addition
 LARGE = 1e39  # above every float32 number
 # Where functions bend: close together around 0, then ever farther apart.
 BENDS = np.concatenate([np.linspace(0, 4, 81), np.linspace(4.5, 16, 24), np.geomspace(32, LARGE, 62)])
@@ -57,11 +57,11 @@ def _selu(values: Values) -> Values:
 
 def _softsign(values: Values) -> Values:
     with np.errstate(invalid="ignore"):
-        answers = values / (1 + np.abs(values))
-    return np.asarray(np.where(np.isinf(values), np.sign(values), answers))
+        finite = values / (1 + np.abs(values))
+    return np.asarray(np.where(np.isinf(values), np.sign(values), finite))
 
 
-# Rising functions that are computed without error.
+# Increasing functions that are computed without error.
 EXACT: dict[str, Callable[[Values], Values]] = {
     "Relu": lambda values: np.maximum(values, 0),
     "Relu6": lambda values: np.clip(values, 0, 6),
@@ -71,7 +71,7 @@ EXACT: dict[str, Callable[[Values], Values]] = {
     "Rint": np.round,
     "Sign": np.sign,
 }
-# Rising functions, with the least and the most that they can answer.
+# Increasing functions, with their infimum and supremum.
 RISING: dict[str, tuple[Callable[[Values], Values], float, float]] = {
     "Elu": (_elu, -1, np.inf),
     "Selu": (_selu, -SELU_SCALE * SELU_ALPHA * (1 + 2**-20), np.inf),
@@ -110,8 +110,8 @@ def _monotone(function: Callable[[Values], Values], least: float, most: float, f
         low, high = function(given[0].low), function(given[0].high)
         unit = _unit(operation)
         low, high = (high, low) if falling else (low, high)
-        answers = interval(low, high, given[0].varies, exact=False)
-        wide = outward(answers, FUNCTION * unit, FLAT * unit)
+        found = interval(low, high, given[0].varies, exact=False)
+        wide = outward(found, FUNCTION * unit, FLAT * unit)
         return interval(np.clip(wide.low, least, most), np.clip(wide.high, least, most), wide.varies)
 
     return rule
@@ -142,7 +142,7 @@ def _leaky(operation: Any, given: Sequence[Interval]) -> Interval:
 
 
 def negative(operation: Any, given: Sequence[Interval]) -> Interval:
-    """Of `Neg`."""
+    """Bound the result of `Neg`."""
     return interval(-given[0].high, -given[0].low, given[0].varies)
 
 
@@ -160,14 +160,14 @@ def _square(operation: Any, given: Sequence[Interval]) -> Interval:
 
 
 def add(operation: Any, given: Sequence[Interval]) -> Interval:
-    """Of `Add` and its like."""
+    """Bound the result of `Add` and its like."""
     with np.errstate(invalid="ignore"):
         sums = interval(given[0].low + given[1].low, given[0].high + given[1].high, _varies(given), exact=False)
     return outward(sums, ARITHMETIC * _unit(operation))
 
 
 def total(given: Sequence[Interval], slack: float) -> Interval:
-    """The sum of several, each with a relative error of `slack`."""
+    """Bound the sum of several, each with a relative error of `slack`."""
     with np.errstate(invalid="ignore"):
         wide = [outward(one, slack) for one in given]
         return interval(sum(one.low for one in wide), sum(one.high for one in wide), _varies(given))
@@ -182,7 +182,7 @@ def _subtract(operation: Any, given: Sequence[Interval]) -> Interval:
 
 
 def multiply(operation: Any, given: Sequence[Interval]) -> Interval:
-    """Of `Mul`; what is 0 stays 0 whatever it is multiplied by, as long as that is finite."""
+    """Bound the result of `Mul`; what is 0 stays 0 whatever it is multiplied by, as long as that is finite."""
     first, second = given
     with np.errstate(invalid="ignore", over="ignore"):
         products = [one * other for one in (first.low, first.high) for other in (second.low, second.high)]
@@ -196,7 +196,7 @@ def _reciprocal(operation: Any, given: Sequence[Interval]) -> Interval:
     crossing = (one.low <= 0) & (one.high >= 0)
     with np.errstate(divide="ignore"):
         low, high = np.where(crossing, -np.inf, 1 / one.high), np.where(crossing, np.inf, 1 / one.low)
-        # What is nowhere below 0 has no negative reciprocal; dividing by 0 itself answers nothing finite.
+        # What is nowhere below 0 has no negative reciprocal; the result of dividing by 0 itself is not finite.
         low, high = (
             np.where(crossing & (one.low >= 0), 1 / np.maximum(one.high, 0), low),
             np.where(crossing & (one.high <= 0), 1 / np.minimum(one.low, -0.0), high),
@@ -323,13 +323,21 @@ ELEMENTWISE: dict[str, Rule] = {
 
 
 def applied(operation: Any, given: Sequence[Interval]) -> Interval:
-    """The interval of an elementwise operation's answer."""
+    """Bound the result of an elementwise operation."""
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         return ELEMENTWISE[operation.type](operation, given)
 
 
 def pieces(base: Interval, largest: float) -> Interval:
-    """`base` cut where functions bend: a first axis of parts that together cover it."""
+    """Cut an interval where functions bend.
+
+    Args:
+        base: the interval.
+        largest: finite bound that replaces an infinite one.
+
+    Returns:
+        An interval with a first axis of pieces that together cover `base`.
+    """
     least, most = max(float(base.low.min()), -largest), min(float(base.high.max()), largest)
     inner = GRID[np.searchsorted(GRID, least, side="right") : np.searchsorted(GRID, most)]
     edges = np.concatenate([[least], inner, [most]]).reshape(-1, *(1,) * base.low.ndim)
@@ -337,7 +345,12 @@ def pieces(base: Interval, largest: float) -> Interval:
     return interval(np.clip(edges[:-1], low, high), np.clip(edges[1:], low, high), base.varies)
 
 
-def put_together(parts: Interval, known: Interval) -> Interval:
-    """The answers to all `pieces`, within what is `known` of them anyway."""
+def union_of_pieces(parts: Interval, known: Interval) -> Interval:
+    """Join the results for all pieces.
+
+    Args:
+        parts: a first axis of results, one per piece of `pieces`.
+        known: bounds that hold in any case.
+    """
     low, high = np.maximum(parts.low.min(axis=0), known.low), np.minimum(parts.high.max(axis=0), known.high)
     return interval(low, high, known.varies)

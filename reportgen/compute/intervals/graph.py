@@ -1,4 +1,4 @@
-"""Walk a traced graph from the input on, with an interval for every tensor that the wanted ones need."""
+"""Intervals of the tensors of a traced graph: a walk from the input on, by the rules of each operation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from reportgen.compute.intervals import axes, linear
-from reportgen.compute.intervals.elementwise import ELEMENTWISE, applied, pieces, put_together
+from reportgen.compute.intervals.elementwise import ELEMENTWISE, applied, pieces, union_of_pieces
 from reportgen.compute.intervals.interval import Interval, fitted, limited, unbounded
 from reportgen.compute.intervals.linear import Operand, as_interval
 from reportgen.network.backend import tf
@@ -43,13 +43,13 @@ RULES: dict[str, Rule] = {
     "Pack": axes.packed,
     "Unpack": axes.unpacked,
     "Tile": axes.tiled,
-    "BroadcastTo": axes.drawn_out,
+    "BroadcastTo": axes.broadcast_to,
     "Softmax": axes.shares,
     "LogSoftmax": axes.logarithms,
 }
 SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 READING = frozenset({"ReadVariableOp", "VarIsInitializedOp", "VariableShape", "ResourceGather", "ResourceGatherNd"})
-LONGEST = 24  # operations of a function that is cut into pieces
+LONGEST = 24  # operations of a function that is evaluated in pieces
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,16 @@ Value = Interval | Known | Variable
 
 
 class Bounded:
-    """Every needed tensor of a graph with what is known of it."""
+    """What is known of every needed tensor of a graph."""
 
     def __init__(self, graph: Any, given: Mapping[str, Value], wanted: Sequence[Any]) -> None:
-        """given: of the graph's own inputs, by the tensors' names."""
+        """Walk through the graph.
+
+        Args:
+            graph: of a trace.
+            given: what is known of the graph's inputs, by the tensors' names.
+            wanted: tensors whose values are needed.
+        """
         self._values: dict[str, Value] = dict(given)
         self._order = {operation.name: place for place, operation in enumerate(graph.get_operations())}
         needed = _needed(wanted)
@@ -88,15 +94,17 @@ class Bounded:
                 self._visit(operation)
 
     def of(self, tensor: Any) -> Value:
-        """What is known of `tensor`."""
+        """Return what is known of `tensor`."""
         return self._values[tensor.name] if tensor.name in self._values else unbounded(tensor)
 
     def _visit(self, operation: Any) -> None:
-        values: list[Value] = self._answers(operation)
+        """Find what is known of an operation's outputs."""
+        values: list[Value] = self._results(operation)
         for output, value in zip(operation.outputs, values, strict=True):
             self._values[output.name] = fitted(value, output) if isinstance(value, Interval) else value
 
-    def _answers(self, operation: Any) -> list[Value]:
+    def _results(self, operation: Any) -> list[Value]:
+        """Return what is known of each output of an operation."""
         outputs = operation.outputs
         if operation.type == "Const":
             return [Known(_eagerly(lambda: tf.constant(tf.make_ndarray(operation.get_attr("value")))))]
@@ -121,12 +129,12 @@ class Bounded:
             return list(given)
         try:
             found = self._ruled(operation, operands)
-        except Exception:  # a form of the operation that its rule does not foresee: then nothing is known of its answer
+        except Exception:  # a form of the operation that its rule does not cover: then nothing is known of its result
             found = []
         return [*found, *(unbounded(output, varies) for output in outputs[len(found) :])]
 
     def _ruled(self, operation: Any, operands: Sequence[Operand]) -> list[Interval]:
-        """What its rule says of the first outputs of an operation; further ones of a fused normalisation are its statistics."""
+        """Apply the rule of an operation to its first outputs; further ones of a fused normalization are its statistics."""
         if operation.type in ELEMENTWISE:
             return [self._elementwise(operation, operands)]
         if operation.type not in RULES:
@@ -136,6 +144,7 @@ class Bounded:
         return found if isinstance(found, list) else [found]
 
     def _elementwise(self, operation: Any, operands: Sequence[Operand]) -> Interval:
+        """Apply the rule of an elementwise operation, in pieces where its operands depend on one common tensor."""
         plain = applied(operation, [as_interval(operand) for operand in operands])
         if sum(isinstance(operand, Interval) and bool(operand.varies.any()) for operand in operands) < 2:
             return plain
@@ -145,7 +154,7 @@ class Bounded:
         return self._in_pieces(source, between, plain)
 
     def _source(self, operation: Any) -> tuple[Any | None, list[Any]]:
-        """The nearest tensor of which alone `operation` is a function, value by value, and the operations from there on, in order."""
+        """Return the nearest tensor of which `operation` is an elementwise function, and the operations from there on, in order."""
         open_ends = {tensor.name: tensor for tensor in operation.inputs if self._open(tensor)}
         between = [operation]
         while len(open_ends) > 1 and len(between) < LONGEST:
@@ -166,11 +175,12 @@ class Bounded:
         return source, sorted(between, key=lambda one: self._order[one.name])
 
     def _open(self, tensor: Any) -> bool:
+        """Return whether a tensor can vary with the input."""
         value = self.of(tensor)
         return isinstance(value, Interval) and bool(value.varies.any())
 
     def _in_pieces(self, source: Any, between: Sequence[Any], plain: Interval) -> Interval:
-        """The answer of the last operation of `between`, which are a function of `source`: cut where functions bend, and put together."""
+        """Bound the last operation of `between`, a function of `source`, piece by piece between the bends of functions."""
         base = self.of(source)
         assert isinstance(base, Interval)
         cuts = {source.name: pieces(base, float(source.dtype.max))}
@@ -186,10 +196,10 @@ class Bounded:
             given = [cuts[one.name] if one.name in cuts else self._bounds(one) for one in operation.inputs]
             pairs = zip(given, operation.inputs, strict=True)
             if any(one.low.ndim >= axes_of_parts and tensor.name not in cuts for one, tensor in pairs):
-                return plain  # drawn out to more axes than the source has
+                return plain  # broadcast to more axes than the source has
             cuts[outputs[0].name] = limited(applied(operation, given), outputs[0].dtype)
         parts = cuts[between[-1].outputs[0].name]
-        return put_together(parts, plain) if parts.low.ndim == axes_of_parts else plain
+        return union_of_pieces(parts, plain) if parts.low.ndim == axes_of_parts else plain
 
     def _bounds(self, tensor: Any) -> Interval:
         value = self.of(tensor)
@@ -200,7 +210,7 @@ class Bounded:
 
 
 def _needed(wanted: Sequence[Any]) -> set[str]:
-    """Names of the operations that the `wanted` tensors follow from."""
+    """Return the names of the operations that the `wanted` tensors depend on."""
     waiting, found = [tensor.op for tensor in wanted], set()
     while waiting:
         operation = waiting.pop()
@@ -211,6 +221,7 @@ def _needed(wanted: Sequence[Any]) -> set[str]:
 
 
 def _can_vary(value: Value) -> bool:
+    """Return whether a value may change from input to input."""
     return value.written if isinstance(value, Variable) else isinstance(value, Interval) and bool(value.varies.any())
 
 
@@ -223,18 +234,20 @@ def _is_no_number(operand: Operand) -> bool:
 
 
 def _eagerly(function: Callable[[], Any]) -> Any:
+    """Call a function outside the trace, on the processor."""
     with tf.init_scope(), tf.device("CPU:0"):
         return function()
 
 
 def _static(operation: Any, tensor: Any, output: Any) -> Known:
+    """Return the shape, size or rank of a tensor."""
     shape = tensor.shape.as_list()
     number = {"Size": int(np.prod(shape)), "Rank": len(shape)}.get(operation.type, shape)
     return Known(_eagerly(lambda: tf.constant(number, output.dtype)))
 
 
 def _chance(operation: Any) -> bool:
-    """Whether an operation may answer otherwise when it is asked again."""
+    """Return whether an operation may have another result when it runs again."""
     name = operation.type
     return (
         (operation.op_def.is_stateful and name != "ReadVariableOp") or "Random" in name or name.startswith("Stateless")
@@ -242,7 +255,7 @@ def _chance(operation: Any) -> bool:
 
 
 def _computed(operation: Any, given: Sequence[Value]) -> list[Known] | None:
-    """What an operation answers that depends on nothing but weights and constants; None where it is none or cannot be asked."""
+    """Compute an operation that depends on nothing but weights and constants; None where it depends on more or cannot be computed."""
     if _chance(operation) or not all(_is_fixed(one) for one in given):
         return None
     function = getattr(tf.raw_ops, operation.type, None)
@@ -252,7 +265,9 @@ def _computed(operation: Any, given: Sequence[Value]) -> list[Known] | None:
     definition = operation.op_def
     own = {part.name for part in (*definition.input_arg, *definition.attr)}
     taken = [name for name in inspect.signature(function).parameters if name != "name"]
-    renamed = iter([name for name in taken if name not in own])  # Python calls some inputs otherwise, in the same order
+    renamed = iter(
+        [name for name in taken if name not in own]
+    )  # Python has other names for some inputs, in the same order
     arguments: dict[str, Any] = {}
     for argument in definition.input_arg:
         name = argument.name if argument.name in taken else next(renamed, argument.name)
@@ -264,16 +279,16 @@ def _computed(operation: Any, given: Sequence[Value]) -> list[Known] | None:
             arguments[name] = next(tensors)
     arguments |= {part.name: operation.get_attr(part.name) for part in definition.attr if part.name in taken}
     try:
-        answers = _eagerly(lambda: function(**arguments))
+        results = _eagerly(lambda: function(**arguments))
     except Exception:  # then it is merely not known
         return None
-    if len(operation.outputs) == 1 and not isinstance(answers, list):
-        answers = [answers]
-    return [Known(answer) for answer in answers]
+    if len(operation.outputs) == 1 and not isinstance(results, list):
+        results = [results]
+    return [Known(result) for result in results]
 
 
 def variables(graph: Any) -> dict[str, Value]:
-    """What a traced graph takes from outside, by the names of its own tensors: variables and constants of the model."""
+    """Return what a traced graph captures, by the names of its own tensors: variables and constants of the model."""
     inside = {own.name: outside for outside, own in graph.captures}
     written = _written(graph, {name: id(outside) for name, outside in inside.items()})
     found: dict[str, Value] = {}
@@ -286,7 +301,7 @@ def variables(graph: Any) -> dict[str, Value]:
 
 
 def _written(graph: Any, handles: Mapping[str, int]) -> set[int | None]:
-    """Which `handles`, by name, the graph does more with than to read them; None stands for one that is not told."""
+    """Return which `handles`, by name, the graph may write; None stands for one that is not known."""
     found: set[int | None] = set()
     for operation in graph.get_operations():
         taken = [tensor for tensor in operation.inputs if tensor.dtype == tf.resource]

@@ -1,4 +1,4 @@
-"""What is known of a tensor for all inputs at once: between which numbers its values lie, and whether they depend on the input."""
+"""What is known of a tensor for all inputs: lower and upper bounds of its values, and whether they depend on the input."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from reportgen.network.backend import tf
 
-LARGEST = 1 << 20  # entries of an interval: what would have more is summed up along all axes but its last
+LARGEST = 1 << 20  # entries of an interval; a larger one is reduced to one entry along all axes but its last
 # The relative error of one rounding. float64 also covers the arithmetic of these bounds themselves.
 ROUNDOFF = {tf.float64: 2.0**-48, tf.float32: 2.0**-24, tf.float16: 2.0**-11, tf.bfloat16: 2.0**-8}
-SMALLEST = {tf.float32: 2.0**-126, tf.float16: 2.0**-14, tf.bfloat16: 2.0**-126}  # with all its digits, above 0
+SMALLEST = {tf.float32: 2.0**-126, tf.float16: 2.0**-14, tf.bfloat16: 2.0**-126}  # smallest normal number
 TENSOR_FLOAT = 2.0**-10  # of a product of two float32 numbers where a GPU multiplies in TensorFloat-32
 
 
@@ -32,7 +32,7 @@ class Interval:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the arrays."""
+        """The shape of the arrays."""
         return self.low.shape
 
     @property
@@ -42,7 +42,14 @@ class Interval:
 
 
 def interval(low: Any, high: Any, varies: Any, exact: bool = True) -> Interval:
-    """The interval with these bounds; NaN is no bound, and what has equal bounds does not vary, where they are `exact`."""
+    """Make an interval.
+
+    Args:
+        low: lower bounds; NaN means none.
+        high: upper bounds; NaN means none.
+        varies: whether the input can change a value.
+        exact: whether entries with equal bounds do not vary.
+    """
     low, high, varies = np.broadcast_arrays(
         np.asarray(low, np.float64), np.asarray(high, np.float64), np.asarray(varies, bool)
     )
@@ -52,26 +59,26 @@ def interval(low: Any, high: Any, varies: Any, exact: bool = True) -> Interval:
 
 
 def constant(values: np.ndarray) -> Interval:
-    """What always is `values`."""
+    """Return the interval of a constant."""
     numbers = np.asarray(values).astype(np.float64)
     return interval(numbers, numbers, False)
 
 
 def unbounded(tensor: Any, varies: bool = True) -> Interval:
-    """All that is known of `tensor` before anything is known."""
+    """Return the interval of a tensor of which nothing is known."""
     if tensor.dtype.is_bool:
         return everywhere(tensor, 0, 1, varies)
     return everywhere(tensor, -np.inf, np.inf, varies)
 
 
 def everywhere(tensor: Any, low: float, high: float, varies: bool) -> Interval:
-    """The same bounds for every value of `tensor`."""
+    """Return the same bounds for every value of `tensor`."""
     ones = (1,) * (tensor.shape.rank or 0)
     return interval(np.full(ones, low), np.full(ones, high), np.full(ones, varies))
 
 
 def hull(one: Interval, axes: Sequence[int]) -> Interval:
-    """One entry for all positions along `axes`."""
+    """Reduce an interval to one entry for all positions along `axes`."""
     axes = tuple(axis for axis in axes if one.shape[axis] > 1)
     if not axes:
         return one
@@ -83,34 +90,40 @@ def hull(one: Interval, axes: Sequence[int]) -> Interval:
 
 
 def hull_but(one: Interval, axis: int) -> Interval:
-    """One entry for each position along `axis`."""
+    """Reduce an interval to one entry for each position along `axis`."""
     return hull(one, [other for other in range(one.low.ndim) if other != axis % one.low.ndim])
 
 
 def joined(first: Interval, second: Interval) -> Interval:
-    """What lies in either."""
+    """Return the smallest interval around both."""
     return interval(
         np.minimum(first.low, second.low), np.maximum(first.high, second.high), first.varies | second.varies
     )
 
 
 def broadcast(one: Interval, shape: Sequence[int]) -> Interval:
-    """The same with axes drawn out to `shape`."""
+    """Broadcast an interval to `shape`."""
     return Interval(*(np.broadcast_to(values, shape) for values in one.arrays))
 
 
 def reshaped(one: Interval, shape: Sequence[int]) -> Interval:
-    """The same entries in another `shape`."""
+    """Return the same entries in another shape."""
     return Interval(*(values.reshape(shape) for values in one.arrays))
 
 
 def roundoff(dtype: Any) -> float:
-    """The relative error of one rounding in `dtype`; 0 of whole numbers."""
+    """Return the relative error of one rounding in `dtype`; 0 for integers."""
     return ROUNDOFF.get(dtype, 0.0)
 
 
 def outward(one: Interval, relative: float, absolute: float = 0.0) -> Interval:
-    """Wider by so much of each bound's own size."""
+    """Widen an interval.
+
+    Args:
+        one: the interval.
+        relative: by this share of each bound's size.
+        absolute: and by this.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         return interval(
             one.low - (relative * np.abs(one.low) + absolute),
@@ -120,17 +133,22 @@ def outward(one: Interval, relative: float, absolute: float = 0.0) -> Interval:
 
 
 def sum_slack(terms: int, dtype: Any, products: bool = False) -> float:
-    """The relative error of each term in a sum of so many, in any order; of products of two numbers where `products`.
+    """Return the relative error of each term in a sum, in any order.
 
     Source: Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1. A term counts with its own
     size: a sum in which none is above zero is never above zero, however it is rounded.
+
+    Args:
+        terms: how many are summed.
+        dtype: in which they are summed.
+        products: whether terms are products of two numbers.
     """
     multiplied = TENSOR_FLOAT if products and dtype == tf.float32 else 0.0
     return (terms + 2) * roundoff(dtype) + multiplied
 
 
 def fitted(one: Interval, tensor: Any) -> Interval:
-    """`one` as the interval of `tensor`: its number of axes, its type's limits, and no larger than LARGEST."""
+    """Fit an interval to a tensor: its number of axes, its type's limits, and at most LARGEST entries."""
     rank = tensor.shape.rank
     if rank is None:
         one = reshaped(hull(one, range(one.low.ndim)), ())
@@ -145,7 +163,7 @@ def fitted(one: Interval, tensor: Any) -> Interval:
 
 
 def limited(one: Interval, dtype: Any) -> Interval:
-    """What `dtype` can hold: beyond its largest number lies infinity, below its smallest 0; whole numbers wrap around."""
+    """Limit an interval to what `dtype` can represent: infinity above its largest number, 0 below its smallest; integers wrap around."""
     if dtype.is_bool or not (dtype.is_floating or dtype.is_integer):
         return one
     if dtype in SMALLEST:

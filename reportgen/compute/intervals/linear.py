@@ -1,4 +1,8 @@
-"""Rules of operations that weigh and add up: convolutions, transposed ones, dense layers, normalisations with fixed statistics."""
+"""Rules of linear operations: convolutions, transposed ones, dense layers, normalizations with fixed statistics.
+
+A rule takes an operation of the graph and its operands in order, an Interval where one varies or is merely bounded and an array where
+it is known exactly, and returns the interval of the operation's output, or a list of those of several.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +25,28 @@ from reportgen.compute.intervals.interval import (
     sum_slack,
     unbounded,
 )
-from reportgen.network.graph.input_views import LAYOUTS, pad_before
+from reportgen.core.kernel_axes import by_filter, filter_shape
+from reportgen.network.graph.input_views import LAYOUTS, kernel_kind_of, pad_before
 
-CHUNK = 1 << 22  # weights that are looked at in one go
+CHUNK = 1 << 22  # weights that are processed at once
 Operand = Interval | np.ndarray  # what varies or is merely bounded; what is known exactly
 
 
 def as_interval(operand: Operand) -> Interval:
-    """The bounds of an operand."""
+    """Return the bounds of an operand."""
     return operand if isinstance(operand, Interval) else constant(operand)
 
 
 def mixed(one: Interval, weights: np.ndarray, slack: float) -> Interval:
-    """Bounds (..., n, outputs) of `one` (..., n, inputs) times `weights` (..., inputs, outputs); one entry an input.
+    """Bound a product of matrices. For independent inputs the bounds are exact but for `slack`.
 
-    Every product is at its largest or its smallest at once: of independent inputs these bounds are exact, but for `slack`, the relative
-    error of each product.
+    Args:
+        one: (..., n, inputs), one entry per input.
+        weights: (..., inputs, outputs).
+        slack: relative error of each product of two numbers.
+
+    Returns:
+        (..., n, outputs).
     """
     step = max(CHUNK // max(prod(weights.shape[:-1]), 1), 1)
     starts = range(0, weights.shape[-1], step)
@@ -70,57 +80,61 @@ def _mixed(one: Interval, weights: np.ndarray, slack: float) -> Interval:
 
 
 def _by_channel(one: Interval, axis: int, channels: int) -> Interval:
-    """Bounds (channels,) whatever the position."""
+    """Return bounds (channels,) for all positions."""
     return broadcast(reshaped(hull_but(one, axis), (-1,)), (channels,))
 
 
 def _window(operation: Any) -> tuple[list[int], int]:
-    """(spatial axes, channel axis) of what a convolution takes in and answers."""
+    """Return (spatial axes, channel axis) of the input and output of a convolution."""
     rank = len(operation.get_attr("strides"))
     first = LAYOUTS[operation.get_attr("data_format").decode()]
     return list(range(first, first + rank - 2)), rank - 1 if first == 1 else 1
 
 
 def convolved(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of a convolution with a kernel that is known."""
+    """Bound the result of a convolution with a kernel that is known."""
     kernel, source = operands[1], operation.inputs[0]
     axes, channel_axis = _window(operation)
     channels = source.shape[channel_axis]
     if isinstance(kernel, Interval) or channels is None:
         return unbounded(operation.outputs[0])
-    taps, (inputs, outputs) = kernel.shape[:-2], kernel.shape[-2:]
-    if operation.type == "DepthwiseConv2dNative":
-        weights = kernel.reshape(-1, inputs, 1, outputs)
-    else:
-        groups = channels // inputs
-        weights = kernel.reshape(-1, inputs, groups, outputs // groups).transpose(0, 2, 1, 3)
+    weights, taps = _by_group(operation, kernel, channels)
     one = _by_channel(as_interval(operands[0]), channel_axis, channels)
     seen = [_seen(operation, source, operation.outputs[0], axis, taps[index]) for index, axis in enumerate(axes)]
     return _placed(operation, _of_taps(one, weights, taps, operation), seen, channel_axis)
 
 
 def transposed(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of a transposed convolution with a kernel that is known."""
+    """Bound the result of a transposed convolution with a kernel that is known."""
     kernel, source, output = operands[1], operation.inputs[2], operation.outputs[0]
     axes, channel_axis = _window(operation)
     if isinstance(kernel, Interval):
         return unbounded(output)
-    taps, (outputs, inputs) = kernel.shape[:-2], kernel.shape[-2:]
-    weights = np.swapaxes(kernel, -1, -2).reshape(-1, 1, inputs, outputs)
-    one = _by_channel(as_interval(operands[2]), channel_axis, inputs)
+    channels = filter_shape(kernel_kind_of(operation), kernel.shape)[1]
+    weights, taps = _by_group(operation, kernel, channels)
+    one = _by_channel(as_interval(operands[2]), channel_axis, channels)
     seen = [_reached(operation, source, output, axis, taps[index]) for index, axis in enumerate(axes)]
     return _placed(operation, _of_taps(one, weights, taps, operation), seen, channel_axis)
 
 
+def _by_group(operation: Any, kernel: np.ndarray, channels: int) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return (weights (taps, groups, inputs of a group, outputs of a group), taps along each spatial axis) of an operation."""
+    filters = by_filter(kernel_kind_of(operation), kernel)
+    count, inputs, *taps = filters.shape
+    groups = channels // inputs
+    weights = filters.reshape(groups, count // groups, inputs, prod(taps)).transpose(3, 0, 2, 1)
+    return np.ascontiguousarray(weights), tuple(taps)
+
+
 def _of_taps(one: Interval, weights: np.ndarray, taps: Sequence[int], operation: Any) -> Interval:
-    """Bounds (*taps, outputs) of what each tap adds; weights: (taps, groups, inputs of a group, outputs of a group)."""
+    """Return bounds (*taps, outputs) of what each tap adds; weights as `_by_group` returns them."""
     _, groups, inputs, _ = weights.shape
     slack = sum_slack(prod(taps) * inputs, operation.outputs[0].dtype, products=True)
     return reshaped(mixed(reshaped(one, (groups, 1, inputs)), weights, slack), (*taps, -1))
 
 
 def _seen(operation: Any, source: Any, output: Any, axis: int, taps: int) -> np.ndarray | None:
-    """Bool (kinds of positions, taps) of a convolution along one axis: which taps lie on the map; None where that is not known."""
+    """Return bool (kinds of positions, taps) along one axis of a convolution: which taps lie inside; None where that is not known."""
     stride, dilation = (list(operation.get_attr(name))[axis] for name in ("strides", "dilations"))
     pad = pad_before(operation, source, axis, taps, stride, dilation)
     if source.shape[axis] is None or output.shape[axis] is None or pad is None:
@@ -130,7 +144,7 @@ def _seen(operation: Any, source: Any, output: Any, axis: int, taps: int) -> np.
 
 
 def _reached(operation: Any, source: Any, output: Any, axis: int, taps: int) -> np.ndarray | None:
-    """The same of a transposed convolution: which taps bring something to a position of the output."""
+    """Return the same for a transposed convolution: which taps add to a position of the output."""
     stride, dilation = (list(operation.get_attr(name))[axis] for name in ("strides", "dilations"))
     pad = pad_before(operation, output, axis, taps, stride, dilation)
     if source.shape[axis] is None or output.shape[axis] is None or pad is None:
@@ -140,7 +154,7 @@ def _reached(operation: Any, source: Any, output: Any, axis: int, taps: int) -> 
 
 
 def _placed(operation: Any, by_tap: Interval, seen: Sequence[np.ndarray | None], channel_axis: int) -> Interval:
-    """The hull over all positions, each of which adds up the taps that are `seen` there along every axis."""
+    """Return the hull over all positions, each of which sums the taps that are `seen` there along every axis."""
     output = operation.outputs[0]
     known = [kinds for kinds in seen if kinds is not None and len(kinds)]
     if len(known) < len(seen):
@@ -154,7 +168,7 @@ def _placed(operation: Any, by_tap: Interval, seen: Sequence[np.ndarray | None],
 
 
 def _summed(by_tap: np.ndarray, kinds: Sequence[np.ndarray], no_bound: float) -> np.ndarray:
-    """(kinds along each axis, outputs): the sums of the taps seen there, `no_bound` where one of them is infinite."""
+    """Return (kinds along each axis, outputs): the sums of the taps seen there, `no_bound` where one of them is infinite."""
     finite = np.isfinite(by_tap)
     sums = _contracted(np.where(finite, by_tap, 0.0), kinds)
     if finite.all():
@@ -169,22 +183,24 @@ def _contracted(values: np.ndarray, kinds: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def multiplied(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of a matrix product in which one side is known."""
+    """Bound the result of a matrix product in which one side is known."""
     names = ("transpose_a", "transpose_b") if operation.type == "MatMul" else ("adj_x", "adj_y")
-    turned = [bool(operation.get_attr(name)) for name in names]
+    swapped = [bool(operation.get_attr(name)) for name in names]
     output = operation.outputs[0]
-    first, second = (_turned(operand) if swap else operand for operand, swap in zip(operands, turned, strict=True))
-    if isinstance(first, np.ndarray):  # the same product, turned round
-        found = _product(_turned(second), _turned(first), output)
-        return found if found.low.ndim < 2 else _turned_interval(found)
+    first, second = (
+        _transposed_operand(operand) if swap else operand for operand, swap in zip(operands, swapped, strict=True)
+    )
+    if isinstance(first, np.ndarray):  # the same product, transposed
+        found = _product(_transposed_operand(second), _transposed_operand(first), output)
+        return found if found.low.ndim < 2 else _transposed_interval(found)
     return _product(first, second, output)
 
 
-def _turned(operand: Operand) -> Operand:
-    return np.swapaxes(operand, -1, -2) if isinstance(operand, np.ndarray) else _turned_interval(operand)
+def _transposed_operand(operand: Operand) -> Operand:
+    return np.swapaxes(operand, -1, -2) if isinstance(operand, np.ndarray) else _transposed_interval(operand)
 
 
-def _turned_interval(one: Interval) -> Interval:
+def _transposed_interval(one: Interval) -> Interval:
     return Interval(*(np.swapaxes(values, -1, -2) for values in one.arrays))
 
 
@@ -197,21 +213,21 @@ def _product(first: Operand, second: Operand, output: Any) -> Interval:
 
 
 def summed_over_labels(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `Einsum` of two operands of which one is known."""
+    """Bound the result of `Einsum` of two operands of which one is known."""
     output = operation.outputs[0]
     equation = operation.get_attr("equation").decode()
     if len(operands) != 2 or "." in equation or not any(isinstance(one, np.ndarray) for one in operands):
         return unbounded(output)
-    terms, answer = equation.split("->")
+    terms, result = equation.split("->")
     labels = terms.split(",")
     swap = isinstance(operands[0], np.ndarray)
     one, weights = (as_interval(operands[1]), operands[0]) if swap else (as_interval(operands[0]), operands[1])
     own, theirs = labels[::-1] if swap else labels
-    if any(len(set(part)) < len(part) for part in (own, theirs, answer)) or not isinstance(weights, np.ndarray):
+    if any(len(set(part)) < len(part) for part in (own, theirs, result)) or not isinstance(weights, np.ndarray):
         return unbounded(output)
     varying = operation.inputs[1 if swap else 0]
     lengths = dict(zip(theirs, weights.shape, strict=True)) | dict(zip(own, varying.shape.as_list(), strict=True))
-    gone = [label for label in lengths if label not in answer]
+    gone = [label for label in lengths if label not in result]
     if any(lengths[label] is None for label in gone):
         return unbounded(output)
     one = broadcast(
@@ -222,7 +238,7 @@ def summed_over_labels(operation: Any, operands: Sequence[Operand]) -> Interval:
         return unbounded(output)
     weights = weights.astype(np.float64)
     rising, falling = np.maximum(weights, 0), np.minimum(weights, 0)
-    plain = f"{own},{theirs}->{answer}"
+    plain = f"{own},{theirs}->{result}"
 
     def added(values: np.ndarray, factors: np.ndarray) -> np.ndarray:
         return np.asarray(np.einsum(plain, values, factors))
@@ -236,14 +252,14 @@ def summed_over_labels(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def along_channels(operation: Any, values: np.ndarray) -> np.ndarray:
-    """`values` (channels,) shaped to meet the maps that `operation` takes in."""
+    """Reshape `values` (channels,) to broadcast with the maps that `operation` takes."""
     rank = operation.inputs[0].shape.rank or 2
     layout = operation.get_attr("data_format").decode()
     return values.reshape(-1, *(1,) * (rank - 2)) if layout.startswith("NC") else values
 
 
 def biased(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of `BiasAdd`."""
+    """Bound the result of `BiasAdd`."""
     one, bias = as_interval(operands[0]), operands[1]
     if isinstance(bias, Interval):
         return unbounded(operation.outputs[0])
@@ -253,7 +269,7 @@ def biased(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def normalised(operation: Any, operands: Sequence[Operand]) -> Interval:
-    """Of a fused batch normalisation with moving statistics that are known."""
+    """Bound the result of a fused batch normalisation with moving statistics that are known."""
     if operation.get_attr("is_training") or any(isinstance(operand, Interval) for operand in operands[1:5]):
         return unbounded(operation.outputs[0])
     scale, offset, mean, variance = (
@@ -265,7 +281,14 @@ def normalised(operation: Any, operands: Sequence[Operand]) -> Interval:
 
 
 def scaled(one: Interval, factor: np.ndarray, added: Sequence[np.ndarray], dtype: Any) -> Interval:
-    """`one` times `factor` plus what is `added`, in whichever order that is computed."""
+    """Bound a scaled and shifted interval, in whichever order that is computed.
+
+    Args:
+        one: the interval.
+        factor: by which it is multiplied.
+        added: what is added.
+        dtype: of the computation.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         ends = [np.where(factor == 0, 0.0, bound * factor) for bound in (one.low, one.high)]
     product = interval(np.minimum(*ends), np.maximum(*ends), one.varies)

@@ -1,1 +1,1 @@
-"""What is read off one trace of the model: layer calls, paths, units, receptive fields, costs, the diagram."""
+"""What one trace of the model tells: layer calls, paths, units, receptive fields, costs, the diagram."""

@@ -1,4 +1,4 @@
-"""Activation functions called outside any layer, told by what they answer: a graph of plain operations that is known to be one of them."""
+"""Activation functions called outside any layer, recognized by their values: a graph of plain operations that computes a known one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.network.backend import keras, tf
 
-# Single operations, with the function that they are.
+# Single operations, and the activation function that each computes.
 SINGLE: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "Relu": ("relu", tf.nn.relu),
     "Relu6": ("relu6", tf.nn.relu6),
@@ -23,12 +23,11 @@ SINGLE: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "Tanh": ("tanh", tf.nn.tanh),
 }
 COMPOSED = ("gelu", "silu", "mish", "hard_silu", "hard_sigmoid", "leaky_relu", "hard_tanh", "tanh_shrink")
-LONGEST = 14  # operations: the tanh form of gelu, the longest of them, has ten
+LONGEST = 14  # operations of a function; the tanh form of gelu, the longest known, has ten
 PROBES = np.linspace(-6.0, 6.0, 49)
-ALIKE = (
-    1e-5  # single precision of functions of order 1 to 6; any two of them differ by far more somewhere in the probes
-)
-TENSORFLOW_SLOPE = 0.2  # of its leaky_relu, where none is given
+# Single precision of functions of order 1 to 6; any two of them differ by far more at some probe.
+TOLERANCE = 1e-5
+TENSORFLOW_SLOPE = 0.2  # default of its leaky_relu
 EVALUATED: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "AddV2": np.add,
@@ -55,7 +54,7 @@ PASSING = frozenset({"Identity", "IdentityN", "StopGradient", "Cast"})
 
 
 def function_of(tensor: Any) -> tuple[str, Callable[[Any], Any]] | None:
-    """(name, function) that all operations which take `tensor` in make up together; None where they are no activation function known."""
+    """Return (name, function) of the activation function that the operations on `tensor` compute; None where they compute no known one."""
     consumers = tensor.consumers()
     if len(consumers) == 1 and consumers[0].type in SINGLE:
         return SINGLE[consumers[0].type]
@@ -65,12 +64,13 @@ def function_of(tensor: Any) -> tuple[str, Callable[[Any], Any]] | None:
 
 
 def _leaky(slope: float) -> tuple[str, Callable[[Any], Any]]:
-    name = "leaky_relu" if abs(slope - TENSORFLOW_SLOPE) < ALIKE else f"leaky_relu (slope {slope:.6g})"
+    """Return (name, function) of a leaky ReLU."""
+    name = "leaky_relu" if abs(slope - TENSORFLOW_SLOPE) < TOLERANCE else f"leaky_relu (slope {slope:.6g})"
     return name, lambda values: tf.nn.leaky_relu(values, slope)
 
 
 def _composed(tensor: Any) -> tuple[str, Callable[[Any], Any]] | None:
-    """Follow the operations behind `tensor` with the probes' values until one tensor alone leads on, and ask what it has become."""
+    """Evaluate the operations after `tensor` on the probes until a single tensor leads on, and recognize its values."""
     values: dict[str, np.ndarray] = {tensor.name: PROBES}
     tensors: dict[str, Any] = {tensor.name: tensor}
     done: set[str] = set()
@@ -85,12 +85,12 @@ def _composed(tensor: Any) -> tuple[str, Callable[[Any], Any]] | None:
         if not ready:
             return None
         operation = ready[0]
-        answers = _answers(operation, values)
-        if answers is None:
+        results = _evaluated(operation, values)
+        if results is None:
             return None
         done.add(operation.name)
-        for output, answer in zip(operation.outputs, answers, strict=False):
-            values[output.name], tensors[output.name] = answer, output
+        for output, result in zip(operation.outputs, results, strict=False):
+            values[output.name], tensors[output.name] = result, output
         open_ends = [
             name for name, given in tensors.items() if any(other.name not in done for other in given.consumers())
         ]
@@ -101,7 +101,7 @@ def _composed(tensor: Any) -> tuple[str, Callable[[Any], Any]] | None:
 
 
 def _operands(operation: Any, values: dict[str, np.ndarray]) -> list[np.ndarray] | None:
-    """The values of an operation's inputs, those of constants included; None where one is not known."""
+    """Return the values of an operation's inputs, constants included; None where one is not known."""
     found = []
     for given in operation.inputs:
         if given.name in values:
@@ -114,7 +114,8 @@ def _operands(operation: Any, values: dict[str, np.ndarray]) -> list[np.ndarray]
     return found
 
 
-def _answers(operation: Any, values: dict[str, np.ndarray]) -> list[np.ndarray] | None:
+def _evaluated(operation: Any, values: dict[str, np.ndarray]) -> list[np.ndarray] | None:
+    """Evaluate an operation whose inputs are known; None where it is of no known type."""
     operands = _operands(operation, values)
     assert operands is not None
     if operation.type in PASSING:
@@ -128,15 +129,16 @@ def _answers(operation: Any, values: dict[str, np.ndarray]) -> list[np.ndarray] 
 
 
 def _known(values: np.ndarray) -> tuple[str, Callable[[Any], Any]] | None:
+    """Return the known function that has these values at the probes; None where there is none."""
     for name, function, expected in _table():
-        if values.shape == expected.shape and np.allclose(values, expected, rtol=0, atol=ALIKE):
+        if values.shape == expected.shape and np.allclose(values, expected, rtol=0, atol=TOLERANCE):
             return name, function
     return None
 
 
 @cache
 def _table() -> tuple[tuple[str, Callable[[Any], Any], np.ndarray], ...]:
-    """The functions known, and what each answers to the probes."""
+    """The known functions (name, function, values at the probes)."""
     functions: dict[str, Callable[[Any], Any]] = {name: getattr(keras.activations, name) for name in COMPOSED}
     functions["gelu_tanh"] = lambda values: keras.activations.gelu(values, approximate=True)
     functions |= dict(SINGLE.values())

@@ -1,4 +1,4 @@
-"""Whether the kernel that a convolution's call applies is the one that the layer keeps, read off the graph of a trace."""
+"""Whether a convolution applies the kernel that its layer keeps, told by the graph of a trace."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ CONVOLVING = frozenset(  # TensorFlow's operations that convolve; all take the k
 PASSING = frozenset(
     {"Identity", "Cast", "ExpandDims", "Reshape", "Squeeze", "ReadVariableOp", "Transpose", "Split", "SplitV"}
 )
-OTHER_KERNEL = "the weights as they are kept: the layer's call makes another kernel of them before it convolves"
+OTHER_KERNEL = "the weights as they are stored: the layer transforms them before it convolves"
 
 
 def kernel_note(call: Call, graph: Any, operations: Sequence[Any]) -> str | None:
-    """What is to be said of the kernel of a convolution's `call` where another one is applied; None where it is applied as it is kept.
+    """Return a note on the kernel of a convolution's call where another one is applied; None where it is applied as it is kept.
 
-    operations: all of `graph`. A call in which no single operation convolves is taken at its word.
+    Args:
+        call: of a convolution. One with no or several convolving operations is assumed to apply its kernel as it is kept.
+        graph: of the trace.
+        operations: all of `graph`.
     """
     found = [one for one in operations[call.first_operation : call.last_operation] if one.type in CONVOLVING]
     if len(found) != 1:
@@ -31,6 +34,6 @@ def kernel_note(call: Call, graph: Any, operations: Sequence[Any]) -> str | None
     kept = {handles.get(id(weight.value.handle)) for weight in call.layer.weights if hasattr(weight.value, "handle")}
     source = found[0].inputs[1].op
     while source.type in PASSING and source.name not in kept:
-        at = 1 if source.type == "Split" else 0  # which begins with its axis
-        source = source.inputs[at].op
+        place = 1 if source.type == "Split" else 0  # whose first input is the axis
+        source = source.inputs[place].op
     return None if source.name in kept else OTHER_KERNEL

@@ -1,4 +1,4 @@
-"""How data flows through the model: its layers and merges as nodes, read off the traced graph."""
+"""How data flows through the model: its layers and merges as nodes, found in the traced graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reportgen.network.graph.hooks import Call
 from reportgen.network.graph.layer_kinds import POOLINGS
 
 layers = keras.layers
-# Layers that are drawn besides those of the report: what makes a network's shape, not what only rescales or reorders.
+# Layers that are drawn besides those of the report: what shapes a network, not what only rescales or reorders.
 LANDMARKS = (
     layers.Dense, *POOLINGS, layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D,
     layers.MultiHeadAttention, layers.LSTM, layers.GRU,
@@ -30,10 +30,17 @@ def diagram(
     covered: tuple[type, ...],
     path_of: Callable[[Any, int], str],
 ) -> tuple[DiagramNode, ...]:
-    """The nodes in the order in which data meets them, the input first and the model's outputs last.
+    """Find the nodes, in the order in which data meets them: the input first, the model's outputs last.
 
-    entry: the tensor of the input that is looked at. covered: classes of layers that are nodes besides LANDMARKS. Where tensors
-    of several nodes meet outside of any node they merge in a node of its own. What does not depend on the input is left out.
+    Where tensors of several nodes meet outside of any node they merge in a node of its own. What does not depend on the input is left out.
+
+    Args:
+        graph: of the trace.
+        entry: the tensor of the primary input.
+        calls: all layer calls of the trace.
+        outputs: tensors that the model returned.
+        covered: classes of layers that are nodes besides LANDMARKS.
+        path_of: returns the path of a layer's k-th call.
     """
     shown = _outermost(
         [call for call in calls if isinstance(call.layer, (*covered, *LANDMARKS)) and tf.is_tensor(call.output)]
@@ -46,7 +53,7 @@ def diagram(
     made: dict[int, str] = {}  # id of a call -> its node
     for position, operation in enumerate(graph.get_operations()):
         seen = tuple(dict.fromkeys(sources[tensor.name] for tensor in operation.inputs if tensor.name in sources))
-        carries = any(tensor.dtype.is_floating for tensor in operation.outputs)  # a size that is worked out is no data
+        carries = any(tensor.dtype.is_floating for tensor in operation.outputs)  # a computed size is not data
         if not seen or not carries or entry.name in {tensor.name for tensor in operation.outputs}:
             continue
         call = owner.get(position)
@@ -75,7 +82,7 @@ def diagram(
 
 
 def _outermost(calls: Sequence[Call]) -> list[Call]:
-    """Those that are not inside another one of them."""
+    """Return the calls that are not inside another one of them."""
     return [
         call
         for call in calls
@@ -102,7 +109,7 @@ def _merge(
     path_of: Callable[[Any, int], str],
     nodes: list[DiagramNode],
 ) -> str:
-    """The node where several meet: a merging layer's, where one does it, else the operation's own."""
+    """Return the node where several meet, made unless it is there: that of a merging layer, else of the operation alone."""
     around = [call for call in calls if call.first_operation <= position < call.last_operation]
     inner = min(around, key=lambda call: call.last_operation - call.first_operation, default=None)
     merging = inner is not None and "merging" in type(inner.layer).__module__
@@ -119,7 +126,7 @@ def _merge(
 
 
 def _join(nodes: list[DiagramNode], key: str, more: tuple[str, ...]) -> None:
-    """Let the node `key` also take from the nodes `more`."""
+    """Add the nodes `more` to the inputs of the node `key`."""
     for place, node in enumerate(nodes):
         if node.key == key:
             inputs = tuple(dict.fromkeys((*node.inputs, *more)))
@@ -127,7 +134,7 @@ def _join(nodes: list[DiagramNode], key: str, more: tuple[str, ...]) -> None:
 
 
 def _numbered(nodes: Sequence[DiagramNode]) -> tuple[DiagramNode, ...]:
-    """The same nodes with plain keys, `n0`, `n1` and so on."""
+    """Return the same nodes with plain keys, `n0`, `n1` and so on."""
     keys = {node.key: f"n{number}" for number, node in enumerate(nodes)}
     return tuple(
         DiagramNode(
@@ -138,5 +145,5 @@ def _numbered(nodes: Sequence[DiagramNode]) -> tuple[DiagramNode, ...]:
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...] | None:
-    """Without the batch axis."""
+    """Return a tensor's shape without the batch axis."""
     return None if tensor.shape.rank is None else tuple(tensor.shape.as_list()[1:])

@@ -1,7 +1,7 @@
-"""Watch a model's layers while it is traced: every call's input, pre-activation and output, without touching the model.
+"""Hooks on a model's layers while it is traced: every call's input, pre-activation and output, without changing the model.
 
 For the duration of one trace each layer's `call` (and, where it has its own, `activation`) is shadowed on the instance by a wrapper that
-writes down the tensors that pass; afterwards the instance is as it was. What the tapped tensors do not need is pruned by the graph.
+records the tensors; afterwards the instance is as it was. What the recorded tensors do not need is pruned by the graph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reportgen.network.backend import keras, tf
 class Call:
     """One call of one layer in a trace.
 
-    occurrence: 1 for the layer's first call, 2 for its second. pre_activation: what the layer handed to its own activation function, None
+    occurrence: 1 for the layer's first call, 2 for its second. pre_activation: the input of the layer's own activation function, None
     where it has none. first_operation, last_operation: the half-open range of graph operations that the call created. times: the lengths
     of the TimeDistributed layers around it, the outermost first: they fold time into the batch, so a tensor's first axis is n times them.
     """
@@ -36,12 +36,17 @@ class Call:
 
 
 class _Reached(BaseException):
-    """Leaves a trace once every wanted call has been seen; not an Exception, so no layer swallows it."""
+    """Leaves a trace once every wanted call is recorded; not an Exception, so no layer swallows it."""
 
 
 @contextmanager
 def watch(layers: Collection[Any], on_call: Callable[[Call], None]) -> Iterator[None]:
-    """Report every call of `layers` to `on_call` while the block runs, in the order in which they finish."""
+    """Report every call of `layers` while the block runs.
+
+    Args:
+        layers: to be hooked.
+        on_call: is given each call, in the order in which they finish.
+    """
     shadowed: list[tuple[Any, str, Any]] = []
     counts: Counter[int] = Counter()
     times: list[int] = []
@@ -60,6 +65,7 @@ _ABSENT = object()
 
 
 def _restore(shadowed: list[tuple[Any, str, Any]]) -> None:
+    """Put back what `_shadow` replaced, the last first."""
     for layer, name, original in reversed(shadowed):
         if original is _ABSENT:
             layer.__dict__.pop(name, None)
@@ -68,14 +74,15 @@ def _restore(shadowed: list[tuple[Any, str, Any]]) -> None:
 
 
 def _shadow(layer: Any, name: str, value: Any, shadowed: list[tuple[Any, str, Any]]) -> None:
+    """Set an attribute on the instance, and note what was there."""
     shadowed.append((layer, name, layer.__dict__.get(name, _ABSENT)))
     layer.__dict__[name] = value  # past Keras's __setattr__: nothing is tracked, nothing remains
 
 
 def _all_times_at_once(layer: Any, original: Callable[..., Any], times: list[int]) -> Callable[..., Any]:
-    """A TimeDistributed layer's call that folds time into the batch: one call of what is inside instead of one a step.
+    """Make a call of a TimeDistributed layer that folds time into the batch: one call of the wrapped layer instead of one per step.
 
-    In inference nothing inside looks from one step to the next, so the answers are the same.
+    In inference no step depends on another, so the outputs are the same.
     """
     inside = layer.layer
 
@@ -103,11 +110,13 @@ def _watched_call(
     times: list[int],
     on_call: Callable[[Call], None],
 ) -> Callable[..., Any]:
+    """Make a call of a layer that also reports itself to `on_call`."""
+
     def call(*args: Any, **kwargs: Any) -> Any:
         counts[id(layer)] += 1
         occurrence = counts[id(layer)]
         first = _operation_count()
-        with _own_activation(layer) as given:
+        with _own_activation(layer) as pre_activations:
             output = original(*args, **kwargs)
         first_argument = args[0] if args else next(iter(kwargs.values()), None)
         on_call(
@@ -115,7 +124,7 @@ def _watched_call(
                 layer,
                 occurrence,
                 first_argument,
-                given[-1] if given else None,
+                pre_activations[-1] if pre_activations else None,
                 output,
                 first,
                 _operation_count(),
@@ -129,26 +138,26 @@ def _watched_call(
 
 @contextmanager
 def _own_activation(layer: Any) -> Iterator[list[Any]]:
-    """The tensors that the layer hands to its own activation function while it is called."""
-    given: list[Any] = []
+    """Record the inputs of the layer's own activation function while the block runs."""
+    recorded: list[Any] = []
     activation = layer.__dict__.get("activation")
     if not callable(activation):
-        yield given
+        yield recorded
         return
 
-    def tapped(tensor: Any, *args: Any, **kwargs: Any) -> Any:
-        given.append(tensor)
+    def recording(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        recorded.append(tensor)
         return activation(tensor, *args, **kwargs)
 
-    layer.__dict__["activation"] = tapped
+    layer.__dict__["activation"] = recording
     try:
-        yield given
+        yield recorded
     finally:
         layer.__dict__["activation"] = activation
 
 
 def _python_call(layer: Any) -> Callable[..., Any]:
-    """The layer's `call` as plain Python: inside a nested tf.function its tensors would be out of reach."""
+    """Return the layer's `call` as plain Python: inside a nested tf.function its tensors could not be recorded."""
     function = getattr(type(layer).call, "python_function", None)
     if function is None:
         return layer.call  # type: ignore[no-any-return]
@@ -160,9 +169,10 @@ def _python_call(layer: Any) -> Callable[..., Any]:
 
 
 def _operation_count() -> int:
+    """Return the number of operations of the graph that is being traced."""
     if tf.executing_eagerly():
         return 0
-    return int(tf.compat.v1.get_default_graph().version)  # grows by one an operation, and costs nothing to ask
+    return int(tf.compat.v1.get_default_graph().version)  # grows by one per operation, and is cheap to read
 
 
 GivenArguments = tuple[tuple[Any, ...], dict[str, Any]]  # of a call: by position, and by name
@@ -175,9 +185,17 @@ def run_until(
     is_last: Callable[[Call], bool],
     calls: list[Call] | None = None,
 ) -> Any:
-    """Call `model` in inference mode and return its output, or None once `is_last` says so of a call of `layers`.
+    """Call `model` in inference mode, and stop as soon as a layer call is the last that is needed.
 
-    `calls`, where given, receives every call as it finishes, also where the model fails later on.
+    Args:
+        model: the Keras model.
+        arguments: (args, kwargs) of its call.
+        layers: to be hooked.
+        is_last: whether to stop after a call of one of `layers`.
+        calls: receives every call as it finishes, also where the model fails later on.
+
+    Returns:
+        The model's output; None where it was stopped.
     """
 
     def on_call(call: Call) -> None:
@@ -194,12 +212,15 @@ def run_until(
             return None
 
 
-SAFE, UNSAFE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"), re.compile(r"[^A-Za-z0-9_./-]")  # what TensorFlow runs
+SAFE, UNSAFE = (
+    re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"),
+    re.compile(r"[^A-Za-z0-9_./-]"),
+)  # names that TensorFlow accepts
 
 
 @contextmanager
 def safe_scopes() -> Iterator[None]:
-    """While the block is traced, scopes may have any name: the graph, and nothing else, gets one that TensorFlow takes."""
+    """Accept any name for scopes while the block is traced: in the graph, and only there, it becomes one that TensorFlow accepts."""
     if tf.executing_eagerly():  # where any name will do
         yield
         return
@@ -220,7 +241,7 @@ def safe_scopes() -> Iterator[None]:
 
 @contextmanager
 def _in_python(model: Any) -> Iterator[None]:
-    """Run the model's own `call` as plain Python while the block runs: what a graph function of it calls could not be watched."""
+    """Run the model's own `call` as plain Python while the block runs: calls inside a graph function could not be recorded."""
     shadowed: list[tuple[Any, str, Any]] = []
     _shadow(model, "call", _python_call(model), shadowed)
     try:

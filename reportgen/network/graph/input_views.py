@@ -1,4 +1,4 @@
-"""What the output of one graph operation sees of the model's input, from what its inputs see."""
+"""What part of the model's input a tensor depends on: rules for each type of graph operation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+from reportgen.core.kernel_axes import DEPTHWISE, PLAIN, TRANSPOSED
 from reportgen.network.backend import tf
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.static_values import static_value
@@ -84,17 +85,17 @@ CONVOLVING = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative"})
 TRANSPOSING = frozenset({"Conv2DBackpropInput", "Conv3DBackpropInputV2"})
 REDUCTIONS = frozenset({"Mean", "Sum", "Max", "Min", "Prod", "EuclideanNorm"})
 LOOPS = frozenset({"While", "StatelessWhile"})
-LOOP_PARTS = "TensorList"  # how the names of operations begin that collect what a loop takes and answers
+LOOP_PARTS = "TensorList"  # beginning of the types of operations that collect what a loop takes and returns
 SOFTMAXES = frozenset({"Softmax", "LogSoftmax"})
 LAYOUTS = {"NHWC": 1, "NDHWC": 1, "NCHW": 2, "NCDHW": 2}  # the first spatial axis of a tensor
 
 
 @dataclass(frozen=True)
 class View:
-    """What a tensor sees of the input.
+    """What part of the input a tensor depends on.
 
     axes: one Reach for each spatial axis of the input, or None with the reason in `note`. places: the axis of the tensor that each of
-    them lies along. colour: channels are still the input's own bands.
+    them lies along. colour: its channels are still those of the input.
     """
 
     axes: tuple[Reach, ...] | None
@@ -104,7 +105,7 @@ class View:
 
 
 def whole_input(rank: int) -> View:
-    """The view of the model's own input, of so many spatial axes between batch and bands."""
+    """Return the view of the model's own input, of `rank` spatial axes between batch and channels."""
     return View((Reach(),) * rank, None, True, tuple(range(1, rank + 1)))
 
 
@@ -112,13 +113,19 @@ WHOLE = "the whole input: a global operation lies before this layer"
 
 
 def _unknown(operation: Any) -> View:
+    """Return the view after an operation without a rule."""
     looped = operation.type in LOOPS or operation.type.startswith(LOOP_PARTS)
     what = "a loop or recurrence" if looped else f"an operation of type {operation.type}"
     return View(None, f"not known: {what} lies before this layer", False)
 
 
 def after(operation: Any, seen: list[tuple[Any, View]]) -> View:
-    """The view of an operation's outputs from the views of those of its inputs that depend on the model's input."""
+    """Find the view of an operation's outputs.
+
+    Args:
+        operation: of the graph.
+        seen: (tensor, view) of each of its inputs that depends on the model's input.
+    """
     for _, view in seen:
         if view.axes is None:
             return View(None, view.note, False)
@@ -126,7 +133,7 @@ def after(operation: Any, seen: list[tuple[Any, View]]) -> View:
     kind = operation.type
     if kind in ELEMENTWISE:
         return _joined(operation, seen, colour=all(view.colour for _, view in seen))
-    if kind in SOFTMAXES:  # along the last axis: of the channels, it looks at one position alone
+    if kind in SOFTMAXES:  # along the last axis: if that is the channels, positions stay independent
         last = (tensor.shape.rank or 0) - 1
         return _unknown(operation) if last in first.places else replace(first, colour=False)
     if kind == "ConcatV2":
@@ -158,13 +165,13 @@ def after(operation: Any, seen: list[tuple[Any, View]]) -> View:
 
 
 def _each(view: View, change: Callable[[int, Reach], Reach]) -> View:
-    """`view` with each Reach replaced by what `change` makes of it and the tensor's axis that it lies along."""
+    """Return `view` with each Reach replaced by change(axis of the tensor that it lies along, Reach)."""
     assert view.axes is not None
     return replace(view, axes=tuple(change(place, reach) for place, reach in zip(view.places, view.axes, strict=True)))
 
 
 def _joined(operation: Any, seen: list[tuple[Any, View]], colour: bool) -> View:
-    """What a sum, product or concatenation of tensors sees; positions must run in step, none spread over many."""
+    """Return the view of a sum, product or concatenation of tensors; their positions must correspond one to one."""
     output = operation.outputs[0].shape
     aligned = []
     for tensor, view in seen:
@@ -172,28 +179,42 @@ def _joined(operation: Any, seen: list[tuple[Any, View]], colour: bool) -> View:
             return _unknown(operation)
         places = tuple(place + output.rank - tensor.shape.rank for place in view.places)
         if any(tensor.shape[own] != output[place] for own, place in zip(view.places, places, strict=True)):
-            return _unknown(operation)  # one position spread over many
+            return _unknown(operation)  # one position broadcast over many
         aligned.append((places, view.axes or ()))
     places, axes = aligned[0]
     for other_places, other_axes in aligned[1:]:
         joined = [reach.joined(other) for reach, other in zip(axes, other_axes, strict=True)]
         if other_places != places or None in joined:
             return View(
-                None, f"not known: an operation of type {operation.type} joins branches that do not run in step", False
+                None,
+                f"not known: an operation of type {operation.type} joins branches whose positions do not correspond",
+                False,
             )
         axes = tuple(reach for reach in joined if reach is not None)
     return View(axes, None, colour, places)
 
 
 def _window_axes(operation: Any) -> range:
-    """The tensor's axes that a convolution or pooling slides along."""
+    """Return the tensor's axes that a convolution or pooling slides along."""
     rank = len(operation.get_attr("strides"))
     first = LAYOUTS[operation.get_attr("data_format").decode()]
     return range(first, rank - 2 + first)
 
 
 def pad_before(operation: Any, source: Any, axis: int, taps: int, stride: int, dilation: int) -> int | None:
-    """Padding before the first position of one axis (TensorFlow's rule for SAME: half of what is missing, rounded down)."""
+    """Return the padding before the first position of one axis; for SAME half of the total, rounded down, as in TensorFlow.
+
+    Args:
+        operation: a convolution or pooling.
+        source: the tensor that is padded.
+        axis: of that tensor.
+        taps: length of the window along the axis.
+        stride: along the axis.
+        dilation: along the axis.
+
+    Returns:
+        A number of positions; None where the length of the axis is not known.
+    """
     padding = operation.get_attr("padding").decode()
     if padding == "VALID":
         return 0
@@ -208,7 +229,7 @@ def pad_before(operation: Any, source: Any, axis: int, taps: int, stride: int, d
 
 
 def _windowed(operation: Any, source: Any, view: View, taps: dict[int, int], dilations: list[int]) -> View:
-    """taps: by axis. Whatever lies along no axis of the window is mixed with all other channels there."""
+    """Return the view after a window slid over a tensor. taps: by axis; all positions along any other axis are mixed."""
     assert view.axes is not None
     strides = list(operation.get_attr("strides"))
     reaches = []
@@ -223,6 +244,13 @@ def _windowed(operation: Any, source: Any, view: View, taps: dict[int, int], dil
             return _unknown(operation)
         reaches.append(reach.window(taps[place], strides[place], dilations[place], pad))
     return View(tuple(reaches), None, False, view.places)
+
+
+def kernel_kind_of(operation: Any) -> str:
+    """Return how the kernel of an operation in CONVOLVING or TRANSPOSING is to be read, see `core.kernel_axes`."""
+    if operation.type in TRANSPOSING:
+        return TRANSPOSED
+    return DEPTHWISE if operation.type == "DepthwiseConv2dNative" else PLAIN
 
 
 def _kernel_taps(operation: Any) -> dict[int, int]:
@@ -301,12 +329,18 @@ def _resized(operation: Any, view: View) -> View:
 
 
 def repeated(view: View, axis: int, factor: int) -> View:
-    """After every position along the tensor's `axis` stands `factor` times in a row."""
+    """Return the view after every position along an axis is repeated.
+
+    Args:
+        view: of a tensor.
+        axis: of that tensor.
+        factor: how many times each position stands in a row.
+    """
     return _each(view, lambda place, reach: reach.repeated(factor, False) if place == axis else reach)
 
 
 def _sliced(operation: Any, view: View) -> View:
-    """Cropping: a slice with plain bounds; axes of a single position may be dropped."""
+    """Return the view after cropping: a slice with plain bounds; axes of a single position may be dropped."""
     assert view.axes is not None
     begin, strides = static_value(operation.inputs[1]), static_value(operation.inputs[3])
     masks = {name: operation.get_attr(f"{name}_mask") for name in ("begin", "ellipsis", "new_axis", "shrink_axis")}
@@ -327,7 +361,7 @@ def _sliced(operation: Any, view: View) -> View:
 
 
 def _without(places: tuple[int, ...], dropped: list[int]) -> tuple[int, ...]:
-    """The same axes once those in `dropped` are gone."""
+    """Return the same axes of a tensor once those in `dropped` are removed."""
     return tuple(place - sum(axis < place for axis in dropped) for place in places)
 
 
@@ -341,13 +375,13 @@ def _reduced(operation: Any, source: Any, view: View) -> View:
 
 
 def _rearranged(operation: Any, source: Any, view: View) -> View:
-    """Axes added, dropped or put in another order; every axis of the input must lie along an axis of its own afterwards."""
+    """Return the view after axes are added, dropped or reordered; every axis of the input must lie along its own axis afterwards."""
     places = _places_after(operation, source, view.places)
     if places is None:
         return _unknown(operation)
     before, after = source.shape.as_list(), operation.outputs[0].shape.as_list()
-    bands_stay = operation.type != "Reshape" or before[-1] == after[-1]
-    return View(view.axes, None, view.colour and bands_stay, places)
+    same_channels = operation.type != "Reshape" or before[-1] == after[-1]
+    return View(view.axes, None, view.colour and same_channels, places)
 
 
 def _places_after(operation: Any, source: Any, places: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -370,7 +404,7 @@ def _places_after(operation: Any, source: Any, places: tuple[int, ...]) -> tuple
 def _places_reshaped(
     before: list[int | None], after: list[int | None], places: tuple[int, ...]
 ) -> tuple[int, ...] | None:
-    """Row by row, an axis stays itself where its length and the product of the lengths before it stay."""
+    """Find axes after a reshape: an axis remains where its length and the product of the lengths before it remain."""
     known = [length for length in before if length is not None]
     lengths = [length for length in after if length is not None]
     if len(known) < len(before) or len(lengths) < len(after):

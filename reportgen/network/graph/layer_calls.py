@@ -1,10 +1,11 @@
-"""One call of one convolution layer: where its filters are looked at, and what is known of it before anything is computed."""
+"""One call of one layer: where its filters are measured, and what is known of it before anything is computed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from reportgen.core.channels import ChannelOrder
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.input_views import View
 from reportgen.network.graph.layer_kinds import POOLINGS
@@ -14,14 +15,14 @@ from reportgen.network.graph.units import Unit
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One call of one convolution layer, as found while walking.
+    """One call of one layer, as found in the first trace.
 
-    unit: where its filters are looked at; None with `reason` where that cannot be. view, costs: of the unit, traced at the images' size.
+    unit: where its filters are measured; None with `reason` where that is impossible. view, costs: of the unit, traced at the images' size.
     output_shape: of the unit without batch, channels last, at that size. varies: for each axis of it whether its length follows from one
     of the input's that is dynamic. times: how many of its axes, the first ones, are time inside a TimeDistributed. channels_first: how
     the layer itself keeps its maps. is_output: not a layer but the model's own output before softmax or sigmoid, one position with a
-    channel a class. failed: the model runs into it and cannot be traced that far, at no size that was found. place: of an output, among
-    all. kernel_note: what is to be said of its kernel, see `applied`.
+    channel per class. failed: the model cannot be traced that far at any size that was tried. place: of an output among all.
+    kernel_note: a note on its kernel, see `applied_kernels`.
     """
 
     path: str
@@ -32,7 +33,7 @@ class LayerCall:
     view: View
     costs: Costs
     output_shape: tuple[int, ...] | None
-    kernel_bands: Literal["RGB", "BGR"] | None
+    kernel_bands: ChannelOrder | None
     reason: str | None
     is_output: bool = False
     varies: tuple[bool, ...] = ()
@@ -54,7 +55,7 @@ class LayerCall:
 
     @property
     def even_axes(self) -> tuple[Reach, ...] | None:
-        """What a position sees along each axis of the input, where its neighbours see the same, moved by a stride; None elsewhere."""
+        """The reach along each axis of the input where that of neighbouring positions is the same, moved by a stride; None elsewhere."""
         axes = self.view.axes
         return axes if axes is not None and all(len(axis.intervals) == 1 for axis in axes) else None
 
@@ -65,7 +66,14 @@ class LayerCall:
 
 
 def unreached(path: str, layer: Any, reason: str, failed: bool = False) -> LayerCall:
-    """The site of a layer that cannot be looked at, for `reason`."""
+    """Make the layer call of a layer that cannot be measured.
+
+    Args:
+        path: of the layer.
+        layer: the Keras layer.
+        reason: why it cannot be measured.
+        failed: whether the model should have reached it and failed.
+    """
     return LayerCall(
         path, layer, 1, None, path, View(None, None, False), Costs(0, 0), None, None, reason, failed=failed
     )

@@ -1,4 +1,4 @@
-"""Which layers are convolutions or pool, and kernels by what they are: never by a layer's name or a weight's place."""
+"""Which layers convolve or pool, and their kernels: by class and attribute, never by a layer's name or a weight's position."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.kernel_axes import DEPTHWISE, PLAIN, TRANSPOSED, filter_shape
 from reportgen.network.backend import keras
 
 layers = keras.layers
@@ -19,26 +20,27 @@ POOLINGS = (
     layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D,
     layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
 )  # fmt: skip
-TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+TRANSPOSED_CONVOLUTIONS = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+SEPARABLE = "separable"  # a depthwise and a pointwise kernel
 
 
 def kernel_kind(layer: Any) -> str | None:
-    """How a convolution's kernel is to be read, whatever the layer is called; None for a layer that is no convolution.
+    """Return how a convolution's kernel is to be read: `plain`, `transposed`, `depthwise` (see `core.kernel_axes`) or `separable`.
 
-    `plain` (..., in, out), `transposed` (..., out, in), `depthwise` (..., in, multiplier), `separable` (a depthwise and a pointwise one).
+    None for a layer that is no convolution.
     """
     if not isinstance(layer, CONVOLUTIONS):
         return None
     if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
-        return "separable"
+        return SEPARABLE
     if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)):
-        return "depthwise"
-    return "transposed" if isinstance(layer, TRANSPOSED) else "plain"
+        return DEPTHWISE
+    return TRANSPOSED if isinstance(layer, TRANSPOSED_CONVOLUTIONS) else PLAIN
 
 
 def kernels(layer: Any) -> dict[str, np.ndarray]:
-    """A convolution's weights by what they are: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, and `bias` where it has one."""
-    names = ("depthwise_kernel", "pointwise_kernel") if kernel_kind(layer) == "separable" else ("kernel",)
+    """Return a convolution's weights: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, and `bias` where it has one."""
+    names = ("depthwise_kernel", "pointwise_kernel") if kernel_kind(layer) == SEPARABLE else ("kernel",)
     found = {name: as_numpy(getattr(layer, name)) for name in names}
     if getattr(layer, "use_bias", False) and layer.bias is not None:
         found["bias"] = as_numpy(layer.bias)
@@ -46,15 +48,20 @@ def kernels(layer: Any) -> dict[str, np.ndarray]:
 
 
 def filter_count(layer: Any) -> int:
-    """How many filters a built convolution has, from its kernel."""
-    kind = kernel_kind(layer)
-    shape = list(kernels(layer).values())[1 if kind == "separable" else 0].shape
-    if kind == "depthwise":
-        return int(shape[-2] * shape[-1])
-    return int(shape[-2 if kind == "transposed" else -1])
+    """Return the number of filters of a built convolution, from its kernel.
+
+    Raises:
+        ValueError: the layer is no convolution.
+    """
+    kind, own = kernel_kind(layer), kernels(layer)
+    if kind is None:
+        raise ValueError(f"a {type(layer).__name__} is no convolution")
+    if kind == SEPARABLE:
+        return filter_shape(PLAIN, own["pointwise_kernel"].shape)[0]
+    return filter_shape(kind, own["kernel"].shape)[0]
 
 
 def as_numpy(variable: Any) -> np.ndarray:
-    """The variable's values in a type that NumPy knows and can store; bfloat16 becomes float32, which holds all of it."""
+    """Return a variable's values in a type that NumPy can store; bfloat16 becomes float32, without loss."""
     values = np.asarray(keras.ops.convert_to_numpy(variable))
     return values if values.dtype.kind == "f" else values.astype(np.float32)

@@ -1,4 +1,4 @@
-"""How a layer keeps its maps, and how a report does: channels last, time unfolded from the batch."""
+"""The axis order of feature maps: from that of a layer to that of a report, channels last and time unfolded from the batch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from reportgen.network.graph.hooks import Call
 from reportgen.network.graph.input_views import View
 
 
-def bands_first(layers: Sequence[Any]) -> bool:
-    """Whether a model takes its bands behind the batch: as the first of its layers that has a say, unless axes are reordered before."""
+def takes_channels_first(layers: Sequence[Any]) -> bool:
+    """Return whether a model takes its input channels first: as its first layer with a `data_format`, unless axes are reordered before.
+
+    Args:
+        layers: of the model, in order.
+    """
     for layer in layers:
         if isinstance(layer, (keras.layers.Permute, keras.layers.Reshape, keras.layers.Lambda)):
             return False
@@ -22,28 +26,41 @@ def bands_first(layers: Sequence[Any]) -> bool:
 
 
 def stored(tensor: Any, times: tuple[int, ...], channels_first: bool) -> Any:
-    """A layer's own tensor as reports keep it: channels last, time unfolded from the batch."""
+    """Bring a layer's own tensor into the axis order of a report: (n, *times, *spatial, channels).
+
+    Args:
+        tensor: (n * time, *spatial, channels), or channels first.
+        times: lengths of the TimeDistributed layers around it, the outermost first.
+        channels_first: whether the channels follow the batch.
+    """
     if channels_first:
         tensor = keras.ops.moveaxis(tensor, 1, -1)
     return tf.reshape(tensor, (-1, *times, *tensor.shape[1:])) if times else tensor
 
 
 def stored_shape(tensor: Any, times: tuple[int, ...], channels_first: bool) -> tuple[int, ...]:
-    """The shape of `stored` without the batch."""
+    """Return the shape of the result of `stored` without the batch; the arguments are its own."""
     own = tuple(tensor.shape[1:])
     return (*times, *((*own[1:], own[0]) if channels_first else own))
 
 
 def varying(view: View, end: Call, contract: InputContract, channels_first: bool) -> tuple[bool, ...]:
-    """For each axis of the unit's maps whether its length follows from a dynamic one of the input's."""
+    """Return for each axis of a unit's maps whether its length follows from a dynamic one of the input.
+
+    Args:
+        view: of the unit.
+        end: the call that ends the unit's chain.
+        contract: of the input.
+        channels_first: whether the layer keeps its channels after the batch.
+    """
     count = end.output.shape.rank - 1 + len(end.times)
     dynamic = [length is None for length in contract.shape[:-1]]
     if view.axes is None:
         return tuple(
             (dynamic[axis] if axis < len(dynamic) else any(dynamic)) and axis < count - 1 for axis in range(count)
         )
-    behind_batch = 2 if channels_first else 1
-    places = [place - behind_batch + len(end.times) if place > 0 else 0 for place in view.places]
+    first_spatial = 2 if channels_first else 1
+    places = [place - first_spatial + len(end.times) if place > 0 else 0 for place in view.places]
     return tuple(
         axis in [place for place, varies in zip(places, dynamic, strict=True) if varies] for axis in range(count)
     )

@@ -7,18 +7,18 @@ from typing import Any
 
 from reportgen.network.backend import keras
 
-# What Keras itself keeps on a layer: never the user's own attribute.
+# Attributes of a layer that are Keras's own, never the user's.
 INTERNAL = frozenset(
     {"_layers", "_functional", "_metrics", "_tracker", "_losses", "_loss_tracker", "_inbound_nodes", "_outbound_nodes"}
 )
 
 WRAPPERS = (keras.layers.Wrapper, keras.layers.Bidirectional)
-WRAPPED = ("layer", "forward_layer", "backward_layer")  # under what names they keep what they wrap
+WRAPPED = ("layer", "forward_layer", "backward_layer")  # attributes that hold the wrapped layers
 TRACKING = "_self_"  # TensorFlow's own bookkeeping on every object that it tracks
 
 
 def named_layers(model: Any) -> dict[int, tuple[str, Any]]:
-    """{id(layer): (path, layer)} for every layer inside `model`, depth first; a layer reached twice keeps its first path."""
+    """Return {id(layer): (path, layer)} for every layer inside `model`, depth first; a layer reached twice keeps its first path."""
     found: dict[int, tuple[str, Any]] = {}
     seen = {id(model)}
     _collect(model, "", found, seen)
@@ -26,7 +26,13 @@ def named_layers(model: Any) -> dict[int, tuple[str, Any]]:
 
 
 def path_of(named: Mapping[int, tuple[str, Any]], layer: Any, occurrence: int) -> str:
-    """The path of a layer's k-th call, `named` as `named_layers` gives it."""
+    """Return the path of a layer's k-th call.
+
+    Args:
+        named: as `named_layers` returns it.
+        layer: one of its layers.
+        occurrence: k, from 1.
+    """
     path = named[id(layer)][0]
     return path if occurrence == 1 else f"{path}@{occurrence}"
 
@@ -34,7 +40,7 @@ def path_of(named: Mapping[int, tuple[str, Any]], layer: Any, occurrence: int) -
 def _collect(
     container: Any, prefix: str, found: dict[int, tuple[str, Any]], seen: set[int], named: bool = False
 ) -> None:
-    """named: `container` has its own name in the path, which is the same after every load; then so is that of a layer that it wraps."""
+    """Collect the layers inside `container`. named: its own name is in its path; then so is that of a layer that it wraps."""
     wraps = named and isinstance(container, WRAPPERS)
     for name, layer in _children(container):
         if wraps and name in WRAPPED:
@@ -48,6 +54,7 @@ def _collect(
 
 
 def _children(container: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (name, layer) of the layers directly inside `container`."""
     if _lists_its_layers(container):
         for layer in container.layers:
             yield layer.name, layer
@@ -63,13 +70,14 @@ def _children(container: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _lists_its_layers(container: Any) -> bool:
-    """Functional and Sequential models, subclasses of them included, know their layers by name."""
+    """Return whether `container` is a Functional or Sequential model, or of a subclass: its layers have stable names."""
     return isinstance(container, keras.Sequential) or (
         isinstance(container, keras.Model) and hasattr(container, "_operations")
     )
 
 
 def _layers_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (name, layer) of the layers in the value of an attribute."""
     if isinstance(value, keras.layers.Layer):
         yield name, value
     elif isinstance(value, (list, tuple)):

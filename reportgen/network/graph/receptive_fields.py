@@ -1,4 +1,4 @@
-"""Walk a traced graph from the input on: what every tensor sees of it, and what the forward pass costs so far."""
+"""Receptive fields and costs: a walk through a traced graph from the input on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+from reportgen.core.kernel_axes import filter_shape
 from reportgen.network.backend import tf
-from reportgen.network.graph.input_views import CONVOLVING, TRANSPOSING, View, after, repeated
+from reportgen.network.graph.input_views import CONVOLVING, TRANSPOSING, View, after, kernel_kind_of, repeated
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 FLOAT_BYTES = 4
@@ -16,7 +17,7 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Costs:
-    """Forward pass up to an operation, one image: multiplications, and bytes of every float32 tensor made on the way."""
+    """The forward pass of one image up to an operation: multiplications, and bytes of all float32 tensors made on the way."""
 
     macs: int
     tensor_bytes: int
@@ -26,7 +27,12 @@ class Geometry:
     """The views and costs of one traced graph of a model."""
 
     def __init__(self, graph: Any, views: Mapping[str, View]) -> None:
-        """`views`: what the graph's own inputs see, by tensor name; the model's input sees itself, `whole_input`."""
+        """Walk through the graph.
+
+        Args:
+            graph: of the trace.
+            views: of the graph's inputs, by tensor name; that of the model's input is `whole_input`.
+        """
         self._views = dict(views)
         self._costs: list[Costs] = [Costs(0, 0)]
         for operation in graph.get_operations():
@@ -38,18 +44,19 @@ class Geometry:
                 self._enter(operation, body)
 
     def view(self, tensor: Any) -> View:
-        """What `tensor` of the graph sees of the input."""
+        """Return the view of a tensor of the graph."""
         return self._views.get(tensor.name, View(None, "it does not depend on the input", False))
 
     def depends(self, tensor: Any) -> bool:
-        """Whether `tensor` of the graph depends on the input at all."""
+        """Return whether a tensor of the graph depends on the input at all."""
         return tensor.name in self._views
 
     def costs(self, operation_count: int) -> Costs:
-        """Costs of the graph's first `operation_count` operations."""
+        """Return the costs of the graph's first `operation_count` operations."""
         return self._costs[min(operation_count, len(self._costs) - 1)]
 
     def _visit(self, operation: Any) -> None:
+        """Find the view of an operation's outputs."""
         if any(output.name in self._views for output in operation.outputs):
             return  # the model's input itself
         seen = [(tensor, self._views[tensor.name]) for tensor in operation.inputs if tensor.name in self._views]
@@ -62,7 +69,7 @@ class Geometry:
             self._views[output.name] = view
 
     def _composed(self, operation: Any) -> View | None:
-        """The view behind the last of several operations that are known as one; None where `operation` is no such end."""
+        """Return the view after the last of several operations that are known as one; None where `operation` is no such end."""
         repetition = _repetition(operation)
         if repetition is not None:
             source = self.view(repetition.source)
@@ -76,6 +83,7 @@ class Geometry:
         return None
 
     def _count(self, operation: Any) -> None:
+        """Add the costs of an operation."""
         sizes = [tensor.shape.num_elements() or 0 for tensor in operation.outputs if tensor.dtype.is_floating]
         self._add(Costs(_macs(operation), FLOAT_BYTES * sum(sizes)))
 
@@ -84,30 +92,29 @@ class Geometry:
         self._costs.append(Costs(last.macs + costs.macs, last.tensor_bytes + costs.tensor_bytes))
 
     def _enter(self, operation: Any, body: Any) -> None:
-        """Walk a function that the graph calls: Keras compiles grouped convolutions as one."""
+        """Walk through a function that the graph calls: Keras compiles grouped convolutions as one."""
         pairs = list(zip(body.inputs, operation.inputs, strict=True))
         inner = Geometry(body, {own.name: self._views[given.name] for own, given in pairs if given.name in self._views})
-        for own, answered in zip(operation.outputs, body.outputs, strict=True):
-            if answered.name in inner._views:
-                self._views[own.name] = inner.view(answered)
+        for own, returned in zip(operation.outputs, body.outputs, strict=True):
+            if returned.name in inner._views:
+                self._views[own.name] = inner.view(returned)
         self._add(inner._costs[-1])
 
 
 def body_of(operation: Any) -> Any | None:
-    """The graph of the function that `operation` calls; None where it calls none."""
+    """Return the graph of the function that `operation` calls; None where it calls none."""
     if operation.type not in CALLS:
         return None
     return operation.graph._get_function(operation.get_attr("f").name).graph
 
 
 def _macs(operation: Any) -> int:
-    if operation.type in CONVOLVING:
-        taps = operation.inputs[1].shape.as_list()
-        per_output = prod(taps[:-2]) if operation.type == "DepthwiseConv2dNative" else prod(taps[:-1])
-        return int(per_output * (operation.outputs[0].shape.num_elements() or 0))
-    if operation.type in TRANSPOSING:
-        taps = operation.inputs[1].shape.as_list()
-        return int(prod(taps[:-1]) * (operation.inputs[2].shape.num_elements() or 0))
+    """Return the number of multiplications of an operation."""
+    if operation.type in CONVOLVING | TRANSPOSING:
+        filters, inputs, *taps = filter_shape(kernel_kind_of(operation), operation.inputs[1].shape.as_list())
+        if operation.type in CONVOLVING:
+            return int(inputs * prod(taps) * (operation.outputs[0].shape.num_elements() or 0))
+        return int(filters * prod(taps) * (operation.inputs[2].shape.num_elements() or 0))
     if operation.type == "MatMul":
         inner = operation.inputs[0].shape[0 if operation.get_attr("transpose_a") else 1]
         return (inner or 0) * (operation.outputs[0].shape.num_elements() or 0)
@@ -115,22 +122,22 @@ def _macs(operation: Any) -> int:
 
 
 def _pointwise(operation: Any) -> Any | None:
-    """The tensor whose last axis alone `operation` mixed, where it ends a dense layer on maps: folded to rows, multiplied, unfolded."""
+    """Return the tensor whose last axis alone is mixed where `operation` ends a dense layer on maps: folded, multiplied, unfolded."""
     product = operation.inputs[0].op if operation.type == "Reshape" else operation
     rows = product.inputs[0].op if product.type == "MatMul" else product
     if product is operation or rows is product or rows.type != "Reshape" or product.get_attr("transpose_a"):
         return None
-    source, answer = rows.inputs[0], operation.outputs[0]
+    source, result = rows.inputs[0], operation.outputs[0]
     known = source.shape.as_list() if source.shape.rank is not None else [None]
     folded = product.inputs[0].shape.as_list()
-    if None in known or answer.shape.rank != len(known) or folded != [prod(known[:-1]), known[-1]]:
+    if None in known or result.shape.rank != len(known) or folded != [prod(known[:-1]), known[-1]]:
         return None
-    return source if answer.shape.as_list() == [*known[:-1], product.outputs[0].shape[-1]] else None
+    return source if result.shape.as_list() == [*known[:-1], product.outputs[0].shape[-1]] else None
 
 
 @dataclass(frozen=True)
 class _Repetition:
-    """Every position of `source` along `axis` stands `factor` times in a row."""
+    """Every position of `source` along `axis`, repeated `factor` times in a row."""
 
     source: Any
     axis: int
@@ -138,13 +145,13 @@ class _Repetition:
 
 
 def _repetition(operation: Any) -> _Repetition | None:
-    """Whether `operation` ends what `tf.repeat` is made of: an axis added behind another, tiled, and folded into it."""
+    """Return the repetition that `operation` ends, as `tf.repeat` is made of: an axis added after another, tiled, and folded into it."""
     tile = operation.inputs[0].op if operation.type == "Reshape" else operation
     expand = tile.inputs[0].op if tile.type == "Tile" else tile
-    behind = tf.get_static_value(expand.inputs[1]) if expand.type == "ExpandDims" else None
-    if tile is operation or behind is None or int(behind) < 1:
+    added = tf.get_static_value(expand.inputs[1]) if expand.type == "ExpandDims" else None
+    if tile is operation or added is None or int(added) < 1:
         return None
-    source, axis, factor = expand.inputs[0], int(behind) - 1, tile.outputs[0].shape[int(behind)]
+    source, axis, factor = expand.inputs[0], int(added) - 1, tile.outputs[0].shape[int(added)]
     tiled, folded = expand.outputs[0].shape.as_list(), source.shape.as_list()
     if len(folded) != len(operation.outputs[0].shape) or None in (*folded, factor):
         return None

@@ -1,4 +1,4 @@
-"""The value of a small integer tensor that follows from shapes and constants alone, though the graph computes it when it runs."""
+"""Values of small integer tensors that follow from shapes and constants alone, though the graph computes them when it runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
 
 
 def static_value(tensor: Any) -> np.ndarray | None:
-    """What `tensor` always is, None where that is not known: TensorFlow's own answer, with arithmetic on top of it."""
+    """Return the value that `tensor` always has, None where it is not known: as TensorFlow itself finds it, and arithmetic on top."""
     known = tf.get_static_value(tensor)
     if known is not None:
         return np.asarray(known)
@@ -40,7 +40,7 @@ def static_value(tensor: Any) -> np.ndarray | None:
 
 
 def _sliced(operation: Any) -> np.ndarray | None:
-    """An element or a plain part of a vector."""
+    """Return an element or a plain slice of a vector."""
     whole, begin, end, step = (static_value(given) for given in operation.inputs)
     if whole is None or begin is None or end is None or step is None or whole.ndim != 1 or len(begin) != 1:
         return None

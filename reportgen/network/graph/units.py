@@ -1,4 +1,4 @@
-"""Where a filter's channel has passed its own activation: the layer itself, or the end of its chain of normalisation and activation."""
+"""Units: where a filter's channel has passed its own activation, in its layer or after a chain of normalization and activation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NORMALISATIONS = tuple(
     if hasattr(keras.layers, f"{kind}Normalization")
 )
 ACTIVATIONS = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
-LEAKY_SLOPE = 0.3  # of a LeakyReLU layer that does not say
+LEAKY_SLOPE = 0.3  # default of a LeakyReLU layer
 RELU6_MOST = 6
 PROBES = np.array([-1000.0, -30.0, -3.0, -1.0, -0.5, -0.01], np.float32)
 
@@ -31,7 +31,7 @@ class Unit:
     layer, occurrence: the call that ends the chain. inner: the activation is that layer's own (its `activation` argument).
     activating: the layer is itself an activation layer, so its input is the pre-activation. function: an activation function applied to
     the layer's output outside any layer. name: of the activation, `linear` where there is none. normalisations: the layers between the
-    convolution and the activation, in order. pooling: the layer pools, so "before" is what it is given.
+    convolution and the activation, in order. pooling: the layer pools, and "before" is its input.
     """
 
     layer: Any
@@ -44,11 +44,11 @@ class Unit:
     pooling: bool = False
 
     def is_end(self, call: Call) -> bool:
-        """Whether `call` is the one that ends the chain."""
+        """Return whether `call` is the one that ends the chain."""
         return call.layer is self.layer and call.occurrence == self.occurrence
 
     def tensors(self, call: Call) -> tuple[Any, Any]:
-        """(pre-activation, activation) of the unit, from the call that ends its chain; the same tensor where there is no activation."""
+        """Return (pre-activation, activation), from the call that ends the chain; the same tensor where there is no activation."""
         if self.inner and call.pre_activation is not None:
             return call.pre_activation, call.output
         if self.activating or self.pooling:
@@ -58,29 +58,34 @@ class Unit:
         return call.output, call.output
 
     def activate(self) -> Callable[[Any], Any] | None:
-        """The activation as a function of a tensor, None where there is none."""
+        """Return the activation as a function of a tensor, None where there is none."""
         if self.inner:
             return self.layer.activation  # type: ignore[no-any-return]
         return self.layer if self.activating else self.function
 
     @property
     def rectified(self) -> bool:
-        """Whether the activation answers exactly 0 to every negative number, found by asking it."""
+        """Whether the activation is exactly 0 for every negative number, found by evaluating it."""
         activate = self.activate()
         if activate is None:
             return False
         try:
-            answers = np.asarray(activate(tf.constant(PROBES.reshape(1, 1, -1, 1))))
+            negative = np.asarray(activate(tf.constant(PROBES.reshape(1, 1, -1, 1))))
             positive = np.asarray(activate(tf.ones((1, 1, 1, 1))))
         except Exception:  # an activation that needs its layer's own shape (PReLU) is not a plain rectifier
             return False
-        return bool((answers == 0).all() and (positive > 0).all())
+        return bool((negative == 0).all() and (positive > 0).all())
 
 
 def find_unit(call: Call, calls: Sequence[Call], positions: Mapping[str, int]) -> Unit:
-    """The unit of a convolution's `call`, among all `calls` of one trace; `positions` numbers the graph's operations by name.
+    """Find the unit of a convolution's call.
 
-    A chain goes on only while one layer alone consumes the tensor: first normalisations, then one activation.
+    A chain continues only while one layer alone consumes the tensor: first normalizations, then one activation.
+
+    Args:
+        call: of the convolution.
+        calls: all of the same trace.
+        positions: number of each operation of the graph, by its name.
     """
     name = activation_name(getattr(call.layer, "activation", None))
     if name != "linear":
@@ -112,7 +117,7 @@ def find_unit(call: Call, calls: Sequence[Call], positions: Mapping[str, int]) -
 
 
 def own_unit(call: Call) -> Unit:
-    """The output of a layer that the user named, whatever comes behind it; around its own activation function where it has one."""
+    """Return the unit of a layer that the user named: its output, whatever follows, around its own activation function if it has one."""
     name = activation_name(getattr(call.layer, "activation", None))
     if isinstance(call.layer, ACTIVATIONS):
         return Unit(call.layer, call.occurrence, _layer_activation_name(call.layer), activating=True)
@@ -120,17 +125,17 @@ def own_unit(call: Call) -> Unit:
 
 
 def _passed_on(tensor: Any) -> Iterator[Any]:
-    """`tensor`, and what it becomes on its way to a layer of another precision, or out of one TimeDistributed and into the next."""
+    """Yield `tensor`, and what casts and reshapes make of it before a layer of another precision or the next TimeDistributed takes it."""
     yield tensor
-    shape, behind = tensor.shape.as_list(), tensor
-    while len(behind.consumers()) == 1 and behind.consumers()[0].type in ("Cast", "Reshape"):
-        behind = behind.consumers()[0].outputs[0]
-        if behind.shape.as_list() == shape:
-            yield behind
+    shape, passed = tensor.shape.as_list(), tensor
+    while len(passed.consumers()) == 1 and passed.consumers()[0].type in ("Cast", "Reshape"):
+        passed = passed.consumers()[0].outputs[0]
+        if passed.shape.as_list() == shape:
+            yield passed
 
 
 def _sole_layer(tensor: Any, consumers: list[int], calls: Sequence[Call]) -> Call | None:
-    """The innermost layer call that takes `tensor` in and contains every operation that reads it."""
+    """Return the innermost layer call that has `tensor` as its input and contains every operation that reads it."""
     if not consumers:
         return None
     candidates = [
@@ -142,7 +147,7 @@ def _sole_layer(tensor: Any, consumers: list[int], calls: Sequence[Call]) -> Cal
 
 
 def activation_name(activation: Any) -> str:
-    """A plain word for an activation function or layer: `relu`, `relu6`, `linear`, `leaky_relu (slope 0.1)` and so on."""
+    """Return the name of an activation function or layer: `relu`, `relu6`, `linear`, `leaky_relu (slope 0.1)` and so on."""
     if activation is None:
         return "linear"
     if isinstance(activation, partial):
@@ -153,6 +158,7 @@ def activation_name(activation: Any) -> str:
 
 
 def _layer_activation_name(layer: Any) -> str:
+    """Return the name of what an activation layer computes."""
     if isinstance(layer, keras.layers.Activation):
         return activation_name(layer.activation)
     if isinstance(layer, keras.layers.ReLU):
@@ -166,7 +172,7 @@ def _layer_activation_name(layer: Any) -> str:
 
 
 def _rectifier_name(slope: float, most: float | None, threshold: float) -> str:
-    """What a ReLU layer with these arguments is."""
+    """Return the name of a ReLU layer with these arguments."""
     if (slope, most, threshold) == (0, RELU6_MOST, 0):
         return "relu6"
     stated = {"slope": slope, "max": most, "threshold": threshold}
@@ -177,7 +183,7 @@ def _rectifier_name(slope: float, most: float | None, threshold: float) -> str:
 
 
 def _with(name: str, stated: Mapping[str, Any]) -> str:
-    """A name with its numbers, each shortest way: `leaky_relu (slope 0.1, max 4)`."""
+    """Return a name with its numbers, each in its shortest form: `leaky_relu (slope 0.1, max 4)`."""
     words = [
         f"{key} {_number(value):g}" if isinstance(value, (int, float)) else f"{key} {value}"
         for key, value in stated.items()
@@ -186,5 +192,5 @@ def _with(name: str, stated: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> float:
-    """A number that a layer may hold as an array of one in single precision."""
+    """Return a number that a layer may keep as an array of one in single precision."""
     return float(f"{float(np.asarray(value)):.6g}")

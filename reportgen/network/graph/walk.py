@@ -1,4 +1,4 @@
-"""One trace of a model at the images' size, and everything that is read off its graph before anything is computed."""
+"""One trace of a model at the images' size, and everything that its graph tells before anything is computed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+from reportgen.core.channels import RGB_CHANNELS, ChannelOrder
 from reportgen.core.errors import ModelError
 from reportgen.core.records import InputContract
 from reportgen.network.backend import keras, tf
@@ -21,8 +22,7 @@ from reportgen.network.graph.map_layout import stored_shape, varying
 from reportgen.network.graph.paths import path_of
 from reportgen.network.graph.receptive_fields import Geometry
 from reportgen.network.graph.units import Unit, find_unit, own_unit
-from reportgen.network.outputs import answers_classes, class_count, heads
-from reportgen.network.preprocessing import COLOUR_BANDS
+from reportgen.network.outputs import class_count, has_classes, heads
 
 layers = keras.layers
 RECURRENT = (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
@@ -31,29 +31,28 @@ LEARNED = (
     layers.RNN,
     layers.Dense,
     layers.EinsumDense,
-)  # what comes out of them is no longer scaled input
+)  # their output is no longer scaled input
 MOST_AXES = 3  # spatial axes, time inside a TimeDistributed among them, that maps can be drawn along
-HIDDEN = "it runs inside a graph function of its own, where it cannot be watched"
-RECURRING = "it convolves step by step inside a recurrence; name its path with --layers to see what it answers"
-APART = "it does not depend on the input that is looked at"
-IDLE = "the model never calls it"
-EMPTY = "nothing is left of its maps at this size of the input"
-FLAT = "its output has no axis beside its channels, so there is no map to draw"
+HIDDEN = "it runs inside a graph function of its own, where its calls cannot be recorded"
+RECURRING = "it convolves step by step inside a recurrence; name its path with --layers to see its output"
+INDEPENDENT = "it does not depend on the primary input"
+UNCALLED = "the model never calls it"
+EMPTY = "its maps have no positions at this size of the input"
+FLAT = "its output has no spatial axis, so there is no map to draw"
 OUTPUT_NAMES = ("logits", "model/logits", "model/outputs/logits")
 WHOLE_INPUT = "the whole input: these are the model's outputs"
 Run = Callable[[Any, Callable[[Call], bool], list[Call]], Any]  # (inputs, is_last, calls) of `run_until`
 
 
 class Walk:
-    """What one trace told of a model.
+    """What one trace tells of a model.
 
-    sites: every layer that is covered, in the order in which data meets them, those that cannot be looked at last, with the reason. misfit:
-    why the model does not run through at this size; None where it does. output: the
-    model's classes as a site, None where it does not answer one number a class. class_count: how many class probabilities it answers,
-    None where it answers something else. heads: the places of those of several
-    outputs that answer one number a class, by name; classifying: those of them that answer probabilities. diagram: how data flows.
-    before: the layers that were called before `entrance`, the first call that mixes what it sees of the input by learned weights; None
-    where there is no such call.
+    layer_calls: of every layer that is covered, in the order in which data meets them, those that cannot be measured last, with the reason.
+    misfit: why the model does not run to its end at this size; None where it does. output: the model's classes as a layer call, None where
+    its output is not one number per class. class_count: number of class probabilities, None where the output is something else. heads:
+    positions of the outputs with one number per class among several, by name; head_outputs: the same as layer calls; classifying: (name,
+    position) of those of them that are probabilities. diagram: how data flows. before: the layers that were called before `entrance`, the
+    first call that mixes the input by learned weights; None where there is no such call.
     """
 
     def __init__(
@@ -64,14 +63,24 @@ class Walk:
         contract: InputContract,
         covered: tuple[Any, ...],
         wanted: Sequence[str],
-        takes_bands_first: bool,
+        takes_channels_first: bool,
     ) -> None:
-        """named: the model's layers by id, see `named_layers`. covered: classes of layers that become sites. wanted: paths of any others.
+        """Trace the model.
 
-        Raises ModelError where the model cannot be traced.
+        Args:
+            model: the Keras model.
+            named: its layers by id, as `named_layers` returns them.
+            run: calls the model, see `run_until`.
+            contract: of the input.
+            covered: classes of layers whose calls are found.
+            wanted: paths of any others.
+            takes_channels_first: whether the model itself takes (channels, height, width).
+
+        Raises:
+            ModelError: the model cannot be traced.
         """
         self._named, self._contract, self._wanted = named, contract, frozenset(wanted)
-        self._takes_bands_first = takes_bands_first
+        self._takes_channels_first = takes_channels_first
         self._calls: list[Call] = []
         outputs: list[Any] = []
         entry: list[Any] = []
@@ -81,9 +90,9 @@ class Walk:
         def trace(pictures: Any) -> None:  # nothing is returned: a returned tensor would count as one more consumer
             entry.append(pictures)
             try:
-                answer = run(pictures, never, self._calls)
-                outputs.extend(tf.nest.flatten(answer))
-                self.heads = heads(model, answer)
+                result = run(pictures, never, self._calls)
+                outputs.extend(tf.nest.flatten(result))
+                self.heads = heads(model, result)
             except Exception as error:  # what was reached before is still true
                 failure.append(error)
 
@@ -109,46 +118,47 @@ class Walk:
         ]
         stopped = f"the model stopped before it ({one_line(failure[0])})" if failure else None
         self.layer_calls = [*sorted(self._resolved(met, run), key=_order), *self._missed(met, covered, stopped)]
-        self.output = self._output_site(model, outputs) if len(outputs) == 1 else None
+        self.output = self._output_call(model, outputs) if len(outputs) == 1 else None
         self.class_count = class_count(outputs)
         self.classifying = [
             (name, place) for name, place in self.heads.items() if class_count(outputs[place : place + 1]) is not None
         ]
-        self.head_sites = {name: self._output_site(model, outputs, place) for name, place in self.heads.items()}
+        self.head_outputs = {name: self._output_call(model, outputs, place) for name, place in self.heads.items()}
         self.diagram = diagram(
             self._graph, entry[0], self._calls, outputs, CONVOLUTIONS, lambda *call: path_of(named, *call)
         )
-        order = sorted(filter(self._sees, self._calls), key=lambda call: call.first_operation)
+        order = sorted(filter(self._depends, self._calls), key=lambda call: call.first_operation)
         first = next((index for index, call in enumerate(order) if isinstance(call.layer, LEARNED)), len(order))
         self.before = [call.layer for call in order[:first]]
         self.entrance = order[first] if first < len(order) else None
 
     def _path(self, call: Call) -> str:
+        """Return the path of a call."""
         return path_of(self._named, call.layer, call.occurrence)
 
     def _is_reached(self, call: Call) -> bool:
-        """Whether the call answers a tensor of this very graph."""
+        """Return whether the call returned a tensor of this very graph."""
         return bool(tf.is_tensor(call.output) and call.output.graph is self._graph)
 
-    def _sees(self, call: Call) -> bool:
-        """Whether the call's output depends on the input that is looked at."""
+    def _depends(self, call: Call) -> bool:
+        """Return whether the call's output depends on the primary input."""
         return self._is_reached(call) and self._geometry.depends(call.output)
 
     def _missed(self, met: Sequence[LayerCall], covered: tuple[Any, ...], stopped: str | None) -> list[LayerCall]:
-        """Sites of the covered layers that were not met. stopped: why the model did not run to its end, None where it did."""
+        """Make layer calls for covered layers that were not called. stopped: why the model did not run to its end, None where it did."""
         reached = {id(layer_call.layer) for layer_call in met}
         used = {id(outside) for outside, _ in self._graph.captures}
         missed = []
         for path, layer in self._named.values():
             if isinstance(layer, covered) and id(layer) not in reached:
                 hidden = any(id(weight.value.handle) in used for weight in layer.weights)
-                reason = HIDDEN if hidden else IDLE if stopped is None else stopped
+                reason = HIDDEN if hidden else UNCALLED if stopped is None else stopped
                 missed.append(unreached(path, layer, reason, failed=not hidden and stopped is not None))
         return missed
 
-    def _output_site(self, model: Any, outputs: Sequence[Any], place: int = 0) -> LayerCall | None:
-        """The classes of the output at a place as a site; None where it is not one number a class."""
-        if not answers_classes(outputs[place : place + 1]):
+    def _output_call(self, model: Any, outputs: Sequence[Any], place: int = 0) -> LayerCall | None:
+        """Return the output at a position among all as a layer call; None where it is not one number per class."""
+        if not has_classes(outputs[place : place + 1]):
             return None
         taken = {path for path, _ in self._named.values()}
         path = next(name for name in OUTPUT_NAMES if name not in taken)
@@ -160,7 +170,7 @@ class Walk:
         )
 
     def _obstacle(self, call: Call) -> str | None:
-        """Why there is nothing to look at in a call; None where there is."""
+        """Return why a call cannot be measured; None where it can."""
         if not self._is_reached(call):
             return HIDDEN
         if isinstance(call.layer, RECURRENT) and self._path(call) not in self._wanted:
@@ -170,12 +180,13 @@ class Walk:
             return FLAT
         if spatial > MOST_AXES:
             shape = " × ".join("any" if length is None else str(length) for length in call.output.shape[1:])
-            return f"its output of {shape} has {spatial} axes beside its channels; up to {MOST_AXES} are drawn"
-        if not self._sees(call):
-            return APART
+            return f"its output of {shape} has {spatial} spatial axes; up to {MOST_AXES} are drawn"
+        if not self._depends(call):
+            return INDEPENDENT
         return EMPTY if is_empty(call.output) else None
 
     def _layer_call(self, call: Call) -> LayerCall:
+        """Find everything that is known of a call."""
         obstacle = self._obstacle(call)
         if obstacle is not None:
             return unreached(self._path(call), call.layer, obstacle, failed=obstacle == EMPTY)
@@ -186,9 +197,9 @@ class Walk:
             unit = find_unit(call, self._calls, self._positions) if convolves else own_unit(call)
         end = next(other for other in self._calls if unit.is_end(other))
         view = self._geometry.view(end.output)
-        channels_first = self._keeps_bands_first(call.layer, view)
-        looks = convolves and contract.is_picture and contract.bands == COLOUR_BANDS
-        colour = looks and self._geometry.view(call.input).colour
+        channels_first = self._keeps_channels_first(call.layer, view)
+        on_colours = convolves and contract.is_picture and contract.bands == RGB_CHANNELS
+        colour = on_colours and self._geometry.view(call.input).colour
         return LayerCall(
             path=self._path(call),
             layer=call.layer,
@@ -198,7 +209,7 @@ class Walk:
             view=view,
             costs=self._geometry.costs(end.last_operation),
             output_shape=stored_shape(end.output, end.times, channels_first),
-            kernel_bands="RGB" if colour else None,
+            kernel_bands=ChannelOrder.RGB if colour else None,
             reason=None,
             varies=varying(view, end, contract, channels_first),
             times=len(end.times),
@@ -206,17 +217,17 @@ class Walk:
             kernel_note=kernel_note(call, self._graph, self._graph.get_operations()) if convolves else None,
         )
 
-    def _keeps_bands_first(self, layer: Any, view: View) -> bool:
-        """Whether a layer's maps have their channels behind the batch: as it says, else where the input's own axes leave room for them."""
+    def _keeps_channels_first(self, layer: Any, view: View) -> bool:
+        """Return whether a layer keeps channels after the batch: as it states, else where the input's own axes leave room for them."""
         stated = getattr(layer, "data_format", None)
         if stated is not None:
             return bool(stated == "channels_first")
         if view.axes is None:
-            return self._takes_bands_first
+            return self._takes_channels_first
         return bool(view.places) and min(view.places) == 2
 
     def _resolved(self, layer_calls: list[LayerCall], run: Run) -> list[LayerCall]:
-        """Which axes follow from the input's cannot be told where no field is known: a second trace without sizes tells."""
+        """Find by a second trace without sizes which axes follow from the input's, where the receptive field does not tell."""
         contract = self._contract
         dynamic = None in contract.shape[:-1]
         if not (
@@ -233,7 +244,7 @@ class Walk:
         except Exception:  # a model that needs a size: then what is known stands
             return layer_calls
         shapes = {(id(call.layer), call.occurrence): call for call in calls if tf.is_tensor(call.output)}
-        told = []
+        resolved = []
         for layer_call in layer_calls:
             end = (
                 None if layer_call.unit is None else shapes.get((id(layer_call.unit.layer), layer_call.unit.occurrence))
@@ -241,26 +252,26 @@ class Walk:
             if end is not None and layer_call.view.axes is None and end.times == () and layer_call.times == 0:
                 shape = stored_shape(end.output, (), layer_call.channels_first)
                 layer_call = replace(layer_call, varies=tuple(length is None for length in shape))
-            told.append(layer_call)
-        return told
+            resolved.append(layer_call)
+        return resolved
 
 
 def _order(layer_call: LayerCall) -> tuple[bool, bool, int]:
-    """Where a site stands among others in the order in which they were called: no layer sees less of the input than one before it."""
+    """Return the sort key of a layer call, stable in the order of calls: no receptive field is smaller than one before it."""
     field = layer_call.receptive_field
     return layer_call.unit is None, field is None, 0 if field is None else prod(field)
 
 
 def is_empty(tensor: Any) -> bool:
-    """Whether a layer answers a tensor without any position."""
+    """Return whether a layer's output is a tensor without any position."""
     return bool(tf.is_tensor(tensor)) and tensor.shape.rank is not None and 0 in tensor.shape.as_list()
 
 
 def never(call: Call) -> bool:
-    """The model is run to its end."""
+    """Return False for every call: the model is run to its end."""
     return False
 
 
 def traced(trace: Callable[[Any], None], shape: tuple[int | None, ...]) -> Any:
-    """The graph of `trace` for a float32 input of `shape`."""
+    """Return the graph of `trace` for a float32 input of `shape`."""
     return tf.function(trace, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph

@@ -1,4 +1,4 @@
-"""Limits to what a model file can make Keras allocate: variables against the numbers that the file holds, tensors against a machine."""
+"""Limits to what a model file can make Keras allocate: variables by the size of the file's arrays, tensors by that of a machine."""
 
 from __future__ import annotations
 
@@ -11,32 +11,39 @@ from reportgen.core.errors import ModelError
 from reportgen.network.backend import keras
 from reportgen.network.error_text import readable_size, shown_name
 
-FREE_ELEMENTS = 1 << 26  # 256 MiB of float32: what a network may always ask for
-ELEMENTS_RATIO = 2  # variables per stored number above that; a saved model stores each of its variables
+FREE_ELEMENTS = 1 << 26  # 256 MiB of float32: what a network may always allocate
+ELEMENTS_RATIO = 2  # above that, variable elements per stored element; a saved model stores each of its variables
 ELEMENT_BYTES = 4  # of float32
 LARGEST_TENSOR = 16 << 30  # bytes for one picture; 64 channels at 8192 x 8192 pixels
 
 
 @contextmanager
 def bounded(stored: int, name: str) -> Iterator[None]:
-    """Let Keras make variables of at most as many numbers as fit to `stored` ones. Raises ModelError before the first that does not.
+    """Bound the size of the variables that Keras creates while the block runs.
 
-    The constructor of every Keras variable is shadowed meanwhile: a config alone does not say how large its layers will be.
+    The constructor of Keras's variables is replaced meanwhile: a config alone does not tell how large its layers will be.
+
+    Args:
+        stored: number of elements in the file's arrays.
+        name: of the file, for messages.
+
+    Raises:
+        ModelError: before a variable is created that exceeds the limit.
     """
     limit = max(FREE_ELEMENTS, ELEMENTS_RATIO * stored)
-    asked = 0
+    requested = 0
     make = keras.Variable.__init__
 
     def guarded(variable: Any, initializer: Any, shape: Any = None, *rest: Any, **named: Any) -> None:
-        nonlocal asked
-        asked += _elements(shape)
+        nonlocal requested
+        requested += _elements(shape)
         _check()
         make(variable, initializer, shape, *rest, **named)
 
     def _check() -> None:
-        if asked > limit:
+        if requested > limit:
             raise ModelError(
-                f"{name} describes a network of at least {readable_size(ELEMENT_BYTES * asked)} and holds weights of "
+                f"{name} describes a network of at least {readable_size(ELEMENT_BYTES * requested)} but contains weights of "
                 f"{readable_size(ELEMENT_BYTES * stored)}; it is not loaded."
             )
 
@@ -46,7 +53,7 @@ def bounded(stored: int, name: str) -> Iterator[None]:
         try:
             yield
         except Exception:
-            _check()  # the better sentence, where Keras made another error of ours
+            _check()  # the better message, where Keras raised another error in place of ours
             raise
         _check()
     finally:
@@ -57,20 +64,29 @@ def bounded(stored: int, name: str) -> Iterator[None]:
 
 
 def check_tensors(model: Any, name: str) -> None:
-    """Raise ModelError where a tensor inside a model with a fixed input is larger for one picture than a machine can hold."""
+    """Check the size of the tensors inside a model with a fixed input.
+
+    Args:
+        model: the Keras model.
+        name: of its file, for messages.
+
+    Raises:
+        ModelError: a tensor of one picture exceeds LARGEST_TENSOR.
+    """
     for layer in getattr(model, "_flatten_layers", lambda: ())():
         for node in getattr(layer, "_inbound_nodes", ()):
             for tensor in node.output_tensors:
                 size = ELEMENT_BYTES * math.prod(length for length in tensor.shape[1:] if length is not None)
                 if size > LARGEST_TENSOR:
                     raise ModelError(
-                        f"{name} describes a network whose layer {shown_name(layer.name)} makes {readable_size(size)} of one picture; "
+                        f"{name} describes a network whose layer {shown_name(layer.name)} returns {readable_size(size)} per picture; "
                         "it is not loaded."
                     )
 
 
 def _elements(shape: Any) -> int:
+    """Return the number of elements of a shape; 0 where it is not known."""
     try:
         return math.prod(int(length) for length in shape)
-    except (TypeError, ValueError):  # no shape, or not known: Keras says what is wrong with it
+    except (TypeError, ValueError):  # no shape, or not known: Keras reports what is wrong with it
         return 0

@@ -1,4 +1,4 @@
-"""The ZIP and HDF5 files that models come in, looked through before anything in them is loaded: sizes, links, the architecture's text."""
+"""The ZIP and HDF5 files that models come in, checked before anything in them is loaded: sizes, links, the text of the architecture."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from typing import IO, Any
 import h5py  # a dependency of Keras
 
 from reportgen.core.errors import ModelError
-from reportgen.network.class_names import KEYS as CLASS_KEYS
-from reportgen.network.class_names import in_mapping
+from reportgen.network.embedded_class_names import KEYS as CLASS_KEYS
+from reportgen.network.embedded_class_names import in_mapping
 from reportgen.network.error_text import readable_size, shown_name
 from reportgen.network.loading.hdf5_probe import probe
 
 ARCHITECTURE, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # members of a .keras archive
-TODAY = 3  # the major version of Keras whose files need no mending
+CURRENT = 3  # the major version of Keras whose files need no migration
 UNPACKED_FLOOR = 256 << 20  # bytes that a file may always unpack to: no machine that runs TensorFlow lacks them
-UNPACKED_RATIO = (
-    50  # above the floor, unpacked bytes per byte of the file: weights compress little, bombs a thousandfold
-)
+# Above the floor, unpacked bytes per byte of the file: weights compress little, bombs a thousandfold.
+UNPACKED_RATIO = 50
 ARCHITECTURE_LIMIT = 64 << 20  # bytes of JSON; the largest network of keras.applications has 2 MiB
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a model file holds.
+    """What a model file contains.
 
     architecture: its parsed JSON, None where there is none. elements: numbers in all its arrays. version: the major one of the Keras that
-    wrote it. classes: the names of the model's classes, where the file's own notes have them. written_by: the version of Keras that the
+    wrote it. classes: the names of the model's classes, where the file's metadata has them. written_by: the version of Keras that the
     file states in full.
     """
 
@@ -45,12 +44,12 @@ class Contents:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the file is to be read as ZIP. By name, as Keras does: one file can be HDF5 from the front and ZIP from behind."""
+    """Return whether the file is to be read as ZIP, by name as in Keras: one file can be valid HDF5 and valid ZIP."""
     return path.suffix.lower() == ".keras"
 
 
 def holds_model(path: Path) -> bool:
-    """Whether a ZIP archive is a .keras file, by its members."""
+    """Return whether a ZIP archive is a .keras file, by its members."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {ARCHITECTURE, METADATA} <= set(archive.namelist())
@@ -58,10 +57,18 @@ def holds_model(path: Path) -> bool:
         return False
 
 
-def look_through(path: Path) -> Contents:
-    """What a .keras or HDF5 file holds. Raises ModelError where it is not safe to unpack, and anything else where it is damaged."""
+def inspect_file(path: Path) -> Contents:
+    """Check a .keras or HDF5 file and return what it contains.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ModelError: it is not safe to unpack.
+        Exception: of any kind, where the file is damaged.
+    """
     if is_archive(path):
-        return _look_through_archive(path)
+        return _inspect_archive(path)
     probe(path)
     with h5py.File(path, "r") as file:
         elements = _measure(file, path.name, path.stat().st_size)
@@ -71,7 +78,8 @@ def look_through(path: Path) -> Contents:
         return Contents(architecture, elements, _major(written_by), _names_in_hdf5(file), written_by)
 
 
-def _look_through_archive(path: Path) -> Contents:
+def _inspect_archive(path: Path) -> Contents:
+    """Check a .keras file and return what it contains."""
     with zipfile.ZipFile(path) as archive:
         _check_members(archive, path)
         if archive.getinfo(ARCHITECTURE).file_size > ARCHITECTURE_LIMIT:
@@ -84,11 +92,12 @@ def _look_through_archive(path: Path) -> Contents:
             with h5py.File(BytesIO(data), "r") as file:
                 elements = _measure(file, path.name, len(data))
     written_by = str(metadata["keras_version"]) if "keras_version" in metadata else None
-    version = TODAY if written_by is None else _major(written_by)
+    version = CURRENT if written_by is None else _major(written_by)
     return Contents(architecture, elements, version, in_mapping(metadata), written_by)
 
 
 def _version_of_hdf5(file: h5py.File) -> str | None:
+    """Return the version of Keras that wrote an HDF5 file; None where it does not state it."""
     for holder in (file, file.get("model_weights")):
         if holder is not None and "keras_version" in holder.attrs:
             return text_of(holder.attrs["keras_version"])
@@ -96,11 +105,12 @@ def _version_of_hdf5(file: h5py.File) -> str | None:
 
 
 def _major(written_by: str | None) -> int:
-    """The major version of a Keras; Keras 1 did not always state it."""
+    """Return the major version; Keras 1 did not always state its own."""
     return 1 if written_by is None else int(written_by.partition(".")[0])
 
 
 def _metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """Return the metadata of a .keras file; empty where there is none."""
     if METADATA not in archive.namelist() or archive.getinfo(METADATA).file_size > ARCHITECTURE_LIMIT:
         return {}
     metadata = json.loads(archive.read(METADATA))
@@ -108,7 +118,7 @@ def _metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _names_in_hdf5(file: h5py.File) -> tuple[str, ...] | None:
-    """Class names in an attribute of the file: texts, or one text that is a JSON list."""
+    """Return the class names in an attribute of the file: texts, or one text that is a JSON list."""
     found: dict[str, Any] = {}
     for key in CLASS_KEYS:
         value = file.attrs.get(key)
@@ -123,18 +133,18 @@ def _names_in_hdf5(file: h5py.File) -> tuple[str, ...] | None:
 
 
 def text_of(value: Any) -> str:
-    """The text of an HDF5 attribute, whichever way it was written."""
+    """Return an HDF5 attribute as text, whether it was written as bytes or as text."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
-    """Raises ModelError where the archive unpacks to far more than it is, or beside the folder that it is unpacked into."""
+    """Check that the archive does not unpack to far more than its size, or outside the folder that it is unpacked into."""
     _check_size(sum(member.file_size for member in archive.infolist()), path.stat().st_size, path.name)
     for member in archive.infolist():
         parts = member.filename.replace("\\", "/").split("/")
         if not member.filename or ".." in parts or member.filename.startswith(("/", "\\")) or ":" in parts[0]:
             raise ModelError(
-                f"{path.name} holds a file that would be unpacked outside its folder ({shown_name(member.filename)}); it is not loaded."
+                f"{path.name} contains a file that would be unpacked outside its folder ({shown_name(member.filename)}); it is not loaded."
             )
 
 
@@ -152,7 +162,16 @@ def _too_long(name: str) -> ModelError:
 
 
 def parse(text: str | bytes, name: str) -> Any:
-    """The JSON of an architecture. Raises ModelError or ValueError."""
+    """Parse the JSON of an architecture.
+
+    Args:
+        text: JSON.
+        name: of the file, for messages.
+
+    Raises:
+        ModelError: it is too long or too deep.
+        ValueError: it is no JSON.
+    """
     if len(text) > ARCHITECTURE_LIMIT:
         raise _too_long(name)
     try:
@@ -162,7 +181,7 @@ def parse(text: str | bytes, name: str) -> Any:
 
 
 def _measure(file: h5py.File, name: str, size: int) -> int:
-    """Numbers in all arrays of an HDF5 file of `size` bytes. Raises ModelError where arrays lie elsewhere or are no real ones."""
+    """Return the number of elements in all arrays of an HDF5 file of `size` bytes; refuse arrays that lie in other files or are virtual."""
     elements, unpacked = 0, 0
     for dataset in _datasets(file, name):
         if dataset.external or dataset.is_virtual:
@@ -175,7 +194,7 @@ def _measure(file: h5py.File, name: str, size: int) -> int:
 
 
 def _datasets(file: h5py.File, name: str) -> Iterator[Any]:
-    """Every dataset that a hard link leads to, once. Raises ModelError for a link into another file."""
+    """Yield every dataset that a hard link leads to, once; refuse links into other files."""
     waiting: list[Any] = [file]
     seen: set[int] = set()
     while waiting:
@@ -198,7 +217,13 @@ def _datasets(file: h5py.File, name: str) -> Iterator[Any]:
 
 
 def rewrite_archive(source: Path, target: Path, architecture: Any) -> None:
-    """A copy of a .keras archive with another architecture."""
+    """Write a copy of a .keras archive with another architecture.
+
+    Args:
+        source: the archive.
+        target: where the copy is written.
+        architecture: of the copy.
+    """
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         new.writestr(ARCHITECTURE, json.dumps(architecture))
         for member in old.infolist():
@@ -207,7 +232,7 @@ def rewrite_archive(source: Path, target: Path, architecture: Any) -> None:
                     _copy(reader, writer)
 
 
-COPY_BLOCK = 1 << 20
+COPY_BLOCK = 1 << 20  # bytes copied at once
 
 
 def _copy(reader: IO[bytes], writer: IO[bytes]) -> None:

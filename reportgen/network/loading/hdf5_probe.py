@@ -1,7 +1,7 @@
-"""A second process that reads HDF5 files first: on damaged ones the library can crash or never return, and then it is that process's end.
+"""A second process that reads HDF5 files first: on damaged ones the library can crash or never return, which then ends that process only.
 
-Run as a program it is that process: a JSON list [path, member of a ZIP archive or null] a line on stdin; on stdout a line when it is
-ready, and a line for each when all is read.
+Run as a program this module is that process: it takes one JSON list [path, member of a ZIP archive or null] per line on stdin, and writes a
+line to stdout when it is ready and after each file.
 """
 
 from __future__ import annotations
@@ -16,89 +16,101 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0  # seconds for a small file; the slowest seen takes a hundredth on a busy machine
+TIMEOUT = 60.0  # seconds for a small file; the slowest seen takes a hundredth on a busy machine
 BYTES_PER_SECOND = 10 << 20  # of a slow disk, for large ones
 MEMORY = 4 << 30  # bytes beside the file's own size: damaged sizes ask for more
 SKIPPED = (
     256 << 20
-)  # bytes of an array that is not read where the file is smaller: it is refused later for what it claims to be
+)  # bytes of an array that is not read where the file is smaller: it is refused later for its stated size
 
 
 class DamagedError(ValueError):
-    """A file on which the HDF5 library crashes or does not end."""
+    """A file on which the HDF5 library crashes or does not return."""
 
 
-class _Reader:
+class Reader:
     """The second process, started when it is first needed and again after it has died."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def read(self, path: Path, member: str | None) -> None:
-        """Let the process read a file. Raises DamagedError, and OSError where there is no file."""
-        patience = PATIENCE + path.stat().st_size / BYTES_PER_SECOND
-        used = self._process is not None
-        answer = self._answer(path, member, patience)
-        if answer == b"" and used:  # what killed a process that had read other files need not be this one
-            answer = self._answer(path, member, patience)
-        if not answer:
-            raise DamagedError("reading it does not end" if answer is None else "the HDF5 library crashes on it")
+        """Let the process read a file.
 
-    def _answer(self, path: Path, member: str | None, patience: float) -> bytes | None:
-        """The line that the process answers: empty where it died, None where it said nothing for `patience` seconds."""
+        Raises:
+            DamagedError: the process died or did not return.
+            OSError: there is no file.
+        """
+        timeout = TIMEOUT + path.stat().st_size / BYTES_PER_SECOND
+        used = self.process is not None
+        reply = self._reply(path, member, timeout)
+        if reply == b"" and used:  # what killed a process that had read other files need not be this one
+            reply = self._reply(path, member, timeout)
+        if not reply:
+            raise DamagedError("reading it does not end" if reply is None else "the HDF5 library crashes on it")
+
+    def _reply(self, path: Path, member: str | None, timeout: float) -> bytes | None:
+        """Return the line that the process writes: empty where it died, None where it wrote nothing for `timeout` seconds."""
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
-        answer: bytes | None = b""
+        reply: bytes | None = b""
         try:
             process.stdin.write(json.dumps([str(path.resolve()), member]).encode() + b"\n")
             process.stdin.flush()
-            ready, _, _ = select.select([process.stdout], [], [], patience)
-            answer = process.stdout.readline() if ready else None
+            ready, _, _ = select.select([process.stdout], [], [], timeout)
+            reply = process.stdout.readline() if ready else None
         except BrokenPipeError:
             pass
         finally:
-            if not answer:  # interrupted, too: an answer that nobody waited for would be taken for the next file's
+            if not reply:  # also when interrupted: a reply that was not read would be taken for that of the next file
                 self.stop()
-        return answer
+        return reply
 
     def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+        if self.process is None or self.process.poll() is not None:
             self.stop()
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
-            assert self._process.stdout is not None
-            self._process.stdout.readline()  # it is ready: starting it is no part of a file's time
-        return self._process
+            assert self.process.stdout is not None
+            self.process.stdout.readline()  # it is ready: starting it does not count as reading a file
+        return self.process
 
     def stop(self) -> None:
         """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:
                     try:
                         pipe.close()
                     except BrokenPipeError:  # what was never read
                         pass
-            self._process = None
+            self.process = None
 
 
-_READER = _Reader()
-atexit.register(_READER.stop)
+READER = Reader()
+atexit.register(READER.stop)
 
 
 def probe(path: Path, member: str | None = None) -> None:
-    """Read an HDF5 file, or a member of a ZIP archive that is one, in a second process, whole. Raises DamagedError where that fails.
+    """Read a whole HDF5 file in a second process. Errors that the library itself raises are left to the next reader of the file.
 
-    Errors that the library states are left to who reads the file next.
+    Args:
+        path: of the file, or of a ZIP archive.
+        member: of the archive, that is an HDF5 file.
+
+    Raises:
+        DamagedError: the library crashes or does not return.
+        OSError: there is no file.
     """
-    _READER.read(path, member)
+    READER.read(path, member)
 
 
 def _serve() -> None:
+    """Read files until stdin is closed."""
     import h5py
 
     try:
@@ -118,12 +130,13 @@ def _serve() -> None:
                     source = BytesIO(archive.read(member))
             with h5py.File(source, "r") as file:
                 _read_all(file, size)
-        except Exception:  # stated; the next reader will meet it, too
+        except Exception:  # raised by the library; the next reader will meet it, too
             pass
         print("read", flush=True)
 
 
 def _read_all(file: Any, size: int) -> None:
+    """Read every attribute and array of an HDF5 file of `size` bytes."""
     import h5py
 
     waiting, seen = [file], set()
@@ -142,7 +155,7 @@ def _read_all(file: Any, size: int) -> None:
 
 
 def _is_readable(dataset: Any, size: int) -> bool:
-    """Whether an array lies in its file, which has `size` bytes, and is no larger than it may be."""
+    """Return whether an array lies in its file, which has `size` bytes, and is not larger than allowed."""
     return (
         not dataset.external and not dataset.is_virtual and dataset.dtype.itemsize * dataset.size <= max(size, SKIPPED)
     )

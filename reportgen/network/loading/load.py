@@ -1,4 +1,4 @@
-"""Load a model from what the user named: a file, a `keras.applications` name, or a callable; code inside a file never runs unasked."""
+"""The model that the user names: a file, a network of `keras.applications`, a callable, or a model in memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from reportgen.core.settings import Settings
 from reportgen.network.backend import keras
 from reportgen.network.error_text import one_line
 from reportgen.network.loading.applications import PREFIX, make_application
-from reportgen.network.loading.files import load_file, load_weights
+from reportgen.network.loading.model_files import load_file, load_weights
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A live model and where it came from. `sha256` is of the file, None where there is none; `classes`: names that the file states."""
+    """A model in memory and where it came from. sha256: of the file, None where there is none. classes: names that the file states."""
 
     model: Any
     name: str
@@ -30,7 +30,16 @@ class Loaded:
 
 
 def load(specification: Any, settings: Settings) -> Loaded:
-    """The model that `specification` names or is, with weights of `settings.weights` over it. Raises ModelError or UsageError."""
+    """Load a model. Code inside a file runs only where the settings allow it.
+
+    Args:
+        specification: a path, `keras:NAME`, `package.module:callable`, or a Keras model.
+        settings: of the run; the file `weights` is loaded over the model.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+        UsageError: a module cannot be imported.
+    """
     modules = [_import(module, "--import") for module in settings.imports]
     if isinstance(specification, os.PathLike):
         specification = os.fspath(specification)
@@ -63,7 +72,15 @@ def _import(module: str, option: str) -> Any:
 
 
 def import_callable(name: str, option: str) -> Any:
-    """The object behind `package.module:callable`. Raises UsageError."""
+    """Import a callable.
+
+    Args:
+        name: `package.module:callable`.
+        option: that names it, for messages.
+
+    Raises:
+        UsageError: it cannot be imported or is not callable.
+    """
     module_name, _, attribute = name.partition(":")
     target = _import(module_name, option)
     for part in attribute.split("."):

@@ -1,4 +1,4 @@
-"""Why Keras made no model of a file: the fact that its error buries, and the Keras that wrote the file, in one sentence."""
+"""Messages for files of which Keras makes no model: the innermost cause of its error, and the Keras that wrote the file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from reportgen.network.backend import keras
-from reportgen.network.error_text import buried, one_line, shown_name
+from reportgen.network.error_text import innermost_cause, one_line, shown_name
 
 NOT_KERAS = "is not part of Keras; name the module that defines it with --import"
-GONE = frozenset(
+REMOVED = frozenset(
     {
         *(
             "LocallyConnected1D",
@@ -30,7 +30,7 @@ GONE = frozenset(
         ),  # functions of TensorFlow as layers
     }
 )
-GONE_ADVICE = (
+REMOVED_ADVICE = (
     "put a layer of Keras 3 in its place where the model was made, or name a module that defines it with --import"
 )
 NAMELESS = "<lambda>"
@@ -49,7 +49,13 @@ UNKNOWN_ARGUMENTS = (
 
 
 def unreadable(name: str, why: str, written_by: str | None = None) -> str:
-    """The sentence for a file that Keras cannot read. written_by: the version of Keras that the file states."""
+    """Return the message for a file that Keras cannot read.
+
+    Args:
+        name: of the file.
+        why: the cause, without a period.
+        written_by: the version of Keras that the file states.
+    """
     why = why.rstrip(".")
     if _is_newer(written_by):
         return f"{name} cannot be read as a Keras model ({why}); {_newer(written_by)}."
@@ -57,8 +63,15 @@ def unreadable(name: str, why: str, written_by: str | None = None) -> str:
 
 
 def refusal(name: str, text: str, architecture: Any, written_by: str | None) -> str:
-    """The sentence for the error `text` of Keras over the file `name`, whose architecture the file states as JSON."""
-    cause = buried(text)
+    """Return the message for an error of Keras.
+
+    Args:
+        name: of the file.
+        text: of the error.
+        architecture: of the file, parsed JSON.
+        written_by: the version of Keras that the file states.
+    """
+    cause = innermost_cause(text)
     for pattern in UNKNOWN_NAMES:
         if (missing := re.search(pattern, cause, re.MULTILINE)) is not None:
             return _missing(name, missing[1], architecture, written_by)
@@ -69,10 +82,17 @@ def refusal(name: str, text: str, architecture: Any, written_by: str | None) -> 
 
 
 def unknown_name(name: str, missing: object, module: object, written_by: str | None) -> str:
-    """The sentence for a class or function that a file names and nobody here has; module: where the file says that it is defined."""
+    """Return the message for a class or function that a file names and that is not found.
+
+    Args:
+        name: of the file.
+        missing: the class or function.
+        module: where the file says that it is defined.
+        written_by: the version of Keras that the file states.
+    """
     needs = f"{name} needs `{shown_name(missing)}`, which"
-    if missing in GONE:
-        return f"{needs} was a part of Keras 2 and is none of Keras 3; {GONE_ADVICE}."
+    if missing in REMOVED:
+        return f"{needs} was part of Keras 2 and is not part of Keras 3; {REMOVED_ADVICE}."
     if not _is_newer(written_by):
         return f"{needs} {NOT_KERAS}."
     if str(module).partition(".")[0] == "keras":
@@ -83,9 +103,11 @@ def unknown_name(name: str, missing: object, module: object, written_by: str | N
 def _missing(name: str, missing: str, architecture: Any, written_by: str | None) -> str:
     place, _, short = missing.rpartition(".")
     if short == NAMELESS:
-        layer = next((_said(part) for part in _objects(architecture) if NAMELESS in _texts(part["config"])), "a layer")
+        layer = next(
+            (_described(part) for part in _objects(architecture) if NAMELESS in _texts(part["config"])), "a layer"
+        )
         return (
-            f"{name} needs a function without a name ({NAMELESS}) in its {layer}, which the file does not hold; "
+            f"{name} needs a function without a name ({NAMELESS}) in its {layer}, which the file does not contain; "
             "give the function a name, save the model again, and name the module that defines it with --import."
         )
     modules = [part.get("module") for part in _objects(architecture) if part["class_name"] == short]
@@ -98,19 +120,19 @@ def _unknown_arguments(name: str, found: re.Match[str], architecture: Any, writt
     holding = [
         part for part in _objects(architecture) if _class_of(part) == kind and set(names) & part["config"].keys()
     ]
-    layer = _said(holding[0]) if holding else f"{kind} layer"
+    layer = _described(holding[0]) if holding else f"{kind} layer"
     given = " and ".join(f"`{shown_name(item)}`" for item in names)
     what = f"{name} gives its {layer} the argument{'s' if len(names) > 1 else ''} {given}"
     if hasattr(keras.layers, kind):
         what = f"{what}, which Keras {keras.__version__} does not know"
         if written_by is None:
-            return f"{what}; load it in the Keras that wrote it, and save it there without."
+            return f"{what}; load it in the Keras that wrote it, and save it there without {'them' if len(names) > 1 else 'it'}."
         return f"{what}; {_newer(written_by) if _is_newer(written_by) else f'it was written by Keras {written_by}: load it there'}."
     return f"{what}, which the class does not take; let its `__init__` take `**kwargs` and hand them to its base class."
 
 
 def _keys(given: str) -> list[str]:
-    """The keys of a printed dict, also of one whose values Python cannot read back."""
+    """Return the keys of a printed dict, also of one whose values Python cannot read back."""
     try:
         return [str(key) for key in ast.literal_eval(given)]
     except (ValueError, SyntaxError):
@@ -133,19 +155,19 @@ def _class_of(part: dict[str, Any]) -> str:
     return str(part["class_name"]).rpartition(">")[2]
 
 
-def _said(part: dict[str, Any]) -> str:
+def _described(part: dict[str, Any]) -> str:
     name = part["config"].get("name")
     return f"{shown_name(_class_of(part))} layer" + (f" `{shown_name(name)}`" if name else "")
 
 
 def _texts(config: dict[str, Any]) -> list[str]:
-    """The names that stand directly in a config or in a function that it names."""
+    """Return the texts that stand directly in a config or in a function that it names."""
     inner = [value.get("config") for value in config.values() if isinstance(value, dict)]
     return [value for value in (*config.values(), *inner) if isinstance(value, str)]
 
 
 def _objects(architecture: Any) -> Iterator[dict[str, Any]]:
-    """Every object with a class and a config, outer before inner."""
+    """Yield every object with a class and a config, outer before inner."""
     waiting = [architecture]
     while waiting:
         node = waiting.pop()

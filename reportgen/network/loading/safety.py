@@ -1,7 +1,7 @@
-"""What the architecture inside a model file would bring to life: only Keras's own parts and the user's, never code from the file.
+"""Which classes and functions a model file may have deserialized: only Keras's own and the user's, never code from the file.
 
-An architecture is JSON that names classes and functions. Keras makes them by name, and some of what it can make is code or reads other
-files: everything that is named is checked here before Keras sees it, by what is allowed, not by what is known to be dangerous.
+An architecture is JSON that names classes and functions. Keras creates them by name, and some of them execute code or read other files:
+every name is checked here before Keras sees it, by what is allowed, not by what is known to be dangerous.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from reportgen.core.errors import ModelError
 from reportgen.network.backend import keras
 from reportgen.network.error_text import shown_name
+from reportgen.network.loading.bytecode import foreign_code
 from reportgen.network.loading.load_errors import unknown_name
-from reportgen.network.loading.python_code import foreign_code
 
 CODE_CLASSES = frozenset(
     {
@@ -27,7 +27,7 @@ CODE_CLASSES = frozenset(
         ),  # programs of other frameworks, some of them pickled
     }
 )
-PLAIN_CLASSES = frozenset(  # values that JSON has no word for
+PLAIN_CLASSES = frozenset(  # values that JSON cannot express
     {
         *(
             "__keras_tensor__",
@@ -46,7 +46,7 @@ KERAS_PLACES = ("layers", "models", "initializers", "regularizers", "constraints
 FUNCTION_PLACES = ("activations", "ops", "initializers", "regularizers", "constraints", "losses", "metrics")
 EXTENSIONS = frozenset(
     {"keras_hub", "keras_cv", "keras_nlp"}
-)  # packages that Keras itself imports when a file asks for them
+)  # packages that Keras itself imports when a file names them
 FILE_KEYS = frozenset({"vocabulary", "idf_weights"})  # a text under these is the path of a file that Keras would read
 DEEPEST = 256  # levels of JSON; a nested model takes five
 
@@ -54,10 +54,17 @@ DEEPEST = 256  # levels of JSON; a nested model takes five
 def check(
     architecture: Any, file: str, own: Mapping[str, Any], allow_unsafe: bool, written_by: str | None = None
 ) -> None:
-    """Raise ModelError where `architecture` asks for more than Keras's own parts, what is registered, and `own` objects.
+    """Check that an architecture needs nothing but Keras's own classes and functions, registered ones, and the user's.
 
-    own: the user's classes and functions by name. allow_unsafe: the file's author is trusted; only what is missing is named then.
-    written_by: the version of Keras that the file states.
+    Args:
+        architecture: parsed JSON of a model file.
+        file: its name, for messages.
+        own: the user's classes and functions by name.
+        allow_unsafe: the file's author is trusted; then only missing names are errors.
+        written_by: the version of Keras that the file states.
+
+    Raises:
+        ModelError: a name is missing or not allowed.
     """
     registered = {**keras.saving.get_custom_objects(), **own}
     for part in parts(architecture, file):
@@ -76,7 +83,7 @@ def check(
                 )
             if allow_unsafe and (foreign := foreign_code(part)) is not None:
                 raise ModelError(
-                    f"{file}: its {_code_name(part, kind).removeprefix('a ')} {foreign}; make the report with that Python, "
+                    f"{file}: its {_code_name(part, kind).removeprefix('a ')} {foreign}; create the report with that Python, "
                     "or load the model there, put a layer without code in its place, and save it again."
                 )
         elif kind == "function":
@@ -88,7 +95,15 @@ def check(
 
 
 def parts(architecture: Any, file: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object in `architecture`, outer before inner, in the order of the file. Raises ModelError where it is too deep."""
+    """Yield every JSON object in an architecture, outer before inner, in the order of the file.
+
+    Args:
+        architecture: parsed JSON of a model file.
+        file: its name, for messages.
+
+    Raises:
+        ModelError: it is nested too deeply.
+    """
     waiting: list[tuple[Any, int]] = [(architecture, 0)]
     while waiting:
         node, depth = waiting.pop()
@@ -102,6 +117,7 @@ def parts(architecture: Any, file: str) -> Iterator[dict[str, Any]]:
 
 
 def _refuse_files(part: dict[str, Any], file: str) -> None:
+    """Check that an object names no other file to be read."""
     for key in FILE_KEYS & part.keys():
         if isinstance(part[key], str) and part[key]:
             raise ModelError(
@@ -111,13 +127,14 @@ def _refuse_files(part: dict[str, Any], file: str) -> None:
 
 
 def _check_own(part: dict[str, Any], kind: str, file: str, registered: Mapping[str, Any]) -> None:
-    """A name of the user's must be used as what it is: a function that is named as a class would be called with the file's words."""
+    """Check that a name used as a class is one: a function would be called with values from the file."""
     item = registered.get(str(part.get("registered_name")), registered.get(kind))
     if not inspect.isclass(item):
         raise ModelError(f"{file} names `{shown_name(kind)}` as a layer, which is a function; it is not loaded.")
 
 
 def _check_function(part: dict[str, Any], file: str, registered: Mapping[str, Any], written_by: str | None) -> None:
+    """Check that a function is registered or one of Keras's own."""
     name, module = part.get("config"), part.get("module")
     if name in registered or (isinstance(name, str) and any(key.endswith(f">{name}") for key in registered)):
         return
@@ -128,11 +145,14 @@ def _check_function(part: dict[str, Any], file: str, registered: Mapping[str, An
 
 
 def _is_keras_class(name: str, module: object) -> bool:
+    """Return whether a class is one that Keras itself creates by this name."""
     if module is None:
         return name == "Functional" or any(_is_class(getattr(keras, place), name) for place in KERAS_PLACES)
     package, *inner = str(module).split(".")
     if package != "keras" or "src" in inner:
-        return package == "keras" or package in EXTENSIONS  # Keras makes nothing of these but its own kinds of objects
+        return (
+            package == "keras" or package in EXTENSIONS
+        )  # Keras creates nothing from these but its own kinds of objects
     place: Any = keras
     for part in inner:
         place = getattr(place, part, None)
@@ -144,7 +164,7 @@ def _is_class(place: Any, name: str) -> bool:
 
 
 def _names_own_function(part: dict[str, Any], registered: Mapping[str, Any]) -> bool:
-    """Whether this is a Lambda layer around one of the user's functions: the file has no code then, only its name."""
+    """Return whether this is a Lambda layer around one of the user's functions: then the file has no code, only the name."""
     inner = part.get("config")
     if part.get("class_name") != "Lambda" or not isinstance(inner, dict):
         return False
@@ -166,7 +186,12 @@ FUNCTION_KEYS = ("activation", "function", "initializer", "regularizer", "constr
 
 
 def functions_named(architecture: Any, file: str) -> set[str]:
-    """Names that the architecture uses where a function may stand."""
+    """Return the names that an architecture uses where a function may stand.
+
+    Args:
+        architecture: parsed JSON of a model file.
+        file: its name, for messages.
+    """
     named: set[str] = set()
     for part in parts(architecture, file):
         named.update(value for key, value in part.items() if isinstance(value, str) and key.endswith(FUNCTION_KEYS))
@@ -176,9 +201,14 @@ def functions_named(architecture: Any, file: str) -> set[str]:
 
 
 def drop_training(architecture: Any, file: str) -> bool:
-    """Take losses, optimizers and metrics out: a report needs none, and they need not import any more. Whether an inner model had any.
+    """Remove losses, optimizers and metrics, in place: a report needs none, so they need not import.
 
-    Changes `architecture` in place. Keras itself leaves out the outermost model's.
+    Args:
+        architecture: parsed JSON of a model file.
+        file: its name, for messages.
+
+    Returns:
+        Whether an inner model had any; Keras itself ignores those of the outermost model.
     """
     found = [part.pop("compile_config", None) is not None for part in parts(architecture, file)]
     return any(found[1:])

@@ -1,9 +1,8 @@
-"""Files and folders that hold no Keras model: what they are, and what to export instead."""
+"""Unsupported files and folders: what they are, and what to export instead."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
 
 from reportgen.core.errors import ModelError
 
@@ -11,11 +10,11 @@ SAVE = "save the Keras model with `model.save('model.keras')` and name that file
 REBUILD = "build the network in Python, load it there, and save it with `model.save('model.keras')`"
 CONVERT = "convert it to Keras where it came from, and save that with `model.save('model.keras')`"
 CHECKPOINT = (
-    "make the network in Python, `model.load_weights` the checkpoint, and save it with `model.save('model.keras')`"
+    "build the network in Python, `model.load_weights` the checkpoint, and save it with `model.save('model.keras')`"
 )
 KINDS = {  # suffix -> what it is, what to do
     ".pb": ("a SavedModel", SAVE),
-    ".tflite": ("a TFLite model, of which no layers are left to look at", SAVE),
+    ".tflite": ("a TFLite model, which has no Keras layers", SAVE),
     ".onnx": ("an ONNX model", CONVERT),
     ".pt": ("a PyTorch file", CONVERT),
     ".pth": ("a PyTorch file", CONVERT),
@@ -25,7 +24,7 @@ KINDS = {  # suffix -> what it is, what to do
     ".safetensors": ("a file of weights without a network", REBUILD),
     ".npz": ("an archive of arrays without a network", REBUILD),
     ".npy": ("an array, not a network", REBUILD),
-    ".json": ("an architecture without weights", f"make it with `keras.models.model_from_json`, load its weights, and {SAVE}"),
+    ".json": ("an architecture without weights", f"build it with `keras.models.model_from_json`, load its weights, and {SAVE}"),
     ".yaml": ("an architecture without weights", REBUILD),
     ".pkl": ("a pickle, which would run code", SAVE),
     ".pickle": ("a pickle, which would run code", SAVE),
@@ -38,11 +37,16 @@ KINDS = {  # suffix -> what it is, what to do
 
 
 SAVED_MODEL, METADATA = "saved_model.pb", "keras_metadata.pb"
-KERAS_LAYERS = b"_tf_keras_"  # how a SavedModel marks an object that is a layer of Keras 2
+KERAS_LAYERS = b"_tf_keras_"  # in a SavedModel, the mark of an object that is a layer of Keras 2
 
 
-def stranger(path: Path, archive: bool) -> ModelError:
-    """What is to be said of a file that is no HDF5 and no .keras archive. archive: it is a ZIP archive all the same."""
+def unsupported_file(path: Path, archive: bool) -> ModelError:
+    """Return the error for a file that is neither HDF5 nor a .keras archive.
+
+    Args:
+        path: of the file.
+        archive: whether it is a ZIP archive all the same.
+    """
     suffix = path.suffix.lower()
     if path.name.lower().endswith(".weights.h5"):
         return ModelError(
@@ -63,20 +67,20 @@ def stranger(path: Path, archive: bool) -> ModelError:
     )
 
 
-def refuse_folder(path: Path) -> NoReturn:
-    """Raise ModelError for a folder, by what it looks like."""
+def unsupported_folder(path: Path) -> ModelError:
+    """Return the error for a folder, by what it contains."""
     name = path.name or str(path)
     if (path / SAVED_MODEL).exists():
-        raise _saved_model(path, f"{name} is a SavedModel")
+        return _saved_model(path, f"{name} is a SavedModel")
     if (path / "checkpoint").exists():
-        raise ModelError(f"{name} is a folder of checkpoints; {CHECKPOINT}.")
+        return ModelError(f"{name} is a folder of checkpoints; {CHECKPOINT}.")
     if (path / "config.json").exists() and (path / "metadata.json").exists():
-        raise ModelError(f"{name} is an unpacked .keras file; zip its contents into {name}.keras and name that file.")
-    raise ModelError(f"{name} is a folder; save the model with `model.save('{name}.keras')` and name that file.")
+        return ModelError(f"{name} is an unpacked .keras file; zip its contents into {name}.keras and name that file.")
+    return ModelError(f"{name} is a folder; save the model with `model.save('{name}.keras')` and name that file.")
 
 
 def _saved_model(folder: Path, subject: str) -> ModelError:
-    """What is to be said of a SavedModel: whether Keras 2 can find its layers again, which Keras 3 cannot."""
+    """Return the error for a SavedModel: Keras 2 may restore its layers, Keras 3 cannot."""
     name = folder.name
     if (folder / METADATA).exists() or KERAS_LAYERS in (folder / SAVED_MODEL).read_bytes():
         return ModelError(

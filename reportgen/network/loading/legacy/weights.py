@@ -1,4 +1,4 @@
-"""HDF5 files written by Keras 1 and 2, copied into files that Keras 3 reads: the mended architecture, kernels in today's order."""
+"""HDF5 files of Keras 1 and 2, copied into files that Keras 3 reads: the migrated architecture, kernels in the axis order of Keras 3."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from reportgen.core.errors import ModelError
 from reportgen.network.loading.containers import text_of
-from reportgen.network.loading.legacy_config import RENAMED
+from reportgen.network.loading.legacy.tables import RENAMED
 
-FLIPPING_BACKENDS = ("theano",)  # whose convolutions turn the kernel round, as the mathematician's do
+FLIPPING_BACKENDS = ("theano",)  # whose convolutions flip the kernel along its spatial axes, as in mathematics
 IMAGE_KERNEL_AXES = 4  # height, width, in, out: no other weight of a Keras layer has so many
 
 
 def _names(group: Any, key: str) -> list[str]:
-    """The texts that Keras keeps in an attribute, or, where they are too many for one, in numbered ones."""
+    """Return the texts that Keras keeps in an attribute, or, where they are too many for one, in numbered ones."""
     if key in group.attrs:
         return [text_of(name) for name in group.attrs[key]]
     found: list[str] = []
@@ -28,7 +28,7 @@ def _names(group: Any, key: str) -> list[str]:
 
 
 def backend_of(path: Path) -> str:
-    """The library that the model ran on, as far as the file says."""
+    """Return the library that the model ran on; `tensorflow` where the file does not state it."""
     with h5py.File(path, "r") as file:
         for holder in (file.get("model_weights"), file):
             if holder is not None and "backend" in holder.attrs:
@@ -37,7 +37,7 @@ def backend_of(path: Path) -> str:
 
 
 def layer_kinds(architecture: Any) -> dict[str, str]:
-    """The class of each outermost layer by its name, as the file has both."""
+    """Return the class of each outermost layer by its name, as the file has both."""
     config = architecture["config"]
     layers = config["layers"] if isinstance(config, dict) else config
     return {
@@ -48,9 +48,17 @@ def layer_kinds(architecture: Any) -> dict[str, str]:
 
 
 def rewrite(source: Path, target: Path, architecture: Any, kinds: dict[str, str], version: int) -> None:
-    """A copy of a legacy file for Keras 3, without the optimizer.
+    """Write a copy of a legacy file for Keras 3, without the optimizer.
 
-    architecture: mended. kinds: class by layer name, as the file names both; outermost layers only. version: the Keras that wrote it.
+    Args:
+        source: the legacy HDF5 file.
+        target: where the copy is written.
+        architecture: the migrated architecture.
+        kinds: class by layer name, as the legacy file names both; outermost layers only.
+        version: major version of the Keras that wrote the file.
+
+    Raises:
+        ModelError: the file holds a network without weights.
     """
     flip = backend_of(source) in FLIPPING_BACKENDS
     with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
@@ -66,14 +74,14 @@ def rewrite(source: Path, target: Path, architecture: Any, kinds: dict[str, str]
             group = new["model_weights"][layer]
             for name in _names(group, "weight_names"):
                 value = np.asarray(group[name])
-                mended = _kernel(value, kinds.get(layer, ""), version, flip)
-                if mended is not value:
+                migrated = _kernel(value, kinds.get(layer, ""), version, flip)
+                if migrated is not value:
                     del group[name]
-                    group[name] = mended
+                    group[name] = migrated
 
 
 def _kernel(value: np.ndarray, kind: str, version: int, flip: bool) -> np.ndarray:
-    """A weight in today's order. kind: the class of its layer, as the file names it."""
+    """Return a weight in the axis order of Keras 3. kind: the class of its layer, as the file names it."""
     kind = RENAMED.get(kind, kind)
     if version == 1 and value.ndim == IMAGE_KERNEL_AXES:
         if kind == "Conv1D":
@@ -88,7 +96,7 @@ def _kernel(value: np.ndarray, kind: str, version: int, flip: bool) -> np.ndarra
 
 
 def _sequence_kernel(value: np.ndarray) -> np.ndarray:
-    """(length, in, out) of Keras 1's (length, 1, in, out), or of the (out, in, length, 1) before Keras 1.1."""
+    """Return (length, in, out) from Keras 1's (length, 1, in, out), or of the (out, in, length, 1) before Keras 1.1."""
     if value.shape[1] != 1 and value.shape[3] == 1:
         value = value.transpose(2, 3, 1, 0)
     return value[:, 0]

@@ -1,4 +1,4 @@
-"""A model from a file: recognised, looked through, checked for code, mended where an older Keras wrote it, and only then loaded."""
+"""A model from a file: recognized, checked, migrated where an older Keras wrote it, and only then loaded."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from reportgen.core.errors import ModelError
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras
 from reportgen.network.error_text import misfit, one_line
-from reportgen.network.loading import legacy_config as legacy
-from reportgen.network.loading import legacy_weights as legacy_files
 from reportgen.network.loading import safety
 from reportgen.network.loading.allocation_limits import bounded, check_tensors
-from reportgen.network.loading.containers import TODAY, WEIGHTS, Contents, holds_model, look_through, rewrite_archive
+from reportgen.network.loading.containers import CURRENT, WEIGHTS, Contents, holds_model, inspect_file, rewrite_archive
 from reportgen.network.loading.custom_objects import application_layers, own_objects
 from reportgen.network.loading.hashes import file_sha256
+from reportgen.network.loading.legacy import architecture as legacy
+from reportgen.network.loading.legacy import weights as legacy_weights
+from reportgen.network.loading.legacy.tables import MODELS
 from reportgen.network.loading.load_errors import refusal, unreadable
-from reportgen.network.loading.unsupported import refuse_folder, stranger
+from reportgen.network.loading.unsupported import unsupported_file, unsupported_folder
 
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
 HDF5_SIGNATURE, ZIP_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
@@ -40,9 +41,18 @@ class ModelFile:
 
 
 def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> ModelFile:
-    """The model that a file holds. modules: what `--import` named. Raises ModelError, one sentence, before any code of the file runs."""
+    """Load the model in a file; no code of the file runs unless the settings allow it.
+
+    Args:
+        path: of the file.
+        settings: of the run.
+        modules: what `--import` names.
+
+    Raises:
+        ModelError: the file holds no model that can be loaded safely.
+    """
     if path.is_dir():
-        refuse_folder(path)
+        raise unsupported_folder(path)
     if not path.exists():
         raise ModelError(
             f"there is no file {path}; MODEL is a .keras, .h5 or .hdf5 file, keras:NAME or package.module:callable."
@@ -53,18 +63,18 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}.") from error
     if suffix is None:
-        raise _of_no_kind(path)
+        raise _unrecognized(path)
     with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
         readable = path
         if path.suffix != suffix:
             readable = Path(folder) / f"{path.stem}{suffix}"
             readable.symlink_to(path.resolve())
         try:
-            contents = look_through(readable)
+            contents = inspect_file(readable)
             readable, own = _for_keras(readable, path.name, Path(folder), contents, settings, modules)
         except ModelError:
             raise
-        except Exception as error:  # damaged files make readers raise anything
+        except Exception as error:  # readers raise anything on damaged files
             raise ModelError(unreadable(path.name, one_line(error))) from error
         stored = contents.elements + _stored_in_weights(settings.weights)
         try:
@@ -80,15 +90,15 @@ def load_file(path: Path, settings: Settings, modules: Iterable[ModuleType]) -> 
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path.name} holds a {type(model).__name__}, not a Keras model.")
     check_tensors(model, path.name)
-    if contents.version < TODAY:
-        legacy.check_order(legacy.mend(contents.architecture, contents.version, path.name), model, path.name)
+    if contents.version < CURRENT:
+        legacy.check_order(legacy.migrate(contents.architecture, contents.version, path.name), model, path.name)
     return ModelFile(model, digest, contents.classes)
 
 
 def suffix_by_content(path: Path) -> str | None:
-    """`.keras` or `.h5`, by what the file holds and not by its name; None where it is neither.
+    """Return `.keras` or `.h5`, by what the file contains and not by its name; None where it is neither.
 
-    Before Keras 2.12 a `.keras` file was HDF5, and callbacks save under any name. A damaged file is what its name says.
+    Before Keras 2.12 a `.keras` file was HDF5, and callbacks save under any name. A damaged file is taken for what its name says.
     """
     with path.open("rb") as file:
         start = file.read(len(HDF5_SIGNATURE))
@@ -100,18 +110,18 @@ def suffix_by_content(path: Path) -> str | None:
     return None
 
 
-def _of_no_kind(path: Path) -> ModelError:
-    """What is to be said of a file that is neither HDF5 nor a .keras archive."""
+def _unrecognized(path: Path) -> ModelError:
+    """Return the error for a file that is neither HDF5 nor a .keras archive."""
     if path.suffix.lower() in FILE_SUFFIXES and not path.name.lower().endswith(".weights.h5"):
         what = "ZIP archive, as .keras files are" if path.suffix.lower() == ".keras" else "HDF5 file"
         return ModelError(unreadable(path.name, f"it is no {what}: damaged, or renamed"))
-    return stranger(path, zipfile.is_zipfile(path))
+    return unsupported_file(path, zipfile.is_zipfile(path))
 
 
 def _for_keras(
     path: Path, name: str, folder: Path, contents: Contents, settings: Settings, modules: Iterable[ModuleType]
 ) -> tuple[Path, dict[str, Any]]:
-    """(the file that Keras is given, the user's objects that it may ask for): `path` itself, or a mended copy in `folder`."""
+    """Return (the file for Keras, the user's objects that it may need); the file is `path` itself, or a migrated copy in `folder`."""
     architecture = contents.architecture
     if architecture is None:
         raise _without_network(path, name)
@@ -121,34 +131,34 @@ def _for_keras(
     wanted = safety.functions_named(architecture, name)
     own = {key: item for key, item in own.items() if isinstance(item, type) or key in wanted}
     own = {**application_layers(safety.parts(architecture, name)), **own}
-    copy = folder / f"mended{path.suffix}"
+    copy = folder / f"migrated{path.suffix}"
     if path.suffix == ".keras":
         changed = safety.drop_training(architecture, name)
-        if contents.version < TODAY:
-            changed, architecture = True, legacy.mend(architecture, contents.version, name)
+        if contents.version < CURRENT:
+            changed, architecture = True, legacy.migrate(architecture, contents.version, name)
         safety.check(architecture, name, own, settings.allow_unsafe, contents.written_by)
         if changed:
             rewrite_archive(path, copy, architecture)
         return copy if changed else path, own
     version = contents.version
-    mended = legacy.mend(architecture, version, name) if version < TODAY else architecture
-    safety.check(mended, name, own, settings.allow_unsafe, contents.written_by)
-    mended = legacy.with_modules(_with_input(mended, name, settings))
-    if mended == architecture and legacy_files.backend_of(path) not in legacy_files.FLIPPING_BACKENDS:
+    migrated = legacy.migrate(architecture, version, name) if version < CURRENT else architecture
+    safety.check(migrated, name, own, settings.allow_unsafe, contents.written_by)
+    migrated = legacy.with_modules(_with_input(migrated, name, settings))
+    if migrated == architecture and legacy_weights.backend_of(path) not in legacy_weights.FLIPPING_BACKENDS:
         return path, own
-    legacy_files.rewrite(path, copy, mended, legacy_files.layer_kinds(architecture), version)
+    legacy_weights.rewrite(path, copy, migrated, legacy_weights.layer_kinds(architecture), version)
     return copy, own
 
 
 def _with_input(architecture: Any, name: str, settings: Settings) -> Any:
-    """A Sequential model of HDF5 without an input shape has no weights before it is built: it is given `--input-shape`."""
+    """Add `--input-shape` to a Sequential model of HDF5 that states no input shape: without, it has no weights until it is built."""
     config = architecture["config"]
     if architecture.get("class_name") != "Sequential" or not isinstance(config, dict) or not config.get("layers"):
         return architecture
     layers = config["layers"]
     first = layers[0].get("config", {})
     stated = any(key in first for key in ("batch_input_shape", "batch_shape", "input_shape"))
-    if stated or config.get("build_input_shape") or layers[0].get("class_name") in legacy.MODELS:
+    if stated or config.get("build_input_shape") or layers[0].get("class_name") in MODELS:
         return architecture
     if settings.input_shape is None:
         raise ModelError(f"{name} does not state its input; give --input-shape H,W,C (for example 224,224,3).")
@@ -157,6 +167,7 @@ def _with_input(architecture: Any, name: str, settings: Settings) -> Any:
 
 
 def _without_network(path: Path, name: str) -> ModelError:
+    """Return the error for an HDF5 file without an architecture."""
     with h5py.File(path, "r") as file:
         if "layer_names" in file.attrs or {"layers", "_layer_checkpoint_dependencies", "vars"} & set(file):
             return ModelError(
@@ -168,7 +179,7 @@ def _without_network(path: Path, name: str) -> ModelError:
 
 
 def _stored_in_weights(weights: str | None) -> int:
-    """Numbers in a file of weights, 0 where it cannot be read, which loading it will say."""
+    """Return the number of elements in a file of weights; 0 where it cannot be read, which loading it will report."""
     if weights is None:
         return 0
     path = Path(weights)
@@ -176,13 +187,21 @@ def _stored_in_weights(weights: str | None) -> int:
         with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
             readable = Path(folder) / f"named{suffix_by_content(path)}"
             readable.symlink_to(path.resolve())
-            return look_through(readable).elements
+            return inspect_file(readable).elements
     except Exception:
         return 0
 
 
 def load_weights(model: Any, path: Path) -> None:
-    """Load the weights of a file over `model`; of a .keras file nothing but its arrays is read. Raises ModelError."""
+    """Load weights into a model; of a .keras file only its arrays are read.
+
+    Args:
+        model: the Keras model.
+        path: of the file of weights.
+
+    Raises:
+        ModelError: the weights cannot be read or do not fit the model.
+    """
     if not path.is_file():
         raise ModelError(f"--weights {path}: there is no such file.")
     suffix = suffix_by_content(path)
@@ -195,7 +214,7 @@ def load_weights(model: Any, path: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
             readable = Path(folder) / f"named{suffix}"
             readable.symlink_to(path.resolve())
-            look_through(readable)
+            inspect_file(readable)
             if suffix == ".keras":
                 with zipfile.ZipFile(readable) as archive:
                     if WEIGHTS not in archive.namelist():
@@ -212,6 +231,6 @@ def load_weights(model: Any, path: Path) -> None:
 
 
 def _is_of_keras_3(path: Path) -> bool:
-    """Whether an HDF5 file of weights has today's layout, whatever its name."""
+    """Return whether an HDF5 file of weights has the layout of Keras 3, whatever its name."""
     with h5py.File(path, "r") as file:
         return "layer_names" not in file.attrs and "model_weights" not in file

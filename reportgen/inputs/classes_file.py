@@ -1,25 +1,31 @@
-"""The user's files beside model and images: class names, and the code whose change must be noticed."""
+"""Class names from the file that `--classes` names."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reportgen.core.errors import UsageError
 
-TWO_CLASSES = 2  # what a single probability tells apart
+TWO_CLASSES = 2  # that a single probability distinguishes
 
 
 def read_classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
-    """Class names from a file: one a line, a JSON list, or a JSON object of names by number; two where the model answers one probability.
+    """Read class names from a file: one per line, a JSON list, or a JSON object.
 
     An object is `{"0": "tench", …}`, ImageNet's index `{"0": ["n01440764", "tench"], …}`, of which the last name is taken, or numbers by
-    name, `{"tench": 0, …}`, as Keras's generators give. Raises UsageError.
+    name, `{"tench": 0, …}`, as Keras's generators return.
+
+    Args:
+        file: what `--classes` names; None for no file.
+        count: number of class probabilities that the model returns, two classes where it is 1; None where there may be any number.
+
+    Returns:
+        The names in the order of the classes; None for no file.
+
+    Raises:
+        UsageError: the file cannot be read or its names do not fit the model.
     """
     if file is None:
         return None
@@ -38,13 +44,14 @@ def read_classes(file: str | None, count: int | None) -> tuple[str, ...] | None:
         names = [line.strip() for line in text.splitlines() if line.strip()]
     expected = TWO_CLASSES if count == 1 else count
     if expected is not None and len(names) != expected:
-        answers = "one probability, which tells 2 classes apart" if count == 1 else str(count)
-        raise UsageError(f"--classes {path.name} names {len(names)} classes, the model answers {answers}.")
+        named = f"{len(names)} {'class' if len(names) == 1 else 'classes'}"
+        wanted = "2 (its output is one probability)" if count == 1 else str(count)
+        raise UsageError(f"--classes {path.name} names {named}, the model has {wanted}.")
     return tuple(names)
 
 
 def _names(data: Any, file: str) -> list[str]:
-    """The names in a JSON list or object, in the order of their classes. Raises UsageError."""
+    """Return the names in a JSON list or object, in the order of their classes."""
     names = data
     if isinstance(data, dict):
         if all(isinstance(value, int) for value in data.values()):
@@ -52,23 +59,10 @@ def _names(data: Any, file: str) -> list[str]:
         missing = next((number for number in range(len(data)) if str(number) not in data), None)
         if missing is not None:
             raise UsageError(
-                f"--classes {file} has no class {missing}; its {len(data)} classes must be numbered from 0."
+                f"--classes {file} has no class {missing}; its classes must be numbered from 0 to {len(data) - 1}."
             )
         named = [data[str(number)] for number in range(len(data))]
         names = [name[-1] if isinstance(name, list) and name else name for name in named]
     if not all(isinstance(name, str) for name in names):
-        raise UsageError(f"--classes {file} holds something else than names.")
+        raise UsageError(f"--classes {file} contains something other than names.")
     return list(names)
-
-
-def code_key(objects: Sequence[Any]) -> str:
-    """A hash of the source of the modules that define `objects`, as far as there is any; "" for none."""
-    if not objects:
-        return ""
-    digest = hashlib.sha256()
-    for name in sorted({str(getattr(item, "__module__", None)) for item in objects}):
-        try:
-            digest.update(inspect.getsource(sys.modules[name]).encode())
-        except (KeyError, OSError, TypeError):  # made without a file
-            digest.update(name.encode())
-    return digest.hexdigest()

@@ -1,6 +1,6 @@
-"""Python that a file holds as marshalled bytes: whether this Python can run it, asked before Keras does where the user allows it.
+"""Python bytecode in a model file: whether this version of Python can run it, checked before Keras does where the user allows it.
 
-Bytecode belongs to the version that compiled it and does not say which: another one refuses it, crashes or computes something else.
+Bytecode runs only on the version that compiled it and does not state which: another one refuses it, crashes or computes something else.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any
 
-CODE = "__lambda__"  # Keras's word for marshalled code
+CODE = "__lambda__"  # Keras's class name for marshalled code
 CACHES: Any = getattr(dis, "_inline_cache_entries", {})  # by number in Python 3.11 and 3.12, by name since 3.13
 
 
 def foreign_code(part: Mapping[str, Any]) -> str | None:
-    """What is wrong with the code of a layer or of a bare function, an object of an architecture, in words; None where it can run here."""
+    """Return what is wrong with the code of a layer or function, a JSON object of an architecture; None where it can run here."""
     if all(_runs_here(text) for text in _texts(part)):
         return None
     here = f"this is Python {platform.python_version()}"
-    return f"holds Python code that another version of Python compiled (which one the file does not say; {here})"
+    return f"holds Python code that another version of Python compiled (which one the file does not state; {here})"
 
 
 def _texts(part: Mapping[str, Any]) -> Iterator[str]:
-    """The marshalled functions of an object, as the file has them."""
+    """Yield the marshalled functions of an object, as the file has them."""
     config = part.get("config")
     if not isinstance(config, dict):
         return
@@ -46,6 +46,7 @@ def _texts(part: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _runs_here(text: str) -> bool:
+    """Return whether a marshalled function can run on this version of Python."""
     try:
         try:
             raw = codecs.decode(text.encode("ascii"), "base64")
@@ -58,9 +59,9 @@ def _runs_here(text: str) -> bool:
 
 
 def _is_of_this_python(code: CodeType, raw: bytes) -> bool:
-    """Whether `code`, unmarshalled from `raw`, has only instructions of this Python, each with as many caches as it has here.
+    """Return whether `code`, unmarshalled from `raw`, has only instructions of this version, each with as many caches as it has here.
 
-    On reading, Python empties what it takes for caches: what another version compiled is then no longer what `raw` holds.
+    On reading, Python clears what it takes for caches: code of another version then differs from `raw`.
     """
     names, position = [], 0
     while position < len(code.co_code):

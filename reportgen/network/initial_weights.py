@@ -1,4 +1,4 @@
-"""The weights that training started from, loaded into a second copy of the network; the model itself is never touched."""
+"""The weights that training started from, loaded into a second copy of the network; the model itself is never changed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,18 @@ OPTION = "--initial"
 
 
 def initial_kernels(network: Network, specification: Any, settings: Settings) -> dict[str, dict[str, np.ndarray]]:
-    """The initial weights of every convolution that is covered, by the path of its site, as `kernels` gives them.
+    """Load the initial weights of every convolution that is covered.
 
-    specification: what the model was loaded from. Raises ModelError where `settings.initial` does not fit the network.
+    Args:
+        network: the trained network.
+        specification: what it was loaded from.
+        settings: `initial` names the file of weights.
+
+    Returns:
+        The arrays of each layer as `kernels` returns them, by the path of its layer call.
+
+    Raises:
+        ModelError: `settings.initial` does not fit the network.
     """
     assert settings.initial is not None
     if isinstance(specification, keras.Model):
@@ -43,7 +52,7 @@ def initial_kernels(network: Network, specification: Any, settings: Settings) ->
         start = kernels(layers[path]) if path in layers else {}
         if (wanted := _shapes(own)) != (there := _shapes(start)):
             raise ModelError(
-                f"{OPTION} {settings.initial} does not fit the network: {path} has {wanted}, and there {there}."
+                f"{OPTION} {settings.initial} does not fit the network: {path} has {wanted}, and in the file {there}."
             )
         found[layer_call.path] = start
     return found
@@ -54,7 +63,7 @@ def _shapes(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of a layer's weights, names, shapes and types included."""
+    """Return the SHA-256 of a layer's weights, names, shapes and types included."""
     whole = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         whole.update(f"{name}{array.shape}{array.dtype}".encode())

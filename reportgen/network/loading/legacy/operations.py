@@ -7,20 +7,14 @@ from typing import Any
 
 from reportgen.network.backend import keras, tf
 
-CLASSES = ("TFOpLambda", "SlicingOpLambda")  # Keras 2's words for them
+CLASSES = ("TFOpLambda", "SlicingOpLambda")  # Keras 2's names for them
 OPERATORS = {
     **{name: getattr(tf.math, name) for name in ("add", "subtract", "multiply", "divide", "truediv", "pow")},
     "getitem": lambda tensor, slice_spec: tensor[_index(slice_spec)],
 }
 PLACES = ("math", "nn", "image", "linalg", "signal")  # arithmetic alone: nothing in them reads files or runs code
-RANDOM = (
-    "random_",
-    "stateless_random_",
-    "sample_",
-    "dropout",
-    "stateless_sample_",
-    "fractional_",
-)  # another answer every time
+# Beginnings of the names of functions that return another value at every call.
+RANDOM = ("random_", "stateless_random_", "sample_", "dropout", "stateless_sample_", "fractional_")
 PLAIN = frozenset(
     {
         *(
@@ -87,7 +81,7 @@ PLAIN = frozenset(
 
 
 def function_named(name: object) -> Callable[..., Any] | None:
-    """A function of TensorFlow by the name under which Keras 2 kept it, where it is plain arithmetic; None where it is anything else."""
+    """Return a function of TensorFlow by the name under which Keras 2 kept it; None where it is not plain arithmetic."""
     package, *rest = str(name).removeprefix("compat.v1.").split(".")
     root = tf.compat.v1 if str(name).startswith("compat.v1.") else tf
     if package == "__operators__" and len(rest) == 1:
@@ -101,7 +95,7 @@ def function_named(name: object) -> Callable[..., Any] | None:
 
 
 def _index(parts: Any) -> Any:
-    """What stands between the brackets of `tensor[...]`, as Keras 2 wrote it."""
+    """Return what stands between the brackets of `tensor[...]`, from what Keras 2 wrote."""
     return tuple(_part(item) for item in parts) if isinstance(parts, (list, tuple)) else _part(parts)
 
 
@@ -125,20 +119,20 @@ class TensorFlowFunction(keras.layers.Layer):  # type: ignore[misc]
         self.function, self.first, self.arguments = function, first, arguments
 
     def call(self, inputs: Any) -> Any:
-        """The function's value; `inputs` is a tensor or a list of several."""
+        """Compute the function of `inputs`, a tensor or a list of several."""
         tensors = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         function = function_named(self.function)
         assert function is not None
         return function(_filled(self.first, tensors), **_filled(dict(self.arguments), tensors))
 
     def get_config(self) -> dict[str, Any]:
-        """What the layer can be made from again."""
+        """Return what the layer can be made from again."""
         own = {"function": self.function, "first": self.first, "arguments": dict(self.arguments)}
         return {**super().get_config(), **own}
 
 
 def _filled(value: Any, tensors: list[Any]) -> Any:
-    """An argument with the tensors in their places."""
+    """Return an argument with the tensors in their places."""
     if isinstance(value, dict):
         if value.keys() == {TENSOR}:
             return tensors[value[TENSOR]]

@@ -1,4 +1,4 @@
-"""The names of a model's classes where the model itself has them: in its config, an attribute, its file, or a layer's vocabulary."""
+"""Class names that the model itself carries: in its config, an attribute, its file, or a layer's vocabulary."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from typing import Any
 from reportgen.network.loading.applications import IMAGENET_CLASSES, PREFIX, imagenet_names
 from reportgen.network.outputs import TWO_CLASSES
 
-KEYS = ("class_names", "classes", "labels")  # where people keep them; the first that fits is taken
+KEYS = ("class_names", "classes", "labels")  # usual names of the attribute; the first that fits is taken
 
 
 def names_of(
     model: Any, source: str, stated: tuple[str, ...] | None, count: int | None
 ) -> tuple[tuple[str, ...] | None, str | None]:
-    """(names of the classes or None, a note for the reader or None). stated: what the model's file has. count: numbers that it answers.
+    """Find the names of a model's classes. Only as many names as the model has classes are taken.
 
-    Only as many names as the model has classes are names of its classes.
+    Args:
+        model: the Keras model.
+        source: where it came from, as `Loaded.source`.
+        stated: class names in the model's file.
+        count: number of class probabilities that it returns; None where it returns something else.
+
+    Returns:
+        (names or None, a note for the reader or None).
     """
     if count is None:
         return None, None
@@ -29,19 +36,20 @@ def names_of(
 
 
 def listed(value: Any) -> tuple[str, ...] | None:
-    """A list of texts as names, else None."""
+    """Return a list of texts as names, None for anything else."""
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(item, str) and item for item in value):
         return None
     return tuple(value)
 
 
 def in_mapping(values: Any) -> tuple[str, ...] | None:
-    """The names that a mapping keeps under one of the usual keys."""
+    """Return the names that a mapping keeps under one of the usual keys; None where there are none."""
     found = [listed(values.get(key)) for key in KEYS] if isinstance(values, dict) else []
     return next((names for names in found if names is not None), None)
 
 
 def _within(model: Any) -> Iterator[tuple[str, ...] | None]:
+    """Yield what may be class names on the model and its layers: attributes, configs, vocabularies."""
     for part in (model, *getattr(model, "_flatten_layers", lambda **_: ())(include_self=False)):
         yield next((names for key in KEYS if (names := listed(getattr(part, key, None))) is not None), None)
         try:
