@@ -8,29 +8,30 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.border import BORDER, inner_slices
 from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 
-BORDER = 2  # positions left out at each border: padding shows there first
-
-
-def trim(length: int, border: int = BORDER) -> int:
-    """How many positions are left out at each end of an axis of `length` positions: at most `border`, never all."""
-    return min(border, (length - 1) // 2)
-
 
 def trimmed(maps: Any, border: int = BORDER, times: int = 0) -> Any:
-    """`maps` (n, ..., channels) without their border on every axis between but the first `times`, which are time.
+    """Return maps without their border.
 
-    Raises ValueError where their size is not known.
+    Args:
+        maps: tensor (n, ..., channels) of static spatial size.
+        border: positions to leave out at each end of an axis, fewer on small maps: see `border_width`.
+        times: how many of the axes after the first are time steps, which have no border.
+
+    Returns:
+        The inner part of `maps`, a tensor of as many axes.
+
+    Raises:
+        ValueError: the size of the maps is not known.
     """
     lengths = maps.shape[1:-1]
     if None in tuple(lengths):
         raise ValueError("maps must have a known size to be trimmed")
-    cuts = [0 if axis < times else trim(length, border) for axis, length in enumerate(lengths)]
-    inner = (slice(cut, length - cut) for cut, length in zip(cuts, lengths, strict=True))
-    return maps[(slice(None), *inner)]
+    return maps[(slice(None), *inner_slices(lengths, border, times))]
 
 
 def figures(maps: Any, times: int = 0) -> Any:
