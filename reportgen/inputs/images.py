@@ -9,10 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from reportgen.core.errors import ImageError
@@ -20,6 +18,7 @@ from reportgen.core.records import PICTURE_RANK, ImageRecord, InputContract
 from reportgen.core.slugs import unique_slugs
 from reportgen.inputs import signals
 from reportgen.inputs.decoding import ARRAY_SUFFIX, colour_profile, decode, printable_name
+from reportgen.inputs.image_reader import ImageReader, Values, read
 from reportgen.inputs.samples import RGB_BANDS, UNIT, WHITE
 
 __all__ = [
@@ -42,9 +41,6 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 ENLARGED_LIMIT = 64_000_000  # pixels of an image enlarged as a whole; only very long strips come to more
 
 
-Values = NDArray[Any]  # uint8 or float32 0..255 of pictures, see `samples.Picture`; float32 of signals and volumes
-
-
 @dataclass(frozen=True)
 class UserImage:
     """An image file that can be decoded, and what the report says of it."""
@@ -52,9 +48,9 @@ class UserImage:
     path: Path
     record: ImageRecord
 
-    def read(self, contract: InputContract) -> Values:
-        """Its pixels or numbers, as `read` gives them for a model of this contract."""
-        return read(self.path, contract.bands, contract.rank, contract.floats)
+    def read(self, reader: ImageReader, contract: InputContract) -> Values:
+        """Return its pixels or numbers, as `reader` gives them for a model of this contract."""
+        return reader.read(self.path, contract.bands, contract.rank, contract.floats)
 
 
 @dataclass(frozen=True)
@@ -76,18 +72,30 @@ def collect(
     natural_limit: int = NATURAL_LIMIT,
     rank: int = PICTURE_RANK,
     floats: tuple[float, float] = UNIT,
+    reader: ImageReader | None = None,
 ) -> Collection:
-    """The images that `paths` name, at most `natural_limit`, the first `shown_limit` of them with `shown` set.
+    """Find the images that `paths` name and check that each can be decoded; a bad file found in a folder is left out.
 
-    paths: files, folders and patterns such as `photos/*.png` in the user's order. A folder stands for the image files in
-    it, sorted by name, hidden ones left out; where it has folders inside, one file of each is taken in turn, so that the
-    limit does not leave the later ones out. A file that is named twice counts once. Every image is decoded here once, one at a time, and
-    not kept; files of a folder beyond `natural_limit` are only counted. rank: spatial axes that the model takes;
-    floats: see `decode`.
+    A folder stands for the image files in it, sorted by name, hidden ones left out; where it has folders inside, one file of each is
+    taken in turn, so that the limit does not leave the later ones out. A file that is named twice counts once. Files of a folder beyond
+    `natural_limit` are only counted.
 
-    Raises ImageError where a file named directly is bad, used or not, and where a folder cannot be read or has no
-    images; a bad file found in a folder is left out.
+    Args:
+        paths: files, folders and patterns such as `photos/*.png`, in the user's order.
+        bands: channels that the model takes.
+        shown_limit: how many of the images have feature maps in the report, the first ones.
+        natural_limit: how many images are used at all.
+        rank: spatial axes that the model takes.
+        floats: black and white of pictures of floating-point numbers, see `decode`.
+        reader: decodes the files and may keep them.
+
+    Returns:
+        The images in order, the files left out, and notes on the limits.
+
+    Raises:
+        ImageError: a file named directly is bad, used or not, or a folder cannot be read or has no images.
     """
+    reader = ImageReader(kept_bytes=0) if reader is None else reader
     images: list[UserImage] = []
     left_out: dict[str, dict[str, str]] = {}
     seen: set[str] = set()
@@ -98,7 +106,8 @@ def collect(
             continue
         if named_directly or room:
             try:
-                record = replace(_inspect(path, bands, rank, floats, len(images) < shown_limit), name=name)
+                lengths = reader.read(path, bands, rank, floats).shape[:-1]
+                record = replace(_record(path, lengths, len(images) < shown_limit), name=name)
             except ImageError as error:
                 if named_directly:
                     raise
@@ -119,11 +128,22 @@ def collect(
     )
 
 
-def check_named(paths: Sequence[str | Path], floats: tuple[float, float] = UNIT) -> None:
-    """Raises ImageError for what is wrong with `paths` whatever a model takes, before one is loaded.
+def check_named(
+    paths: Sequence[str | Path], floats: tuple[float, float] = UNIT, reader: ImageReader | None = None
+) -> None:
+    """Refuse the files of `paths` that no model could take, before a model is loaded.
 
-    Arrays and tables are not looked into: what they should be is the model's to say.
+    The content of arrays and tables is not checked: what it should be depends on the model.
+
+    Args:
+        paths: as for `collect`; only files named directly are decoded.
+        floats: black and white of pictures of floating-point numbers, see `decode`.
+        reader: decodes the files and may keep them.
+
+    Raises:
+        ImageError: a file is missing or damaged, or a folder cannot be read or has no images.
     """
+    reader = ImageReader(kept_bytes=0) if reader is None else reader
     anything = tuple(dict.fromkeys((*SUFFIXES, *(suffix for each in signals.SUFFIXES.values() for suffix in each))))
     named = (path for path, _, named_directly in _candidates(paths, anything) if named_directly)
     for path in itertools.islice(named, NATURAL_LIMIT):
@@ -132,20 +152,20 @@ def check_named(paths: Sequence[str | Path], floats: tuple[float, float] = UNIT)
         except (OSError, ValueError):  # what it is, decoding says
             is_empty = True
         if is_empty or path.suffix.lower() in PICTURE_SUFFIXES:
-            _decodes(path, floats)
+            _check_decodes(path, floats, reader)
 
 
-def _decodes(path: Path, floats: tuple[float, float]) -> None:
-    """Raises ImageError where a file cannot be decoded for models of any number of bands: then all get the same answer."""
-    answers = set()
+def _check_decodes(path: Path, floats: tuple[float, float], reader: ImageReader) -> None:
+    """Raise ImageError where decoding fails for models of any number of channels, with the same message for all."""
+    messages = set()
     for bands in (RGB_BANDS, 1, RGB_BANDS + 1):
         try:
-            decode(path, bands, floats)
+            reader.read(path, bands, PICTURE_RANK, floats)
             return
         except ImageError as error:
-            answers.add(str(error))
-    if len(answers) == 1:
-        raise ImageError(answers.pop())
+            messages.add(str(error))
+    if len(messages) == 1:
+        raise ImageError(messages.pop())
 
 
 def _identity(path: Path) -> str:
@@ -203,16 +223,8 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, str]
     ]
 
 
-def read(path: str | Path, bands: int, rank: int, floats: tuple[float, float] = UNIT) -> Values:
-    """A picture (height, width, bands) as `decode` gives it, or a signal or volume as float32 (*lengths, bands). Raises ImageError.
-
-    floats: black and white of pictures of floating-point numbers, see `decode`.
-    """
-    return decode(path, bands, floats) if rank == PICTURE_RANK else signals.read(path, bands, rank)
-
-
-def _inspect(path: Path, bands: int, rank: int, floats: tuple[float, float], shown: bool) -> ImageRecord:
-    lengths = read(path, bands, rank, floats).shape[:-1]
+def _record(path: Path, lengths: tuple[int, ...], shown: bool) -> ImageRecord:
+    rank = len(lengths)
     height, width = lengths[-2:] if rank > 1 else (1, lengths[0])
     try:
         with path.open("rb") as file:
