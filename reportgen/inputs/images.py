@@ -43,7 +43,7 @@ ENLARGED_LIMIT = 64_000_000  # pixels of an image enlarged as a whole; only very
 
 @dataclass(frozen=True)
 class UserImage:
-    """An image file that can be decoded, and what the report says of it."""
+    """An image file that can be decoded, and what is known of it."""
 
     path: Path
     record: ImageRecord
@@ -55,9 +55,12 @@ class UserImage:
 
 @dataclass(frozen=True)
 class Collection:
-    """The user's images in order, and what was not taken.
+    """The user's images.
 
-    left_out: {"name", "reason"} of bad files found in folders. notes: sentences on the limits that applied.
+    Attributes:
+        images: in order.
+        left_out: `name` and `reason` of bad files found in folders.
+        notes: sentences on the limits that applied.
     """
 
     images: tuple[UserImage, ...]
@@ -176,7 +179,7 @@ def _identity(path: Path) -> str:
 
 
 def _candidates(paths: Sequence[str | Path], suffixes: tuple[str, ...]) -> Iterator[tuple[Path, str, bool]]:
-    """Every file to look at, its name in the report, and whether the user named it directly."""
+    """Every candidate file, its name in the report, and whether the user named it directly."""
     for entry in paths:
         path = Path(entry)
         try:
@@ -236,15 +239,32 @@ def _record(path: Path, lengths: tuple[int, ...], shown: bool) -> ImageRecord:
 
 
 def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
-    if given > used:
-        return (f"{given} images given; the first {used} are used for natural maxima and the first {shown} are shown.",)
-    if used > shown:
-        return (f"{given} images given; all are used for natural maxima and the first {shown} are shown.",)
-    return ()
+    if given == shown:
+        return ()
+    natural = "All" if given == used else _first(used)
+    maps = _first(shown).lower()
+    return (
+        f"{given} images were given. {natural} {_are(used)} used for natural maxima; feature maps are shown for {maps}.",
+    )
+
+
+def _first(count: int) -> str:
+    return "The first" if count == 1 else f"The first {count}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def profile_notes(pictures: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
-    """What is said of pictures, (name, colour profile), whose files say that their numbers stand for other colours than sRGB."""
+    """Note colour profiles, which are not applied.
+
+    Args:
+        pictures: (name, colour profile) of files; None for one in sRGB.
+
+    Returns:
+        One sentence on all pictures that are not in sRGB; none where there are none.
+    """
     found = [(name, profile) for name, profile in pictures if profile is not None]
     if not found:
         return ()
@@ -252,16 +272,24 @@ def profile_notes(pictures: Iterable[tuple[str, str | None]]) -> tuple[str, ...]
     who = f"{len(found)} images carry colour profiles" if others else f"{first} carries a colour profile"
     profiles = "; ".join(dict.fromkeys(profile for _, profile in found))
     return (
-        f"{who} ({profiles}). The numbers of the file are fed as they are, as keras.utils.load_img reads them, not converted to sRGB.",
+        f"{who} ({profiles}). Pixel values are used as stored, like keras.utils.load_img does, and are not converted to sRGB.",
     )
 
 
 def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:
-    """The image in another size, by Pillow's bicubic filter, every band by itself; signals and volumes as `signals.fit`.
+    """Resize an image by Pillow's bicubic filter, each channel by itself; signals and volumes as `signals.fit`.
 
-    pixels: (height, width, bands), uint8 or float32 in 0..255; returned: the same of (size[0], size[1], bands), float32 neither
-    rounded nor beyond 0..255. how: "crop" scales so that the image covers `size` and keeps the centre; "pad" scales so that it
-    fits within and centres it on black; "stretch" ignores the aspect ratio. Raises ValueError for any other word.
+    Args:
+        pixels: (height, width, channels), uint8 or float32 in 0..255.
+        size: wanted, on each spatial axis.
+        how: "crop" scales so that the image covers `size` and keeps the centre; "pad" scales so that it fits within and centres it on
+            black; "stretch" ignores the aspect ratio.
+
+    Returns:
+        (*size, channels) of the same type, float32 neither rounded nor beyond 0..255.
+
+    Raises:
+        ValueError: `how` is another word.
     """
     if len(size) != PICTURE_RANK:
         return signals.fit(pixels, size, how)
@@ -284,12 +312,19 @@ def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:
 
 
 def natural_crops(pixels: Values, size: tuple[int, ...], grid: int) -> Values:
-    """What natural maxima are measured on: (1 + grid * grid, size[0], size[1], bands); see `signals.natural_windows` for others.
+    """Return what natural maxima are measured on: the whole image and crops of it; see `signals.natural_windows` for signals and volumes.
 
-    First `pixels`, (height, width, bands), of the type that is returned, stretched to `size`; then its crops at original resolution, row by
-    row, their corners at `linspace(0, height - size[0], grid)` truncated, likewise in x. An image smaller than `size`
-    is first enlarged (bicubic, same aspect ratio, rounded) until both sides are at least the size; where that would
-    be more than ENLARGED_LIMIT pixels each crop is enlarged by itself, which may differ in rounding.
+    The crops are at original resolution, row by row, their corners at `linspace(0, height - size[0], grid)` truncated, likewise in x. An
+    image smaller than `size` is first enlarged (bicubic, same aspect ratio, rounded) until both sides are at least the size; where that
+    would be more than ENLARGED_LIMIT pixels each crop is enlarged by itself, which may differ in rounding.
+
+    Args:
+        pixels: (height, width, channels), uint8 or float32 in 0..255.
+        size: of the crops, on each spatial axis.
+        grid: crops along each side of the image.
+
+    Returns:
+        (1 + grid * grid, *size, channels) of the same type, the image stretched to `size` first.
     """
     if len(size) != PICTURE_RANK:
         return signals.natural_windows(pixels, size, grid)
