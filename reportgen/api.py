@@ -13,6 +13,7 @@ import numpy as np
 
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.natural_maxima import natural_figures
+from reportgen.compute.opening import open_network
 from reportgen.compute.pattern_sizes import fitted
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import Ascent
@@ -20,8 +21,8 @@ from reportgen.compute.patterns.found import Patterns
 from reportgen.compute.patterns.objectives import LEAST, MOST
 from reportgen.compute.patterns.recipe import choose
 from reportgen.compute.planning import NATURAL_BATCH, crop_grid, pattern_size
-from reportgen.compute.prepare import breadth_for, limit_patterns, open_network
-from reportgen.compute.tasks import proven_dead
+from reportgen.compute.prepare import breadth_for, limit_patterns
+from reportgen.compute.workspace import proven_dead
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
 from reportgen.core.progress import Progress

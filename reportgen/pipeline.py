@@ -1,41 +1,51 @@
-"""The story of a report: load, walk, plan, compute, render, assemble."""
+"""The pipeline from a model to a finished report: load, plan, compute, write."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reportgen.core.errors import OutputError
 from reportgen.core.progress import Progress
+from reportgen.core.records import Plan
 from reportgen.core.run import Run
 from reportgen.core.settings import Settings
 from reportgen.core.store import Store
+from reportgen.inputs.image_reader import ImageReader
 from reportgen.inputs.images import check_named
+from reportgen.inputs.samples import UNIT
 from reportgen.report.assemble import assemble
 from reportgen.report.theme import load_look
 
+if TYPE_CHECKING:
+    from reportgen.compute.executors import Executor
+
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # a dot in `package.module:callable` starts none
 PLAN_FORMATS, REPORT_SCHEMAS = "reportgen-plan/", "reportgen/"  # how our files name themselves, in every version
+LONGEST_SHOWN = 40  # characters of a folder's name that is too long for the file system
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Built:
-    """A finished report. problems: one sentence for each thing that failed in it; none where all is well.
+    """A finished report; taken for a path (`open`, `shutil.copy`, `Path`) it is its first page.
 
-    Taken for a path (`open`, `shutil.copy`, `Path`) it is its first page, `index`.
+    Attributes:
+        index: the first page.
+        problems: one sentence for each thing that failed in the report; none where all is well.
     """
 
     index: Path
     problems: tuple[str, ...]
 
     def __fspath__(self) -> str:
-        """The first page's path as text."""
+        """Return the first page's path as text."""
         return str(self.index)
 
 
@@ -47,44 +57,69 @@ def build(
     force: bool = False,
     progress: Progress,
     say: Say,
+    executor: Executor | None = None,
 ) -> Built:
-    """The report of the model that `specification` names or is, in the folder `output`. `say` receives warnings and notes.
+    """Write the report of a model.
 
-    Raises ReportgenError where there is nothing to report; an earlier report in the folder is then as it was.
+    Args:
+        specification: a live Keras model, or what names one.
+        settings: all choices of the user.
+        output: the report's folder; `reports/<model name>` where it is None.
+        force: whether the folder may hold something other than a report.
+        progress: the bar.
+        say: receives warnings and notes, one sentence each.
+        executor: computes what the store lacks; in this process where it is None.
+
+    Returns:
+        The first page, and what failed.
+
+    Raises:
+        ReportgenError: there is nothing to report; an earlier report in the folder is then as it was.
     """
     started = time.perf_counter()
     folder = output if output is not None else Path("reports") / default_name(specification)
     check_output(folder, force)
     look = load_look(*(None if path is None else Path(path) for path in (settings.template, settings.css)))
-    check_named(settings.images)
-    from reportgen.compute.prepare import prepare  # brings TensorFlow in: nothing above needs it
+    reader = ImageReader()
+    check_named(settings.images, UNIT if settings.input_range is None else settings.input_range, reader)
+
+    from reportgen.compute.executors import InProcessExecutor, compute  # with TensorFlow, which nothing above needs
+    from reportgen.compute.prepare import prepare
 
     if isinstance(specification, str):
         say(f"loading {specification}")
-    job = prepare(specification, settings)
-    for sentence in (job.plan.contract.warning, *job.plan.notes):
-        if sentence is not None:
-            say(sentence)
+    job = prepare(specification, settings, reader)
+    _say_notes(job.plan, say)
     store = Store(folder)
-    try:
+    with _naming(folder):
         store.save_plan(job.plan)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror}.") from error
-    try:
-        with Run(folder, job.plan, store, progress, started) as run:
-            job.compute(run)
-            written = assemble(
-                folder, look=look, progress=lambda done, total, what: progress.doing(f"writing pages: {what}")
-            )
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror}; what was computed is kept.") from error
+    with _naming(folder, "; what was computed is kept"), Run(folder, job.plan, store, progress, started) as run:
+        compute(job, run, InProcessExecutor() if executor is None else executor)
+        written = assemble(
+            folder, look=look, progress=lambda done, total, what: progress.doing(f"writing pages: {what}")
+        )
     for sentence in written.notes:
         say(sentence)
     return Built(written.index, written.problems)
 
 
+def _say_notes(plan: Plan, say: Say) -> None:
+    for sentence in (plan.contract.warning, *plan.notes):
+        if sentence is not None:
+            say(sentence)
+
+
+@contextmanager
+def _naming(folder: Path, addition: str = "") -> Iterator[None]:
+    """Name the folder where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}{addition}.") from error
+
+
 def default_name(specification: Any) -> str:
-    """The folder name for a model: from what names it, or from a live model's own name."""
+    """Return the folder name for a model: from what names it, or from a live model's own name."""
     from reportgen.core.slugs import unique_slugs
 
     if not isinstance(specification, (str, os.PathLike)):
@@ -96,12 +131,12 @@ def default_name(specification: Any) -> str:
 
 
 def check_output(folder: Path, force: bool) -> None:
-    """Raise OutputError where `folder` is not a report of ours (unless `force`) or cannot be written."""
+    """Raise OutputError where `folder` holds something other than a report (unless `force`) or cannot be written."""
     try:
         folder.exists()
     except OSError as error:  # a name too long for any file system
         raise OutputError(
-            f"{folder.name[:40]}… cannot be a folder: {error.strerror}; name another with --output."
+            f"{folder.name[:LONGEST_SHOWN]}… cannot be a folder: {error.strerror}; name another with --output."
         ) from error
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; name a folder with --output.")
@@ -117,13 +152,13 @@ def check_output(folder: Path, force: bool) -> None:
 
 
 def is_report(folder: Path) -> bool:
-    """Whether `folder` holds a report of ours, finished or not."""
+    """Return whether `folder` holds a report, finished or not."""
     plan, report = _stated(folder / ".store" / "plan.json", "format"), _stated(folder / "report.json", "schema")
     return plan.startswith(PLAN_FORMATS) or report.startswith(REPORT_SCHEMAS)
 
 
 def _stated(path: Path, key: str) -> str:
-    """What the JSON object in a file says under `key`; "" where there is no such file, object or text."""
+    """Return the text under `key` in the JSON object of a file; "" where there is no such file, object or text."""
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,18 @@ def build(
     output: Path, *arguments: object, model: Path = SAMPLES / "galaxies.keras", extent: Sequence[str] = QUICK
 ) -> Result:
     return run("build", model, "-o", output, *extent, *arguments)
+
+
+def dates(moment: datetime) -> set[str]:
+    """The day of `moment`, as it is usually written."""
+    forms = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%c")
+    return {moment.strftime(form) for form in forms}
+
+
+def told(folder: Path, words: Iterable[str]) -> set[tuple[str, str]]:
+    """(file, word) for each of `words` that stands in a file of a report; run.json and packed arrays are left out."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "run.json"]
+    return {(path.name, word) for path in files for word in words if word.encode() in path.read_bytes()}
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.compute.prepare import open_network
+from reportgen.compute.opening import open_network
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf

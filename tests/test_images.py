@@ -94,7 +94,9 @@ def test_thousands_of_images_are_counted_and_only_the_first_are_decoded(tmp_path
         (tmp_path / f"b{index:04}.png").touch()  # would be left out, were it read
     found = collect([tmp_path], 3, 2, natural_limit=3)
     assert found.left_out == ()
-    assert found.notes == ("3003 images given; the first 3 are used for natural maxima and the first 2 are shown.",)
+    assert found.notes == (
+        "3003 images were given. The first 3 are used for natural maxima; feature maps are shown for the first 2.",
+    )
 
 
 def test_records_state_size_and_hash_of_the_file(tmp_path: Path) -> None:
@@ -127,8 +129,8 @@ def test_a_colour_profile_is_stated_and_the_numbers_are_those_of_the_file(tmp_pa
     found = collect([tmp_path / f"{name}{suffix}" for name in ("plain", "usual", "wide")], 3, 8)
     assert [image.record.colour_profile for image in found.images] == [None, None, "Wide gamut P3"]
     assert found.notes == (
-        f"wide{suffix} carries a colour profile (Wide gamut P3). The numbers of the file are fed as they are, as keras.utils.load_img "
-        "reads them, not converted to sRGB.",
+        f"wide{suffix} carries a colour profile (Wide gamut P3). Pixel values are used as stored, like keras.utils.load_img does, "
+        "and are not converted to sRGB.",
     )
     contents = [decode(image.path, 3) for image in found.images]
     assert np.array_equal(contents[0], contents[2])
@@ -153,7 +155,7 @@ def test_profiles_of_sixteen_bits_of_floating_point_and_of_gamma_are_stated_too(
     ]
     (note,) = found.notes
     assert note.startswith(
-        "5 images carry colour profiles (Wide gamut P3; one that cannot be read; gamma 1). The numbers"
+        "5 images carry colour profiles (Wide gamut P3; one that cannot be read; gamma 1). Pixel values"
     )
 
 
@@ -177,9 +179,14 @@ def test_the_first_images_are_shown_and_the_limits_are_stated(tmp_path: Path) ->
         write(tmp_path / f"{index}.png", index)
     found = collect([tmp_path], 3, 2, natural_limit=6)
     assert [image.record.shown for image in found.images] == [True] * 2 + [False] * 4
-    assert found.notes == ("10 images given; the first 6 are used for natural maxima and the first 2 are shown.",)
+    assert found.notes == (
+        "10 images were given. The first 6 are used for natural maxima; feature maps are shown for the first 2.",
+    )
     assert collect([tmp_path], 3, 8).notes == (
-        "10 images given; all are used for natural maxima and the first 8 are shown.",
+        "10 images were given. All are used for natural maxima; feature maps are shown for the first 8.",
+    )
+    assert collect([tmp_path], 3, 1, natural_limit=1).notes == (
+        "10 images were given. The first is used for natural maxima; feature maps are shown for the first.",
     )
     assert collect([tmp_path], 3, 10).notes == ()
 

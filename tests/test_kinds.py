@@ -12,9 +12,9 @@ from plain_convolution import convolve, depthwise, normalise, transposed
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.layer_records import describe
-from reportgen.compute.weights import weights
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
+from reportgen.network.graph.layer_kinds import kernels
 from small_models import functional, layer_call, layers, need_channels_first, network, randomised
 
 LINE, PLANE, SOLID = (23, 2), (11, 9, 2), (7, 6, 8, 2)
@@ -124,7 +124,7 @@ def test_every_kind_is_found_described_and_answers_what_its_definition_says(name
     given = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
     if walked.contract.is_picture:
         given = np.round(given * 100 + 100)
-    stored = weights(found)
+    stored = kernels(found.layer)
     own = dict(zip([weight.name for weight in found.layer.weights], found.layer.get_weights(), strict=True))
     assert {key: value.tolist() for key, value in stored.items()} == {key: value.tolist() for key, value in own.items()}
     before = oracle(given[None], stored)[0]
@@ -177,7 +177,7 @@ def test_what_a_time_distributed_layer_calls_is_one_entry_with_all_its_times() -
         (1, 3, 3),
     )
     given = np.random.default_rng(1).uniform(-1, 1, (4, 9, 8, 3)).astype(np.float32)
-    stored = weights(found)
+    stored = kernels(found.layer)
     expected = np.maximum(normalise(convolve(given, stored["kernel"], stored["bias"]), norm), 0)
     ((arrays, _),) = MapReader(walked, [found])(given)
     np.testing.assert_allclose(arrays["maps"], expected, rtol=2e-3, atol=2e-3)

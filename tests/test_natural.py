@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.compute.activation_scores import Meter, trim
+from reportgen.compute.activation_scores import Meter
 from reportgen.compute.natural_maxima import natural_figures
+from reportgen.core.border import border_width, inner_slices
 from reportgen.inputs.images import natural_crops
 from reportgen.network.backend import keras
 from small_models import functional, layers, network, pictures, randomised
@@ -17,7 +18,16 @@ from small_models import functional, layers, network, pictures, randomised
 
 @pytest.mark.parametrize(("length", "expected"), [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2), (6, 2), (7, 2), (100, 2)])
 def test_the_border_left_out_is_at_most_two_and_never_everything(length: int, expected: int) -> None:
-    assert trim(length) == expected == min(2, (length - 1) // 2)
+    assert border_width(length) == expected
+
+
+@pytest.mark.parametrize(
+    ("border", "times", "expected"),
+    [(2, 0, "2:7,2:3,2:5"), (1, 0, "1:8,1:4,1:6"), (9, 1, "0:9,2:3,3:4"), (0, 0, "0:9,0:5,0:7")],
+)
+def test_every_axis_but_those_of_time_loses_its_border(border: int, times: int, expected: str) -> None:
+    slices = inner_slices((9, 5, 7), border, times)
+    assert ",".join(f"{one.start}:{one.stop}" for one in slices) == expected
 
 
 def model(**settings: Any) -> tuple[Any, Any]:
@@ -29,10 +39,9 @@ def figure(layer: Any, shown: np.ndarray, floor: float = 0.0) -> np.ndarray:
     """float64 (n, filters) by definition; with a `floor` of minus infinity before the activation function."""
     kernel, bias = layer.get_weights()
     maps = np.maximum(convolve(shown / 255, kernel, bias, layer.strides, how="same"), floor)
-    inner = maps[
-        :, trim(maps.shape[1]) : -trim(maps.shape[1]) or None, trim(maps.shape[2]) : -trim(maps.shape[2]) or None
-    ]
-    return np.asarray(inner.mean((1, 2)))
+    cuts = {2: 0, 4: 1, 10: 2, 12: 2}  # by definition: min(2, (n - 1) // 2)
+    top, left = (cuts[length] for length in maps.shape[1:3])
+    return np.asarray(maps[:, top : maps.shape[1] - top, left : maps.shape[2] - left].mean((1, 2)))
 
 
 @pytest.mark.parametrize("strides", [1, 3, 6])

@@ -121,7 +121,7 @@ def test_a_model_without_one_number_a_class_has_no_output_to_show(name: str) -> 
     walked = network(randomised(NO_CLASSIFIERS[name]()))
     assert walked.output is None
     assert walked.layer_calls
-    with pytest.raises(UsageError, match=r"^--outputs: this model does not answer one number a class"):
+    with pytest.raises(UsageError, match=r"^--outputs: this model does not output one value per class"):
         describe_output(walked, Settings(outputs="1"), None, [])
 
 

@@ -107,11 +107,16 @@ def image(name: str, shown: bool = True) -> ImageRecord:
 IMAGES = (image("cat"), image("dog"), image("many", shown=False))
 
 
-def test_filter_numbers_that_some_layers_lack_are_noted_there() -> None:
-    notes = plan.check_filters(Settings(filters="0-1,18"), LAYERS)
-    assert len(notes) == 1
-    assert notes[0].startswith("a has 16 filters")
-    assert "1 are not there" in notes[0] or "1 is not there" in notes[0]
+@pytest.mark.parametrize(
+    ("filters", "total", "expected"),
+    [
+        ("0-1,18", 16, "a has 16 filters: of --filters 0-1,18, 1 does not exist and is left out."),
+        ("0,17-18", 16, "a has 16 filters: of --filters 0,17-18, 2 do not exist and are left out."),
+        ("0-1", 1, "a has 1 filter: of --filters 0-1, 1 does not exist and is left out."),
+    ],
+)
+def test_filter_numbers_that_some_layers_lack_are_noted_there(filters: str, total: int, expected: str) -> None:
+    assert plan.check_filters(Settings(filters=filters), (layer("a", total), *LAYERS[1:])) == (expected,)
 
 
 def test_filter_numbers_that_no_layer_has_are_refused() -> None:
@@ -192,7 +197,7 @@ def tasks(**changes: Any) -> tuple[Task, ...]:
         "classes": ("x", "y"),
         "feed_key": "",
     }
-    return plan.plan_tasks(**{**values, **changes})
+    return plan.plan_tasks(plan.TaskFacts(**{**values, **changes}))
 
 
 def test_every_layer_image_and_filter_has_its_task_in_order() -> None:

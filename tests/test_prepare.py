@@ -18,7 +18,6 @@ from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.progress import Progress
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
-from reportgen.network.loading import load as loading
 from reportgen.pipeline import build, default_name
 from small_models import functional, layers, pictures, randomised
 
@@ -140,9 +139,7 @@ def model_state(model: Any) -> dict[str, Any]:
     }
 
 
-def test_a_whole_build_leaves_the_users_model_as_it_was(
-    tmp_path: Path, images: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_whole_build_leaves_the_users_model_as_it_was(tmp_path: Path, images: str) -> None:
     entry = keras.Input((16, 16, 3))
     inner = keras.Sequential(
         [keras.Input((16, 16, 3)), layers.SeparableConv2D(4, 3, padding="same"), layers.BatchNormalization()]
@@ -157,11 +154,8 @@ def test_a_whole_build_leaves_the_users_model_as_it_was(
     kernel[..., 1] = np.nan
     shared.set_weights([kernel, bias])
     before = model_state(model)
-    monkeypatch.setattr(
-        "reportgen.compute.prepare.load", lambda name, settings: loading.Loaded(model, "live", "live", None)
-    )
     built = build(
-        "live",
+        model,
         Settings(**QUICK, images=(images,)),
         tmp_path / "report",
         progress=Progress(False),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.compute.weights import weights
+from reportgen.network.graph.layer_kinds import kernels
 from small_models import functional, layers, network, randomised
 
 NAMES: dict[str, tuple[Callable[[], Any], list[str]]] = {
@@ -29,7 +29,7 @@ NAMES: dict[str, tuple[Callable[[], Any], list[str]]] = {
 def test_weights_are_those_of_the_layer_in_keras_order(name: str) -> None:
     make, names = NAMES[name]
     model = randomised(functional(make()))
-    found = weights(network(model).layer_calls[0])
+    found = kernels(network(model).layer_calls[0].layer)
     assert list(found) == names
     for array, own in zip(found.values(), model.layers[1].get_weights(), strict=True):
         assert array.dtype == own.dtype
@@ -39,5 +39,5 @@ def test_weights_are_those_of_the_layer_in_keras_order(name: str) -> None:
 def test_both_calls_of_a_shared_layer_have_its_weights() -> None:
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
     model = randomised(functional(shared, layers.ReLU(), shared))
-    first, second = (weights(layer_call) for layer_call in network(model).layer_calls)
+    first, second = (kernels(layer_call.layer) for layer_call in network(model).layer_calls)
     np.testing.assert_array_equal(first["kernel"], second["kernel"])

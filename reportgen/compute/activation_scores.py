@@ -1,4 +1,4 @@
-"""The two figures by which filters are measured: a unit's map averaged over the positions away from its border, and its peak."""
+"""Activation scores: a unit's map averaged over the positions away from its border, and its peak."""
 
 from __future__ import annotations
 
@@ -8,42 +8,57 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.border import BORDER, inner_slices
 from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 
-BORDER = 2  # positions left out at each border: padding shows there first
-
-
-def trim(length: int, border: int = BORDER) -> int:
-    """How many positions are left out at each end of an axis of `length` positions: at most `border`, never all."""
-    return min(border, (length - 1) // 2)
-
 
 def trimmed(maps: Any, border: int = BORDER, times: int = 0) -> Any:
-    """`maps` (n, ..., channels) without their border on every axis between but the first `times`, which are time.
+    """Return maps without their border.
 
-    Raises ValueError where their size is not known.
+    Args:
+        maps: tensor (n, ..., channels) of static spatial size.
+        border: positions to leave out at each end of an axis, fewer on small maps: see `border_width`.
+        times: how many of the axes after the first are time steps, which have no border.
+
+    Returns:
+        The inner part of `maps`, a tensor of as many axes.
+
+    Raises:
+        ValueError: the size of the maps is not known.
     """
     lengths = maps.shape[1:-1]
     if None in tuple(lengths):
         raise ValueError("maps must have a known size to be trimmed")
-    cuts = [0 if axis < times else trim(length, border) for axis, length in enumerate(lengths)]
-    inner = (slice(cut, length - cut) for cut, length in zip(cuts, lengths, strict=True))
-    return maps[(slice(None), *inner)]
+    return maps[(slice(None), *inner_slices(lengths, border, times))]
 
 
 def figures(maps: Any, times: int = 0) -> Any:
-    """float32 (n, channels): the mean of `maps` (n, ..., channels) over trimmed positions; n must be static. times: see `trimmed`.
+    """Return the mean of maps over trimmed positions.
 
-    Picture by picture: a mean over the whole batch adds up in an order that depends on a picture's place in it.
+    Map by map: a mean over the whole batch adds up in an order that depends on an input's place in it.
+
+    Args:
+        maps: tensor (n, ..., channels) of static shape.
+        times: how many of the axes after the first are time steps, see `trimmed`.
+
+    Returns:
+        float32 (n, channels).
     """
-    pictures = tf.unstack(tf.cast(trimmed(maps, times=times), tf.float32))
-    return tf.stack([tf.reduce_mean(picture, axis=tuple(range(picture.shape.rank - 1))) for picture in pictures])
+    each = tf.unstack(tf.cast(trimmed(maps, times=times), tf.float32))
+    return tf.stack([tf.reduce_mean(one, axis=tuple(range(one.shape.rank - 1))) for one in each])
 
 
 def peaks(maps: Any) -> Any:
-    """float32 (n, channels): the largest position of `maps` (n, ..., channels), all positions counted; NaN where one is not finite."""
+    """Return the largest position of maps, all positions counted.
+
+    Args:
+        maps: tensor (n, ..., channels).
+
+    Returns:
+        float32 (n, channels), NaN where a position is not finite.
+    """
     values = tf.cast(maps, tf.float32)
     axes = tuple(range(1, values.shape.rank - 1))
     return tf.reduce_max(values, axis=axes) + tf.reduce_sum(0 * values, axis=axes)
@@ -51,10 +66,13 @@ def peaks(maps: Any) -> Any:
 
 @dataclass(frozen=True)
 class Figures:
-    """What n pictures make of a layer's units, float32 (n, channels) each.
+    """The scores of a layer's units on n inputs, float32 (n, channels) each.
 
-    activation, peak: the mean over trimmed positions and the largest of all positions. pre_activation, pre_peak: the same before the
-    unit's activation function.
+    Attributes:
+        activation: the mean over trimmed positions.
+        peak: the largest of all positions.
+        pre_activation: the mean before the unit's activation function.
+        pre_peak: the peak before the unit's activation function.
     """
 
     activation: np.ndarray
@@ -63,7 +81,15 @@ class Figures:
     pre_peak: np.ndarray
 
     def of(self, rows: np.ndarray, filters: np.ndarray) -> Figures:
-        """The figures, (m,) each, of some pictures' own filters."""
+        """Return the scores of single pairs.
+
+        Args:
+            rows: int (m,), inputs.
+            filters: int (m,), the filter that is scored on each of them.
+
+        Returns:
+            Scores, (m,) each.
+        """
         return Figures(*(getattr(self, name)[rows, filters] for name in FIGURES))
 
 
@@ -71,16 +97,23 @@ FIGURES = tuple(field.name for field in fields(Figures))
 
 
 class Meter:
-    """Measures units on finished pictures, signals or volumes with the untouched model, always in batches of one shape."""
+    """Measures units on finished images, signals or volumes with the unmodified model, always in batches of one shape."""
 
     def __init__(self, network: Network, layer_calls: Sequence[LayerCall], size: tuple[int, ...], batch: int) -> None:
-        """`sites` are measured together in one pass; `size` is of the pictures, without bands."""
+        """Prepare to measure.
+
+        Args:
+            network: the model.
+            layer_calls: the layers, measured together in one pass.
+            size: of the inputs, on each spatial axis.
+            batch: how many inputs are measured at once.
+        """
         self._batch = batch
         self.traces = 0
 
-        def measure(pictures: Any) -> list[tuple[Any, ...]]:
+        def measure(images: Any) -> list[tuple[Any, ...]]:
             self.traces += 1
-            units = network.units(network.fed(pictures), layer_calls)
+            units = network.units(network.fed(images), layer_calls)
             return [
                 (figures(after, layer_call.times), peaks(after), figures(before, layer_call.times), peaks(before))
                 for layer_call, (before, after) in zip(layer_calls, units, strict=True)
@@ -93,17 +126,17 @@ class Meter:
         """Trace now instead of at the first measurement."""
         self._measure.get_concrete_function()
 
-    def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """float32 (n, channels) per site, for `pictures` (n, *size, bands), uint8 or float32."""
-        return [found.activation for found in self.figures(pictures)]
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return the activation, float32 (n, channels) per layer, for `images` (n, *size, channels), uint8 or float32."""
+        return [found.activation for found in self.figures(images)]
 
-    def figures(self, pictures: np.ndarray) -> list[Figures]:
-        """The figures per site of such `pictures`."""
+    def figures(self, images: np.ndarray) -> list[Figures]:
+        """Return all scores per layer, for `images` (n, *size, channels), uint8 or float32."""
         parts = [
-            self._measure(padded(pictures[start : start + self._batch], self._batch).astype(np.float32))
-            for start in range(0, len(pictures), self._batch)
+            self._measure(padded(images[start : start + self._batch], self._batch).astype(np.float32))
+            for start in range(0, len(images), self._batch)
         ]
-        count = len(pictures)
+        count = len(images)
         return [
             Figures(*(_joined(values, count) for values in zip(*layer_call, strict=True)))
             for layer_call in zip(*parts, strict=True)
@@ -115,7 +148,7 @@ def _joined(parts: Sequence[Any], count: int) -> np.ndarray:
 
 
 def padded(rows: np.ndarray, count: int) -> np.ndarray:
-    """`rows` filled up to `count` by repeating the last one: a traced batch keeps one shape."""
+    """Return `rows` filled up to `count` by repeating the last one: a traced batch keeps one shape."""
     if len(rows) == count:
         return rows
     return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])

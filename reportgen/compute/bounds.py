@@ -1,4 +1,4 @@
-"""Bounds of a unit's values over every input, and which units are thereby proven dead."""
+"""Bounds of what a unit can output for any input, and which units they prove dead."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
-SAME_NUMBER = 1e-6  # of a number's size: numbers that are closer are the same in single precision
+SAME_NUMBER = 1e-6  # of a number's size: what lies closer together is the same number in single precision
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Lower and upper bounds of a unit's channels at every position, for every input within the contract's range.
-
-    before_low, before_high: float64 (channels,), before the unit's activation function; infinite where nothing is known. after_low,
-    after_high: after it. varies: bool (channels,), whether the input can change the channel's map at all as far as is known. rectified:
-    of the unit.
+    """The limits of a unit's channels at every position, for every input within the contract's range.
 
     Rounding of the model's own arithmetic is included: each term of a sum of n products counts with a relative error of n + 2 roundings
     of the tensor's type, and in single precision 2**-10 more for GPUs that multiply in TensorFloat-32. Values that are not finite are not.
+
+    Attributes:
+        before_low: float64 (channels,), before the unit's activation function; infinite where nothing is known.
+        before_high: likewise.
+        after_low: float64 (channels,), after the activation function.
+        after_high: likewise.
+        varies: bool (channels,), whether the input can change the channel's map at all, as far as is known.
+        rectified: whether the unit's activation function is 0 for every negative value.
     """
 
     before_low: np.ndarray
@@ -39,31 +43,31 @@ class Bounds:
 
     @property
     def constant(self) -> np.ndarray:
-        """Bool (channels,): proven to have the same map for every input, up to SAME_NUMBER of its values' size.
+        """Bool (channels,): proven to have one map for all inputs, up to SAME_NUMBER of its values' size.
 
-        That map need not be one number: zero padding may show at its border.
+        That map need not be one number: at its border zero padding may show.
         """
         size = np.maximum(np.abs(self.after_low), np.abs(self.after_high))
         with np.errstate(invalid="ignore"):
-            equal = self.after_high - self.after_low <= SAME_NUMBER * size + np.finfo(np.float32).tiny
-        return np.asarray(~self.varies | (equal & np.isfinite(size)))
+            alike = self.after_high - self.after_low <= SAME_NUMBER * size + np.finfo(np.float32).tiny
+        return np.asarray(~self.varies | (alike & np.isfinite(size)))
 
     @property
     def dead(self) -> np.ndarray:
-        """Bool (channels,): proven that no input makes the rectified unit exceed zero, or that it is the same for all inputs."""
+        """Bool (channels,): proven that no input raises the rectified unit above zero, or that its map is the same for all."""
         return self.constant | (self.after_high <= 0) if self.rectified else self.constant
 
 
 def bounds_of(network: Network, layer_calls: Sequence[LayerCall], size: tuple[int, ...]) -> dict[str, Bounds]:
-    """Bound the unit of every layer call, in one trace.
+    """Find the bounds of units, in one trace.
 
     Args:
         network: the model.
-        layer_calls: those without a unit are left out.
-        size: length of each spatial axis of the input.
+        layer_calls: the layers; those without a unit are left out.
+        size: of the inputs, on each spatial axis.
 
     Returns:
-        The bounds by path.
+        Bounds by layer path.
 
     Raises:
         Exception: what the model raises where it does not run at that size.
@@ -93,7 +97,7 @@ def bounds_of(network: Network, layer_calls: Sequence[LayerCall], size: tuple[in
 
 
 def _by_channel(value: Value, tensor: Any) -> Interval:
-    """Return bounds (channels,) of a unit's maps (1, ..., channels), for all positions."""
+    """Bounds (channels,) of a unit's maps (1, ..., channels), whatever the position."""
     assert isinstance(value, Interval)
     one = hull_but(value, -1)
     return Interval(*(np.broadcast_to(values.reshape(-1), (tensor.shape[-1],)).copy() for values in one.arrays))

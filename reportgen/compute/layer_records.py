@@ -20,7 +20,16 @@ from reportgen.network.network import Network
 
 
 def describe(network: Network, settings: Settings, left_out: Mapping[str, str | None]) -> tuple[LayerRecord, ...]:
-    """One record a site, in order; `left_out` gives the reason for each path that the user left out."""
+    """Describe every layer that convolves or pools.
+
+    Args:
+        network: the model.
+        settings: `filters` and `size` are used.
+        left_out: for each path the reason why the user left it out; None where it is in the report.
+
+    Returns:
+        One record per layer call, in the network's order.
+    """
     slugs = unique_slugs([layer_call.path for layer_call in network.layer_calls])
     choice = FilterChoice.parse(settings.filters)
     return tuple(
@@ -32,9 +41,16 @@ def describe(network: Network, settings: Settings, left_out: Mapping[str, str | 
 def describe_output(
     network: Network, settings: Settings, classes: Sequence[str] | None, taken: Sequence[str]
 ) -> LayerRecord:
-    """The record of the model's own outputs, for the classes that `--outputs` names. Raises UsageError.
+    """Describe the model's own output, for the classes that `--outputs` names.
 
-    taken: slugs of the layers.
+    Args:
+        network: the model.
+        settings: `outputs` and `size` are used.
+        classes: names of the model's classes; None where they are not known.
+        taken: slugs of the layers.
+
+    Raises:
+        UsageError: the model has no such output or class.
     """
     layer_call = network.output
     text = str(settings.outputs)
@@ -49,7 +65,7 @@ def describe_output(
         if classes is not None and len(classes) != max(layer_call.channels, 2):
             classes = None  # they are another output's
     if layer_call is None:
-        raise UsageError("--outputs: this model does not answer one number a class, so there are no classes to show.")
+        raise UsageError("--outputs: this model does not output one value per class, so there are no classes to show.")
     total = layer_call.channels
     names = _output_names(classes, total)
     chosen = _chosen_classes(text, names)
@@ -83,7 +99,7 @@ def describe_output(
 
 
 def _output_names(classes: Sequence[str] | None, total: int) -> list[str]:
-    """The names of the outputs; one output that tells two classes apart speaks for the second."""
+    """The names of the outputs; one output that tells two classes apart is the second's probability."""
     if classes is None:
         return [f"output {number}" for number in range(total)]
     if total == 1 and len(classes) == 2:

@@ -1,4 +1,4 @@
-"""What natural images reach: every filter's figure on the user's images, the yardstick for patterns."""
+"""Natural maxima: the largest scores of every filter on the user's images, which patterns are compared with."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from reportgen.compute.activation_scores import FIGURES, Figures, Meter
 def natural_figures(
     meter: Meter, crops: Iterable[tuple[int, np.ndarray]], on_image: Callable[[int], None]
 ) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
-    """(arrays, facts) per layer of `meter`.
+    """Measure the layers of a meter on the user's images.
 
-    crops: (image number, pictures (k, *size, bands)) image by image. arrays: `maximum`, `minimum` float32 (channels,), NaN where a
-    figure is not finite; `pre_minimum`, the lowest before the activation function; `best_image` int32 (channels,): the image that reached
-    the maximum; `peak`, the largest single position, `pre_peak` that before the activation function, and `peak_image`, whose it is.
-    facts: `crops`, how many were measured.
+    Args:
+        meter: measures one or more layers.
+        crops: (number of the image, inputs (k, *size, channels)), image by image.
+        on_image: called with the number of each image that was measured.
+
+    Returns:
+        (arrays, facts) per layer. arrays: `maximum`, `minimum` float32 (channels,), NaN where a score is not finite; `pre_minimum`, the
+        smallest before the activation function; `best_image` int32 (channels,), the image with the maximum; `peak`, the largest single
+        position, `pre_peak` that before the activation function, and `peak_image`, the image with the peak. facts: `crops`, how many
+        inputs were measured.
     """
     images: list[np.ndarray] = []
     measured: list[list[Figures]] = []
@@ -49,7 +55,7 @@ def _summary(found: Figures, of_crop: np.ndarray) -> tuple[dict[str, np.ndarray]
 
 
 def _largest(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(float32 (channels,), NaN where a figure is not finite; int (channels,), which row reached it)."""
+    """(largest of each column, float32 (channels,), NaN where one is not finite; int (channels,), its row)."""
     finite = np.isfinite(values).all(axis=0)
     best = np.where(finite, values, -np.inf).argmax(axis=0)
     return np.where(finite, values.max(axis=0), np.nan).astype(np.float32), best

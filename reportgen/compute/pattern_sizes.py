@@ -10,13 +10,22 @@ from reportgen.network.accepted_sizes import Size, next_size
 from reportgen.network.contract import longest, measured
 from reportgen.network.network import Network
 
-FEW = 2  # sizes that are tried one by one
+FEW = 2  # sizes that are tried one by one: finding out whether any is accepted takes as many trials
 
 
 def fitted(network: Network, wanted: Mapping[str, Size], settings: Settings) -> dict[str, Size]:
-    """The sizes of patterns by layer path: those `wanted`, rounded up to the next at which an input gets as far as the layer.
+    """Return the sizes of patterns: those that are wanted, rounded up to the next at which an input gets as far as the layer.
 
-    Raises UsageError where the size was stated and does not fit every layer.
+    Args:
+        network: the model.
+        wanted: by layer path.
+        settings: `size` is used.
+
+    Returns:
+        Sizes by layer path.
+
+    Raises:
+        UsageError: the size was stated and does not fit every layer.
     """
     contract, layer_calls = network.contract, network.by_path
     free = [length is None for length in contract.shape[:-1]]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -15,15 +17,36 @@ from reportgen.core.settings import Settings
 from reportgen.core.store import json_bytes
 
 KEY_LENGTH = 40  # hexadecimal digits of SHA-256: far beyond any chance of two tasks sharing one
-STEP_OVER_FORWARD = 3  # an ascent step is a forward pass and its gradient, about twice as dear
+STEP_COST = (
+    3  # of a forward pass: what an ascent step costs, the pass and its gradient, which is about twice as expensive
+)
+MEASURING_COST = 2  # of a forward pass: what measuring the start and the finished pattern costs
+MAPS_COST = 2  # of a forward pass: what reading and storing all feature maps of an image costs
+WEIGHTS_PER_FORWARD = 10  # layers whose weights are stored in the time of a forward pass
 AUTO_SMALLEST, AUTO_LARGEST, AUTO_STEP = 64, 224, 32  # pixels: sides of patterns sized by receptive field
+AUTO_FIELDS = 2  # receptive fields along a side of such a pattern
 LARGEST_BATCH = 8  # two cores are busy with this many; more only takes memory
 MOST_ABREAST = 2  # batches whose steps overlap: what one core does alone in one is hidden behind the other
 BYTES_OVER_FORWARD = 3  # what an ascent keeps for the gradient, over the tensors of the forward pass
+NATURAL_BATCH = 4  # inputs measured at once, whatever the layers: a score must not depend on what else is asked for
+MANY_IMAGES = 8  # beyond these the images themselves are variety enough
+FEW_GRID, MANY_GRID = 5, 2  # crops along a side of an image
 
 
 def choose_layers(paths: Sequence[str], include: Sequence[str], exclude: Sequence[str]) -> dict[str, str | None]:
-    """{path: None where it is in the report, else why it is left out}. Raises UsageError for a glob that matches nothing."""
+    """Choose the layers that are in the report.
+
+    Args:
+        paths: of all convolution layers, in order.
+        include: globs of which a path must match one; all paths do where there are none.
+        exclude: globs of which a path must match none.
+
+    Returns:
+        None for each path that is in the report, else why it is left out.
+
+    Raises:
+        UsageError: a glob matches nothing, or no layer is left.
+    """
     for option, globs in (("--layers", include), ("--exclude", exclude)):
         for glob in globs:
             if not any(fnmatchcase(path, glob) for path in paths):
@@ -42,7 +65,14 @@ def choose_layers(paths: Sequence[str], include: Sequence[str], exclude: Sequenc
 
 
 def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[str, ...]:
-    """Notes on filter numbers that some layers lack. Raises UsageError where no layer has any of them."""
+    """Check the filter numbers of `--filters`.
+
+    Returns:
+        Notes on numbers that some layers lack.
+
+    Raises:
+        UsageError: no layer has any of them.
+    """
     numbers = FilterChoice.parse(settings.filters).numbers
     rendered = [layer for layer in layers if layer.is_met and not layer.is_pooling]
     if numbers is None or not rendered:
@@ -54,21 +84,36 @@ def check_filters(settings: Settings, layers: Sequence[LayerRecord]) -> tuple[st
         )
     lacking = [layer for layer in rendered if numbers[-1] >= layer.filters_total]
     if len(lacking) > FEW_NAMES:
-        return (
-            f"{few([layer.path for layer in lacking])} have fewer filters than --filters {settings.filters} names: "
-            "those that are not there were left out.",
-        )
+        paths = few([layer.path for layer in lacking])
+        return (f"{paths} have fewer filters than --filters {settings.filters} names; the missing ones are left out.",)
     return tuple(
-        f"{layer.path} has {layer.filters_total} filters: of --filters {settings.filters}, "
-        f"{sum(number >= layer.filters_total for number in numbers)} are not there and were left out."
+        f"{layer.path} has {_counted(layer.filters_total, 'filter')}: of --filters {settings.filters}, "
+        f"{_left_out(sum(number >= layer.filters_total for number in numbers))}."
         for layer in lacking
     )
 
 
-def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None, settings: Settings) -> tuple[int, ...]:
-    """A layer's patterns' length on each axis: the input's own where fixed, else `--size`, else twice the receptive field within limits.
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
-    Whether the network accepts that is another question. Raises UsageError where `--size` contradicts an input that is fixed on all axes.
+
+def _left_out(count: int) -> str:
+    return "1 does not exist and is left out" if count == 1 else f"{count} do not exist and are left out"
+
+
+def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None, settings: Settings) -> tuple[int, ...]:
+    """Return the length of a layer's patterns on each spatial axis.
+
+    That is the input's own length where it is fixed, else `--size`, else twice the receptive field within limits. Whether the network
+    accepts that is another question.
+
+    Args:
+        contract: of the model's input.
+        receptive_field: of the layer, per spatial axis; None where it is not known.
+        settings: `size` is used.
+
+    Raises:
+        UsageError: `--size` contradicts an input that is fixed on all axes.
     """
     wanted = settings.pattern_size
     if wanted is not None:
@@ -85,121 +130,198 @@ def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None,
         elif wanted is not None:
             sides.append(wanted)
         else:
-            reach = AUTO_LARGEST if receptive_field is None else 2 * receptive_field[axis]
-            sides.append(max(AUTO_SMALLEST, min(AUTO_LARGEST, -(-reach // AUTO_STEP) * AUTO_STEP)))
+            side = AUTO_LARGEST if receptive_field is None else AUTO_FIELDS * receptive_field[axis]
+            sides.append(max(AUTO_SMALLEST, min(AUTO_LARGEST, -(-side // AUTO_STEP) * AUTO_STEP)))
     return tuple(sides)
 
 
 def batch_size(tensor_bytes: int, memory_bytes: int, filters: int) -> int:
-    """How many patterns of a layer of so many filters are sought at once: from what one picture's forward pass takes, and `--memory`."""
+    """Return how many patterns of a layer are optimized at once.
+
+    Args:
+        tensor_bytes: what the forward pass of one input takes.
+        memory_bytes: what `--memory` allows.
+        filters: of the layer.
+    """
     return max(1, min(LARGEST_BATCH, filters, memory_bytes // max(1, BYTES_OVER_FORWARD * tensor_bytes)))
 
 
 def abreast(tensor_bytes: int, memory_bytes: int, batch: int) -> int:
-    """How many batches are sought at the same time by a processor's cores, as far as `--memory` goes; no picture depends on it.
+    """Return how many batches are optimized at the same time by a processor's cores; no pattern depends on it.
 
     By the forward pass alone: on VGG16 a whole ascent was measured to take half of that, since much of it is not kept.
+
+    Args:
+        tensor_bytes: what the forward pass of one input takes.
+        memory_bytes: what `--memory` allows.
+        batch: patterns of a batch.
     """
     return max(1, min(MOST_ABREAST, memory_bytes // max(1, tensor_bytes * batch)))
 
 
-def task_key(kind: str, facts: Mapping[str, Any]) -> str:
-    """The name under which a task's result is stored: a hash of everything that the result depends on."""
-    return hashlib.sha256(json_bytes([kind, facts])).hexdigest()[:KEY_LENGTH]
-
-
-def plan_tasks(
-    layers: Iterable[LayerRecord],
-    images: Sequence[ImageRecord],
-    contract: InputContract,
-    identity: Mapping[str, Any],
-    recipe: Mapping[str, Any],
-    seed: int,
-    batches: Mapping[str, int],
-    classes: Sequence[str] | None,
-    feed_key: str,
-    negative: bool = False,
-    initial: Mapping[str, str] | None = None,
-) -> tuple[Task, ...]:
-    """All tasks of a report, in the order in which they are done.
-
-    identity: what every key starts from (weights hash, versions). recipe: the ascent's numbers. batches: patterns sought at once,
-    by layer slug. feed_key: stands for the preprocessing's own code where that is the user's. negative: whether every filter is also
-    asked what it answers least to. initial: what stands for the weights that training started from, by layer path.
-    """
-    fed: dict[str, Any] = {"range": [contract.low, contract.high], "preprocess": contract.preprocess, "code": feed_key}
-    fed["floats"] = list(contract.floats)
-    if contract.constant_inputs:
-        constant_inputs = [[one.name, one.shape, one.sha256] for one in contract.constant_inputs]
-        fed = {**fed, "input": contract.name, "held": constant_inputs, "held_fit": contract.fit}
-    shaped = {**fed, "size": list(contract.size), "fit": contract.fit, "bands": contract.bands}
-    rendered = [layer for layer in layers if layer.status == "rendered"]
-    kept = [layer for layer in layers if layer.status != "skipped" and not layer.is_output]
-    mapped = [layer for layer in rendered if layer.is_met and not layer.is_output]
-    shown = [image for image in images if image.shown]
-    pixels = prod(contract.size)
-    tasks = []
-    whole = max((layer.macs for layer in rendered), default=1)
-    for image in shown:
-        facts = {**identity, **shaped, "image": image.sha256, "classes": None if classes is None else list(classes)}
-        tasks.append(Task(TaskKind.IMAGE, task_key("image", facts), "", image.slug, (), whole))
-    for layer in kept:
-        if layer.kernel_shape is None:
-            continue
-        tasks.append(
-            Task(
-                TaskKind.WEIGHTS, task_key("weights", {**identity, "layer": layer.path}), layer.slug, "", (), whole / 10
-            )
-        )
-        if initial:
-            key = task_key("initial", {"layer": layer.path, "weights": initial[layer.path]})
-            tasks.append(Task(TaskKind.INITIAL, key, layer.slug, "", (), 0.0))
-    for image in shown:
-        for layer in mapped:
-            facts = {**identity, **shaped, "layer": layer.path, "image": image.sha256}
-            tasks.append(
-                Task(
-                    TaskKind.FEATURE_MAPS,
-                    task_key("feature_maps", facts),
-                    layer.slug,
-                    image.slug,
-                    (),
-                    2 * whole / len(mapped),
-                )
-            )
-    patterns = []
-    for layer in rendered:
-        if layer.pattern_size is None:
-            continue
-        forward = layer.macs * prod(layer.pattern_size) / pixels
-        common = {**identity, **fed, "layer": layer.path, "size": list(layer.pattern_size)}
-        if images:
-            key = task_key("natural", {**common, "images": [image.sha256 for image in images]})
-            cost = natural_crop_count(len(images)) * forward / len(rendered)
-            tasks.append(Task(TaskKind.NATURAL, key, layer.slug, "", (), cost))
-        batch = batches[layer.slug]
-        for start in range(0, len(layer.filters_shown), batch):
-            chunk = layer.filters_shown[start : start + batch]
-            facts = {**common, "filters": list(chunk), "batch": batch, "recipe": recipe, "seed": seed}
-            if recipe["decorrelation"] == "images":
-                facts["images"] = [[image.sha256 for image in images], list(contract.size), contract.fit]
-            steps = recipe["steps"] * recipe["restarts"] + recipe["strongest_steps"]
-            cost = batch * forward * (STEP_OVER_FORWARD * steps + 2)
-            for kind in (TaskKind.PATTERNS, TaskKind.NEGATIVES) if negative else (TaskKind.PATTERNS,):
-                patterns.append(Task(kind, task_key(kind, facts), layer.slug, "", chunk, cost))
-    return (*tasks, *patterns)
-
-
-NATURAL_BATCH = 4  # pictures measured at once, whatever the layers: a figure must not depend on what else is asked for
-MANY_IMAGES = 8  # beyond these the images themselves are variety enough
-FEW_GRID, MANY_GRID = 5, 2
-
-
 def crop_grid(image_count: int) -> int:
-    """Natural crops a side of each image: 5 for up to eight images, 2 for more."""
+    """Return how many natural crops lie along a side of each image: 5 for up to eight images, 2 for more."""
     return MANY_GRID if image_count > MANY_IMAGES else FEW_GRID
 
 
 def natural_crop_count(image_count: int) -> int:
-    """How many natural pictures a filter's pattern is compared with: every image whole, and its crops."""
+    """Return how many natural inputs a filter's pattern is compared with: every image whole, and its crops."""
     return image_count * (1 + crop_grid(image_count) ** 2)
+
+
+def task_key(kind: str, facts: Mapping[str, Any]) -> str:
+    """Return the name under which a task's result is stored: a hash of everything that the result depends on."""
+    return hashlib.sha256(json_bytes([kind, facts])).hexdigest()[:KEY_LENGTH]
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What the tasks of a report follow from.
+
+    Attributes:
+        layers: the records of all layers.
+        images: of all images, those of natural maxima included.
+        contract: of the model's input.
+        identity: what every key depends on: hash of the weights, versions.
+        recipe: every number of the ascent.
+        seed: of all randomness.
+        batches: patterns that are optimized at once, by layer slug.
+        classes: names of the model's classes, if known.
+        feed_key: stands for the code of the preprocessing where that is the user's; "" otherwise.
+        negative: whether minimal patterns are wanted.
+        initial: what stands for the weights that training started from, by layer path; empty where they are not shown.
+    """
+
+    layers: Sequence[LayerRecord]
+    images: Sequence[ImageRecord]
+    contract: InputContract
+    identity: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    seed: int
+    batches: Mapping[str, int]
+    classes: Sequence[str] | None
+    feed_key: str
+    negative: bool = False
+    initial: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def rendered(self) -> list[LayerRecord]:
+        """Layers that are in the report."""
+        return [layer for layer in self.layers if layer.status == "rendered"]
+
+    @cached_property
+    def shown(self) -> list[ImageRecord]:
+        """Images that have feature maps."""
+        return [image for image in self.images if image.shown]
+
+    @cached_property
+    def fed(self) -> dict[str, Any]:
+        """How an image becomes what the model is fed, up to its size."""
+        contract = self.contract
+        facts: dict[str, Any] = {
+            "range": [contract.low, contract.high],
+            "preprocess": contract.preprocess,
+            "code": self.feed_key,
+            "floats": list(contract.floats),
+        }
+        if contract.constant_inputs:
+            facts["input"] = contract.name
+            facts["held"] = [[one.name, one.shape, one.sha256] for one in contract.constant_inputs]
+            facts["held_fit"] = contract.fit
+        return facts
+
+    @cached_property
+    def sized(self) -> dict[str, Any]:
+        """The same with its size."""
+        contract = self.contract
+        return {**self.fed, "size": list(contract.size), "fit": contract.fit, "bands": contract.bands}
+
+    @cached_property
+    def forward_cost(self) -> float:
+        """What one pass of an image through the whole model costs."""
+        return max((layer.macs for layer in self.rendered), default=1)
+
+    def pattern_cost(self, layer: LayerRecord) -> float:
+        """Return what a pass of one input of the size of a layer's patterns costs, up to this layer."""
+        assert layer.pattern_size is not None
+        return layer.macs * prod(layer.pattern_size) / prod(self.contract.size)
+
+    def pattern_facts(self, layer: LayerRecord) -> dict[str, Any]:
+        """Return what all scores of a layer on inputs of the size of its patterns depend on."""
+        assert layer.pattern_size is not None
+        return {**self.identity, **self.fed, "layer": layer.path, "size": list(layer.pattern_size)}
+
+
+def plan_tasks(facts: TaskFacts) -> tuple[Task, ...]:
+    """Return all tasks of a report, in the order in which they are done."""
+    return tuple(task for make in PLANNED for task in make(facts))
+
+
+def _image_tasks(facts: TaskFacts) -> Iterator[Task]:
+    """One per image shown: the image as fed, and its predictions."""
+    classes = None if facts.classes is None else list(facts.classes)
+    for image in facts.shown:
+        key = task_key(TaskKind.IMAGE, {**facts.identity, **facts.sized, "image": image.sha256, "classes": classes})
+        yield Task(TaskKind.IMAGE, key, "", image.slug, (), facts.forward_cost)
+
+
+def _weight_tasks(facts: TaskFacts) -> Iterator[Task]:
+    """One per layer with a kernel, and one more for the weights that its training started from."""
+    for layer in facts.layers:
+        if layer.status == "skipped" or layer.is_output or layer.kernel_shape is None:
+            continue
+        key = task_key(TaskKind.WEIGHTS, {**facts.identity, "layer": layer.path})
+        yield Task(TaskKind.WEIGHTS, key, layer.slug, "", (), facts.forward_cost / WEIGHTS_PER_FORWARD)
+        if facts.initial:
+            key = task_key(TaskKind.INITIAL, {"layer": layer.path, "weights": facts.initial[layer.path]})
+            yield Task(TaskKind.INITIAL, key, layer.slug, "", (), 0.0)
+
+
+def _feature_map_tasks(facts: TaskFacts) -> Iterator[Task]:
+    """One per image shown and layer that it passes."""
+    layers = [layer for layer in facts.rendered if layer.is_met and not layer.is_output]
+    for image in facts.shown:
+        for layer in layers:
+            key = task_key(
+                TaskKind.FEATURE_MAPS, {**facts.identity, **facts.sized, "layer": layer.path, "image": image.sha256}
+            )
+            cost = MAPS_COST * facts.forward_cost / len(layers)
+            yield Task(TaskKind.FEATURE_MAPS, key, layer.slug, image.slug, (), cost)
+
+
+def _natural_tasks(facts: TaskFacts) -> Iterator[Task]:
+    """One per layer with patterns: the largest scores on the user's images."""
+    hashes = [image.sha256 for image in facts.images]
+    for layer in facts.rendered if hashes else []:
+        if layer.pattern_size is not None:
+            key = task_key(TaskKind.NATURAL, {**facts.pattern_facts(layer), "images": hashes})
+            cost = natural_crop_count(len(hashes)) * facts.pattern_cost(layer) / len(facts.rendered)
+            yield Task(TaskKind.NATURAL, key, layer.slug, "", (), cost)
+
+
+def _pattern_tasks(facts: TaskFacts) -> Iterator[Task]:
+    """One per layer and batch of filters, and one more for their minimal patterns."""
+    recipe, contract = facts.recipe, facts.contract
+    kinds = (TaskKind.PATTERNS, TaskKind.NEGATIVES) if facts.negative else (TaskKind.PATTERNS,)
+    steps = recipe["steps"] * recipe["restarts"] + recipe["strongest_steps"]
+    for layer in facts.rendered:
+        if layer.pattern_size is None:
+            continue
+        batch = facts.batches[layer.slug]
+        cost = batch * facts.pattern_cost(layer) * (STEP_COST * steps + MEASURING_COST)
+        for start in range(0, len(layer.filters_shown), batch):
+            chunk = layer.filters_shown[start : start + batch]
+            depends = {
+                **facts.pattern_facts(layer),
+                "filters": list(chunk),
+                "batch": batch,
+                "recipe": recipe,
+                "seed": facts.seed,
+            }
+            if recipe["decorrelation"] == "images":
+                depends["images"] = [[image.sha256 for image in facts.images], list(contract.size), contract.fit]
+            for kind in kinds:
+                yield Task(kind, task_key(kind, depends), layer.slug, "", chunk, cost)
+
+
+PLANNED = (_image_tasks, _weight_tasks, _feature_map_tasks, _natural_tasks, _pattern_tasks)

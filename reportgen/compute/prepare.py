@@ -1,264 +1,265 @@
-"""From the user's words to a job: the model walked, the images found, the plan made. Brings TensorFlow in."""
+"""From what the user asked for to a job: the model open, the images found, the plan made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from reportgen.compute import planning as plan
+from reportgen.compute import notes as noted
+from reportgen.compute import planning
 from reportgen.compute.layer_records import describe, describe_output
+from reportgen.compute.opening import InitialWeights, Lengths, ModelReference, no_lengths, open_network
 from reportgen.compute.pattern_sizes import fitted
 from reportgen.compute.patterns import recipe as recipes
 from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
-from reportgen.compute.tasks import compute
-from reportgen.core.errors import ModelError, UsageError, few
-from reportgen.core.records import ConstantInput, InputContract, LayerRecord, ModelRecord, Plan
-from reportgen.core.run import Run
+from reportgen.compute.work import Job
+from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan
 from reportgen.core.settings import Settings
 from reportgen.core.version import __version__
 from reportgen.inputs import images, signals
 from reportgen.inputs.classes_file import read_classes
-from reportgen.inputs.constant_inputs import hold
 from reportgen.inputs.decoding import PILLOW_VERSION
+from reportgen.inputs.image_reader import ImageReader
 from reportgen.network.backend import environment, gpu_details
-from reportgen.network.contract import measured
 from reportgen.network.embedded_class_names import names_of
-from reportgen.network.error_text import readable_size
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.initial_weights import digest, initial_kernels
 from reportgen.network.loading.hashes import source_sha256
-from reportgen.network.loading.load import import_callable, load
-from reportgen.network.network import Network, unwalked
-from reportgen.network.outputs import fitting
+from reportgen.network.loading.load import import_callable
+from reportgen.network.network import Network
 from reportgen.network.precision import has_bfloat16
-from reportgen.network.signature import signature
 
 ALGORITHM = 2  # raised whenever the same inputs would give other arrays: stored tasks are then computed again
-
-
-@dataclass(frozen=True)
-class Job:
-    """A plan and what is needed to carry it out."""
-
-    plan: Plan
-    network: Network
-    images: tuple[images.UserImage, ...]
-    recipe: recipes.Recipe
-    breadths: dict[str, Breadth]
-    initial: dict[str, dict[str, np.ndarray]]
-
-    def compute(self, run: Run) -> None:
-        """Do every task of the plan that is not stored yet."""
-        compute(self.network, self.images, self.recipe, self.breadths, self.initial, run)
-
-
-def open_network(
-    specification: Any,
-    settings: Settings,
-    lengths: Callable[[InputContract], Sequence[Sequence[int]]] = lambda contract: (),
-) -> Network:
-    """The model loaded and walked, its other inputs held as the settings say. Raises ReportgenError.
-
-    lengths: those of the user's images on each axis, which the size that the model is fed may follow, from a contract that states the
-    bands and the number of axes.
-    """
-    loaded = load(specification, settings)
-    own = signature(loaded.model, [name for name in (settings.input, *settings.constant_inputs) if name is not None])
-    files = {own.of(name).name: file for name, file in settings.constant_inputs.items()}
-    primary = own.primary(settings.input)
-
-    @cache
-    def constant_inputs(size: tuple[int, ...]) -> tuple[ConstantInput, ...]:
-        return hold(own.inputs, primary, files, settings, size)
-
-    return Network(loaded, settings, constant_inputs, lengths(unwalked(loaded.model, settings)))
+IDENTIFYING = ("tensorflow", "keras", "numpy", "pillow", "device")  # of the environment: what results may depend on
+FEW_REASONS = 3  # of layers that cannot be shown: more do not help
 
 
 def walk(
-    specification: Any,
-    settings: Settings,
-    lengths: Callable[[InputContract], Sequence[Sequence[int]]] = lambda contract: (),
+    specification: Any, settings: Settings, lengths: Callable[[InputContract], Lengths] = no_lengths
 ) -> tuple[Network, tuple[LayerRecord, ...]]:
-    """The model and the record of each of its layers; lengths as for `open_network`. Raises ReportgenError."""
+    """Open a model and describe its layers.
+
+    Args:
+        specification: a live Keras model, or what names one.
+        settings: how it is loaded and fed, and which layers are wanted.
+        lengths: as for `open_network`.
+
+    Returns:
+        The model, and the record of each layer that convolves or pools.
+
+    Raises:
+        ReportgenError: the model cannot be opened, or has no convolution.
+    """
     network = open_network(specification, settings, lengths)
     if not network.layer_calls:
         raise ModelError(f"{network.loaded.source} has no convolution layer; there is nothing to report.")
-    chosen = plan.choose_layers(
-        [layer_call.path for layer_call in network.layer_calls], settings.layers, settings.exclude
-    )
-    return network, describe(network, settings, chosen)
+    paths = [layer_call.path for layer_call in network.layer_calls]
+    return network, describe(network, settings, planning.choose_layers(paths, settings.layers, settings.exclude))
 
 
-def prepare(specification: Any, settings: Settings) -> Job:
-    """Load, walk and plan. Raises ReportgenError; nothing is written yet."""
-    collections: list[images.Collection] = []
+def prepare(specification: Any, settings: Settings, reader: ImageReader | None = None) -> Job:
+    """Open the model, find the images and plan the report; nothing is written.
 
-    def collected(contract: InputContract) -> list[tuple[int, ...]]:
-        bands, rank, floats = contract.bands, contract.rank, contract.floats
-        collections.append(images.collect(settings.images, bands, settings.max_images, rank=rank, floats=floats))
-        return [image.record.lengths for image in collections[-1].images]
+    Args:
+        specification: a live Keras model, or what names one.
+        settings: all choices of the user.
+        reader: decodes the images.
 
-    network, layers = walk(specification, settings, collected)
-    collection = collections[-1]
-    rendered = [layer for layer in layers if layer.status == "rendered"]
-    if not rendered:
-        reasons = "; ".join(f"{layer.path}: {layer.reason}" for layer in layers[:3])
-        raise ModelError(f"{network.loaded.source} has no layer that can be shown ({reasons}).")
-    notes = list(plan.check_filters(settings, layers))
-    classes, named = read_classes(settings.classes, network.class_count), None
-    if classes is None:
-        loaded = network.loaded
-        classes, named = names_of(loaded.model, loaded.source, loaded.classes, network.class_count)
-    elif network.heads:
-        named = _whose(classes, network)
-    constant_inputs = [Path(file) for file in settings.constant_inputs.values()]
-    profiles = images.profile_notes(
-        (file.name, images.colour_profile(file)) for file in constant_inputs if _is_picture(file)
-    )
-    notes.extend((*collection.notes, *profiles, *network.notes))
-    if not collection.images:
-        why = "None of the images could be used" if collection.left_out else "No images were given"
-        notes.append(f"{why}: there are no feature maps, and patterns are compared with their own start only.")
-    if named is not None:
-        notes.append(named)
-    large = memory_note(network, settings)
-    if large is not None:
-        notes.append(large)
-    reach = limit_patterns(network, settings, (image.read(network.contract) for image in collection.images))
-    if reach is not None:
-        notes.append(reach)
-    differentiable = network.check_feed()
-    if not differentiable:
-        notes.append(f"There are no patterns: --preprocess {settings.preprocess} is not differentiable.")
-    if settings.outputs is not None:
-        layers = (*layers, describe_output(network, settings, classes, [layer.slug for layer in layers]))
-    wanted = {layer.path: layer.pattern_size for layer in layers if layer.pattern_size is not None}
-    sizes = fitted(network, wanted, settings)
-    layers = tuple(msgspec.structs.replace(layer, pattern_size=sizes.get(layer.path)) for layer in layers)
-    rendered = [layer for layer in layers if layer.status == "rendered"]
+    Returns:
+        The job that makes the report.
+
+    Raises:
+        ReportgenError: the model or an image cannot be read, or the settings do not fit them.
+    """
+    reader = ImageReader() if reader is None else reader
+    network, layers, collection = _open(specification, settings, reader)
+    filter_notes = planning.check_filters(settings, layers)
     _check_bands(settings, network.contract.bands)
     if settings.optimizer is not None:
         check_optimizer(settings.optimizer)
-    recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
-    breadths = _breadths(network, [layer for layer in rendered if layer.pattern_size is not None], settings)
-    image_records = tuple(image.record for image in collection.images)
-    stated = {**environment(), "numpy": np.__version__, "pillow": PILLOW_VERSION, "reportgen": __version__}
-    identity = {
-        "weights": network.weights_sha256,
-        "model_code": _model_code(network),
-        "algorithm": ALGORITHM,
-        **{name: stated[name] for name in ("tensorflow", "keras", "numpy", "pillow", "device")},
-    }
-    initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
-    tasks = plan.plan_tasks(
-        layers if differentiable else [msgspec.structs.replace(layer, filters_shown=()) for layer in layers],
-        image_records,
-        network.contract,
-        identity,
-        {**recipe.describe(), "precision": settings.precision, "bfloat16": has_bfloat16()},
-        settings.seed,
-        {slug: breadth.batch for slug, breadth in breadths.items()},
-        classes,
-        _preprocess_code(settings.preprocess),
-        settings.negative,
-        {path: digest(arrays) for path, arrays in initial.items()},
+    classes, classes_note = _class_names(network, settings)
+    memory_note = noted.memory(network, settings)
+    range_note = limit_patterns(
+        network, settings, (image.read(reader, network.contract) for image in collection.images)
     )
-    made = Plan(
+    differentiable = network.check_feed()
+    layers = _with_pattern_sizes(network, layers, settings, classes)
+    recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
+    breadths = _breadths(network, layers, settings)
+    initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
+    stated = {**environment(), "numpy": np.__version__, "pillow": PILLOW_VERSION, "reportgen": __version__}
+    records = tuple(image.record for image in collection.images)
+    notes = (
+        *filter_notes,
+        *collection.notes,
+        *noted.constant_input_profiles(settings),
+        *network.notes,
+        noted.no_images(collection),
+        classes_note,
+        memory_note,
+        range_note,
+        None if differentiable else noted.no_gradient(settings),
+    )
+    facts = planning.TaskFacts(
+        layers=layers if differentiable else [msgspec.structs.replace(layer, filters_shown=()) for layer in layers],
+        images=records,
+        contract=network.contract,
+        identity=_identity(network, stated),
+        recipe={**recipe.describe(), "precision": settings.precision, "bfloat16": has_bfloat16()},
+        seed=settings.seed,
+        batches={slug: breadth.batch for slug, breadth in breadths.items()},
+        classes=classes,
+        feed_key=_preprocess_code(settings.preprocess),
+        negative=settings.negative,
+        initial={path: digest(arrays) for path, arrays in initial.items()},
+    )
+    plan = Plan(
         model=_model_record(network, classes),
         contract=network.contract,
-        settings={
-            **settings.describe(),
-            "steps": recipe.steps,
-            **_stated_size(network, settings),
-            "preprocess": network.contract.preprocess,
-            "input_range": (network.contract.low, network.contract.high),
-            "recipe": recipe.describe(),
-        },
+        settings=_resolved(settings, network, recipe),
         environment=stated,
-        images=image_records,
+        images=records,
         images_left_out=collection.left_out,
         layers=layers,
-        tasks=tasks,
-        notes=tuple(notes),
+        tasks=planning.plan_tasks(facts),
+        notes=tuple(note for note in notes if note is not None),
         diagram=network.diagram,
         problems=() if network.problem is None else (network.problem,),
     )
-    return Job(made, network, collection.images, recipe, breadths, initial)
+    reference = _reference(specification, settings, network, records, initial, range_note is not None)
+    return Job(plan, reference, collection.images, reader, recipe, breadths)
 
 
-def _whose(classes: Sequence[str], network: Network) -> str | None:
-    """The sentence on names of classes that fit several outputs; None where they fit one. Raises UsageError where they fit none."""
-    count = len(classes)
-    if not fitting(network.heads, count):
-        has = few([f"{name} {each}" for name, each in network.heads.items()])
-        raise UsageError(f"--classes has {count} names, and no output of the model so many classes (they have: {has}).")
-    several = fitting(network.classifying, count)
-    if len(several) < 2:
-        return None
-    return f"The {count} names of --classes fit several outputs ({few(several)}): their predictions are numbered."
+def _open(
+    specification: Any, settings: Settings, reader: ImageReader
+) -> tuple[Network, tuple[LayerRecord, ...], images.Collection]:
+    """The model, its layers, of which at least one can be shown, and the images, which are decoded before the model is walked."""
+    collections: list[images.Collection] = []
+
+    def lengths(contract: InputContract) -> Lengths:
+        collections.append(
+            images.collect(
+                settings.images,
+                contract.bands,
+                settings.max_images,
+                rank=contract.rank,
+                floats=contract.floats,
+                reader=reader,
+            )
+        )
+        return [image.record.lengths for image in collections[-1].images]
+
+    network, layers = walk(specification, settings, lengths)
+    if not any(layer.status == "rendered" for layer in layers):
+        reasons = "; ".join(f"{layer.path}: {layer.reason}" for layer in layers[:FEW_REASONS])
+        raise ModelError(f"{network.loaded.source} has no layer that can be shown ({reasons}).")
+    return network, layers, collections[-1]
 
 
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in images.SUFFIXES
+def _class_names(network: Network, settings: Settings) -> tuple[tuple[str, ...] | None, str | None]:
+    """The names of the classes, the user's before the model's own, and a note on names that fit several outputs."""
+    classes = read_classes(settings.classes, network.class_count)
+    if classes is None:
+        loaded = network.loaded
+        return names_of(loaded.model, loaded.source, loaded.classes, network.class_count)
+    return classes, noted.ambiguous_classes(classes, network) if network.heads else None
+
+
+def _with_pattern_sizes(
+    network: Network, layers: Sequence[LayerRecord], settings: Settings, classes: Sequence[str] | None
+) -> tuple[LayerRecord, ...]:
+    """The layers, the model's output among them where it is wanted, with sizes of patterns that the network accepts."""
+    if settings.outputs is not None:
+        layers = [*layers, describe_output(network, settings, classes, [layer.slug for layer in layers])]
+    wanted = {layer.path: layer.pattern_size for layer in layers if layer.pattern_size is not None}
+    sizes = fitted(network, wanted, settings)
+    return tuple(msgspec.structs.replace(layer, pattern_size=sizes.get(layer.path)) for layer in layers)
+
+
+def _reference(
+    specification: Any,
+    settings: Settings,
+    network: Network,
+    records: Sequence[ImageRecord],
+    initial: InitialWeights,
+    limited: bool,
+) -> ModelReference:
+    return ModelReference(
+        specification,
+        settings,
+        tuple(record.lengths for record in records),
+        network.weights_sha256,
+        (network.contract.low, network.contract.high) if limited else None,
+        network=network,
+        initial_weights=initial,
+    )
 
 
 def limit_patterns(network: Network, settings: Settings, arrays: Iterable[np.ndarray]) -> str | None:
-    """Patterns of signals and volumes reach as far as the user's own numbers, unless `--input-range` says otherwise; says so."""
+    """Limit patterns of signals and volumes to the range of the user's own values, unless `--input-range` states another.
+
+    Args:
+        network: the model, whose contract is changed.
+        settings: `input_range` is used.
+        arrays: the user's signals or volumes.
+
+    Returns:
+        A note that states the range; None where it was not limited.
+    """
     if network.contract.is_picture or settings.input_range is not None:
         return None
-    reach = signals.value_range(arrays)
-    if reach is None:
+    limits = signals.value_range(arrays)
+    if limits is None:
         return None
-    network.limit(*reach)
-    return (
-        f"Patterns lie between {reach[0]:.4g} and {reach[1]:.4g}, the smallest and largest number in what was given; "
-        "--input-range states another range."
-    )
+    network.limit(*limits)
+    return noted.pattern_range(*limits)
 
 
-def _breadths(network: Network, layers: list[LayerRecord], settings: Settings) -> dict[str, Breadth]:
-    """Patterns sought at once, by layer slug."""
+def _breadths(network: Network, layers: Iterable[LayerRecord], settings: Settings) -> dict[str, Breadth]:
+    """How many patterns are optimized at once, by layer slug."""
     layer_calls = network.by_path
-    breadths = {}
-    for layer in layers:
-        assert layer.pattern_size is not None
-        breadths[layer.slug] = breadth_for(network, layer_calls[layer.path], layer.pattern_size, settings)
-    return breadths
+    return {
+        layer.slug: breadth_for(network, layer_calls[layer.path], layer.pattern_size, settings)
+        for layer in layers
+        if layer.status == "rendered" and layer.pattern_size is not None
+    }
 
 
 def breadth_for(network: Network, layer_call: LayerCall, size: tuple[int, ...], settings: Settings) -> Breadth:
-    """Patterns of a site sought at once at `size`: the batch from the layer and the settings alone, on a GPU one at a time."""
+    """Return how many patterns of a layer are optimized at once.
+
+    Args:
+        network: the model.
+        layer_call: the layer.
+        size: of the patterns, on each spatial axis.
+        settings: `memory` is used.
+
+    Returns:
+        The batch from the layer and the settings alone, and how many batches at the same time: one on a GPU.
+    """
     tensor_bytes = layer_call.costs.tensor_bytes * prod(size) // prod(network.contract.size)
-    batch = plan.batch_size(tensor_bytes, settings.memory_bytes, layer_call.channels)
-    return Breadth(batch, 1 if gpu_details() else plan.abreast(tensor_bytes, settings.memory_bytes, batch))
+    batch = planning.batch_size(tensor_bytes, settings.memory_bytes, layer_call.channels)
+    return Breadth(batch, 1 if gpu_details() else planning.abreast(tensor_bytes, settings.memory_bytes, batch))
 
 
-def memory_note(network: Network, settings: Settings) -> str | None:
-    """The sentence on a size of the user's choice that takes more than `--memory` says; None where it does not."""
-    contract = network.contract
-    taken = max((layer_call.costs.tensor_bytes for layer_call in network.layer_calls), default=0)
-    if None not in contract.shape[:-1] or taken <= settings.memory_bytes:
-        return None
-    shown, what, _ = measured(contract.size)
-    return (
-        f"On its way through the network one {what} of {shown} becomes up to {readable_size(taken)} of numbers, more than "
-        f"--memory {settings.memory}; --image-size makes it smaller."
-    )
-
-
-def _stated_size(network: Network, settings: Settings) -> dict[str, int | None]:
-    """The setting that says how long the input's free axes are: what the user stated, in vain, or nothing where there are none."""
+def _resolved(settings: Settings, network: Network, recipe: recipes.Recipe) -> dict[str, Any]:
+    """The settings as the report states them: what was chosen for the user is stated too."""
     contract = network.contract
     free = [size for size, own in zip(contract.size, contract.shape[:-1], strict=True) if own is None]
-    return {"image_size": max(free) if free else settings.image_size}
+    return {
+        **settings.describe(),
+        "steps": recipe.steps,
+        "image_size": max(free) if free else settings.image_size,
+        "preprocess": contract.preprocess,
+        "input_range": (contract.low, contract.high),
+        "recipe": recipe.describe(),
+    }
 
 
 def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRecord:
@@ -275,11 +276,21 @@ def _model_record(network: Network, classes: tuple[str, ...] | None) -> ModelRec
 
 
 def _check_bands(settings: Settings, bands: int) -> None:
-    """Raises UsageError where `--bands` names a band that the model's input lacks."""
+    """Raise UsageError where `--bands` names a channel that the model's input lacks."""
     if settings.bands is not None and max(settings.bands) >= bands:
         named = ",".join(str(band) for band in settings.bands)
         have = "1 band, number 0" if bands == 1 else f"{bands} bands, 0 to {bands - 1}"
         raise UsageError(f"--bands {named}: the model's input has {have}.")
+
+
+def _identity(network: Network, stated: dict[str, Any]) -> dict[str, Any]:
+    """What the key of every task depends on."""
+    return {
+        "weights": network.weights_sha256,
+        "model_code": _model_code(network),
+        "algorithm": ALGORITHM,
+        **{name: stated[name] for name in IDENTIFYING},
+    }
 
 
 def _preprocess_code(preprocess: str) -> str:

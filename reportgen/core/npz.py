@@ -10,12 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
+PERMISSIONS, UNIX_ATTRIBUTES = 0o644, 16  # of an entry: read by all, and the bits where ZIP keeps that
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a ZIP entry can carry: no time of day in the file
-COMPRESSION_LEVEL = 1  # measured on feature maps: level 6 takes four times as long and saves a twentieth
+COMPRESSION_LEVEL = 1  # of zlib; measured on feature maps: level 6 takes four times as long and saves a twentieth
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader sees the old file or the new one, never a half."""
+    """Write a file so that a reader sees the old content or the new, never a part of it.
+
+    Args:
+        path: the file; its folder is made where there is none.
+        data: the content.
+
+    Raises:
+        OSError: the file cannot be written; the old one is then as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -26,7 +35,15 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def pack(arrays: Mapping[str, np.ndarray], members: Mapping[str, bytes] | None = None) -> bytes:
-    """The bytes of an .npz of `arrays`, in the order given, plus plain `members` (name -> bytes)."""
+    """Return the content of an .npz archive, the same for the same arrays.
+
+    Args:
+        arrays: by name, in the order in which they are packed.
+        members: further files of the archive by name.
+
+    Raises:
+        ValueError: an array holds Python objects.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -40,12 +57,19 @@ def pack(arrays: Mapping[str, np.ndarray], members: Mapping[str, bytes] | None =
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     entry = zipfile.ZipInfo(name, ZIP_EPOCH)
-    entry.external_attr = 0o644 << 16
+    entry.external_attr = PERMISSIONS << UNIX_ATTRIBUTES
     archive.writestr(entry, data, zipfile.ZIP_DEFLATED, COMPRESSION_LEVEL)
 
 
 def unpack(path: Path) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
-    """The arrays and the plain members of an archive that `pack` made."""
+    """Read an archive that `pack` made.
+
+    Returns:
+        The arrays by name, and the further files by name.
+
+    Raises:
+        Exception: of many kinds where the file is damaged, see `store.DAMAGE`.
+    """
     arrays: dict[str, np.ndarray] = {}
     members: dict[str, bytes] = {}
     with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""One bar over all work: what is being done and how long it will still take; silent where nobody watches."""
+"""The progress bar: what is being done and how long it will still take; silent where stderr is no terminal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ BAR_FORMAT = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}  {desc}"
 
 
 class Progress:
-    """Counts costs, not items: a bar that moves evenly although a deep layer's pattern costs a hundred times a grid of weights."""
+    """A bar over costs, not items: it moves evenly although a deep layer's pattern costs a hundred times a grid of weights."""
 
     def __init__(self, enabled: bool | None) -> None:
-        """`enabled`: None means where stderr is a terminal."""
+        """Prepare a bar; `enabled`: None means where stderr is a terminal."""
         self._disabled = not sys.stderr.isatty() if enabled is None else not enabled
         self._bar: tqdm[None] | None = None
 
@@ -29,12 +29,12 @@ class Progress:
             self._bar.set_description_str(what, refresh=True)
 
     def advance(self, cost: float) -> None:
-        """`cost` of the total is done."""
+        """Move the bar by `cost`, at most to its end."""
         if self._bar is not None:
             self._bar.update(min(cost, self._bar.total - self._bar.n) if self._bar.total else cost)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import numpy as np
 
 from reportgen.core.errors import OutputError
 from reportgen.core.npz import write_atomically
@@ -19,20 +20,40 @@ from reportgen.core.progress import Progress
 from reportgen.core.records import Plan, Task
 from reportgen.core.store import Store, json_bytes
 
+KIBIBYTE = 1024  # bytes: the unit of `ru_maxrss` on Linux; macOS counts bytes
 TIMED = {"patterns": "patterns_seconds", "feature_maps": "feature_maps_seconds"}
 
 
 class Run:
-    """One run over a plan: keeps finished tasks, failures, times and the progress bar; writes run.json however it ends."""
+    """One run over a plan: keeps finished tasks, failures, times and the progress bar; writes run.json however it ends.
+
+    Attributes:
+        plan: what the run is about.
+        missing: keys of the tasks that are not in the store yet.
+        progress: the bar.
+    """
 
     def __init__(self, folder: Path, plan: Plan, store: Store, progress: Progress, started: float) -> None:
-        """`started`: when the command began, by time.perf_counter."""
-        self.plan, self.store, self.progress = plan, store, progress
-        self._path = folder / "run.json"
+        """Prepare a run.
+
+        Args:
+            folder: of the report.
+            plan: its tasks.
+            store: where finished ones are kept.
+            progress: the bar.
+            started: when the command began, by time.perf_counter.
+        """
+        self.plan, self.progress = plan, progress
+        self._store, self._path = store, folder / "run.json"
+        self._tasks: defaultdict[str, list[Task]] = defaultdict(list)  # equal images have tasks that share a key
+        for task in plan.tasks:
+            self._tasks[task.key].append(task)
         self._seconds: dict[str, float] = self._earlier().get("tasks", {})
         self._traces: defaultdict[str, int] = defaultdict(int)
         self._started = started
         self._date = datetime.now(UTC) - timedelta(seconds=time.perf_counter() - started)
+        self.missing: frozenset[str] = frozenset()
+        self._behind = self._finished = 0.0  # cost that the bar shows, and that of the tasks which are over
 
     def _earlier(self) -> dict[str, Any]:
         try:
@@ -42,8 +63,8 @@ class Run:
         return earlier if isinstance(earlier, dict) and isinstance(earlier.get("tasks"), dict) else {}
 
     def __enter__(self) -> Self:
-        self.missing = {task.key for task in self.plan.tasks if not self.store.has(task.key)}
-        self.progress.start(sum(task.cost for task in self.plan.tasks if task.key in self.missing))
+        self.missing = frozenset(key for key in self._tasks if not self._store.has(key))
+        self.progress.start(sum(self._cost(key) for key in self.missing))
         return self
 
     def __exit__(
@@ -52,34 +73,49 @@ class Run:
         self.progress.close()
         self._write()
 
-    def todo(self, kind: str, layer: str | None = None) -> list[Task]:
-        """Tasks of one kind that are still to be done, in order."""
-        return [
-            task
-            for task in self.plan.tasks
-            if task.kind == kind and task.key in self.missing and (layer is None or task.layer == layer)
-        ]
+    def _cost(self, key: str) -> float:
+        return sum(task.cost for task in self._tasks[key])
 
-    def done(self, task: Task, arrays: Any, facts: Any, seconds: float) -> None:
-        """Keep a finished task."""
+    def done(self, key: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], seconds: float) -> None:
+        """Keep a finished task.
+
+        Args:
+            key: the task's.
+            arrays: what was computed, by name.
+            facts: plain JSON values beside it.
+            seconds: that computing took.
+
+        Raises:
+            OutputError: the result cannot be written.
+        """
         try:
-            self.store.save(task.key, arrays, facts)
+            self._store.save(key, arrays, facts)
         except OSError as error:
             raise OutputError(
                 f"the report's folder cannot be written: {error.strerror}; what was computed is kept."
             ) from error
-        self.missing.discard(task.key)
-        self._seconds[task.key] = seconds
+        self._seconds[key] = seconds
+        self._over(key)
 
-    def failed(self, tasks: Sequence[Task], reason: str) -> None:
-        """Remember why tasks failed; the report names them."""
-        for task in tasks:
-            self.store.save_failure(task.key, reason)
-            self.progress.advance(task.cost)
+    def failed(self, key: str, reason: str) -> None:
+        """Remember why a task failed; the report names it."""
+        self._store.save_failure(key, reason)
+        self._over(key)
 
-    def traced(self, layer: str, count: int) -> None:
-        """`count` more traces were made for a layer."""
-        self._traces[layer] += count
+    def traced(self, key: str, count: int) -> None:
+        """Count `count` more traces for the layer of a task."""
+        self._traces[self._tasks[key][0].layer] += count
+
+    def advance(self, cost: float) -> None:
+        """Move the bar by the cost of a part of a task."""
+        self._behind += cost
+        self.progress.advance(cost)
+
+    def _over(self, key: str) -> None:
+        """Move the bar to the end of a task, of which parts may be counted already."""
+        self._finished += self._cost(key)
+        if self._finished > self._behind:
+            self.advance(self._finished - self._behind)
 
     def _write(self) -> None:
         layers: dict[str, dict[str, Any]] = {}
@@ -103,7 +139,11 @@ class Run:
         write_atomically(self._path, json_bytes(report))
 
 
-def peak_memory_bytes() -> int:
-    """The most memory this process ever held."""
+def peak_memory_bytes() -> int | None:
+    """Return the largest amount of memory that this process has held, in bytes; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts kibibytes
+    return peak if sys.platform == "darwin" else peak * KIBIBYTE

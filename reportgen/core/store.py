@@ -18,7 +18,7 @@ from reportgen.core.records import Plan
 
 PLAN_FORMAT = "reportgen-plan/2"
 FACTS = "facts.json"
-# What reading an archive with wrong bytes in it can end in: no two places in a ZIP fail alike.
+# What reading a damaged archive can raise: no two places in a ZIP fail alike.
 DAMAGE = (
     OSError,
     zipfile.BadZipFile,
@@ -33,12 +33,16 @@ DAMAGE = (
 
 
 def json_bytes(data: Any) -> bytes:
-    """JSON with sorted keys, the same bytes for the same data; NaN is an error, a figure that is not finite must be null."""
+    """Return JSON with sorted keys, the same bytes for the same data.
+
+    Raises:
+        ValueError: the data has a value that is not finite, which must be null.
+    """
     return (json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
 
 
 class Store:
-    """The folder `.store` of a report: one .npz a task, named by its key, and the plan of the latest run."""
+    """The folder `.store` of a report: one .npz per task, named by its key, and the plan of the latest run."""
 
     def __init__(self, report_folder: Path) -> None:
         self.folder = report_folder / ".store"
@@ -47,7 +51,7 @@ class Store:
         return self.folder / key[:2] / f"{key}.npz"
 
     def has(self, key: str) -> bool:
-        """Whether the task is finished and readable; a damaged file counts as missing."""
+        """Return whether the task is finished and readable; a damaged file counts as missing."""
         try:
             with zipfile.ZipFile(self._path(key)) as archive:
                 return FACTS in archive.namelist() and archive.testzip() is None
@@ -55,12 +59,25 @@ class Store:
             return False
 
     def save(self, key: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-        """Keep a finished task: `arrays` by name and `facts` of plain JSON values."""
+        """Keep a finished task.
+
+        Args:
+            key: the task's.
+            arrays: by name.
+            facts: plain JSON values.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         write_atomically(self._path(key), pack(arrays, {FACTS: json_bytes(facts)}))
         self._failure_path(key).unlink(missing_ok=True)
 
     def load(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """The arrays and facts of a finished task. Raises StoreError where it is missing or damaged."""
+        """Return the arrays and facts of a finished task.
+
+        Raises:
+            StoreError: the task is missing or damaged.
+        """
         try:
             arrays, members = unpack(self._path(key))
             return arrays, json.loads(members[FACTS])
@@ -75,7 +92,7 @@ class Store:
         write_atomically(self._failure_path(key), reason.encode())
 
     def failure(self, key: str) -> str | None:
-        """Why the task failed last, None where it did not."""
+        """Return why the task failed in the latest run that tried it; None where it did not fail."""
         try:
             return self._failure_path(key).read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -86,7 +103,11 @@ class Store:
         write_atomically(self.folder / "plan.json", json_bytes({"format": PLAN_FORMAT, **plan.to_json()}))
 
     def load_plan(self) -> Plan:
-        """The plan of the latest run. Raises StoreError where there is none that this version can read."""
+        """Return the plan of the latest run.
+
+        Raises:
+            StoreError: there is none that this version can read.
+        """
         path = self.folder / "plan.json"
         try:
             data = json.loads(path.read_bytes())

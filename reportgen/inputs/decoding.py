@@ -70,6 +70,32 @@ def decode(path: str | Path, bands: int, floats: tuple[float, float] = UNIT) -> 
         ImageError: one sentence with the file's name and what to do, for whatever is wrong with the file.
     """
     path = Path(path)
+    with _checked(path):
+        if path.suffix.lower() == ARRAY_SUFFIX:
+            return _read_array(path, bands, floats)
+        return in_bands(printable_name(path), _read_picture(path, bands, floats), bands)
+
+
+def decode_as_stored(path: Path, floats: tuple[float, float] = UNIT) -> Picture:
+    """Return the pixels of a picture file in the file's own channels, from which `in_bands` makes one channel or three.
+
+    Args:
+        path: a file that is no `.npy`.
+        floats: as for `decode`.
+
+    Returns:
+        (height, width, channels): what `decode` has before it adapts the channels to a model that takes 1 or 3 of them.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    with _checked(path):
+        return _read_picture(path, RGB_CHANNELS, floats)
+
+
+@contextmanager
+def _checked(path: Path) -> Iterator[None]:
+    """Refuse what is no file to read, and turn whatever goes wrong while it is read into an ImageError."""
     name = printable_name(path)
     try:
         if path.is_dir():
@@ -80,9 +106,7 @@ def decode(path: str | Path, bands: int, floats: tuple[float, float] = UNIT) -> 
             raise ImageError(f"{name} is not a regular file; save the image as a file first.")
         if path.stat().st_size == 0:
             raise ImageError(f"{name} is empty; save it again.")
-        if path.suffix.lower() == ARRAY_SUFFIX:
-            return _read_array(path, bands, floats)
-        return _read_picture(path, bands, floats)
+        yield
     except ImageError:
         raise
     except PermissionError as error:
@@ -146,15 +170,14 @@ def _read_array(path: Path, bands: int, floats: tuple[float, float]) -> Picture:
 
 
 def _read_picture(path: Path, bands: int, floats: tuple[float, float]) -> Picture:
+    """The pixels in the file's own channels; of a TIFF those that a model of so many channels can use."""
     name = printable_name(path)
     found = tiff.read(path, name, bands, NUMBER_LIMIT)
     if isinstance(found, Samples):
-        return in_bands(name, found.picture(name, floats), bands)
+        return found.picture(name, floats)
     with _quiet_pillow(), path.open("rb") as file, Image.open(file, formats=FORMATS) as opened:
         _check_size(path, opened.width, opened.height)
-        samples = _samples(path, opened, found)
-        pixels = samples.picture(name, floats)
-    return in_bands(name, pixels, bands)
+        return _samples(path, opened, found).picture(name, floats)
 
 
 @contextmanager

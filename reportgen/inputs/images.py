@@ -9,10 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from reportgen.core.channels import RGB_CHANNELS
@@ -21,6 +19,7 @@ from reportgen.core.records import PICTURE_RANK, ImageRecord, InputContract
 from reportgen.core.slugs import unique_slugs
 from reportgen.inputs import signals
 from reportgen.inputs.decoding import ARRAY_SUFFIX, colour_profile, decode, printable_name
+from reportgen.inputs.image_reader import ImageReader, Values, read
 from reportgen.inputs.samples import UNIT, WHITE
 
 __all__ = [
@@ -43,26 +42,26 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 ENLARGED_LIMIT = 64_000_000  # pixels of an image enlarged as a whole; only very long strips come to more
 
 
-Values = NDArray[Any]  # uint8 or float32 0..255 of pictures, see `samples.Picture`; float32 of signals and volumes
-
-
 @dataclass(frozen=True)
 class UserImage:
-    """An image file that can be decoded, and what the report says of it."""
+    """An image file that can be decoded, and what is known of it."""
 
     path: Path
     record: ImageRecord
 
-    def read(self, contract: InputContract) -> Values:
-        """Its pixels or numbers, as `read` gives them for a model of this contract."""
-        return read(self.path, contract.bands, contract.rank, contract.floats)
+    def read(self, reader: ImageReader, contract: InputContract) -> Values:
+        """Return its pixels or numbers, as `reader` gives them for a model of this contract."""
+        return reader.read(self.path, contract.bands, contract.rank, contract.floats)
 
 
 @dataclass(frozen=True)
 class Collection:
-    """The user's images in order, and what was not taken.
+    """The user's images.
 
-    left_out: {"name", "reason"} of bad files found in folders. notes: sentences on the limits that applied.
+    Attributes:
+        images: in order.
+        left_out: `name` and `reason` of bad files found in folders.
+        notes: sentences on the limits that applied.
     """
 
     images: tuple[UserImage, ...]
@@ -77,18 +76,30 @@ def collect(
     natural_limit: int = NATURAL_LIMIT,
     rank: int = PICTURE_RANK,
     floats: tuple[float, float] = UNIT,
+    reader: ImageReader | None = None,
 ) -> Collection:
-    """The images that `paths` name, at most `natural_limit`, the first `shown_limit` of them with `shown` set.
+    """Find the images that `paths` name and check that each can be decoded; a bad file found in a folder is left out.
 
-    paths: files, folders and patterns such as `photos/*.png` in the user's order. A folder stands for the image files in
-    it, sorted by name, hidden ones left out; where it has folders inside, one file of each is taken in turn, so that the
-    limit does not leave the later ones out. A file that is named twice counts once. Every image is decoded here once, one at a time, and
-    not kept; files of a folder beyond `natural_limit` are only counted. rank: spatial axes that the model takes;
-    floats: see `decode`.
+    A folder stands for the image files in it, sorted by name, hidden ones left out; where it has folders inside, one file of each is
+    taken in turn, so that the limit does not leave the later ones out. A file that is named twice counts once. Files of a folder beyond
+    `natural_limit` are only counted.
 
-    Raises ImageError where a file named directly is bad, used or not, and where a folder cannot be read or has no
-    images; a bad file found in a folder is left out.
+    Args:
+        paths: files, folders and patterns such as `photos/*.png`, in the user's order.
+        bands: channels that the model takes.
+        shown_limit: how many of the images have feature maps in the report, the first ones.
+        natural_limit: how many images are used at all.
+        rank: spatial axes that the model takes.
+        floats: black and white of pictures of floating-point numbers, see `decode`.
+        reader: decodes the files and may keep them.
+
+    Returns:
+        The images in order, the files left out, and notes on the limits.
+
+    Raises:
+        ImageError: a file named directly is bad, used or not, or a folder cannot be read or has no images.
     """
+    reader = ImageReader(kept_bytes=0) if reader is None else reader
     images: list[UserImage] = []
     left_out: dict[str, dict[str, str]] = {}
     seen: set[str] = set()
@@ -99,7 +110,8 @@ def collect(
             continue
         if named_directly or room:
             try:
-                record = replace(_inspect(path, bands, rank, floats, len(images) < shown_limit), name=name)
+                lengths = reader.read(path, bands, rank, floats).shape[:-1]
+                record = replace(_record(path, lengths, len(images) < shown_limit), name=name)
             except ImageError as error:
                 if named_directly:
                     raise
@@ -120,11 +132,22 @@ def collect(
     )
 
 
-def check_named(paths: Sequence[str | Path], floats: tuple[float, float] = UNIT) -> None:
-    """Raises ImageError for what is wrong with `paths` whatever a model takes, before one is loaded.
+def check_named(
+    paths: Sequence[str | Path], floats: tuple[float, float] = UNIT, reader: ImageReader | None = None
+) -> None:
+    """Refuse the files of `paths` that no model could take, before a model is loaded.
 
-    Arrays and tables are not looked into: what they should be is the model's to say.
+    The content of arrays and tables is not checked: what it should be depends on the model.
+
+    Args:
+        paths: as for `collect`; only files named directly are decoded.
+        floats: black and white of pictures of floating-point numbers, see `decode`.
+        reader: decodes the files and may keep them.
+
+    Raises:
+        ImageError: a file is missing or damaged, or a folder cannot be read or has no images.
     """
+    reader = ImageReader(kept_bytes=0) if reader is None else reader
     anything = tuple(dict.fromkeys((*SUFFIXES, *(suffix for each in signals.SUFFIXES.values() for suffix in each))))
     named = (path for path, _, named_directly in _candidates(paths, anything) if named_directly)
     for path in itertools.islice(named, NATURAL_LIMIT):
@@ -133,20 +156,20 @@ def check_named(paths: Sequence[str | Path], floats: tuple[float, float] = UNIT)
         except (OSError, ValueError):  # what it is, decoding says
             is_empty = True
         if is_empty or path.suffix.lower() in PICTURE_SUFFIXES:
-            _decodes(path, floats)
+            _check_decodes(path, floats, reader)
 
 
-def _decodes(path: Path, floats: tuple[float, float]) -> None:
-    """Raises ImageError where a file cannot be decoded for models of any number of bands: then all get the same answer."""
-    answers = set()
+def _check_decodes(path: Path, floats: tuple[float, float], reader: ImageReader) -> None:
+    """Raise ImageError where decoding fails for models of any number of channels, with the same message for all."""
+    messages = set()
     for bands in (RGB_CHANNELS, 1, RGB_CHANNELS + 1):
         try:
-            decode(path, bands, floats)
+            reader.read(path, bands, PICTURE_RANK, floats)
             return
         except ImageError as error:
-            answers.add(str(error))
-    if len(answers) == 1:
-        raise ImageError(answers.pop())
+            messages.add(str(error))
+    if len(messages) == 1:
+        raise ImageError(messages.pop())
 
 
 def _identity(path: Path) -> str:
@@ -157,7 +180,7 @@ def _identity(path: Path) -> str:
 
 
 def _candidates(paths: Sequence[str | Path], suffixes: tuple[str, ...]) -> Iterator[tuple[Path, str, bool]]:
-    """Every file to look at, its name in the report, and whether the user named it directly."""
+    """Every candidate file, its name in the report, and whether the user named it directly."""
     for entry in paths:
         path = Path(entry)
         try:
@@ -204,16 +227,8 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, str]
     ]
 
 
-def read(path: str | Path, bands: int, rank: int, floats: tuple[float, float] = UNIT) -> Values:
-    """A picture (height, width, bands) as `decode` gives it, or a signal or volume as float32 (*lengths, bands). Raises ImageError.
-
-    floats: black and white of pictures of floating-point numbers, see `decode`.
-    """
-    return decode(path, bands, floats) if rank == PICTURE_RANK else signals.read(path, bands, rank)
-
-
-def _inspect(path: Path, bands: int, rank: int, floats: tuple[float, float], shown: bool) -> ImageRecord:
-    lengths = read(path, bands, rank, floats).shape[:-1]
+def _record(path: Path, lengths: tuple[int, ...], shown: bool) -> ImageRecord:
+    rank = len(lengths)
     height, width = lengths[-2:] if rank > 1 else (1, lengths[0])
     try:
         with path.open("rb") as file:
@@ -225,15 +240,32 @@ def _inspect(path: Path, bands: int, rank: int, floats: tuple[float, float], sho
 
 
 def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:
-    if given > used:
-        return (f"{given} images given; the first {used} are used for natural maxima and the first {shown} are shown.",)
-    if used > shown:
-        return (f"{given} images given; all are used for natural maxima and the first {shown} are shown.",)
-    return ()
+    if given == shown:
+        return ()
+    natural = "All" if given == used else _first(used)
+    maps = _first(shown).lower()
+    return (
+        f"{given} images were given. {natural} {_are(used)} used for natural maxima; feature maps are shown for {maps}.",
+    )
+
+
+def _first(count: int) -> str:
+    return "The first" if count == 1 else f"The first {count}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def profile_notes(pictures: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
-    """What is said of pictures, (name, colour profile), whose files say that their numbers stand for other colours than sRGB."""
+    """Note colour profiles, which are not applied.
+
+    Args:
+        pictures: (name, colour profile) of files; None for one in sRGB.
+
+    Returns:
+        One sentence on all pictures that are not in sRGB; none where there are none.
+    """
     found = [(name, profile) for name, profile in pictures if profile is not None]
     if not found:
         return ()
@@ -241,16 +273,24 @@ def profile_notes(pictures: Iterable[tuple[str, str | None]]) -> tuple[str, ...]
     who = f"{len(found)} images carry colour profiles" if others else f"{first} carries a colour profile"
     profiles = "; ".join(dict.fromkeys(profile for _, profile in found))
     return (
-        f"{who} ({profiles}). The numbers of the file are fed as they are, as keras.utils.load_img reads them, not converted to sRGB.",
+        f"{who} ({profiles}). Pixel values are used as stored, like keras.utils.load_img does, and are not converted to sRGB.",
     )
 
 
 def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:
-    """The image in another size, by Pillow's bicubic filter, every band by itself; signals and volumes as `signals.fit`.
+    """Resize an image by Pillow's bicubic filter, each channel by itself; signals and volumes as `signals.fit`.
 
-    pixels: (height, width, bands), uint8 or float32 in 0..255; returned: the same of (size[0], size[1], bands), float32 neither
-    rounded nor beyond 0..255. how: "crop" scales so that the image covers `size` and keeps the centre; "pad" scales so that it
-    fits within and centres it on black; "stretch" ignores the aspect ratio. Raises ValueError for any other word.
+    Args:
+        pixels: (height, width, channels), uint8 or float32 in 0..255.
+        size: wanted, on each spatial axis.
+        how: "crop" scales so that the image covers `size` and keeps the centre; "pad" scales so that it fits within and centres it on
+            black; "stretch" ignores the aspect ratio.
+
+    Returns:
+        (*size, channels) of the same type, float32 neither rounded nor beyond 0..255.
+
+    Raises:
+        ValueError: `how` is another word.
     """
     if len(size) != PICTURE_RANK:
         return signals.fit(pixels, size, how)
@@ -273,12 +313,19 @@ def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:
 
 
 def natural_crops(pixels: Values, size: tuple[int, ...], grid: int) -> Values:
-    """What natural maxima are measured on: (1 + grid * grid, size[0], size[1], bands); see `signals.natural_windows` for others.
+    """Return what natural maxima are measured on: the whole image and crops of it; see `signals.natural_windows` for signals and volumes.
 
-    First `pixels`, (height, width, bands), of the type that is returned, stretched to `size`; then its crops at original resolution, row by
-    row, their corners at `linspace(0, height - size[0], grid)` truncated, likewise in x. An image smaller than `size`
-    is first enlarged (bicubic, same aspect ratio, rounded) until both sides are at least the size; where that would
-    be more than ENLARGED_LIMIT pixels each crop is enlarged by itself, which may differ in rounding.
+    The crops are at original resolution, row by row, their corners at `linspace(0, height - size[0], grid)` truncated, likewise in x. An
+    image smaller than `size` is first enlarged (bicubic, same aspect ratio, rounded) until both sides are at least the size; where that
+    would be more than ENLARGED_LIMIT pixels each crop is enlarged by itself, which may differ in rounding.
+
+    Args:
+        pixels: (height, width, channels), uint8 or float32 in 0..255.
+        size: of the crops, on each spatial axis.
+        grid: crops along each side of the image.
+
+    Returns:
+        (1 + grid * grid, *size, channels) of the same type, the image stretched to `size` first.
     """
     if len(size) != PICTURE_RANK:
         return signals.natural_windows(pixels, size, grid)

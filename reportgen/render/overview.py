@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.core.border import inner_slices
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, feature_maps, mosaic, palette, png
 from reportgen.render.figure import Tiles
@@ -15,7 +16,6 @@ from reportgen.render.scale import Scale, choose
 
 MAPS_PER_CELL = 4  # two by two: a cell then has the shape of the image it belongs to
 CELL_COLUMNS = 2
-BORDER = 2  # positions left out at each border where filters are chosen, as in every figure: padding shows there first
 TILE_PIXELS = 80  # a map's longer side; shown at half of it, so that it is sharp on dense screens
 CURVE = curves.Canvas(40, TILE_PIXELS)
 
@@ -79,17 +79,14 @@ def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: i
 def strongest(images: Sequence[NDArray[np.generic]], times: int = 0) -> tuple[int, ...]:
     """At most MAPS_PER_CELL filters, in the order of their numbers: those whose maps reach highest, by the mean over the images.
 
-    Looked at are the positions BORDER or more from the border, or as near to that as the map allows, on every axis but the first
-    `times`. A value that is not finite counts for nothing; of equals, the lower number is taken.
+    The border (see `reportgen.core.border`) is left out, on every axis but the first `times`. A value that is not finite counts for
+    nothing; of equals, the lower number is taken.
     """
-    reached = np.mean([_peaks(np.moveaxis(_inner(maps, times), -1, 0)) for maps in images], axis=0)
+    reached = np.mean(
+        [_peaks(np.moveaxis(maps[inner_slices(maps.shape[:-1], times=times)], -1, 0)) for maps in images], axis=0
+    )
     order = np.argsort(-np.where(np.isfinite(reached), reached, -np.inf), kind="stable")
     return tuple(sorted(order[:MAPS_PER_CELL].tolist()))
-
-
-def _inner(maps: NDArray[np.generic], times: int) -> NDArray[np.generic]:
-    borders = [0 if axis < times else min(BORDER, (length - 1) // 2) for axis, length in enumerate(maps.shape[:-1])]
-    return maps[tuple(slice(border, length - border) for border, length in zip(borders, maps.shape, strict=False))]
 
 
 def _peaks(maps: NDArray[np.generic]) -> NDArray[np.float64]:
