@@ -15,7 +15,7 @@ from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.natural_maxima import natural_figures
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import Ascent, Breadth
-from reportgen.compute.patterns.objectives import LEAST, MOST
+from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import Recipe, display_crop
 from reportgen.compute.planning import NATURAL_BATCH, crop_grid
 from reportgen.compute.weights import weights
@@ -209,7 +209,9 @@ class _Worker:
         settings = self.run.plan.settings
         size, seed, precision = layer.pattern_size, settings["seed"], settings["precision"]
         layer_call = self.layer_calls[layer.slug]
-        parts = [(task.filters, MOST if task.kind == "patterns" else LEAST) for task in tasks]
+        parts = [
+            (task.filters, Direction.MAXIMIZE if task.kind == "patterns" else Direction.MINIMIZE) for task in tasks
+        ]
         directions = list(dict.fromkeys(direction for _, direction in parts))
         dead = self.dead(layer)
         ascent = Ascent(
@@ -219,7 +221,7 @@ class _Worker:
         filters, finished = sum(len(task.filters) for task in tasks), 0
         on_step = self._step_counter(sum(task.cost for task in tasks) / ascent.steps_of(parts))
         started = time.perf_counter()
-        for number, found in ascent.seek_each(parts, on_step):
+        for number, found in ascent.find_each(parts, on_step):
             task = tasks[number]
             facts = {
                 "steps": self.recipe.steps,

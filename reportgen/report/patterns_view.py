@@ -118,10 +118,10 @@ def _negatives(stored: StoredLayer, drawn: LayerPictures, images: int, root: str
         if stored.natural is not None
         else ""
     )
-    tight = None if stored.negatives is None else recipe_words.memory(stored.negatives.recipe, stored.nouns.made)
+    tight = None if stored.negatives is None else recipe_words.memory(stored.negatives.recipe)
     return NegativesView(
         figure=None if drawn.negatives is None else figure_view(drawn.negatives, root),
         note=f"The {stored.nouns.one} that each {owner} answers least to, sought like the patterns but {how}. "
-        f"Its figure is {figure}{compared}." + ("" if tight is None else f" Sought {tight}."),
+        f"Its figure is {figure}{compared}." + ("" if tight is None else f" {tight.capitalize()}."),
         lost=_lost(stored, stored.planned_negatives, stored.negatives),
     )
