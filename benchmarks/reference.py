@@ -193,7 +193,7 @@ def table(name: str, options: argparse.Namespace, folder: Path) -> None:
         ascent = Ascent(
             network, layer_call, size, breadth_for(network, layer_call, size, settings), QUALITIES[quality], 0, "auto"
         )
-        found = ascent.seek(filters.tolist())
+        found = ascent.find(filters.tolist())
         rows.append((quality, found.images, found.strongest_images, found.highest_images, found.activation_start))
     figures = {}
     for quality, *kinds, _ in rows:

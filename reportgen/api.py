@@ -17,9 +17,11 @@ from reportgen.compute.opening import open_network
 from reportgen.compute.pattern_sizes import fitted
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.found import Patterns
-from reportgen.compute.patterns.objectives import LEAST, MOST
+from reportgen.compute.patterns.objectives import Direction, Objective
+from reportgen.compute.patterns.parameterization import Fourier, Pixels
 from reportgen.compute.patterns.recipe import choose
+from reportgen.compute.patterns.results import Patterns
+from reportgen.compute.patterns.transforms import Transform
 from reportgen.compute.planning import NATURAL_BATCH, crop_grid, pattern_size
 from reportgen.compute.prepare import breadth_for, limit_patterns
 from reportgen.compute.workspace import proven_dead
@@ -93,20 +95,44 @@ def patterns(
     filters: str | int | Sequence[int] = DEFAULT_FILTERS,
     *,
     images: Sequence[ImageLike] = (),
+    objective: str | Objective | None = None,
+    parameterization: str | Fourier | Pixels | None = None,
+    transforms: bool | Sequence[Transform] | None = None,
+    optimizer: Any = None,
     on_step: Callable[[], None] = lambda: None,
     **settings: Any,
 ) -> LayerPatterns:
-    """The picture that each filter of a layer answers most to (with `negative=True` least to), sought many at once.
+    """Return the pattern of each filter of a layer (with `negative=True` its minimal pattern), many of them at once.
 
-    model: a live Keras model, or whatever `reportgen build` takes. layer: its path as `reportgen layers` prints it, or `logits` for the
-    model's classes. filters: `all`, a count, a list such as `0-15,40`, or a sequence of numbers. images: files, or arrays (height,
-    width, bands) as a `.npy` file may hold, natural pictures whose figures the patterns are compared with. on_step: called after every
-    step of the ascent. settings: options of `reportgen build` by their names with underscores (`size=128, quality="draft",
-    preprocess="caffe"`).
+    The same settings give the same pictures as a report.
 
-    The same settings give the same pictures as a report. Raises ReportgenError: ModelError, UsageError or ImageError.
+    Args:
+        model: A live Keras model, or whatever `reportgen build` takes.
+        layer: Its path as `reportgen layers` prints it, or `logits` for the model's classes.
+        filters: `all`, a count, a list such as `0-15,40`, or a sequence of numbers.
+        images: Files, or arrays (height, width, channels) as a `.npy` file may hold: natural pictures that the patterns are compared with.
+        objective: A name as `--objective` takes it, or a value such as `channel(3) - 0.1 * total_variation()` of `reportgen.recipes`.
+        parameterization: A name as `--parameterization` takes it, or `fourier(decay=1.0)` or `pixels()`.
+        transforms: Whether there are the usual ones, or a list such as `[jitter(8), rotate(5), scale(0.9, 1.1)]`; none if it is empty.
+        optimizer: A name, or a Keras optimizer, whose learning rate counts unless `learning_rate` is stated; itself it stays as it is.
+        on_step: Called after every step of the ascent.
+        settings: Options of `reportgen build` by their names with underscores (`size=128, quality="draft", preprocess="caffe"`).
+
+    Returns:
+        The pictures and what is known of them.
+
+    Raises:
+        ReportgenError: ModelError, UsageError or ImageError.
     """
-    given = _settings(filters, settings)
+    values = {
+        "objective": objective,
+        "parameterization": parameterization,
+        "transforms": transforms,
+        "optimizer": optimizer,
+    }
+    words = {name: value for name, value in values.items() if isinstance(value, str | bool)}
+    pieces = {name: value for name, value in values.items() if name not in words}
+    given = _settings(filters, {**settings, **words})
     photographs: list[np.ndarray] = []
 
     def collected(contract: InputContract) -> list[tuple[int, ...]]:
@@ -122,17 +148,17 @@ def patterns(
         raise UsageError(f"{layer} has {layer_call.channels} filters, and none of {given.filters}.")
     wanted = pattern_size(network.contract, layer_call.receptive_field, given)
     size = fitted(network, {layer_call.path: wanted}, given)[layer_call.path]
-    recipe = choose(given, bands, bool(photographs))
+    recipe = choose(given, bands, bool(photographs), **pieces)
     mixing = None
     if recipe.decorrelation == "images":
         mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
     breadth = breadth_for(network, layer_call, size, given)
-    direction = LEAST if given.negative else MOST
+    direction = Direction.MINIMIZE if given.negative else Direction.MAXIMIZE
     dead = proven_dead(network, [layer_call]).get(layer_call.path, np.zeros(layer_call.channels, bool))
     ascent = Ascent(network, layer_call, size, breadth, recipe, given.seed, given.precision, mixing, [direction], dead)
-    found = ascent.seek(numbers, on_step, direction)
+    found = ascent.find(numbers, on_step, direction)
     natural = _natural(network, layer_call, size, photographs, given.max_images)
-    if natural is not None and not given.negative:
+    if natural is not None and not given.negative and recipe.objective.own is not None:
         maximum, peak = natural["maximum"][found.indices], natural["peak"][found.indices]
         strongest = (found.strongest_activation, found.strongest_peak)
         found = found.showing_strongest(prefers_strongest(found.activation, found.peak, *strongest, maximum, peak))

@@ -159,19 +159,19 @@ def test_another_image_leaves_the_patterns_as_they_are(copied: Path, picture: Pa
 def test_an_interrupted_build_goes_on_where_it_was(
     tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reportgen.compute.patterns.ascent import Ascent
+    from reportgen.compute.patterns.search.readable import ReadableAscent
 
     folder = tmp_path / "report"
-    climbed, calls = Ascent._climbed, []
+    ascended, calls = ReadableAscent.run, []
 
     def interrupted(self, *arguments):
         if calls:
             raise KeyboardInterrupt
         calls.append(1)
-        return climbed(self, *arguments)
+        return ascended(self, *arguments)
 
     left: list[int] = []
-    monkeypatch.setattr(Ascent, "_climbed", interrupted)
+    monkeypatch.setattr(ReadableAscent, "run", interrupted)
     monkeypatch.setattr("os._exit", left.append)
     assert build(folder, "-i", picture).exit_code == 130
     assert left == [130]
@@ -183,7 +183,7 @@ def test_an_interrupted_build_goes_on_where_it_was(
     assert partial.exit_code == 3
     assert "conv2" in partial.stderr
 
-    monkeypatch.setattr(Ascent, "_climbed", climbed)
+    monkeypatch.setattr(ReadableAscent, "run", ascended)
     assert build(folder, "-i", picture).exit_code == 0
     assert {name: time for name, time in stored(folder).items() if name in kept} == kept
 
@@ -209,7 +209,7 @@ def test_a_failing_task_is_named_and_the_rest_is_there(
     def fail(self, *arguments):
         raise RuntimeError("the machine is tired")
 
-    monkeypatch.setattr(Ascent, "seek_each", fail)
+    monkeypatch.setattr(Ascent, "find_each", fail)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=BARE)
     assert result.exit_code == 3
@@ -226,23 +226,22 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
     from reportgen.compute.patterns.ascent import Ascent
     from reportgen.network.backend import tf
 
-    begin, batches = Ascent._begun, []
+    find_each, batches = Ascent.find_each, []
 
-    def tight(self, filters, *arguments):
-        batches.append(self._batch)
-        if self._batch > 2:
+    def tight(self, parts, *arguments):
+        batches.append(self.gradient.batch)
+        if self.gradient.batch > 2:
             raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
-        assert len(filters) <= 2
-        return begin(self, filters, *arguments)
+        return find_each(self, parts, *arguments)
 
-    monkeypatch.setattr(Ascent, "_begun", tight)
+    monkeypatch.setattr(Ascent, "find_each", tight)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=["--filters", "5", "--steps", "1", "--layers", "conv1"])
     assert result.exit_code == 0, result.stderr
-    assert batches[:3] == [8, 4, 2]
+    assert batches == [8, 4, 2]
     patterns = json.loads((folder / "report.json").read_bytes())["layers"][0]["patterns"]
     assert [item["index"] for item in patterns["filters"]] == [0, 4, 8, 11, 15]
-    assert "memory ran out" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
+    assert "(out of memory)" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
 
 
 def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Path) -> None:
@@ -255,9 +254,9 @@ def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Pa
     recipe = facts["layers"][0]["patterns"]["recipe"]
     expected = {
         "objective": "pre-activation",
-        "transforms": False,
+        "transforms": [],
         "optimizer": "rmsprop",
-        "rate": 0.1,
+        "learning_rate": 0.1,
         "clip_norm": 2.0,
         "trim": 1,
         "total_variation": 0.1,

@@ -177,8 +177,8 @@ def _note(page: LayerPage, found: Patterns | None) -> str:
     if natural is not None:
         images = compared_pictures(natural.crops, len(page.images), contents.nouns)
         compared = f", compared with the lowest on {images}"
-    tight = None if found is None else optimization_method.memory(found.recipe, contents.nouns.made)
+    tight = None if found is None else optimization_method.memory(found.recipe)
     return (
         f"The {contents.nouns.one} that each {contents.owners[0]} responds to least, optimized like the patterns but {how}. "
-        f"Its score is {score}{compared}." + ("" if tight is None else f" Computed with {tight}.")
+        f"Its score is {score}{compared}." + ("" if tight is None else f" {tight.capitalize()}.")
     )

@@ -392,7 +392,7 @@ def _effort(report: ReportDocument, silent: int) -> str | None:
     recipe = report.settings.get("recipe")
     if silent == 0 or not isinstance(recipe, Mapping) or recipe.get("steps") is None:
         return None
-    steps = recipe_words.waking(recipe)
+    steps = recipe_words.retry_steps(recipe)
     again = "" if steps is None else f" and {steps} for single positions"
     return (
         f"A filter is called silent after {plural(recipe['steps'], 'step')} of ascent{again}: "
