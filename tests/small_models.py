@@ -69,7 +69,7 @@ def network(model: Any, **settings: Any) -> Network:
 
 
 def layer_call(walked: Network, path: str) -> LayerCall:
-    """The one site with this path."""
+    """The one layer call with this path."""
     (found,) = [item for item in walked.layer_calls if item.path == path]
     return found
 
@@ -91,7 +91,7 @@ def built(model: Any) -> Any:
 
 
 def unit_maps(walked: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(pre-activation, activation) of every site that has a unit, on one picture, computed in a trace of its own."""
+    """(pre-activation, activation) of every layer call that has a unit, on one picture, computed in a trace of its own."""
     shown = [item for item in walked.layer_calls if item.unit is not None]
     read = tf.function(lambda entry: walked.units(entry, shown), autograph=False)
     return [(np.asarray(before), np.asarray(after)) for before, after in read(one_picture())]
