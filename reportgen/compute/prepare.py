@@ -29,10 +29,10 @@ from reportgen.inputs.classes_file import read_classes
 from reportgen.inputs.constant_inputs import hold
 from reportgen.network.backend import environment, gpu_details
 from reportgen.network.contract import measured
-from reportgen.network.embedded_class_names import names_of
 from reportgen.network.error_text import readable_size
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.initial_weights import digest, initial_kernels
+from reportgen.network.loading.embedded_class_names import names_of
 from reportgen.network.loading.hashes import source_sha256
 from reportgen.network.loading.load import import_callable, load
 from reportgen.network.network import Network, unwalked
