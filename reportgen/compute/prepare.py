@@ -27,9 +27,9 @@ from reportgen.inputs.classes_file import read_classes
 from reportgen.inputs.decoding import PILLOW_VERSION
 from reportgen.inputs.image_reader import ImageReader
 from reportgen.network.backend import environment, gpu_details
-from reportgen.network.embedded_class_names import names_of
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.initial_weights import digest, initial_kernels
+from reportgen.network.loading.embedded_class_names import names_of
 from reportgen.network.loading.hashes import source_sha256
 from reportgen.network.loading.load import import_callable
 from reportgen.network.network import Network
