@@ -192,7 +192,7 @@ def test_assemble_makes_the_same_pages_without_tensorflow(report: Path) -> None:
     before = contents(report)
     for name in ("index.html", "report.json"):
         (report / name).unlink()
-    code = "import sys; from reportgen.cli import main; main(['assemble', sys.argv[1]], standalone_mode=False)"
+    code = "import sys; from reportgen.cli.main import main; main(['assemble', sys.argv[1]], standalone_mode=False)"
     check = f"try:\n    {code}\nexcept SystemExit:\n    pass\nassert 'tensorflow' not in sys.modules"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys\n{check}", str(report)], capture_output=True, text=True, env=_environment()
