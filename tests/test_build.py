@@ -16,6 +16,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from reportgen.compute.tasks import carry_out
 from reportgen.core.errors import UsageError
 from reportgen.core.progress import Progress
 from sample_build import BARE, ONE_LAYER, QUICK, ROOT, SAMPLES, build, contents, dates, draw, run, stored, told
@@ -159,19 +160,15 @@ def test_another_image_leaves_the_patterns_as_they_are(copied: Path, picture: Pa
 def test_an_interrupted_build_goes_on_where_it_was(
     tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reportgen.compute.patterns.ascent import Ascent
-
     folder = tmp_path / "report"
-    climbed, calls = Ascent._climbed, []
 
-    def interrupted(self, *arguments):
-        if calls:
+    def interrupted(workspace, work, notify):
+        if work.kind == "patterns" and work.tasks[0].layer == "conv2":
             raise KeyboardInterrupt
-        calls.append(1)
-        return climbed(self, *arguments)
+        yield from carry_out(workspace, work, notify)
 
     left: list[int] = []
-    monkeypatch.setattr(Ascent, "_climbed", interrupted)
+    monkeypatch.setattr("reportgen.compute.executors.carry_out", interrupted)
     monkeypatch.setattr("os._exit", left.append)
     assert build(folder, "-i", picture).exit_code == 130
     assert left == [130]
@@ -183,7 +180,7 @@ def test_an_interrupted_build_goes_on_where_it_was(
     assert partial.exit_code == 3
     assert "conv2" in partial.stderr
 
-    monkeypatch.setattr(Ascent, "_climbed", climbed)
+    monkeypatch.setattr("reportgen.compute.executors.carry_out", carry_out)
     assert build(folder, "-i", picture).exit_code == 0
     assert {name: time for name, time in stored(folder).items() if name in kept} == kept
 
@@ -204,12 +201,10 @@ def test_assemble_makes_the_same_pages_without_tensorflow(report: Path) -> None:
 def test_a_failing_task_is_named_and_the_rest_is_there(
     tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reportgen.compute.patterns.ascent import Ascent
-
-    def fail(self, *arguments):
+    def fail(*arguments):
         raise RuntimeError("the machine is tired")
 
-    monkeypatch.setattr(Ascent, "seek_each", fail)
+    monkeypatch.setattr("reportgen.compute.tasks.Ascent", fail)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=BARE)
     assert result.exit_code == 3
@@ -226,22 +221,22 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
     from reportgen.compute.patterns.ascent import Ascent
     from reportgen.network.backend import tf
 
-    begin, batches = Ascent._begun, []
+    batches = []
 
-    def tight(self, filters, *arguments):
-        batches.append(self._batch)
-        if self._batch > 2:
+    def tight(network, layer_call, size, breadth, *others):
+        batches.append(breadth.batch)
+        if breadth.batch > 2:
             raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
-        assert len(filters) <= 2
-        return begin(self, filters, *arguments)
+        return Ascent(network, layer_call, size, breadth, *others)
 
-    monkeypatch.setattr(Ascent, "_begun", tight)
+    monkeypatch.setattr("reportgen.compute.tasks.Ascent", tight)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=["--filters", "5", "--steps", "1", "--layers", "conv1"])
     assert result.exit_code == 0, result.stderr
-    assert batches[:3] == [8, 4, 2]
+    assert batches == [8, 4, 2]
     patterns = json.loads((folder / "report.json").read_bytes())["layers"][0]["patterns"]
     assert [item["index"] for item in patterns["filters"]] == [0, 4, 8, 11, 15]
+    assert (patterns["recipe"]["planned_batch"], patterns["recipe"]["batch"]) == (8, 2)
     assert "memory ran out" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
 
 
