@@ -16,6 +16,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from reportgen.compute.tasks import carry_out
 from reportgen.core.errors import UsageError
 from reportgen.core.progress import Progress
 from sample_build import BARE, ONE_LAYER, QUICK, ROOT, SAMPLES, build, contents, dates, draw, run, stored, told
@@ -64,7 +65,7 @@ def test_a_build_writes_every_file_that_the_contract_names(report: Path) -> None
 
 def test_report_json_fits_its_schema_and_states_the_run(report: Path) -> None:
     facts = json.loads((report / "report.json").read_bytes())
-    jsonschema.validate(facts, json.loads((ROOT / "docs" / "report.schema.json").read_bytes()))
+    jsonschema.validate(facts, json.loads((ROOT / "reportgen" / "report" / "report.schema.json").read_bytes()))
     rendered = [layer for layer in facts["layers"] if layer["status"] == "rendered"]
     assert [layer["path"] for layer in rendered] == ["conv1", "conv2"]
     assert [layer["path"] for layer in facts["layers"] if layer["status"] == "skipped"] == ["conv3", "conv4", "conv5"]
@@ -159,19 +160,15 @@ def test_another_image_leaves_the_patterns_as_they_are(copied: Path, picture: Pa
 def test_an_interrupted_build_goes_on_where_it_was(
     tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reportgen.compute.patterns.search.readable import ReadableAscent
-
     folder = tmp_path / "report"
-    ascended, calls = ReadableAscent.run, []
 
-    def interrupted(self, *arguments):
-        if calls:
+    def interrupted(workspace, work, notify):
+        if work.kind == "patterns" and work.tasks[0].layer == "conv2":
             raise KeyboardInterrupt
-        calls.append(1)
-        return ascended(self, *arguments)
+        yield from carry_out(workspace, work, notify)
 
     left: list[int] = []
-    monkeypatch.setattr(ReadableAscent, "run", interrupted)
+    monkeypatch.setattr("reportgen.compute.executors.carry_out", interrupted)
     monkeypatch.setattr("os._exit", left.append)
     assert build(folder, "-i", picture).exit_code == 130
     assert left == [130]
@@ -183,7 +180,7 @@ def test_an_interrupted_build_goes_on_where_it_was(
     assert partial.exit_code == 3
     assert "conv2" in partial.stderr
 
-    monkeypatch.setattr(ReadableAscent, "run", ascended)
+    monkeypatch.setattr("reportgen.compute.executors.carry_out", carry_out)
     assert build(folder, "-i", picture).exit_code == 0
     assert {name: time for name, time in stored(folder).items() if name in kept} == kept
 
@@ -204,12 +201,10 @@ def test_assemble_makes_the_same_pages_without_tensorflow(report: Path) -> None:
 def test_a_failing_task_is_named_and_the_rest_is_there(
     tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reportgen.compute.patterns.ascent import Ascent
-
-    def fail(self, *arguments):
+    def fail(*arguments):
         raise RuntimeError("the machine is tired")
 
-    monkeypatch.setattr(Ascent, "find_each", fail)
+    monkeypatch.setattr("reportgen.compute.tasks.Ascent", fail)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=BARE)
     assert result.exit_code == 3
@@ -226,22 +221,23 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
     from reportgen.compute.patterns.ascent import Ascent
     from reportgen.network.backend import tf
 
-    find_each, batches = Ascent.find_each, []
+    batches = []
 
-    def tight(self, parts, *arguments):
-        batches.append(self.gradient.batch)
-        if self.gradient.batch > 2:
+    def tight(network, layer_call, size, breadth, *others):
+        batches.append(breadth.batch)
+        if breadth.batch > 2:
             raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
-        return find_each(self, parts, *arguments)
+        return Ascent(network, layer_call, size, breadth, *others)
 
-    monkeypatch.setattr(Ascent, "find_each", tight)
+    monkeypatch.setattr("reportgen.compute.tasks.Ascent", tight)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=["--filters", "5", "--steps", "1", "--layers", "conv1"])
     assert result.exit_code == 0, result.stderr
     assert batches == [8, 4, 2]
     patterns = json.loads((folder / "report.json").read_bytes())["layers"][0]["patterns"]
     assert [item["index"] for item in patterns["filters"]] == [0, 4, 8, 11, 15]
-    assert "(out of memory)" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
+    assert (patterns["recipe"]["planned_batch"], patterns["recipe"]["batch"]) == (8, 2)
+    assert "memory ran out" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
 
 
 def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Path) -> None:
@@ -254,9 +250,9 @@ def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Pa
     recipe = facts["layers"][0]["patterns"]["recipe"]
     expected = {
         "objective": "pre-activation",
-        "transforms": [],
+        "transforms": False,
         "optimizer": "rmsprop",
-        "learning_rate": 0.1,
+        "rate": 0.1,
         "clip_norm": 2.0,
         "trim": 1,
         "total_variation": 0.1,

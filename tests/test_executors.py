@@ -168,9 +168,9 @@ def test_a_full_disk_stops_the_executor_and_is_one_sentence(
 
     monkeypatch.setattr(Store, "save", full)
     executor = Closing()
-    with pytest.raises(OutputError, match="No space left on device; what was computed is kept"):
+    with pytest.raises(OutputError, match="No space left on device; what was computed is kept") as caught:
         built(folder, tmp_path / "report", executor)
-    assert executor.closed
+    assert executor.closed, caught  # which keeps the generator from being collected
     assert not list((tmp_path / "report" / ".store").rglob("*.failed")), "the tasks did not fail"
 
 
