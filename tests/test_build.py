@@ -237,7 +237,7 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
     patterns = json.loads((folder / "report.json").read_bytes())["layers"][0]["patterns"]
     assert [item["index"] for item in patterns["filters"]] == [0, 4, 8, 11, 15]
     assert (patterns["recipe"]["planned_batch"], patterns["recipe"]["batch"]) == (8, 2)
-    assert "memory ran out" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
+    assert "batch reduced from 8 to 2 (out of memory)" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
 
 
 def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Path) -> None:
