@@ -405,7 +405,7 @@ def test_a_picture_or_a_padding_without_end_is_refused(saved: dict[str, Path], t
     def pad(architecture: dict[str, Any]) -> None:
         architecture["config"]["layers"][-1]["config"]["padding"] = [[0, 10**6], [0, 10**6]]
 
-    assert "layer pad makes 7.3 TiB" in sentence(with_architecture(path, pad))
+    assert "layer pad returns 7.3 TiB" in sentence(with_architecture(path, pad))
 
 
 def test_the_limit_counts_all_variables_and_is_gone_afterwards() -> None:

@@ -278,7 +278,7 @@ def test_batches_run_at_the_same_time_on_a_processor_and_one_by_one_on_a_gpu(
         ("\ufeffcat\r\n\r\ndog\r\n", None),
         ('["cat", "dog"]', None),
         ("cat\n", "names 1 class, the model has 2"),
-        ('["cat", 2]', "something else than names"),
+        ('["cat", 2]', "something other than names"),
         ('["cat", "dog"', "is not JSON"),
     ],
 )
