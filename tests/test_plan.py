@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from reportgen.compute import planning as plan
@@ -94,7 +95,7 @@ def layer(path: str, filters: int = 16, **changes: Any) -> LayerRecord:
         pattern_size=(64, 64),
         macs=1_000_000,
     )
-    return dataclasses.replace(record, **changes)
+    return msgspec.structs.replace(record, **changes)
 
 
 LAYERS = (layer("a"), layer("b", 20, macs=3_000_000), layer("c", status="skipped", reason="left out"))
