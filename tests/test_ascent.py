@@ -232,7 +232,9 @@ def test_one_filter_that_is_not_finite_leaves_every_other_picture_as_it_was(name
     whole = traced(name).find([1, 2, 3])
     broken(model.get_layer("conv"), 2, value)
     found = ascent(model, batch=8).find([1, 2, 3])
-    assert np.isnan(found.activation).tolist() == [False, np.isnan(value), False] or value == np.inf
+    assert np.isfinite(found.activation[[0, 2]]).all()
+    if np.isnan(value):  # what an infinite weight gives depends on the signs that it meets
+        assert np.isnan(found.activation[1])
     others = [0, 2]
     for array in set(ARRAYS) - {"responses"}:  # those of the whole layer
         assert getattr(found, array)[others].tobytes() == getattr(whole, array)[others].tobytes()

@@ -192,7 +192,11 @@ def test_bands_that_no_image_relates_move_apart() -> None:
     assert sought.describe()["mixing"] is None
 
 
-@pytest.mark.parametrize("changes", [{}, {"transforms": True, "regularize": "tv=0.5,l2=10"}], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"regularize": "tv=0.5,l2=10"}, {"transforms": True, "regularize": "tv=0.5,l2=10"}],
+    ids=["plain", "penalties", "all"],
+)
 def test_steps_of_pixels_go_by_the_sign_of_the_gradient_with_momentum(changes: dict[str, Any]) -> None:
     """Three of them from the start on, each shorter than the one before."""
     given = dataclasses.replace(chosen(steps=3, **changes), pixel_steps=3, pixel_learning_rate=0.1)

@@ -83,9 +83,19 @@ class Function:
 Term = Channel | Penalty | Function
 
 
+def _rank(term: Term) -> tuple[int, int, str]:
+    """The place of a term among others: channels by their numbers, then functions, then penalties."""
+    if isinstance(term, Channel):
+        return 0, -1 if term.number is None else term.number, str(term.measure)
+    return (1, 0, term.name) if isinstance(term, Function) else (2, 0, term.kind)
+
+
 @dataclass(frozen=True)
 class Objective:
-    """A sum of weighted terms, no two of them equal. Objectives can be added, subtracted, and multiplied by numbers."""
+    """A sum of weighted terms, no two of them equal. Objectives can be added, subtracted, and multiplied by numbers.
+
+    Terms stand in one order, whatever order they were added in: equal objectives are then optimized to equal bytes.
+    """
 
     terms: tuple[tuple[float, Term], ...]
 
@@ -96,7 +106,8 @@ class Objective:
         weights: dict[Term, float] = {}
         for weight, term in (*self.terms, *other.terms):
             weights[term] = weights.get(term, 0.0) + weight
-        return Objective(tuple((weight, term) for term, weight in weights.items() if weight != 0))
+        kept = ((weight, term) for term, weight in weights.items() if weight != 0)
+        return Objective(tuple(sorted(kept, key=lambda each: _rank(each[1]))))
 
     def __radd__(self, other: Any) -> Objective:
         """`sum` begins with 0."""
@@ -126,7 +137,7 @@ class Objective:
 
     def __str__(self) -> str:
         """As it could be written."""
-        text = ""
+        text = "" if self.terms else "0"
         for weight, term in self.terms:
             sign = ("-" if weight < 0 else "") if not text else (" - " if weight < 0 else " + ")
             text += f"{sign}{'' if abs(weight) == 1 else f'{abs(weight):g} * '}{term}"
@@ -163,7 +174,7 @@ class Objective:
     def with_measure(self, measure: Measure) -> Objective:
         """Where channels state no measure of their own, they have this one. Raises UsageError where nothing is maximized."""
         if not self.maximized:
-            raise UsageError(f"The objective {self or '0'} has no channel: there is nothing to maximize.")
+            raise UsageError(f"The objective {self} has no channel: there is nothing to maximize.")
         stated = (
             (weight, replace(term, measure=measure) if isinstance(term, Channel) and term.measure is None else term)
             for weight, term in self.terms

@@ -12,6 +12,7 @@ from reportgen.compute.patterns.objectives import Measure, Objective, channel, l
 from reportgen.compute.patterns.optimizers import described, own_learning_rate
 from reportgen.compute.patterns.parameterization import Fourier, Pixels
 from reportgen.compute.patterns.transforms import STANDARD, Transform, checked
+from reportgen.core.errors import UsageError
 from reportgen.core.records import PICTURE_RANK
 from reportgen.core.settings import Settings
 
@@ -177,6 +178,10 @@ def choose(
     Raises:
         UsageError: A value cannot be used.
     """
+    if parameterization is not None and not isinstance(parameterization, Fourier | Pixels):
+        raise UsageError(
+            f"parameterization: {parameterization!r} is neither a name nor a parameterization such as fourier()."
+        )
     base = QUALITIES[settings.quality] if settings.method == "optvis" else KERAS_IO
     if settings.parameterization is not None:
         parameterization = _first(parameterization, parameterizations.BY_NAME[settings.parameterization])
@@ -207,6 +212,8 @@ def _first(value: Value | None, other: Value) -> Value:
 
 def _objective(base: Recipe, settings: Settings, given: Objective | None) -> Objective:
     """What is maximized: what is given or named, or the method's own; less the penalties of the settings."""
+    if given is not None and not isinstance(given, Objective):
+        raise UsageError(f"objective: {given!r} is neither a name nor an objective such as channel(3).")
     measure = base.objective.own_measure
     assert measure is not None
     wanted = channel(measure=settings.objective) if given is None else given

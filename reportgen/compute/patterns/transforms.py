@@ -104,6 +104,8 @@ STANDARD = (jitter(share=1 / 32), scale(0.95, 1.05), rotate(5))
 
 def checked(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
     """Return the transforms of one warp. Raises UsageError where one is none, or two are of a kind."""
+    if not isinstance(transforms, Sequence):
+        raise UsageError(f"transforms: {transforms!r} is not a list of transforms such as [jitter(8)].")
     for number, transform in enumerate(transforms):
         if not isinstance(transform, Transform):
             raise UsageError(f"{transform!r} is not a transform: jitter, scale and rotate are.")
