@@ -71,7 +71,7 @@ def test_filters_that_no_input_can_excite_are_proven_dead(tmp_path: Path, images
     found = filters(facts, "conv")
     assert [item["verdict"] for item in found][1:] == ["dead", "dead", "dead", "not-finite"]
     assert found[0]["verdict"] in ("ok", "weak")
-    assert [item["dead_proven"] for item in found] == [False, True, True, True, False]
+    assert [item["verdict"] == "dead" for item in found] == [False, True, True, True, False]
     assert [item["activation"] for item in found[1:]] == [0, 2, 0, None]
     assert found[4]["natural_maximum"] is found[4]["natural_peak"] is found[4]["peak"] is None
     for name in ("natural_maximum", "natural_peak"):
@@ -92,7 +92,7 @@ def test_a_filter_that_never_activates_is_silent_where_the_bounds_leave_it_room(
     above.set_weights([np.array([[[[1, 1], [-1, 1]]]], np.float32), np.array([-0.1, 0], np.float32)])
     facts, problems = report(model, tmp_path, images=(images,) if with_images else ())
     silent, lively = filters(facts, "above")
-    assert (silent["verdict"], silent["dead_proven"], silent["above"]) == ("silent", False, [])
+    assert (silent["verdict"], silent["above"]) == ("silent", [])
     assert silent["best_pre_activation"] == pytest.approx(-0.1, abs=1e-6)
     measured = ["activation", "activation_start", "peak", "peak_start"]
     assert [silent[name] for name in measured] == [0] * 4
@@ -121,7 +121,7 @@ def test_a_kernel_of_zeros_is_proof_for_every_kind_of_convolution(tmp_path: Path
     silence(transposed, 0, (..., 5, slice(None)))
     facts, _ = report(model, tmp_path)
     proven = {
-        layer["path"]: [item["index"] for item in layer["patterns"]["filters"] if item["dead_proven"]]
+        layer["path"]: [item["index"] for item in layer["patterns"]["filters"] if item["verdict"] == "dead"]
         for layer in facts["layers"]
     }
     # Filters 4 and 5 of the depthwise layer read nothing but filter 2 below, whose map is the same for all inputs.
