@@ -150,7 +150,7 @@ class Objective:
 
     @property
     def penalties(self) -> dict[PenaltyKind, float]:
-        """What is held against a picture: weights that are subtracted, by kind."""
+        """Weights that are subtracted, by kind."""
         return {term.kind: -weight for weight, term in self.terms if isinstance(term, Penalty)}
 
     @property

@@ -91,7 +91,7 @@ class Recipe:
 
     @property
     def regularized(self) -> bool:
-        """Whether penalties are held against pictures that only excite: then weaker ones are what was asked for."""
+        """Whether there are penalties: then weaker pictures are what was asked for."""
         return bool(self.objective.penalties)
 
     def describe(self) -> dict[str, Any]:
