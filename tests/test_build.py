@@ -19,7 +19,21 @@ import pytest
 from reportgen.compute.tasks import carry_out
 from reportgen.core.errors import UsageError
 from reportgen.core.progress import Progress
-from sample_build import BARE, ONE_LAYER, QUICK, ROOT, SAMPLES, build, contents, dates, draw, run, stored, told
+from sample_build import (
+    BARE,
+    ONE_LAYER,
+    QUICK,
+    ROOT,
+    SAMPLES,
+    SINGLE_ASCENT,
+    build,
+    contents,
+    dates,
+    draw,
+    run,
+    stored,
+    told,
+)
 
 SHORT_NAME = 8  # characters: a host's name of so few may be a word of the report
 
@@ -42,7 +56,7 @@ def picture(tmp_path: Path) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of one picture, to be copied."""
     folder = tmp_path_factory.mktemp("finished")
-    assert build(folder / "report", "-i", draw(folder / "picture.png")).exit_code == 0
+    assert build(folder / "report", "-i", draw(folder / "picture.png"), *SINGLE_ASCENT).exit_code == 0
     return folder / "report"
 
 
@@ -143,7 +157,7 @@ def test_only_what_is_missing_is_computed_again(copied: Path, picture: Path) -> 
     before, tasks = contents(copied), stored(copied)
     lost = sorted((copied / ".store").rglob("*.npz"))[2]
     lost.write_bytes(lost.read_bytes()[:100])
-    assert build(copied, "-i", picture).exit_code == 0
+    assert build(copied, "-i", picture, *SINGLE_ASCENT).exit_code == 0
     again = stored(copied)
     assert {name for name in again if again[name] != tasks[name]} == {lost.name}
     assert contents(copied) == before
@@ -151,7 +165,7 @@ def test_only_what_is_missing_is_computed_again(copied: Path, picture: Path) -> 
 
 def test_another_image_leaves_the_patterns_as_they_are(copied: Path, picture: Path) -> None:
     tasks = stored(copied)
-    assert build(copied, "-i", picture, "-i", SAMPLES / "galaxies" / "spiral.png").exit_code == 0
+    assert build(copied, "-i", picture, "-i", SAMPLES / "galaxies" / "spiral.png", *SINGLE_ASCENT).exit_code == 0
     again = stored(copied)
     assert all(again[name] == tasks[name] for name in tasks)
     assert len(again) - len(tasks) == 1 + 2 + 2  # the picture, its maps in two layers, two layers' natural maxima
@@ -331,7 +345,7 @@ def test_a_run_that_fails_at_once_leaves_the_earlier_report_whole(report: Path, 
 def test_the_bar_says_which_page_is_being_written(copied: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(Progress, "doing", lambda self, what: said.append(what))
-    assert build(copied, "-i", picture).exit_code == 0
+    assert build(copied, "-i", picture, *SINGLE_ASCENT).exit_code == 0
     pages = [what for what in said if what.startswith("writing pages")]
     assert pages[:2] == ["writing pages: conv1", "writing pages: conv2"]
     assert pages[-1] == "writing pages: index.html"

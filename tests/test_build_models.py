@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
-from reportgen.cli.main import main
+from sample_build import SINGLE_ASCENT, run
 from small_models import randomised
 
 ROOT = Path(__file__).parent.parent
@@ -31,8 +31,8 @@ def picture(tmp_path: Path) -> Path:
 
 def build(model: Any, folder: Path, *arguments: object) -> Result:
     model.save(folder / "model.keras")
-    command = ["build", folder / "model.keras", "-o", folder / "report", "--filters", "2", "--steps", "2", *arguments]
-    return CliRunner().invoke(main, [str(argument) for argument in command])
+    quick = ["--filters", "2", "--steps", "2", *SINGLE_ASCENT]
+    return run("build", folder / "model.keras", "-o", folder / "report", *quick, *arguments)
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def small(*stack: Any, policy: str | None = None) -> Any:
 
 @pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64"])
 def test_every_precision_of_a_model_is_reported(tmp_path: Path, picture: Path, policy: str) -> None:
-    result = build(small(policy=policy), tmp_path, "-i", picture)
+    result = build(small(policy=policy), tmp_path, "-i", picture, "--method", "optvis")  # every search
     assert result.exit_code == 0, result.output
     with np.load(tmp_path / "report" / "data" / "conv" / "weights.npz") as arrays:
         assert arrays["kernel"].dtype.kind == "f"
@@ -129,7 +129,7 @@ def test_options_of_the_run_may_stand_in_the_settings_file(tmp_path: Path) -> No
     config = tmp_path / "settings.toml"
     config.write_text(f"output = {json.dumps(str(tmp_path / 'elsewhere'))}\nquiet = true\nsteps = 1\n")
     small().save(tmp_path / "model.keras")
-    result = CliRunner().invoke(main, ["build", str(tmp_path / "model.keras"), "-c", str(config)])
+    result = run("build", tmp_path / "model.keras", "-c", config)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     assert (tmp_path / "elsewhere" / "index.html").is_file()

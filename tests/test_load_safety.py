@@ -452,7 +452,9 @@ def test_layers_with_hostile_names_make_a_report_in_its_own_folder(tmp_path: Pat
         with h5py.File(path, "r+") as file:
             file.attrs["keras_version"] = "2.9.0"
             file["model_weights"].attrs["keras_version"] = "2.9.0"
-    built = reportgen.build(path, output=tmp_path / "made" / "report", steps=1, filters=1, preprocess="unit")
+    built = reportgen.build(
+        path, output=tmp_path / "made" / "report", steps=1, filters=1, preprocess="unit", method="keras-io"
+    )
     assert built.problems == ()
     assert {item.name for item in tmp_path.iterdir()} == {f"hostile{suffix}", "made"}
     assert {item.name for item in (tmp_path / "made").iterdir()} == {"report"}
