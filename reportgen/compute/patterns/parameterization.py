@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from reportgen.compute.patterns.randomness import generator
 from reportgen.core.errors import UsageError
 from reportgen.network.backend import tf
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
-
-if TYPE_CHECKING:
-    from reportgen.compute.patterns.recipe import Recipe
 
 STANDARD_MEAN, STANDARD_DEVIATION = 0.5, 0.15  # of a standardized picture: "Visualizing what convnets learn" (keras.io)
 STANDARD_EPSILON = 1e-5  # keeps a constant picture grey
@@ -120,8 +117,20 @@ class Parameterization:
     finish: Callable[[Any], Any]
 
 
+class Choices(Protocol):
+    """What a recipe says of a parameterization."""
+
+    @property
+    def parameterization(self) -> Fourier | Pixels:
+        """What is optimized."""
+
+    @property
+    def limits(self) -> str:
+        """How pictures are kept between black and white."""
+
+
 def make(
-    recipe: Recipe, size: tuple[int, ...], bands: int, mixing: np.ndarray | None, eight_bit: bool = True
+    recipe: Choices, size: tuple[int, ...], bands: int, mixing: np.ndarray | None, eight_bit: bool = True
 ) -> Parameterization:
     """The parameterization of `recipe` for pictures of this size, finished in 8 bits or as numbers.
 
