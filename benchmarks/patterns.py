@@ -39,7 +39,7 @@ from reportgen.inputs.images import decode, natural_crops
 from reportgen.network.graph.layer_kinds import kernels
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.compute.planning import pattern_size
+from reportgen.compute.planning.plan import pattern_size
 from reportgen.core.settings import Settings
 from systems import KERAS_IO
 

@@ -32,7 +32,7 @@ from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.inputs.images import decode, natural_crops
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.compute.prepare import breadth_for
+from reportgen.compute.planning.prepare import breadth_for
 from reportgen.core.settings import Settings
 
 HERE = Path(__file__).parent

@@ -18,7 +18,7 @@ from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.compute.prepare import breadth_for
+from reportgen.compute.planning.prepare import breadth_for
 from reportgen.core.settings import Settings
 
 KERAS_IO = "keras-io"

@@ -17,15 +17,15 @@ from reportgen.artefacts.patterns import Patterns, above_natural, joined_pattern
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.natural_maxima import natural_figures
 from reportgen.compute.opening import open_network
-from reportgen.compute.pattern_sizes import fitted
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.objectives import Direction, Objective
 from reportgen.compute.patterns.parameterization import Fourier, Pixels
 from reportgen.compute.patterns.recipe import choose, display_crop
 from reportgen.compute.patterns.transforms import Transform
-from reportgen.compute.planning import NATURAL_BATCH, crop_grid, pattern_size
-from reportgen.compute.prepare import breadth_for, limit_patterns
+from reportgen.compute.planning.pattern_sizes import fitted
+from reportgen.compute.planning.plan import NATURAL_BATCH, crop_grid, pattern_size
+from reportgen.compute.planning.prepare import breadth_for, limit_patterns
 from reportgen.compute.workspace import proven_dead
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from reportgen.compute.executors import Executor, InProcessExecutor
-from reportgen.compute.planning import TaskKind
-from reportgen.compute.prepare import prepare
+from reportgen.compute.planning.plan import TaskKind
+from reportgen.compute.planning.prepare import prepare
 from reportgen.compute.tasks import COMPUTATIONS, Computation, carry_out, divide
 from reportgen.compute.work import Job, Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace

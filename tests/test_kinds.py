@@ -11,7 +11,7 @@ import pytest
 from plain_convolution import convolve, depthwise, normalise, transposed
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.feature_maps import MapReader
-from reportgen.compute.layer_records import describe
+from reportgen.compute.planning.layer_records import describe
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
 from reportgen.network.graph.layer_kinds import kernels

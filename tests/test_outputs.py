@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.compute.layer_records import describe_output
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import KERAS_IO
+from reportgen.compute.planning.layer_records import describe_output
 from reportgen.core.errors import UsageError
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from reportgen.compute import planning as plan
+from reportgen.compute.planning import plan
 from reportgen.core.errors import UsageError
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, Task
 from reportgen.core.settings import Settings

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.compute.prepare import prepare
+from reportgen.compute.planning.prepare import prepare
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.progress import Progress
 from reportgen.core.settings import Settings
@@ -265,7 +265,7 @@ def test_batches_run_at_the_same_time_on_a_processor_and_one_by_one_on_a_gpu(
     path = tmp_path / "model.keras"
     randomised(functional(layers.Conv2D(9, 3))).save(path)
     processor = prepare(str(path), Settings(**QUICK))
-    monkeypatch.setattr("reportgen.compute.prepare.gpu_details", lambda: [{}])
+    monkeypatch.setattr("reportgen.compute.planning.prepare.gpu_details", lambda: [{}])
     gpu = prepare(str(path), Settings(**QUICK))
     assert [breadth.abreast for job in (processor, gpu) for breadth in job.breadths.values()] == [2, 1]
     assert gpu.plan == processor.plan

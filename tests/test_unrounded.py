@@ -15,7 +15,7 @@ from PIL import Image
 import reportgen
 from reportgen.cli.main import main
 from reportgen.compute.opening import open_network
-from reportgen.compute.prepare import prepare
+from reportgen.compute.planning.prepare import prepare
 from reportgen.core.errors import ImageError
 from reportgen.core.settings import Settings
 from reportgen.inputs.images import read

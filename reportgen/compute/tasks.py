@@ -14,7 +14,7 @@ from reportgen.compute.natural_maxima import natural_figures
 from reportgen.compute.patterns.ascent import Ascent, Breadth
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import display_crop
-from reportgen.compute.planning import NATURAL_BATCH, crop_grid
+from reportgen.compute.planning.plan import NATURAL_BATCH, crop_grid
 from reportgen.compute.predictions import predict
 from reportgen.compute.work import Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace

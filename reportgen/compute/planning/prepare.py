@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from reportgen.compute import notes as noted
-from reportgen.compute import planning
-from reportgen.compute.layer_records import describe, describe_output
 from reportgen.compute.opening import InitialWeights, Lengths, ModelReference, no_lengths, open_network
-from reportgen.compute.pattern_sizes import fitted
 from reportgen.compute.patterns import recipe as recipes
 from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
+from reportgen.compute.planning import notes as noted
+from reportgen.compute.planning import plan as planning
+from reportgen.compute.planning.layer_records import describe, describe_output
+from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.work import Job
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reportgen.compute.planning import pattern_size
+from reportgen.compute.planning.plan import pattern_size
 from reportgen.core.channels import RGB_CHANNELS
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
