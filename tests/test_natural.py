@@ -10,7 +10,7 @@ import pytest
 from plain_convolution import convolve
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.natural_maxima import natural_figures
-from reportgen.core.border import border_width, inner_slices
+from reportgen.core.axes import border_width, inner_slices
 from reportgen.inputs.images import natural_crops
 from reportgen.network.backend import keras
 from small_models import functional, layers, network, pictures, randomised

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.border import BORDER, inner_slices
+from reportgen.core.axes import BORDER, inner_slices
 from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network

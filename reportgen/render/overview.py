@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.border import inner_slices
+from reportgen.core.axes import inner_slices
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, feature_maps, mosaic, palette, png
 from reportgen.render.figure import Tiles
@@ -79,7 +79,7 @@ def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: i
 def strongest(images: Sequence[NDArray[np.generic]], times: int = 0) -> tuple[int, ...]:
     """At most MAPS_PER_CELL filters, in the order of their numbers: those whose maps reach highest, by the mean over the images.
 
-    The border (see `reportgen.core.border`) is left out, on every axis but the first `times`. A value that is not finite counts for
+    The border (see `reportgen.core.axes`) is left out, on every axis but the first `times`. A value that is not finite counts for
     nothing; of equals, the lower number is taken.
     """
     reached = np.mean(

@@ -18,10 +18,10 @@ from reportgen.compute.planning import plan as planning
 from reportgen.compute.planning.layer_records import describe, describe_output
 from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.work import Job
+from reportgen.core import __version__
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan
 from reportgen.core.settings import Settings
-from reportgen.core.version import __version__
 from reportgen.inputs import images, signals
 from reportgen.inputs.classes_file import read_classes
 from reportgen.inputs.decoding import PILLOW_VERSION
