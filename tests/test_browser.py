@@ -22,7 +22,7 @@ NAMES = ("index", "colour", "pool", "deep", "point", "logits", "one")  # `one`: 
 EXPECTED = {  # what a page has for certain, lest it be looked at without
     "index": (".diagram svg a", "table.overview td img"),
     "pool": (".beside h3", "#ranges td"),
-    "deep": ("[alt^='Before training']", ".beside h4", "#ranges td", "#negatives"),
+    "deep": ("[alt^='Before training']", ".beside h4", "#ranges td", "#minimal-patterns"),
 }
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

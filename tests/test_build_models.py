@@ -178,7 +178,7 @@ def test_twelve_floating_point_bands_beside_a_held_vector_go_all_the_way(tmp_pat
     )
     assert result.exit_code == 0, result.output
     report = facts(tmp_path)
-    jsonschema.validate(report, json.loads((ROOT / "docs" / "report.schema.json").read_bytes()))
+    jsonschema.validate(report, json.loads((ROOT / "reportgen" / "report" / "report.schema.json").read_bytes()))
     assert (report["input"]["name"], report["input"]["preprocess"]) == ("picture", "none")
     assert report["input"]["floats"] == [0, 10_000]
     assert [(one["name"], one["file"]) for one in report["input"]["constant_inputs"]] == [("age", "age.csv")]

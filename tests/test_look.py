@@ -95,7 +95,7 @@ def test_a_style_or_a_folder_that_is_not_there_is_one_sentence(report: Path, tmp
             "{% if view.cards %}{{ view.nothing }}{% endif %}",
             "the template layer.html cannot be used: a page has no view.nothing.",
         ),
-        ("{{ site.nothing.more }}", "a page has no site.nothing."),
+        ("{{ page.nothing.more }}", "a page has no page.nothing."),
     ],
 )
 def test_a_bad_template_is_told_before_anything_is_computed(tmp_path: Path, text: str, words: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reportgen.artefacts.minimal_patterns import MinimalPatternRecord, below_natural
+from reportgen.artefacts.weights import lost_weights
 from reportgen.render import wording
 from reportgen.render.charts import BIAS_HEIGHT, HISTOGRAM_HEIGHT, HISTOGRAM_WIDTH, bias_bars, gauge, histogram
 
@@ -109,6 +111,20 @@ def test_whole_images_are_not_counted_as_crops(pictures: int, images: int, expec
     assert wording.compared_pictures(pictures, images) == expected
 
 
+def minimal_pattern(below: bool | None) -> MinimalPatternRecord:
+    return MinimalPatternRecord(
+        index=0,
+        activation=0.0,
+        pre_activation=-1.0,
+        pre_activation_start=0.0,
+        natural_pre_minimum=-0.5,
+        below_natural=below,
+        restart_similarity=None,
+        redirected_relu=False,
+        seed=1,
+    )
+
+
 @pytest.mark.parametrize(
     ("below", "is_output", "expected"),
     [
@@ -123,14 +139,15 @@ def test_whole_images_are_not_counted_as_crops(pictures: int, images: int, expec
         ([], False, None),
     ],
 )
-def test_negative_patterns_are_counted_where_there_is_something_to_compare(
+def test_minimal_patterns_are_counted_where_there_is_something_to_compare(
     below: list[bool | None], is_output: bool, expected: str | None
 ) -> None:
-    assert wording.below_natural([{"below_natural": item} for item in below], is_output) == expected
+    patterns = [minimal_pattern(item) for item in below]
+    assert below_natural(patterns, is_output=is_output, noun="image") == expected
 
 
 def test_only_what_is_not_finite_is_said_to_be() -> None:
-    assert wording.not_finite({"nonfinite": 2, "count": 1200}, "weight") == "2 of 1,200 weights are not finite"
-    assert wording.not_finite({"nonfinite": 1, "count": 54}, "weight") == "1 of 54 weights is not finite"
-    assert wording.not_finite({"nonfinite": 0, "count": 54}, "weight") is None
-    assert wording.not_finite(None, "weight") is None
+    assert wording.not_finite(2, 1200, "weight") == "2 of 1,200 weights are not finite"
+    assert wording.not_finite(1, 54, "weight") == "1 of 54 weights is not finite"
+    assert wording.not_finite(0, 54, "weight") is None
+    assert lost_weights(None) is None

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import html5lib
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,7 +22,7 @@ from reportgen.artefacts.feature_maps import zeros
 from reportgen.core.store import Store
 from reportgen.render.text import figure
 from reportgen.report.assemble import assemble
-from reportgen.report.index_page import _effort
+from reportgen.report.index_page import search_effort
 
 RESOURCES = {("img", "src"), ("image", "href"), ("link", "href"), ("script", "src"), ("use", "href"), ("source", "src")}
 
@@ -351,13 +352,12 @@ def test_first_page_says_what_calling_a_filter_silent_or_dead_rests_on(pages: di
 
 
 def test_first_page_says_nothing_of_the_effort_where_no_filter_is_silent() -> None:
-    settings = {"settings": {"recipe": report_fixture.RECIPE}}
-    assert _effort(settings, silent=0) is None
-    assert _effort(settings, silent=1) is not None
+    assert search_effort(report_fixture.RECIPE, silent=0) is None
+    assert search_effort(report_fixture.RECIPE, silent=1) is not None
 
 
 def test_first_page_says_nothing_of_a_search_for_silent_filters_where_there_was_none() -> None:
-    words = _effort({"settings": {"recipe": {**report_fixture.RECIPE, "wake_steps": 0}}}, silent=1)
+    words = search_effort({**report_fixture.RECIPE, "wake_steps": 0}, silent=1)
     assert words is not None
     assert "64 steps of ascent: a longer" in words
 
@@ -407,7 +407,7 @@ def test_a_report_in_which_nothing_failed_says_so(tmp_path: Path) -> None:
     result = assemble(tmp_path)
     assert result.problems == ()
     assert "Nothing failed, but 1 layer cannot be shown; the reasons are below." in parse(result.index).words
-    asked = tuple(dataclasses.replace(layer, by_request=layer.status == "skipped") for layer in plan.layers)
+    asked = tuple(msgspec.structs.replace(layer, by_request=layer.status == "skipped") for layer in plan.layers)
     report_fixture.replan(tmp_path, plan, tasks=kept, images_left_out=(), layers=asked)
     assert "Nothing failed and nothing is missing" in parse(assemble(tmp_path).index).words
 
@@ -489,7 +489,7 @@ def test_images_patterns_and_cards_say_how_their_bands_are_shown(
     (strip,) = [item for item in index.all("img") if item.attributes["src"] == "figures/colour/strip.png"]
     assert strip.attributes["alt"].endswith(", small" if note is None else f", small: {note}")
     of = None if note is None else note.replace("bands,", "bands of one {},")
-    for file, noun in (("patterns", "pattern"), ("negatives", "negative pattern")):
+    for file, noun in (("patterns", "pattern"), ("minimal_patterns", "minimal pattern")):
         (grid,) = [item for item in colour.all("img") if item.attributes["src"].endswith(f"/{file}.png")]
         assert (of is None) == ("each tile holds" not in grid.attributes["alt"])
         assert of is None or f"each tile holds {of.format(noun)}" in grid.attributes["alt"]
@@ -500,7 +500,7 @@ def test_images_patterns_and_cards_say_how_their_bands_are_shown(
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with negative patterns, of the model's outputs too."""
+    """A report with minimal patterns, of the model's outputs too."""
     folder = tmp_path_factory.mktemp("full")
     report_fixture.make(folder, negative=True, outputs=True)
     store = Store(folder)
@@ -520,7 +520,7 @@ def full_pages(full: Path) -> dict[Path, Page]:
     return {path: parse(path) for path in [full / "index.html", *sorted((full / "layers").iterdir())]}
 
 
-def test_pages_with_negative_patterns_and_outputs_keep_the_same_rules(full_pages: dict[Path, Page], full: Path) -> None:
+def test_pages_with_minimal_patterns_and_outputs_keep_the_same_rules(full_pages: dict[Path, Page], full: Path) -> None:
     assert len(full_pages) == 5
     test_every_tag_closes_in_the_order_it_opened(full_pages)
     test_every_link_leads_to_a_file_and_every_anchor_to_an_element(full_pages, full)
@@ -532,53 +532,51 @@ def test_pages_with_negative_patterns_and_outputs_keep_the_same_rules(full_pages
     assert not [path for path in full_pages if "cat <i>" in path.read_text()]
 
 
-def test_negative_patterns_have_a_section_that_says_what_they_are(full_pages: dict[Path, Page], full: Path) -> None:
+def test_minimal_patterns_have_a_section_that_says_what_they_are(full_pages: dict[Path, Page], full: Path) -> None:
     index = full_pages[full / "index.html"].words
-    assert "A negative pattern is the image that a filter answers least to" in index
-    assert "compared with the lowest figure that any of the images reached there" in index
+    assert "A minimal pattern is the image that a filter responds to least" in index
+    assert "compared with the lowest value that any of the images reached there" in index
     assert "is inhibited by" not in index
     colour, deep = (full_pages[full / "layers" / f"{slug}.html"] for slug in ("colour", "deep"))
-    assert "negatives" in colour.attributes("id")
-    assert "#negatives" in colour.attributes("href")
-    how = "sought like the patterns but downwards and by the plain mean. Its figure is the unit's before its activation"
-    assert f"The image that each filter answers least to, {how}" in colour.words
+    assert "minimal-patterns" in colour.attributes("id")
+    assert "#minimal-patterns" in colour.attributes("href")
+    how = "optimized like the patterns but downwards and by the plain mean. Its score is the unit's mean before its"
+    assert f"The image that each filter responds to least, {how}" in colour.words
     assert "compared with the lowest on 78 pictures: each image whole and 25 crops of it." in colour.words
-    (grid,) = [item for item in colour.all("img") if item.attributes["src"].endswith("/negatives.png")]
+    (grid,) = [item for item in colour.all("img") if item.attributes["src"].endswith("/minimal_patterns.png")]
     below = "3 of 5 go below the lowest that the images reach before the activation function."
     assert grid.attributes["alt"].endswith(below)
     assert (
-        f"The picture that each filter answers least to. {below} 6 negative patterns of 16 × 12 pixels" in colour.words
+        f"The picture that each filter responds to least. {below} 6 minimal patterns of 16 × 12 pixels" in colour.words
     )
-    assert "Answered exactly like the start, plain grey: 1 filter (1)." in grid.attributes["alt"]
-    assert "Not computed: 7 filters (35, 40, 45, 50, 55, 60, 65)." in deep.words.partition("Negative patterns The")[2]
+    assert "Response unchanged from the start, plain grey: 1 filter (1)." in grid.attributes["alt"]
+    assert "Not computed: 7 filters (35, 40, 45, 50, 55, 60, 65)." in deep.words.partition("Minimal patterns The")[2]
 
 
-def test_cards_show_the_negative_pattern_with_its_figures_before_the_activation(
-    full_pages: dict[Path, Page], full: Path
-) -> None:
+def test_cards_show_the_minimal_pattern_with_its_pre_activations(full_pages: dict[Path, Page], full: Path) -> None:
     colour, deep = (full_pages[full / "layers" / f"{slug}.html"] for slug in ("colour", "deep"))
-    heading = "Negative: answered least, before the activation function"
-    lowest, starts = "Lowest on images −1.500", "3 starts, likeness not defined."
+    heading = "Minimal pattern, before the activation function"
+    lowest, starts = "Lowest on images −1.500", "3 starts, restart similarity not defined."
     below = "Below the lowest on the images."
     assert f"{heading} Start 0.2500 Reached −2.000 {lowest} Seed 2000 {below} {starts}" in colour.words
     assert (
         f"{heading} Start 0.2500 Reached −1.000 {lowest} Seed 2002 Not below the lowest on the images." in colour.words
     )
-    assert "Seed 2001 The filter answers it exactly as its start, so the picture shows nothing." in colour.words
-    assert f"Reached — {lowest} Seed 2003 A figure behind it is infinite or not a number." in colour.words
+    assert "Seed 2001 The filter responds to it exactly as to its start, so the picture shows nothing." in colour.words
+    assert f"Reached — {lowest} Seed 2003 A score behind it is infinite or not a number." in colour.words
     assert deep.words.count(f"{heading} Not computed.") == 7
     stored, _ = Store(full).load("nn-colour-early")
-    picture = np.asarray(Image.open(full / "figures/colour/negatives.png"))
+    picture = np.asarray(Image.open(full / "figures/colour/minimal_patterns.png"))
     (window,) = [
         item.attributes["viewbox"]
         for item in colour.all("svg")
-        if item.attributes.get("aria-label") == "Negative pattern of filter 2"
+        if item.attributes.get("aria-label") == "Minimal pattern of filter 2"
     ]
     x, y, width, height = (int(number) for number in window.split())
     np.testing.assert_array_equal(picture[y : y + height : 6, x : x + width : 6], stored["images"][2])
 
 
-def test_a_negative_pattern_that_is_no_lower_than_its_start_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_minimal_pattern_that_is_no_lower_than_its_start_is_said_to_be_so(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, missing=False, negative=True)
     store = Store(tmp_path)
     arrays, facts = store.load("nn-point-early")
@@ -589,24 +587,28 @@ def test_a_negative_pattern_that_is_no_lower_than_its_start_is_said_to_be_so(tmp
     assert words.count("Nothing below its start was found.") == 1
 
 
-def test_without_images_negative_patterns_have_no_yardstick(tmp_path: Path) -> None:
+def test_without_images_minimal_patterns_have_no_yardstick(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, images=False, missing=False, negative=True)
     index, colour = parse(assemble(tmp_path).index), parse(tmp_path / "layers" / "colour.html")
-    assert "Its figure is the unit's before its activation function." in colour.words
+    assert "Its score is the unit's mean before its activation function." in colour.words
     assert "owest on" not in colour.words
     assert "go below" not in colour.words
-    assert "compared with the lowest figure" not in index.words
+    assert "compared with the lowest value" not in index.words
 
 
-def test_cards_say_how_alike_the_starts_were_and_what_was_rescued(full_pages: dict[Path, Page], full: Path) -> None:
+def test_cards_say_how_alike_the_starts_were_and_where_redirected_gradients_were_used(
+    full_pages: dict[Path, Page], full: Path
+) -> None:
     colour, deep = (full_pages[full / "layers" / f"{slug}.html"].words for slug in ("colour", "deep"))
-    assert "Seed 1000 3 starts, likeness 0.8700." in colour
-    assert "anything tried: −0.1250. 3 starts, likeness not defined." in colour
-    assert "Seed 1002 3 starts, likeness 1.000. No gradient reached this picture at first, so silent" in colour
+    assert "Seed 1000 3 starts, restart similarity 0.8700." in colour
+    assert "anything tried: −0.1250. 3 starts, restart similarity not defined." in colour
+    assert (
+        "Seed 1002 3 starts, restart similarity 1.000. No gradient reached this picture at first, so silent" in colour
+    )
     assert colour.count("No gradient reached this picture at first") == 2
-    assert "Likeness is the mean cosine between what the layer's other filters answer" in colour
+    assert "The restart similarity is the mean cosine similarity of the layer's other filters" in colour
     assert "the best of 3 starts" in colour
-    for words in ("restart_similarity", "Likeness", "No gradient reached this picture"):
+    for words in ("restart_similarity", "estart similarity", "No gradient reached this picture"):
         assert words not in deep
 
 
@@ -633,7 +635,7 @@ def test_where_memory_ran_out_on_the_way_the_page_says_so(tmp_path: Path) -> Non
     assemble(tmp_path)
     words = parse(tmp_path / "layers" / "point.html").words
     assert "sought in float32; 4 pictures at once instead of 8, because memory ran out." in words
-    assert "Sought 2 pictures at once instead of 8, because memory ran out." in words
+    assert "Computed with 2 pictures at once instead of 8, because memory ran out." in words
     assert "memory" not in parse(tmp_path / "layers" / "deep.html").words
 
 
@@ -651,9 +653,9 @@ def test_the_page_of_the_outputs_is_of_classes_and_has_neither_weights_nor_maps(
     assert not {"#weights", "#maps"} & set(page.attributes("href"))
     for word in ("Kernel", "Strides", "Padding", "Parameters", "filter", "Filters "):
         assert word not in page.words.replace("Filter report", "")
-    assert "Negative: answered least Start 0.2500 Reached −2.000" in page.words
+    assert "Minimal pattern Start 0.2500 Reached −2.000" in page.words
     assert (
-        "sought like the patterns but downwards. Its figure is the logit, compared with the lowest on 78 pictures"
+        "optimized like the patterns but downwards. Its score is the logit, compared with the lowest on 78 pictures"
         in page.words
     )
     assert "Pattern of class 4" in page.attributes("aria-label")
@@ -688,18 +690,16 @@ def test_the_outputs_are_linked_like_a_layer_and_counted_as_none(full_pages: dic
     assert "Next: Model outputs" in full_pages[full / "layers" / "point.html"].words
 
 
-def test_without_them_neither_outputs_nor_negative_patterns_are_mentioned(
-    pages: dict[Path, Page], folder: Path
-) -> None:
+def test_without_them_neither_outputs_nor_minimal_patterns_are_mentioned(pages: dict[Path, Page], folder: Path) -> None:
     for page in pages.values():
         assert "Model outputs" not in page.words
-        assert "egative pattern" not in page.words
+        assert "inimal pattern" not in page.words
     assert "or is inhibited by" in pages[folder / "index.html"].words
 
 
 def test_names_keep_their_hyphens_and_only_figures_get_minus_signs(tmp_path: Path) -> None:
     plan = report_fixture.make(tmp_path)
-    layers = (dataclasses.replace(plan.layers[0], path="block/-5"), *plan.layers[1:])
+    layers = (msgspec.structs.replace(plan.layers[0], path="block/-5"), *plan.layers[1:])
     images = (dataclasses.replace(plan.images[0], name="photo (-5) -7.png"), *plan.images[1:])
     left_out = ({"name": "a -3.png", "reason": "it is cut short"},)
     report_fixture.replan(tmp_path, plan, layers=layers, images=images, images_left_out=left_out)

@@ -23,7 +23,7 @@ from reportgen.network.accepted_sizes import next_size
 from reportgen.network.backend import keras
 from small_models import functional, layers, network, randomised
 
-SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
+SCHEMA = Path(__file__).parent.parent / "reportgen" / "report" / "report.schema.json"
 FREE = (True, True)
 
 

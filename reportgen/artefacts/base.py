@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.artefacts.views import Cut, FigureView, cut, figure_view
 from reportgen.core.errors import StoreError
-from reportgen.core.records import LayerRecord, LayerStatus, Plan, Task, TaskKind
+from reportgen.core.records import SLUG_PATTERN, LayerRecord, LayerStatus, Plan, Task, TaskKind
 from reportgen.core.settings import MapStyle
 from reportgen.core.store import Store
 from reportgen.render.figure import Figure, Picture
@@ -19,7 +19,7 @@ from reportgen.render.picture import Bands
 from reportgen.render.text import NOUNS, Nouns
 from reportgen.render.wording import owner_words, reasoned
 
-SLUG = re.compile(r"[a-z0-9_-]{1,64}")
+SLUG = re.compile(SLUG_PATTERN)
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 Arrays = Mapping[str, np.ndarray]
 Figures = Iterator[tuple[str, Figure]]  # file name within the layer's folder of figures, figure

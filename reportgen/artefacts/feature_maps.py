@@ -26,7 +26,7 @@ from reportgen.artefacts.views import Cut, FigureView
 from reportgen.core.choices import Normalization
 from reportgen.core.errors import few
 from reportgen.core.numbers import plain
-from reportgen.core.records import ImageRecord, LayerRecord, Slug, TaskKind
+from reportgen.core.records import ImageRecord, LayerRecord, RelativePath, Slug, TaskKind
 from reportgen.core.settings import MapStyle
 from reportgen.render import feature_maps as mosaic
 from reportgen.render.figure import Figure
@@ -44,7 +44,7 @@ class FeatureMapRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The feature maps of one image, as they were before they were rounded for the array file."""
 
     image: Slug
-    array: Annotated[str, Meta(description="file of the maps, relative to the report's folder, with slashes")]
+    array: Annotated[RelativePath, Meta(description="file of the maps")]
     key: Annotated[str, Meta(description="name of the array in that file")]
     minimum: float | None
     maximum: float | None

@@ -24,7 +24,7 @@ from reportgen.artefacts.base import (
 from reportgen.artefacts.views import Fact, FigureView
 from reportgen.artefacts.weights import FIGURE, INITIAL_FIGURE, WEIGHTS, load_kernels, undrawable
 from reportgen.core.numbers import plain
-from reportgen.core.records import Count, KernelKind, LayerRecord, TaskKind
+from reportgen.core.records import Count, KernelKind, LayerRecord, RelativePath, TaskKind
 from reportgen.render import weights as grid
 from reportgen.render.text import NONE, figure, named, plural, span
 
@@ -48,9 +48,7 @@ class FilterChange(msgspec.Struct, frozen=True, kw_only=True):
 class InitialWeightsRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How far training moved the kernel from the weights of --initial, whole and filter by filter."""
 
-    array: Annotated[
-        str, Meta(description="file of the initial weights, relative to the report's folder, with slashes")
-    ]
+    array: Annotated[RelativePath, Meta(description="file of the initial weights")]
     relative_change: Change | None
     cosine_similarity: Cosine | None
     relative_change_median: Change | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from reportgen.artefacts.natural_maxima import NATURAL_MAXIMA
 from reportgen.artefacts.patterns import PATTERNS, Patterns, Similarity, load_patterns, lost_words, missing_filters
 from reportgen.artefacts.views import FigureView
 from reportgen.core.numbers import plain
-from reportgen.core.records import Count, TaskKind
+from reportgen.core.records import Count, RelativePath, TaskKind
 from reportgen.render import patterns as grid
 from reportgen.render.text import count
 from reportgen.render.wording import compared_pictures
@@ -59,7 +60,7 @@ class MinimalPatternRecord(msgspec.Struct, frozen=True, kw_only=True):
 class MinimalPatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The minimal patterns of a layer."""
 
-    array: Annotated[str, Meta(description="file of the images, relative to the report's folder, with slashes")]
+    array: Annotated[RelativePath, Meta(description="file of the images")]
     missing: Annotated[
         tuple[Count, ...], Meta(description="filters whose minimal pattern was planned and is not stored")
     ]
@@ -133,7 +134,7 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
             words=grid.Words("minimal pattern", owner, owners, "Response unchanged from the start"),
         )
         what = f"The {contents.nouns.made} that each {owner} responds to least."
-        below = below_natural(contents, record)
+        below = below_natural(record.filters, is_output=contents.layer.is_output, noun=contents.nouns.one)
         scores = "" if below is None else f" {below}"
         yield FIGURE, replace(drawn, caption=f"{what}{scores} {drawn.caption}", alt=f"{drawn.alt}{scores}")
 
@@ -157,14 +158,22 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
 MINIMAL_PATTERNS = MinimalPatterns()
 
 
-def below_natural(contents: LayerContents, record: MinimalPatternsRecord) -> str | None:
-    """Return how many minimal patterns go below what the images reach, as a sentence; None where there is nothing to compare."""
-    known = [item.below_natural for item in record.filters if item.below_natural is not None]
+def below_natural(filters: Sequence[MinimalPatternRecord], *, is_output: bool, noun: str) -> str | None:
+    """Return how many minimal patterns go below what the images reach, as a sentence.
+
+    Args:
+        filters: the records of the patterns.
+        is_output: whether they are of the model's outputs.
+        noun: what the model is fed.
+
+    Returns:
+        The sentence; None where there is nothing to compare.
+    """
+    known = [item.below_natural for item in filters if item.below_natural is not None]
     if not known:
         return None
-    where = "" if contents.layer.is_output else " before the activation function"
+    where = "" if is_output else " before the activation function"
     verb = "goes" if sum(known) == 1 else "go"
-    noun = contents.nouns.one
     return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the {noun}s reach{where}."
 
 

@@ -26,7 +26,7 @@ from reportgen.artefacts.base import (
 from reportgen.artefacts.natural_maxima import NATURAL_MAXIMA, Natural, image_slug
 from reportgen.artefacts.views import FigureView
 from reportgen.core.numbers import plain
-from reportgen.core.records import SEARCHES, Count, Search, Slug, TaskKind
+from reportgen.core.records import SEARCHES, Count, RelativePath, Search, Slug, TaskKind
 from reportgen.core.verdicts import (
     DEAD,
     NOT_COMPUTED,
@@ -134,7 +134,7 @@ class PatternRecord(msgspec.Struct, frozen=True, kw_only=True):
 class PatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The patterns of a layer."""
 
-    array: Annotated[str, Meta(description="file of the images, relative to the report's folder, with slashes")]
+    array: Annotated[RelativePath, Meta(description="file of the images")]
     size: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=3)]
     crop: Annotated[Count, Meta(description="pixels at each side that are measured and stored but not shown")]
     steps: Count

@@ -22,7 +22,7 @@ from reportgen.artefacts.base import (
 )
 from reportgen.artefacts.views import Cut, Fact, FigureView, cut
 from reportgen.core.numbers import plain
-from reportgen.core.records import Count, LayerRecord, LayerStatus, TaskKind
+from reportgen.core.records import Count, LayerRecord, LayerStatus, RelativePath, TaskKind
 from reportgen.render import weights as grid
 from reportgen.render.charts import Chart, bias_bars, histogram
 from reportgen.render.figure import Picture
@@ -61,7 +61,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 class WeightsRecord(Statistics, frozen=True, kw_only=True):
     """Statistics over every kernel entry that is finite."""
 
-    array: Annotated[str, Meta(description="file of the arrays, relative to the report's folder, with slashes")]
+    array: Annotated[RelativePath, Meta(description="file of the arrays")]
     arrays: Annotated[dict[str, tuple[Count, ...]], Meta(description="shape of each stored array")]
     histogram: Histogram
     bias: Annotated[Statistics | None, Meta(description="of the biases; null where the layer has none")]

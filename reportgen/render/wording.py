@@ -40,19 +40,6 @@ def owner_words(is_output: bool) -> tuple[str, str]:
     return ("class", "classes") if is_output else ("filter", "filters")
 
 
-def below_natural(negatives: Sequence[Mapping[str, Any]], is_output: bool, noun: str = OF_IMAGES.one) -> str | None:
-    """How many negative patterns go below what the images reach, as a sentence; None where there is nothing to compare.
-
-    negatives: entries of `patterns.negative.filters` of report.json.
-    """
-    known = [item["below_natural"] for item in negatives if item["below_natural"] is not None]
-    if not known:
-        return None
-    where = "" if is_output else " before the activation function"
-    verb = "goes" if sum(known) == 1 else "go"
-    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the {noun}s reach{where}."
-
-
 def compared_pictures(pictures: int, images: int, nouns: Nouns = OF_IMAGES) -> str:
     """What natural maxima were measured on: `78 pictures: each image whole and 25 crops of it`.
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from reportgen.artefacts import optimization_method as recipe_words
 from reportgen.artefacts.base import ImageFile
@@ -193,7 +194,7 @@ def index_view(
         negative=bool(report.settings.get("negative")),
         with_initial=any(layer.initial_weights is not None for layer in covered),
         recipe=_recipe(report),
-        effort=_effort(report, verdicts[SILENT]),
+        effort=search_effort(report.settings.get("recipe"), verdicts[SILENT]),
         settings=flattened(report.settings),
         environment=flattened(report.environment),
         downloads=(Link("report.json", "report.json"),),
@@ -387,9 +388,16 @@ def _recipe(report: ReportDocument) -> str | None:
     )
 
 
-def _effort(report: ReportDocument, silent: int) -> str | None:
-    """What calling filters silent rests on: a filter that few steps leave silent may be woken by more."""
-    recipe = report.settings.get("recipe")
+def search_effort(recipe: Any, silent: int) -> str | None:
+    """Return what calling filters silent rests on: more optimization steps may activate some of them.
+
+    Args:
+        recipe: of the settings in report.json; anything but a mapping says nothing.
+        silent: how many filters have that verdict.
+
+    Returns:
+        One or two sentences; None where no filter is silent.
+    """
     if silent == 0 or not isinstance(recipe, Mapping) or recipe.get("steps") is None:
         return None
     steps = recipe_words.waking(recipe)
