@@ -22,7 +22,7 @@ NAMES = ("index", "colour", "pool", "deep", "point", "logits", "one")  # `one`: 
 EXPECTED = {  # what a page has for certain, lest it be looked at without
     "index": (".diagram svg a", "table.overview td img"),
     "pool": (".beside h3", "#ranges td"),
-    "deep": ("[alt^='Before training']", ".beside h4", "#ranges td", "#minimal-patterns"),
+    "deep": ("[alt^='Before training']", ".beside h3", "#ranges td", "#minimal-patterns"),
 }
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -252,7 +252,7 @@ def test_all_pictures_of_a_card_are_reached_from_one_button(browser: Browser, fo
             page.locator("#zoom [data-zoom=next]").tap()
             titles.append(page.locator("#zoom-title").text_content())
         assert titles[0] == "Pattern of filter 5"
-        assert titles[1] == "Negative pattern of filter 5"
+        assert titles[1] == "Minimal pattern of filter 5"
         assert titles[-1] == "Map of filter 5 on plain.png"
         page.keyboard.press("PageUp")
         assert page.locator("#zoom-title").text_content() == titles[-2]
