@@ -91,7 +91,7 @@ NOT_OF_SIGNALS = (
     "next picture",
     "The picture, its pixels repeated",
     "a picture opens enlarged",
-    "Enlarge the pictures of",
+    "Open viewer: images of",
 )
 
 

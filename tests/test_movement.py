@@ -96,7 +96,9 @@ def test_page_and_cards_state_how_far_filters_moved(folder: Path) -> None:
     assert page.unbalanced == []
     assert "Most changed filters 2, 0, 4, 5" in page.words
     assert "Weight change 0.5000 cosine 1.000" in page.words
-    assert "the largest magnitude before or after training, on one scale with the picture beside it" in page.words
+    assert (
+        "the largest magnitude of the initial and the trained weights; both figures have the same scale" in page.words
+    )
     assert "../data/colour/initial_weights.npz" in page.attributes("href")
 
 

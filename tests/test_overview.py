@@ -87,7 +87,7 @@ def test_layers_that_cannot_be_shown_are_counted(tmp_path: Path) -> None:
     report_fixture.replan(tmp_path, plan, tasks=tuple(tasks))
     assemble(tmp_path)
     words = parse(tmp_path / "index.html").words
-    assert "2 of 3 layers from left to right" in words
+    assert "2 of 3 layers from input to output" in words
     assert "1 layer more has no maps that can be shown." in words
 
 

@@ -100,15 +100,15 @@ def test_a_reason_that_several_clauses_share_stands_once_after_all_of_them() -> 
 @pytest.mark.parametrize(
     ("pictures", "images", "expected"),
     [
-        (78, 3, "78 pictures: each image whole and 25 crops of it"),
-        (26, 1, "26 pictures: the image whole and 25 crops of it"),
-        (320, 64, "320 pictures: each image whole and 4 crops of it"),
-        (4, 2, "4 pictures: each image whole and 1 crop of it"),
-        (2, 2, "2 pictures: each image whole"),
+        (78, 3, "78 inputs (3 images and 25 crops of each)"),
+        (26, 1, "26 inputs (1 image and 25 crops of it)"),
+        (320, 64, "320 inputs (64 images and 4 crops of each)"),
+        (4, 2, "4 inputs (2 images and 1 crop of each)"),
+        (2, 2, "2 inputs (2 images)"),
     ],
 )
 def test_whole_images_are_not_counted_as_crops(pictures: int, images: int, expected: str) -> None:
-    assert wording.compared_pictures(pictures, images) == expected
+    assert wording.compared_inputs(pictures, images) == expected
 
 
 def minimal_pattern(below: bool | None) -> MinimalPatternRecord:
@@ -131,10 +131,10 @@ def minimal_pattern(below: bool | None) -> MinimalPatternRecord:
         (
             [True, False, None, True],
             False,
-            "2 of 3 go below the lowest that the images reach before the activation function.",
+            "2 of 3 go below the lowest pre-activation on the images.",
         ),
-        ([True], True, "1 of 1 goes below the lowest that the images reach."),
-        ([False], True, "0 of 1 go below the lowest that the images reach."),
+        ([True], True, "1 of 1 goes below the lowest logit on the images."),
+        ([False], True, "0 of 1 go below the lowest logit on the images."),
         ([None], False, None),
         ([], False, None),
     ],

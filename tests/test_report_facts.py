@@ -129,7 +129,7 @@ def test_images_say_why_they_have_no_predictions_and_only_a_fault_is_a_problem(t
     report_fixture.make(tmp_path, missing=False)
     store = Store(tmp_path)
     notes = [image["predictions_note"] for image in document(tmp_path)["images"]]
-    assert notes == [None, "the model's output is no list of class probabilities", None]
+    assert notes == [None, "no predictions: the model's output is not a vector of class probabilities", None]
     assert not any("plain.png" in problem for problem in assemble(tmp_path).problems)
 
     arrays, _ = store.load("im-plain")

@@ -1,4 +1,4 @@
-"""Minimal patterns: the images that filters respond to least, before the activation function, found by descent."""
+"""Minimal patterns: images optimized by gradient descent to minimize the pre-activation of filters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from reportgen.core.numbers import plain
 from reportgen.core.records import Count, RelativePath, TaskKind
 from reportgen.render import patterns as grid
 from reportgen.render.text import count
-from reportgen.render.wording import compared_pictures
+from reportgen.render.wording import compared_inputs
 
 FILE, FIGURE = "minimal_patterns.npz", "minimal_patterns.png"
 
@@ -131,9 +131,9 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
             filters_total=contents.layer.filters_total,
             crop=found.crop,
             bands=appearance.bands,
-            words=grid.Words("minimal pattern", owner, owners, "Response unchanged from the start"),
+            words=grid.Words("minimal pattern", owner, owners, "Optimization without effect"),
         )
-        what = f"The {contents.nouns.made} that each {owner} responds to least."
+        what = f"Optimized to minimize each {owner}'s {'logit' if contents.layer.is_output else 'pre-activation'}."
         below = below_natural(record.filters, is_output=contents.layer.is_output, noun=contents.nouns.one)
         scores = "" if below is None else f" {below}"
         yield FIGURE, replace(drawn, caption=f"{what}{scores} {drawn.caption}", alt=f"{drawn.alt}{scores}")
@@ -172,22 +172,21 @@ def below_natural(filters: Sequence[MinimalPatternRecord], *, is_output: bool, n
     known = [item.below_natural for item in filters if item.below_natural is not None]
     if not known:
         return None
-    where = "" if is_output else " before the activation function"
+    what = "logit" if is_output else "pre-activation"
     verb = "goes" if sum(known) == 1 else "go"
-    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the {noun}s reach{where}."
+    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest {what} on the {noun}s."
 
 
 def _note(page: LayerPage, found: Patterns | None) -> str:
     contents, natural = page.contents, page.contents[NATURAL_MAXIMA]
-    how, score = "downwards and by the plain mean", "the unit's mean before its activation function"
+    how, score = "optimized like the patterns, but by gradient descent and on the plain mean", "mean pre-activation"
     if page.layer.is_output:
-        how, score = "downwards", "the logit"
+        how, score = "optimized like the patterns, but by gradient descent", "logit"
     compared = ""
     if natural is not None:
-        images = compared_pictures(natural.crops, len(page.images), contents.nouns)
-        compared = f", compared with the lowest on {images}"
+        images = compared_inputs(natural.crops, len(page.images), contents.nouns)
+        compared = f"; compared with the lowest on {images}"
     tight = None if found is None else optimization_method.memory(found.recipe, contents.nouns.made)
-    return (
-        f"The {contents.nouns.one} that each {contents.owners[0]} responds to least, optimized like the patterns but {how}. "
-        f"Its score is {score}{compared}." + ("" if tight is None else f" Computed with {tight}.")
+    return f"The {contents.nouns.one} with the lowest {score} found for each {contents.owners[0]}: {how}{compared}." + (
+        "" if tight is None else f" Computed with {tight}."
     )

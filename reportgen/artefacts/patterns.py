@@ -44,7 +44,7 @@ from reportgen.render import patterns as grid
 from reportgen.render.figure import Figure
 from reportgen.render.picture import Bands, seen
 from reportgen.render.text import dimensions, plural
-from reportgen.render.wording import compared_pictures, flattened
+from reportgen.render.wording import compared_inputs, flattened
 
 FILE = "patterns.npz"
 FIGURE, STRIP, STRONGEST_FIGURE = "patterns.png", "strip.png", "strongest.png"
@@ -217,7 +217,7 @@ class PatternsView:
 
 
 class PatternArtefact(Artefact[Patterns, PatternsRecord]):
-    """The images that excite a layer's filters most."""
+    """Images optimized to maximize the activation of a layer's filters."""
 
     name = "patterns"
 
@@ -282,7 +282,7 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
                     title=f"Strongest responses of {contents.layer.path}",
                     filters_total=contents.layer.filters_total,
                     bands=bands,
-                    words=grid.Words(f"strongest {contents.nouns.made}", *contents.owners),
+                    words=grid.Words(f"strongest {contents.nouns.one}", *contents.owners),
                 ),
             )
 
@@ -539,11 +539,11 @@ def _strip(
     view = seen(found.images[chosen], bands, crop=found.crop, width=STRIP_PIXELS)
     small = np.stack([mosaic.shrunk(pixels, STRIP_PIXELS) for pixels in view.pixels])
     tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
-    picture = mosaic.compose(small, tiles, palette.GREYS[palette.GAP])
+    picture = mosaic.compose(small, tiles, palette.GRAYS[palette.GAP])
     places = [place for place, item in enumerate(chosen) if item in flat]
-    mosaic.fill(picture, tiles, places, palette.GREYS[palette.FLAT])
+    mosaic.fill(picture, tiles, places, palette.GRAYS[palette.FLAT])
     hatched = [place for place, item in enumerate(chosen) if item in broken]
-    mosaic.hatch(picture, tiles, hatched, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
+    mosaic.hatch(picture, tiles, hatched, palette.GRAYS[palette.BROKEN], palette.GRAYS[palette.BROKEN_LINE])
     names = ", ".join(str(int(found.indices[position])) for position in chosen)
     alt = f"Patterns of {contents.owners[1]} {names} of {contents.layer.path}, small"
     alt = alt if view.bands is None else f"{alt}: {view.bands}"
@@ -556,18 +556,22 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
     if record is None:
         what = "the model's outputs" if is_output else "this layer"
         planned = contents.planned_filters(TaskKind.PATTERNS)
-        return "No pattern is in the store." if planned else f"No patterns were made for {what}."
+        return (
+            "The patterns have not been computed; run `reportgen build` again."
+            if planned
+            else f"No patterns were requested for {what}."
+        )
     nouns = contents.nouns
-    compared = f"the {nouns.one} it started from"
+    compared = f"its initial {nouns.one}"
     if record.natural_crops is not None:
-        compared = compared_pictures(record.natural_crops, len(page.images), nouns)
-    whom = "raise the logit of each class" if is_output else "excite each filter"
-    meaning = "A pattern shows what excites a filter, not what the filter is for."
+        compared = compared_inputs(record.natural_crops, len(page.images), nouns)
+    what, meaning = "Activation-maximizing", ""
     if is_output:
-        meaning = f"A pattern shows what raises a class's logit, not what {nouns.one}s of that class look like."
+        what = "Logit-maximizing"
+        meaning = f" A pattern shows what raises a class's logit, not what {nouns.one}s of that class look like."
     return (
-        f"The {nouns.one}s that {whom} most, found by {plural(record.steps, 'step')} of gradient ascent at "
-        f"{dimensions(record.size)}, each compared with {compared}. {meaning}{_similarity(contents, record)}"
+        f"{what} {nouns.one}s: {plural(record.steps, 'gradient-ascent step')} at {dimensions(record.size)}, each compared "
+        f"with {compared}.{meaning}{_similarity(contents, record)}"
     )
 
 
@@ -579,7 +583,7 @@ def _similarity(contents: LayerContents, record: PatternsRecord) -> str:
     others = f"the other {owners}" if contents.layer.is_output else f"the layer's other {owners}"
     parts = "classes" if contents.layer.is_output else "features"
     return (
-        f" Each {owner} was optimized from {restarts} starts, and the best {contents.nouns.made} is kept. The restart similarity is the "
-        f"mean cosine similarity of {others} between the {contents.nouns.made}s of two starts: 1 where every start led to the same "
+        f" Each {owner} was optimized from {restarts} random initializations, and the best {contents.nouns.one} is kept. The similarity "
+        f"between restarts is the mean cosine similarity of the activations of {others}: 1 where every restart led to the same "
         f"mixture of {parts}."
     )

@@ -1,4 +1,4 @@
-"""What templates print: finished text and numbers, so that a template neither computes nor formats."""
+"""What templates print: finished text and numbers; a template neither computes nor formats."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 
 from reportgen.core.verdicts import DEAD, NOT_COMPUTED, NOT_FINITE, OK, SILENT, SKIPPED, VERDICTS, WEAK
 from reportgen.render.figure import Picture
-from reportgen.render.palette import colours
-from reportgen.render.text import OF_IMAGES, Nouns, count, figure
+from reportgen.render.palette import colors
+from reportgen.render.text import OF_IMAGES, Nouns, count, number
 
 GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
 MEANINGS: dict[str, str] = {
-    OK: "the pattern excites the {owner} more than any of the {noun}s does, by its mean or at its strongest position",
-    WEAK: "the pattern exceeds what the {noun}s reach neither by its mean nor at its strongest position",
-    SILENT: "nothing that was tried makes the {owner} answer above zero at any position; that none can is not proven",
-    DEAD: "it is proven that no input makes the {owner} answer above zero, or that it answers the same to every input",
-    NOT_FINITE: "a figure behind the pattern is infinite or not a number",
-    SKIPPED: "no pattern was sought",
-    NOT_COMPUTED: "a pattern was asked for and is not in the store",
+    OK: "the pattern activates the {owner} more than any of the {noun}s does, by its mean or at its highest position",
+    WEAK: "the pattern exceeds what the {noun}s reach neither by its mean nor at its highest position",
+    SILENT: "no input that was tried activates the {owner} above zero at any position; that none can is not proven",
+    DEAD: "it is proven that no input activates the {owner} above zero, or that its activation is the same for every input",
+    NOT_FINITE: "a score of the pattern is infinite or not a number",
+    SKIPPED: "no pattern was computed",
+    NOT_COMPUTED: "the pattern was requested but has not been computed",
 }
 AGAINST_START: dict[str, str] = {
-    OK: "the pattern excites the {owner} clearly more than the {noun} it started from",
-    WEAK: "the pattern hardly excites the {owner} more than the {noun} it started from",
+    OK: "the pattern activates the {owner} clearly more than the {noun} it started from",
+    WEAK: "the pattern hardly activates the {owner} more than the {noun} it started from",
 }
 
 
-Keys = tuple[tuple[str, str], ...]  # what scripts order and find an item by: names and values of data attributes
+Keys = tuple[tuple[str, str], ...]  # what scripts sort and search an item by: names and values of data attributes
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def verdict_view(
     *,
     images: bool,
     start: bool = False,
-    number: int | None = None,
+    amount: int | None = None,
     owner: str = "filter",
     noun: str = OF_IMAGES.one,
 ) -> Verdict:
@@ -154,7 +154,7 @@ def verdict_view(
     elif word in AGAINST_START and start:
         meaning += f"; in a layer without natural maxima, {AGAINST_START[word]}"
     return Verdict(
-        word, verdict_key(word), meaning.format(owner=owner, noun=noun), "" if number is None else count(number)
+        word, verdict_key(word), meaning.format(owner=owner, noun=noun), "" if amount is None else count(amount)
     )
 
 
@@ -173,7 +173,7 @@ def verdict_views(
 ) -> tuple[Verdict, ...]:
     """The verdicts that occur, in the order of the contract; the rest as for `verdict_view`."""
     return tuple(
-        verdict_view(word, images=images, start=start, number=counts[word], noun=noun)
+        verdict_view(word, images=images, start=start, amount=counts[word], noun=noun)
         for word in (*VERDICTS, NOT_COMPUTED)
         if counts[word]
     )
@@ -195,7 +195,7 @@ def legend(low: float | str, high: float | str, name: str) -> Legend:
     """The colour bar of a linear scale, its ends as numbers or in words."""
     if isinstance(low, str) or isinstance(high, str):
         return Legend(str(low), None, str(high), gradient_key(name))
-    return Legend(figure(low), "0" if low < 0 < high else None, figure(high), gradient_key(name))
+    return Legend(number(low), "0" if low < 0 < high else None, number(high), gradient_key(name))
 
 
 def gradient_key(name: str) -> str:
@@ -207,7 +207,7 @@ def gradients(names: set[str]) -> tuple[Gradient, ...]:
     """The colour maps that a page's colour bars refer to."""
     result = []
     for name in sorted(names):
-        stops = colours(name, GRADIENT_STOPS).tolist()
+        stops = colors(name, GRADIENT_STOPS).tolist()
         last = GRADIENT_STOPS - 1
         result.append(
             Gradient(

@@ -26,7 +26,7 @@ from reportgen.core.records import Count, LayerRecord, LayerStatus, RelativePath
 from reportgen.render import weights as grid
 from reportgen.render.charts import Chart, bias_bars, histogram
 from reportgen.render.figure import Picture
-from reportgen.render.text import count, figure, listed, percent, plural, span
+from reportgen.render.text import count, listed, number, percent, plural, span
 from reportgen.render.weights import KernelLayout
 from reportgen.render.wording import not_finite, sentence
 
@@ -198,9 +198,9 @@ def statistics_facts(statistics: Statistics | None, plurals: str) -> tuple[Fact,
     return (
         Fact(plurals.capitalize(), count(statistics.count)),
         Fact("Range", span(statistics.minimum, statistics.maximum)),
-        Fact("Mean", figure(statistics.mean)),
-        Fact("Standard deviation", figure(statistics.std)),
-        Fact("Exactly zero", percent(statistics.zero_fraction)),
+        Fact("Mean", number(statistics.mean)),
+        Fact("Standard deviation", number(statistics.std)),
+        Fact("Zeros", percent(statistics.zero_fraction)),
     )
 
 
@@ -221,7 +221,11 @@ def _note(page: LayerPage, arrays: Arrays | None) -> str | None:
     """Why there is no weight grid."""
     if arrays is None:
         lacking = page.contents.missing or page.layer.status == LayerStatus.FAILED
-        return "The weights of this layer are not in the store." if lacking else "This layer has no kernel of its own."
+        return (
+            "The weights of this layer have not been stored; run `reportgen build` again."
+            if lacking
+            else "This layer has no kernel of its own."
+        )
     why = undrawable(arrays, page.layer)
     return None if why is None else sentence(f"not drawn: {why}")
 
@@ -252,26 +256,28 @@ def kernel_cuts(page: LayerPage, index: int) -> tuple[tuple[Cut, ...], str | Non
     rows = [shown[first : first + KERNEL_ROW] for first in range(0, len(shown), KERNEL_ROW)]
     pixels = KERNEL_ROW_PIXELS // min(KERNEL_ROW, len(tiles))
     cuts = []
-    for number, row in enumerate(rows):
+    for place, row in enumerate(rows):
         x, y, _, height = picture.tiles.box(row[0])
         last, _, width, _ = picture.tiles.box(row[-1])
-        first = number * KERNEL_ROW
+        first = place * KERNEL_ROW
         label = f"Kernel of filter {index}, input channels {first} to {first + len(row) - 1}"
         window = (x, y, last + width - x, height)
         cuts.append(cut(picture, page.root, window, min(pixels, KERNEL_PIXELS) * len(row), label))
     left = len(tiles) - len(shown)
-    note = f"{len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
+    note = (
+        f"the first {len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
+    )
     return tuple(cuts), note
 
 
 def _largest_slices(
     picture: Picture, channels: list[int], tiles: range, index: int, root: str
 ) -> tuple[tuple[Cut, ...], str | None]:
-    """The slices of a filter whose weights are largest, as the weight grid has them."""
+    """The slices of a filter with the largest L2 norm, as the weight grid has them."""
     x, y, _, height = picture.tiles.box(tiles[0])
     last, _, width, _ = picture.tiles.box(tiles[-1])
     numbers = listed([str(channel) for channel in channels])
     label = f"Kernel of filter {index}, input channels {numbers}"
     pixels = min(KERNEL_ROW_PIXELS // len(channels), KERNEL_PIXELS) * len(channels)
-    note = f"the strongest first: input channels {numbers}; all are in the data file"
+    note = f"input channels {numbers}, largest L2 norm first; all are in the data file"
     return (cut(picture, root, (x, y, last + width - x, height), pixels, label),), note

@@ -1,4 +1,4 @@
-"""Clauses, sentences and settings as a reader wants them set; numbers are formatted by `render.text`."""
+"""Clauses, sentences and settings as text for pages; numbers are formatted by `render.text`."""
 
 from __future__ import annotations
 
@@ -8,52 +8,53 @@ from typing import Any
 from reportgen.render.text import OF_IMAGES, Nouns, count, plural
 
 HASH_SHOWN = 12  # hexadecimal digits that tell files apart at a glance; the whole hash stands beside it
-MODEL_OUTPUTS = "Model outputs"  # what the page of the model's own outputs is called, which is no layer's
-DANGLING = " .:;,"  # what another program's message may end in and a clause of ours may not
+MODEL_OUTPUTS = "Model outputs"  # heading of the page of the model's outputs
+DANGLING = " .:;,"  # what a message of another program may end in and a clause may not
 
 
 def clause(text: str) -> str:
-    """`text` on one line without the punctuation at its end, to be built into a sentence."""
+    """Return `text` on one line without the punctuation at its end, to be built into a sentence."""
     return " ".join(text.split()).rstrip(DANGLING)
 
 
 def sentence(text: str) -> str:
-    """A first capital and a full stop. Not for text that starts with a name: names keep their case."""
+    """Return `text` with a first capital and a full stop; not for text that starts with a name, which keeps its case."""
     return stopped(text[:1].upper() + text[1:])
 
 
 def stopped(text: str) -> str:
-    """One full stop at the end, whatever stood there."""
+    """Return `text` with one full stop at the end."""
     bare = clause(text)
     return bare if bare.endswith(("!", "?", "…")) else f"{bare}."
 
 
 def not_finite(lost: int, total: int, noun: str) -> str | None:
-    """`3 of 54 kernel weights are not finite`; None where all are."""
+    """Return `3 of 54 kernel weights are not finite`; None where all are."""
     if not lost:
         return None
     return f"{count(lost)} of {plural(total, noun)} {'is' if lost == 1 else 'are'} not finite"
 
 
 def owner_words(is_output: bool) -> tuple[str, str]:
-    """What a channel is called, one and many: a filter of a layer, or a class of the model's own outputs."""
+    """Return what a channel is called, one and many: a filter of a layer, or a class of the model's outputs."""
     return ("class", "classes") if is_output else ("filter", "filters")
 
 
-def compared_pictures(pictures: int, images: int, nouns: Nouns = OF_IMAGES) -> str:
-    """What natural maxima were measured on: `78 pictures: each image whole and 25 crops of it`.
+def compared_inputs(inputs: int, images: int, nouns: Nouns = OF_IMAGES) -> str:
+    """Return what natural maxima were measured on: `78 inputs (3 images and 25 crops of each)`.
 
-    pictures: of all `images` >= 1 together; each image gives itself and equally many crops.
+    Args:
+        inputs: of all images together; each image gives itself and equally many crops.
+        images: number of images, at least 1.
+        nouns: of what the model is fed.
     """
-    crops = pictures // images - 1
-    whole = f"the {nouns.one}" if images == 1 else f"each {nouns.one}"
-    return f"{plural(pictures, nouns.made)}: {whole} whole" + (
-        f" and {plural(crops, nouns.part)} of it" if crops > 0 else ""
-    )
+    crops = inputs // images - 1
+    parts = f" and {plural(crops, nouns.part)} of {'it' if images == 1 else 'each'}" if crops > 0 else ""
+    return f"{plural(inputs, 'input')} ({plural(images, nouns.one)}{parts})"
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """Settings as (name, value) rows in the order of names; nested names joined by a dot."""
+    """Return settings as (name, value) rows in the order of names; nested names are joined by a dot."""
     rows: list[tuple[str, str]] = []
     for name in sorted(values):
         value = values[name]
@@ -65,7 +66,7 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, s
 
 
 def setting(value: Any) -> str:
-    """One resolved setting as it would be typed."""
+    """Return a resolved setting as it would be typed."""
     if value is None or value == "" or value == () or value == []:
         return "none"
     if isinstance(value, bool):
@@ -76,10 +77,13 @@ def setting(value: Any) -> str:
 
 
 def reasoned(clauses: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
-    """Clauses with their reasons, those of the same reasons joined so that each reason stands once.
+    """Return clauses with their reasons; clauses with the same reasons are joined, so that each reason is stated once.
 
-    clauses: (clause, reasons). Returns `A, and B: reason`, one for each set of reasons in the order met; clauses
-    without a reason stand by themselves, at the end, where no reason seems to be theirs.
+    Args:
+        clauses: (clause, reasons).
+
+    Returns:
+        `A, and B: reason`, one for each set of reasons in the order met; clauses without a reason at the end.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for text, reasons in clauses:

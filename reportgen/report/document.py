@@ -101,7 +101,7 @@ def problems(plan: Plan, images: Iterable[ImageEntry], layers: Iterable[LayerEnt
 
 
 def _broken_patterns(layer: LayerEntry) -> list[str]:
-    """A sentence on the patterns of a layer that are not finite, and one on the minimal ones."""
+    """A sentence on the patterns of a layer with scores that are not finite, and one on the minimal patterns."""
     patterns = () if layer.patterns is None else layer.patterns.filters
     minimal = () if layer.minimal_patterns is None else layer.minimal_patterns.filters
     sentences = []

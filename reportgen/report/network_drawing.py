@@ -323,5 +323,5 @@ def _short(name: str) -> str:
 def _text(nodes: Sequence[DiagramNode]) -> str:
     layers = sum(node.kind not in STOPS for node in nodes)
     merges = sum(node.kind == "merge" for node in nodes)
-    meet = f" and {plural(merges, 'place')} where tensors meet" if merges else ""
-    return f"{plural(layers, 'layer')}{meet}, in the direction in which data flows. The table of layers lists the same in words."
+    merged = f" and {plural(merges, 'merge node')}" if merges else ""
+    return f"Network graph from input to output: {plural(layers, 'layer')}{merged}."

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from reportgen.render.text import data_size
 
 INDEX = "index.html"
-HELD = ("layers/", "figures/", "assets/")  # what goes into the file; arrays and facts stay beside it
+INLINED = ("layers/", "figures/", "assets/")  # what goes into the file; arrays and report.json stay beside it
 LARGE = 25 * 10**6  # bytes: browsers open it, but scrolling, searching and sending it by mail become slow
 IDS = ("id", "for", "headers", "aria-labelledby", "aria-describedby", "aria-controls", "data-list")
 PNG_SIZE = slice(16, 24)  # bytes of a PNG's header that hold its width and height, big-endian
@@ -43,19 +43,23 @@ class Part:
 
 
 def notes(size: int) -> tuple[str, ...]:
-    """What must be known of a file of `size` bytes."""
+    """Return notes on a file of `size` bytes."""
     if size <= LARGE:
         return ()
     return (
-        f"index.html holds the whole report in {data_size(size)}; above {data_size(LARGE)} a browser takes its time: "
+        f"index.html holds the whole report in {data_size(size)}; above {data_size(LARGE)} browsers become slow: "
         "`reportgen assemble DIR --no-single-file` makes a folder of small pages instead.",
     )
 
 
 def bind(parts: Iterable[Part], files: Mapping[str, bytes]) -> str:
-    """The pages, the first one first, as the HTML of one body. files: pictures by their path in a folder.
+    """Return all pages as the HTML of one body.
 
     Ids of the first page stay as they are; those of the others follow their page's anchor: `layers/conv1/f017`.
+
+    Args:
+        parts: the pages, the index first.
+        files: pictures by their path in a folder.
     """
     pages = list(parts)
     anchors = {page.path: page.anchor for page in pages}
