@@ -246,7 +246,7 @@ def test_a_picture_is_enlarged_by_keyboard_in_whole_steps_and_never_blurred(brow
 
 def test_all_pictures_of_a_card_are_reached_from_one_button(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "deep"), has_touch=True) as (page, _):
-        page.locator("#f005").get_by_role("button", name="Open viewer: images of Filter 5").tap()
+        page.locator("#f005").get_by_role("button", name="Open viewer: figures of Filter 5").tap()
         titles = [page.locator("#zoom-title").text_content()]
         while page.locator("#zoom [data-zoom=next]").is_enabled():
             page.locator("#zoom [data-zoom=next]").tap()

@@ -1,4 +1,4 @@
-"""A look of the user's own, as docs/look.md describes it."""
+"""Custom templates and styles, as docs/customizing.md describes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from page_parser import parse
 from reportgen.cli.main import main
 from reportgen.report.theme import templates_folder
 
-LOOK = Path(__file__).parent.parent / "docs" / "look.md"
+GUIDE = Path(__file__).parent.parent / "docs" / "customizing.md"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def example(language: str) -> str:
-    (text,) = re.findall(rf"```{language}\n(.*?)```", LOOK.read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     return str(text)
 
 

@@ -34,9 +34,8 @@ class ImageFile:
     Attributes:
         path: relative to the report.
         width: of the file, in pixels, like `height`.
-        lengths: of the image as the model was fed it, one a spatial axis.
-        drawn: how its channels are drawn, as a clause, where not in their own grey or colours, and on what scale where it is
-            not their own pixels.
+        lengths: of the image as the model receives it, one per spatial axis.
+        drawn: how its channels are drawn, as a clause, where not as gray or RGB, and on what scale where not 8-bit pixels.
     """
 
     path: str
@@ -82,7 +81,7 @@ class Artefact(Generic[StoredT, RecordT]):
     name: str
 
     def load(self, reader: LayerReader) -> StoredT | None:
-        """Read what the store holds of a layer; `reader.lost` notes what should be there and is not."""
+        """Read what the store holds of a layer; `reader.lost` notes what was planned and is missing."""
         return None
 
     def record(self, contents: LayerContents) -> RecordT | None:
@@ -159,7 +158,7 @@ class LayerContents:
 
     @property
     def nouns(self) -> Nouns:
-        """What a page calls what the model is fed."""
+        """What a page calls an input of the model."""
         return NOUNS[self.plan.contract.rank]
 
     @property

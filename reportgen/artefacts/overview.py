@@ -21,7 +21,7 @@ from reportgen.render.figure import Tiles
 from reportgen.render.scale import Fixed, Scale, Shared
 from reportgen.render.text import listed, number, plural, shape, span
 
-MOST_LAYERS = 20  # columns: VGG16 whole, with its pooling; beyond that nobody follows a row from end to end
+MOST_LAYERS = 20  # columns: all of VGG16, with pooling; longer rows cannot be followed
 MOST_IMAGES = 8  # rows: what fits on a screen and on a sheet
 MOST_PREDICTIONS = 3
 CELL_PIXELS, PICTURE_PIXELS = 84, 84  # longer side of a cell and of an image, CSS pixels
@@ -71,7 +71,7 @@ class CellPicture:
 
 @dataclass(frozen=True)
 class Column:
-    """One layer of the figure. size: of its maps. cells: by image slug."""
+    """One layer of the overview: the `size` of its maps, its `cells` by image slug."""
 
     layer: LayerRecord
     filters: tuple[int, ...]
@@ -82,7 +82,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ColumnView:
-    """The head of a column. name: the end of the layer's path, which is its whole name in small models."""
+    """The head of a column; its `name` is the last part of the layer's path."""
 
     href: str
     path: str
@@ -94,7 +94,7 @@ class ColumnView:
 
 @dataclass(frozen=True)
 class CellView:
-    """A small picture in the figure. pixelated: it is shown enlarged, so its pixels are repeated and not blurred."""
+    """A small picture in the overview; `pixelated` where it is enlarged, so its pixels are repeated and not blurred."""
 
     href: str
     width: int
@@ -183,7 +183,16 @@ def overview_view(
     style: MapStyle,
     noun: str,
 ) -> OverviewView | None:
-    """Return the figure as a view; None where there is none. `files` are the images' pictures by slug."""
+    """Return the overview as a view.
+
+    Args:
+        overview: its record; None where there is no overview.
+        columns: that were drawn.
+        images: in report.json.
+        files: pictures of the images, by slug.
+        style: of feature maps.
+        noun: what the model is fed.
+    """
     if overview is None:
         return None
     shown = [image for image in images if any(image.slug in column.cells for column in columns)]

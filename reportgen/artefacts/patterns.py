@@ -513,7 +513,7 @@ def method_words(contents: LayerContents, found: Patterns) -> str | None:
 
 
 def channels_drawn(found: Patterns, bands: Bands | None) -> str | None:
-    """Return how the channels of a pattern are drawn, as a clause, where not in their own grey or colours."""
+    """Return how the channels of a pattern are drawn, as a clause, where not in their own gray or colors."""
     return seen(found.images[:1], bands).bands
 
 

@@ -57,7 +57,7 @@ class ImageEntry(msgspec.Struct, frozen=True, kw_only=True):
     ]
     colour_profile: Annotated[
         str | None,
-        Meta(description="the colours that its numbers stand for, where its file says that they are not sRGB"),
+        Meta(description="the colors that its numbers stand for, where its file says that they are not sRGB"),
     ]
     shown: Annotated[bool, Meta(description="has feature maps; otherwise it is used only for natural maxima")]
     predictions: Annotated[tuple[Prediction, ...] | None, Meta(description="most probable first")]
@@ -70,9 +70,11 @@ class ImageEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class StoredImage:
-    """A shown image as the model was fed it, (*lengths, channels), and the model's prediction; None where missing.
+    """A shown image as the model receives it, and its prediction.
 
-    `problem` says as a clause why the picture or the prediction is missing although it should be there.
+    Attributes:
+        picture: (*lengths, channels); None where missing, like `predictions`.
+        problem: why the picture or the prediction is missing although it was planned, as a clause.
     """
 
     picture: np.ndarray | None
@@ -83,7 +85,7 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class PredictionView:
-    """One row of a prediction; bar: 0 to BAR_WIDTH."""
+    """One row of a prediction; the `bar` is from 0 to BAR_WIDTH long."""
 
     label: str
     percent: str
@@ -92,10 +94,12 @@ class PredictionView:
 
 @dataclass(frozen=True)
 class ImageView:
-    """One of the user's images as the model was fed it; href None where its picture is not stored.
+    """One of the user's images as the model receives it.
 
-    outputs: (name, prediction) of each output that classifies, without a name where the model has one output.
-    pixelated: it is shown enlarged, so its pixels are repeated and not blurred.
+    Attributes:
+        href: of its picture; None where that is not stored.
+        outputs: (name, prediction) of each output that classifies, without a name where the model has one output.
+        pixelated: it is shown enlarged, so its pixels are repeated and not blurred.
     """
 
     name: str
@@ -156,7 +160,13 @@ def _predictions(found: list[dict[str, Any]] | None) -> tuple[Prediction, ...] |
 def draw_image(
     image: ImageRecord, pixels: np.ndarray, bands: Bands | None, contract: InputContract
 ) -> tuple[ImageFile, bytes]:
-    """Draw one of the user's images, (*lengths, channels), as the model was fed it; `bands` as for `seen`.
+    """Draw one of the user's images as the model receives it.
+
+    Args:
+        image: its record.
+        pixels: (*lengths, channels).
+        bands: channels to show as red, green and blue.
+        contract: of the model's input.
 
     Returns:
         What is known of the file, and its bytes (PNG).

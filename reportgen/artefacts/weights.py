@@ -196,7 +196,7 @@ def statistics_facts(statistics: Statistics | None, plurals: str) -> tuple[Fact,
     if statistics is None:
         return ()
     return (
-        Fact(plurals.capitalize(), count(statistics.count)),
+        Fact(f"Number of {plurals}", count(statistics.count)),
         Fact("Range", span(statistics.minimum, statistics.maximum)),
         Fact("Mean", number(statistics.mean)),
         Fact("Standard deviation", number(statistics.std)),

@@ -16,13 +16,13 @@ from reportgen.render.scale import Scale, choose
 
 MAPS_PER_CELL = 4  # two by two: a cell then has the shape of the image it belongs to
 CELL_COLUMNS = 2
-TILE_PIXELS = 80  # a map's longer side; shown at half of it, so that it is sharp on dense screens
+TILE_PIXELS = 80  # longer side of a map; displayed at half of it, so that it is sharp on dense screens
 CURVE = curves.Canvas(40, TILE_PIXELS)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The maps of one image. peaks: the largest finite value of each, NaN where it has none."""
+    """The maps of one image, with their `peaks`: the largest finite value of each, NaN where it has none."""
 
     png: bytes
     tiles: Tiles
@@ -40,11 +40,18 @@ class Column:
 
 
 def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: int = 0) -> Column:
-    """The strongest filters of a layer on some images, maps of (height, width, channels) each.
+    """Draw the strongest filters of a layer on some images.
 
-    Maps larger than TILE_PIXELS are shrunk by averaging before the scale is taken; maps of (steps, channels) are drawn as curves, of
-    (depth, height, width, channels) their middle slice. times: how many of their first axes are time. A constant map of more than
-    one position is drawn flat, one that is not finite is hatched. Raises ValueError where maps have other axes or no values.
+    A constant map of more than one position is drawn flat, one that is not finite is hatched.
+
+    Args:
+        images: the maps of each image, (height, width, channels), downsampled to TILE_PIXELS by averaging before the scale is
+            taken; (steps, channels) are drawn as curves, of (depth, height, width, channels) the middle slice is drawn.
+        style: of feature maps.
+        times: how many of their first axes are time.
+
+    Raises:
+        ValueError: maps have no values, or not one to three axes beside their channels.
     """
     if any(maps.ndim not in feature_maps.MAP_AXES or maps.size == 0 for maps in images):
         raise ValueError("an overview has maps of two to four axes and at least one value")

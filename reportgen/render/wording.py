@@ -28,6 +28,11 @@ def stopped(text: str) -> str:
     return bare if bare.endswith(("!", "?", "…")) else f"{bare}."
 
 
+def unquoted(text: str) -> str:
+    """Return a message of the command line without the backticks around names, which a page does not need."""
+    return text.replace("`", "")
+
+
 def not_finite(lost: int, total: int, noun: str) -> str | None:
     """Return `3 of 54 kernel weights are not finite`; None where all are."""
     if not lost:

@@ -96,7 +96,7 @@ class _Assembly:
     store: Store
     output: Output
     look: Look
-    palettes: set[str] = field(default_factory=set)  # colour maps that any page's colour bars need
+    palettes: set[str] = field(default_factory=set)  # color maps that any page's color bars need
 
     def __post_init__(self) -> None:
         self.title = report_title(self.plan)

@@ -30,7 +30,7 @@ from reportgen.core.records import CONVOLUTION, PICTURE_RANK, ConstantInputRecor
 from reportgen.core.verdicts import BY_PRECEDENCE, NOT_COMPUTED, OK, SILENT, SKIPPED, VERDICTS
 from reportgen.render.figure import Picture
 from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, listed, plural, shape, stated
-from reportgen.render.wording import MODEL_OUTPUTS, flattened, sentence, stopped
+from reportgen.render.wording import MODEL_OUTPUTS, flattened, sentence, stopped, unquoted
 from reportgen.report.document import ReportDocument
 from reportgen.report.network_drawing import DiagramView
 
@@ -171,7 +171,8 @@ def index_view(
         facts=model_facts(report),
         problems=tuple(stopped(item) for item in report.problems),
         warnings=tuple(
-            stopped(item) for item in (*([report.input.warning] if report.input.warning else []), *report.notes)
+            stopped(unquoted(item))
+            for item in (*([report.input.warning] if report.input.warning else []), *report.notes)
         )
         + tuple(
             stopped(f"{layer.path}: {lost}") for layer in covered if (lost := lost_weights(layer.weights)) is not None
@@ -291,9 +292,9 @@ def model_facts(report: ReportDocument) -> tuple[Fact, ...]:
             "Preprocessing",
             contract.preprocess,
             note=(
-                f"applied to pixels from {low} (black) to {high} (white){_floats(contract)}; {contract.reason}"
+                f"input pixels from {low} (black) to {high} (white){_floats(contract)}; {unquoted(contract.reason)}"
                 if is_picture
-                else f"{contract.reason}; patterns have values from {low} to {high}"
+                else f"{unquoted(contract.reason)}; patterns have values from {low} to {high}"
             ),
         ),
     )
@@ -304,7 +305,7 @@ def _floats(contract: InputContract) -> str:
     if len(contract.size) != PICTURE_RANK:
         return ""
     low, high = contract.floats
-    return f" (files with floating-point pixels: from {stated(low)} to {stated(high)})"
+    return f", in files with floating-point pixels from {stated(low)} to {stated(high)}"
 
 
 def _resizing(contract: InputContract) -> str:

@@ -70,8 +70,8 @@ def layer_view(context: PageContext, page: LayerPage, entry: LayerEntry, bands: 
         owner=owner_words(layer.is_output)[0],
         owners=owner_words(layer.is_output)[1],
         lede=_lede(plan, layer, covered),
-        previous=_neighbour(covered, position - 1),
-        following=_neighbour(covered, position + 1),
+        previous=_neighbor(covered, position - 1),
+        following=_neighbor(covered, position + 1),
         failed=failed if entry.status == LayerStatus.FAILED else None,
         verdicts=verdict_views(
             entry.verdicts, images=against_images(entry.patterns) is True, noun=page.contents.nouns.one
@@ -171,7 +171,7 @@ def _chosen(plan: Plan, layer: LayerRecord) -> str:
     return f"{count(shown)} of {plural(total, owner, owners)} ({how})."
 
 
-def _neighbour(covered: list[LayerRecord], position: int) -> Link | None:
+def _neighbor(covered: list[LayerRecord], position: int) -> Link | None:
     if position not in range(len(covered)):
         return None
     return Link(f"{covered[position].slug}.html", page_heading(covered[position]), code=not covered[position].is_output)

@@ -227,7 +227,7 @@
     button.type = "button";
     button.className = "enlarge";
     button.textContent = "Open viewer";
-    button.setAttribute("aria-label", `Open viewer: images of ${card.querySelector("h3").textContent.trim()}`);
+    button.setAttribute("aria-label", `Open viewer: figures of ${card.querySelector("h3").textContent.trim()}`);
     button.addEventListener("click", () => enlarge(card.querySelector("svg.cut")));
     card.querySelector(".card-foot").append(button);
   }
