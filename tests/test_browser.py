@@ -19,7 +19,7 @@ from reportgen.report.assemble import assemble
 pytestmark = pytest.mark.browser
 
 NAMES = ("index", "colour", "pool", "deep", "point", "logits", "one")  # `one`: the report of one file
-EXPECTED = {  # what a page has for certain, lest it be looked at without
+EXPECTED = {  # what a page has for certain, so that no check runs without it
     "index": (".diagram svg a", "table.overview td img"),
     "pool": (".beside h3", "#ranges td"),
     "deep": ("[alt^='Initial weights']", ".beside h3", "#ranges td", "#minimal-patterns"),
@@ -132,7 +132,7 @@ def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folde
         picture.save(SCREENS / f"{name}-A4-{number + 1}.png")
         assert picture.getpixel((2, 2)) == 255
         words += sheet.get_textpage().get_text_range()
-    assert ("Settings and versions" if name == "index" else "Filter 65") in words
+    assert ("Reproducibility" if name == "index" else "Filter 65") in words
     document.close()
 
 

@@ -239,7 +239,7 @@ def test_an_output_that_is_not_finite_hides_no_other(tmp_path: Path, picture: Pa
     assert [each["predictions"] is None for each in image["outputs"]] == [True, False]
     page = (tmp_path / "report" / "index.html").read_text()
     assert "Predictions for picture.png, species" in page
-    assert "Output breed: the model answers numbers that are not finite." in page
+    assert "Output breed: the model's predictions are not finite numbers." in page
     assert "Predictions for picture.png, breed" not in page
 
 

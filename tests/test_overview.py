@@ -28,7 +28,7 @@ def test_the_filters_are_those_that_reach_highest_away_from_the_border_over_all_
     first, second = np.zeros((7, 7, 6), np.float32), np.zeros((7, 7, 6), np.float32)
     first[3, 3] = [1, 5, 0, 4, 3, 0]
     second[2, 4] = [9, 5, 0, 4, 3, 0]
-    first[0, 0, 2] = 100  # at the border: padding, not an answer
+    first[0, 0, 2] = 100  # at the border: padding, not a response
     first[3, 2, 5], second[3, 2, 5] = np.nan, np.inf
     assert strongest([first, second]) == (0, 1, 3, 4)
 

@@ -345,7 +345,7 @@ def test_minimal_patterns_that_are_broken_or_show_nothing_are_never_shown_as_noi
     picture = np.asarray(Image.open(tmp_path / "figures/colour/minimal_patterns.png"))
     tiles = [picture[2:98, 2 + place * 74 : 2 + place * 74 + 72] for place in range(6)]
     colours = [len(np.unique(tile.reshape(-1, 3), axis=0)) for tile in tiles]
-    assert colours[1] == 1  # answered as its start is: plain
+    assert colours[1] == 1  # activation as at its start: plain
     assert colours[3] == 2  # not finite: hatched
     assert min(colours[0], colours[2], colours[4], colours[5]) > 50
     stored, _ = Store(tmp_path).load("nn-colour-early")

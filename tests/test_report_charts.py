@@ -1,4 +1,4 @@
-"""Charts and words: every bar where arithmetic puts it, every figure as a reader wants it."""
+"""Charts and words: every bar where arithmetic puts it, every number as a reader wants it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report.json: the keys of the contract, figures checked against plain arithmetic, words for what is missing."""
+"""report.json: the keys of the contract, scores checked against plain arithmetic, words for what is missing."""
 
 from __future__ import annotations
 
@@ -133,9 +133,9 @@ def test_images_say_why_they_have_no_predictions_and_only_a_fault_is_a_problem(t
     assert not any("plain.png" in problem for problem in assemble(tmp_path).problems)
 
     arrays, _ = store.load("im-plain")
-    store.save("im-plain", arrays, {"predictions": None, "reason": "the model answers numbers that are not finite"})
-    assert document(tmp_path)["images"][1]["predictions_note"] == "the model answers numbers that are not finite"
-    assert "plain.png: the model answers numbers that are not finite." in assemble(tmp_path).problems
+    store.save("im-plain", arrays, {"predictions": None, "reason": "the model's predictions are not finite numbers"})
+    assert document(tmp_path)["images"][1]["predictions_note"] == "the model's predictions are not finite numbers"
+    assert "plain.png: the model's predictions are not finite numbers." in assemble(tmp_path).problems
 
     (store.folder / "im" / "im-plain.npz").unlink()
     store.save_failure("im-plain", "it is gone.")
@@ -208,7 +208,7 @@ def test_statuses_are_rendered_failed_and_skipped_with_reasons(report: dict) -> 
     ]
 
 
-def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(report: dict) -> None:
+def test_filters_carry_their_scores_verdicts_and_seeds_in_the_order_of_indices(report: dict) -> None:
     patterns = report["layers"][0]["patterns"]
     assert patterns["filters"][0] == {
         "index": 0,
@@ -252,7 +252,7 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
 
 
 def test_only_a_stored_proof_makes_a_filter_dead(tmp_path: Path) -> None:
-    """The same figures, all zero, are those of a dead filter with the proof and of a silent one without."""
+    """The same scores, all zero, are those of a dead filter with the proof and of a silent one without."""
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, facts = store.load("pp-colour-early")
@@ -264,7 +264,7 @@ def test_only_a_stored_proof_makes_a_filter_dead(tmp_path: Path) -> None:
 
 
 def replant(folder: Path, key: str, row: int, **values: float) -> None:
-    """Change figures of one filter of a stored task."""
+    """Change scores of one filter of a stored task."""
     store = Store(folder)
     arrays, facts = store.load(key)
     for name, value in values.items():
@@ -289,7 +289,7 @@ def test_the_natural_peak_takes_in_the_images_as_their_feature_maps_show_them(tm
     assert (first["verdict"], first["above"]) == ("ok", ["peak"])
 
 
-def test_a_filter_that_answers_on_a_shown_map_is_not_silent(tmp_path: Path) -> None:
+def test_a_filter_that_is_active_on_a_shown_map_is_not_silent(tmp_path: Path) -> None:
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, facts = store.load("fm-deep-cat")
@@ -373,8 +373,8 @@ def contradictions(patterns: dict, proven: set[int]) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("images", [True, False])
-def test_no_verdict_contradicts_a_figure_beside_it(tmp_path: Path, images: bool) -> None:
-    """Of hundreds of filters with figures from a small set, so that ties, zeros and broken numbers meet."""
+def test_no_verdict_contradicts_a_score_beside_it(tmp_path: Path, images: bool) -> None:
+    """Of hundreds of filters with scores from a small set, so that ties, zeros and broken numbers meet."""
     plan = report_fixture.make(tmp_path, images=images, missing=False)
     store, numbers = Store(tmp_path), np.random.Generator(np.random.PCG64(5))
     values = np.array([0, 0, 0, 1, 2, 3, np.nan], np.float32)
@@ -384,9 +384,9 @@ def test_no_verdict_contradicts_a_figure_beside_it(tmp_path: Path, images: bool)
             for slug in ("colour", "deep"):
                 arrays, facts = store.load(f"pp-{slug}-{name}")
                 count = len(arrays["indices"])
-                figures = numbers.choice(values, (3, count))
-                arrays |= {"activation": figures[0], "peak": np.fmax(figures[0], figures[1])}
-                arrays |= {"strongest_activation": np.fmax(figures[0], figures[2])}
+                scores = numbers.choice(values, (3, count))
+                arrays |= {"activation": scores[0], "peak": np.fmax(scores[0], scores[1])}
+                arrays |= {"strongest_activation": np.fmax(scores[0], scores[2])}
                 arrays |= {"strongest_peak": arrays["strongest_activation"]}
                 arrays |= {"highest_peak": np.fmax(arrays["peak"], arrays["strongest_peak"])}
                 arrays |= {"strongest_images": 255 - arrays["images"], "strongest_indices": arrays["indices"]}
@@ -410,7 +410,7 @@ def test_no_verdict_contradicts_a_figure_beside_it(tmp_path: Path, images: bool)
     assert seen == {"ok", "weak", "silent", "not-finite"}
 
 
-def test_how_alike_the_starts_were_and_what_was_rescued_stand_beside_the_figures(tmp_path: Path) -> None:
+def test_restart_similarity_and_redirected_gradients_are_stated_beside_the_scores(tmp_path: Path) -> None:
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, facts = store.load("pp-colour-late")
@@ -566,7 +566,7 @@ def test_weight_statistics_agree_with_plain_arithmetic_and_leave_out_what_is_not
     assert colour["weights"]["bias"] is None
 
 
-def test_weights_without_a_finite_number_have_no_figures(tmp_path: Path) -> None:
+def test_weights_without_a_finite_number_have_no_statistics(tmp_path: Path) -> None:
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     store.save("ww-colour", {"kernel": np.full((3, 3, 3, 6), np.nan, np.float32)}, {})
@@ -574,7 +574,7 @@ def test_weights_without_a_finite_number_have_no_figures(tmp_path: Path) -> None
     assert weights["minimum"] is weights["mean"] is weights["std"] is weights["zero_fraction"] is None
 
 
-def test_figures_are_the_shortest_decimals_that_read_back_as_the_same_float32() -> None:
+def test_scores_are_the_shortest_decimals_that_read_back_as_the_same_float32() -> None:
     assert plain(np.float32(0.1)) == 0.1
     assert plain(float(np.float32(1) / np.float32(3))) == 0.33333334
     for value in np.random.Generator(np.random.PCG64(1)).standard_normal(200).astype(np.float32):

@@ -239,7 +239,7 @@ def test_each_card_shows_the_pattern_and_the_map_of_its_own_filter(pages: dict[P
     assert not (tile[::scale, ::scale][stored["maps"][..., 40] > 0.1] == lowest[0]).all(axis=-1).any()
 
 
-def test_a_card_states_the_figures_behind_its_verdict(pages: dict[Path, Page], folder: Path) -> None:
+def test_a_card_states_the_scores_behind_its_verdict(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "layers" / "colour.html"].words
     first = (
         f"Natural maximum 1.000 on {report_fixture.HOSTILE_IMAGE} Natural peak 6.000 on {report_fixture.HOSTILE_IMAGE}"
@@ -454,10 +454,10 @@ def test_an_image_without_predictions_says_why_on_the_first_page(tmp_path: Path)
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, _ = store.load("im-cat")
-    store.save("im-cat", arrays, {"predictions": None, "reason": "the model answers numbers that are not finite"})
+    store.save("im-cat", arrays, {"predictions": None, "reason": "the model's predictions are not finite numbers"})
     words = parse(assemble(tmp_path).index).words
-    assert "The model answers numbers that are not finite." in words
-    assert f"{report_fixture.HOSTILE_IMAGE}: the model answers numbers that are not finite." in words
+    assert "The model's predictions are not finite numbers." in words
+    assert f"{report_fixture.HOSTILE_IMAGE}: the model's predictions are not finite numbers." in words
     assert (
         "No predictions: the model's output is not a vector of class probabilities." in words
     )  # of the other image, which is no problem
@@ -601,7 +601,7 @@ def test_a_minimal_pattern_that_is_no_lower_than_its_start_is_said_to_be_so(tmp_
     assert words.count("No decrease from the initial image was found.") == 1
 
 
-def test_without_images_minimal_patterns_have_no_yardstick(tmp_path: Path) -> None:
+def test_without_images_minimal_patterns_have_no_reference(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, images=False, missing=False, negative=True)
     index, colour = parse(assemble(tmp_path).index), parse(tmp_path / "layers" / "colour.html")
     assert (
@@ -784,7 +784,7 @@ def test_weights_that_are_not_finite_are_said_alike_on_both_pages(tmp_path: Path
     assert "1 of 162 kernel weights is not finite; the statistics are of the others." in words
 
 
-def test_captions_and_facts_state_one_figure_alike(pages: dict[Path, Page], folder: Path) -> None:
+def test_captions_and_facts_state_one_number_alike(pages: dict[Path, Page], folder: Path) -> None:
     page = pages[folder / "layers" / "colour.html"]
     assert not re.search(r"\d x \d", page.words)
     (weights,) = [item.attributes["alt"] for item in page.all("img") if item.attributes["src"].endswith("weights.png")]

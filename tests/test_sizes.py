@@ -309,14 +309,14 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     with np.load(tmp_path / "report" / found["beside"]["weights"]["array"]) as arrays:
         np.testing.assert_array_equal(arrays["kernel"], model.get_layer("beside").get_weights()[0])
     page = parse(tmp_path / "report" / "layers" / f"{found['beside']['slug']}.html").words
-    assert "Its weights alone are shown: it does not depend on the primary input." in page
+    assert "Only its weights are shown: it does not depend on the primary input." in page
     assert found["beside"]["activation"] == "elu"
     assert report["settings"]["image_size"] is None  # nothing is free
     assert "elu the layer's own: what follows it was not seen" in page
     assert "asked for" not in page
     index = parse(tmp_path / "report" / "index.html").words
-    assert "Nothing failed, but 1 layer has nothing but weights to show" in index
-    assert "nothing is missing" not in index
+    assert "Build complete without errors, but 1 layer has only weights to show" in index
+    assert "every planned part" not in index
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ class Artefact(Generic[StoredT, RecordT]):
 
 
 class LayerReader:
-    """Reads the stored tasks of one layer; an artefact that another one needs is loaded once, when it is first asked for."""
+    """Reads the stored tasks of one layer; an artefact that another one needs is loaded once, when it is first needed."""
 
     def __init__(self, plan: Plan, store: Store, layer: LayerRecord) -> None:
         self.plan, self.layer = plan, layer

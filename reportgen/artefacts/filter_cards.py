@@ -60,7 +60,7 @@ class Card:
     """One filter.
 
     Attributes:
-        label: the class that it stands for.
+        label: name of the class, of the model's outputs.
         headline: the pattern's activation compared with the images or its start.
         meaning: of a verdict that needs an explanation.
         notes: on how the pattern was found.
@@ -216,7 +216,7 @@ def _natural(item: PatternRecord, name: str, image: str, term: str, names: dict[
 
 
 def _strongest_facts(item: PatternRecord, nouns: Nouns) -> tuple[Fact, ...]:
-    """The pattern's share of the strongest response that any search found, and how it stands small warps."""
+    """The pattern's share of the strongest response that any search found, and how much of it is left after small warps."""
     share, left = share_of_strongest(item), item.survives_warps
     strongest = item.strongest
     found = f"of {number(strongest.activation)}, by {strongest.search}"
@@ -292,7 +292,7 @@ def _minimal(page: LayerPage, entry: LayerEntry, index: int, restarts: int, draw
 
 
 def _minimal_notes(item: MinimalPatternRecord, owner: str, nouns: Nouns) -> tuple[str, ...]:
-    """What the scores of a minimal pattern say."""
+    """Notes on the scores of a minimal pattern."""
     if item.is_broken or item.pre_activation is None or item.pre_activation_start is None:
         return ("One of its scores is infinite or not a number.",)
     if item.is_unmoved:

@@ -71,7 +71,7 @@ class MinimalPatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class MinimalPatternsView:
-    """The section; `lost` says which of them are not in the store."""
+    """The section; `lost` names those that have not been computed."""
 
     figure: FigureView | None
     note: str
@@ -146,7 +146,7 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
         return {FILE: {"images": found.images, "indices": found.indices.astype(np.int32, copy=False)}}
 
     def section(self, page: LayerPage, record: MinimalPatternsRecord | None) -> Section | None:
-        """Return the section; None where none were asked for, or the layer has no patterns."""
+        """Return the section; None where none were requested, or the layer has no patterns."""
         contents, found = page.contents, page.contents[self]
         if contents[PATTERNS] is None or not contents.planned_filters(TaskKind.NEGATIVES):
             return None

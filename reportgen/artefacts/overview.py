@@ -278,4 +278,4 @@ def _picture(picture: ImageFile | None) -> CellView | None:
         return None
     scale = PICTURE_PIXELS / max(picture.width, picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return CellView(picture.path, *size, "", scale > 1)  # its name stands below it
+    return CellView(picture.path, *size, "", scale > 1)  # its name is below it

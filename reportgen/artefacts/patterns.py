@@ -195,7 +195,7 @@ class Patterns:
     recipe: dict[str, Any]
 
 
-NO_ARRAYS = ("seeds", "steps", "crop", "recipe")  # they stand among a stored task's facts
+NO_ARRAYS = ("seeds", "steps", "crop", "recipe")  # stored among the facts of a task
 PATTERN_ARRAYS = tuple(field.name for field in fields(Patterns) if field.name not in (*OTHER_PICTURES, *NO_ARRAYS))
 
 
@@ -204,7 +204,7 @@ class PatternsView:
     """The section: the grid and what must be known of it.
 
     Attributes:
-        lost: which patterns are not in the store.
+        lost: which patterns have not been computed.
         method: how they were made, in words.
         parameters: the same with every number, by name.
     """
@@ -352,7 +352,7 @@ def joined_patterns(entries: Sequence[Entry]) -> Patterns:
     others = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in OTHER_PICTURES}
     order = np.argsort(joined["indices"], kind="stable")
     seeds = [int(seed) for _, facts in entries for seed in facts["seeds"]]
-    # Where memory ran out on the way the smaller batch is the one to be told.
+    # Where memory ran out during the run, the smaller batch is reported.
     facts = min((facts for _, facts in entries), key=lambda facts: facts.get("recipe", {}).get("batch", 0))
     return Patterns(
         **{name: array[order] for name, array in joined.items()},

@@ -57,7 +57,7 @@ class ImageEntry(msgspec.Struct, frozen=True, kw_only=True):
     ]
     colour_profile: Annotated[
         str | None,
-        Meta(description="the colors that its numbers stand for, where its file says that they are not sRGB"),
+        Meta(description="the color profile of its file, where that is not sRGB"),
     ]
     shown: Annotated[bool, Meta(description="has feature maps; otherwise it is used only for natural maxima")]
     predictions: Annotated[tuple[Prediction, ...] | None, Meta(description="most probable first")]
@@ -177,9 +177,9 @@ def draw_image(
     if contract.is_picture and pixels.dtype != np.uint8:
         low, high = stated(contract.low), stated(contract.high)
         scale = f"in 8 bits, black is an input of {low}, white of {high}"
-    told = [text for text in (view.bands, scale) if text is not None]
+    parts = [text for text in (view.bands, scale) if text is not None]
     path = f"assets/images/{image.slug}.png"
-    file = ImageFile(path, width, height, pixels.shape[:-1], "; ".join(told) if told else None)
+    file = ImageFile(path, width, height, pixels.shape[:-1], "; ".join(parts) if parts else None)
     return file, png.encode(view.pixels[0])
 
 

@@ -109,7 +109,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Inline:
-    """Style and script of a report of one file, as they stand in it."""
+    """Style and script inside a report of one file."""
 
     style: str
     script: str
@@ -117,7 +117,7 @@ class Inline:
 
 @dataclass(frozen=True)
 class PageContext:
-    """What every page says.
+    """What every page states.
 
     Attributes:
         root: from the page to the report's folder.

@@ -35,7 +35,7 @@ INITIAL_FIGURE = "initial_weights.png"
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode
 KERNEL_PIXELS = 56  # longer side of a kernel slice on a card, CSS pixels
 KERNEL_ROW = 16  # slices of a kernel in one row of a card
-KERNEL_ROWS = 4  # rows before a card says how many slices it leaves to the weight grid
+KERNEL_ROWS = 4  # rows of a card; further slices are only in the weight grid
 KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
 
 
@@ -192,7 +192,7 @@ def _statistics(values: np.ndarray) -> dict[str, Any]:
 
 
 def statistics_facts(statistics: Statistics | None, plurals: str) -> tuple[Fact, ...]:
-    """Return statistics as rows of a page; `plurals` says of what they are."""
+    """Return statistics as rows of a page; `plurals` names what they are of."""
     if statistics is None:
         return ()
     return (
@@ -211,10 +211,10 @@ def lost_weights(record: WeightsRecord | None) -> str | None:
 
 def _warning(record: WeightsRecord | None, layer: LayerRecord) -> str | None:
     lost = lost_weights(record)
-    said = [] if lost is None else [f"{lost}; the statistics are of the others."]
+    notes = [] if lost is None else [f"{lost}; the statistics are of the others."]
     if layer.kernel_note is not None:
-        said.append(f"Kernel, statistics and weights.npz are of {layer.kernel_note}.")
-    return " ".join(said) or None
+        notes.append(f"Kernel, statistics and weights.npz are of {layer.kernel_note}.")
+    return " ".join(notes) or None
 
 
 def _note(page: LayerPage, arrays: Arrays | None) -> str | None:
@@ -236,7 +236,7 @@ def _histogram(record: WeightsRecord) -> Chart | None:
 
 
 def kernel_cuts(page: LayerPage, index: int) -> tuple[tuple[Cut, ...], str | None]:
-    """Return the slices of a filter's kernel for its card, and what must be said of those that are not shown."""
+    """Return the slices of a filter's kernel for its card, and a note on those that are not shown."""
     arrays = page.contents[WEIGHTS]
     if arrays is None or FIGURE not in page.pictures:
         return (), None

@@ -84,10 +84,13 @@ def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: i
 
 
 def strongest(images: Sequence[NDArray[np.generic]], times: int = 0) -> tuple[int, ...]:
-    """At most MAPS_PER_CELL filters, in the order of their numbers: those whose maps reach highest, by the mean over the images.
+    """Return the strongest filters of a layer, at most MAPS_PER_CELL, in the order of their numbers.
 
-    The border (see `reportgen.core.border`) is left out, on every axis but the first `times`. A value that is not finite counts for
-    nothing; of equals, the lower number is taken.
+    These have the highest mean peak over the images. Values that are not finite are ignored; of equals, the lower number is taken.
+
+    Args:
+        images: the maps of each image, (..., channels).
+        times: how many of their first axes are time; on every other axis the border (see `reportgen.core.border`) is excluded.
     """
     reached = np.mean(
         [_peaks(np.moveaxis(maps[inner_slices(maps.shape[:-1], times=times)], -1, 0)) for maps in images], axis=0

@@ -17,7 +17,7 @@ PICTURE_WIDTH = 1200  # pixels: fits a page without shrinking
 ROW_LENGTHS = (16, 8, 6, 5, 4, 3, 2, 1)  # so that rows start at numbers one can count with
 SMALLEST_TILE = 96  # pixels: small patterns are enlarged, a few dozen pixels are hard to judge
 IMAGE_AXES = (3, 4, 5)  # of several signals, pictures or volumes
-GRID_GAP = 6  # cells between pictures that are grids of bands themselves, with one cell between bands
+GRID_GAP = 6  # cells between pictures that are grids of channels themselves, with one cell between channels
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def draw(
 
 
 def _layout(total: int, height: int, width: int, *, apart: bool, smallest: int) -> Tiles:
-    """Rows that fit a page; where tiles stand `apart`, they have gaps inside, so those between them must be clearly wider."""
+    """Rows that fit a page; where tiles are `apart`, they have gaps inside, so those between them must be clearly wider."""
     scale = mosaic.choose_tiles(total, height, width, smallest=smallest).scale
     gap = GRID_GAP * scale if apart else mosaic.GAP_PIXELS
     fitting = next((row for row in ROW_LENGTHS if row * (width * scale + gap) + gap <= PICTURE_WIDTH), 1)

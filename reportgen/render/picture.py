@@ -16,8 +16,8 @@ WHITE = 255
 SIGNAL_AXES, PICTURE_AXES = (
     3,
     4,
-)  # of several signals: number, steps, bands; of several pictures: number, height, width, bands
-CURVE_WIDTH = 280  # pixels: four signals a row fit a page
+)  # of several signals: number, steps, channels; of several pictures: number, height, width, channels
+CURVE_WIDTH = 280  # pixels: four signals per row fit a page
 CURVE_HEIGHT, LEAST_CURVE_HEIGHT = 96, 24  # pixels of a signal of one channel, and of each channel where there are many
 LONG = 16  # channels, and steps, from which a signal is drawn like a picture: a spectrogram, and not a few leads
 BAND_GAP = 1  # pixel between the channels of one picture; less than between two pictures
@@ -73,14 +73,14 @@ def seen(
     if values.ndim == SIGNAL_AXES:
         canvas = curves.Canvas(max(CURVE_HEIGHT // count, LEAST_CURVE_HEIGHT), width)
         pixels = curves.stacked(shares, canvas, curves.zero_share(low, high))
-        told = None if count == 1 else f"the curves of its {count} channels from top to bottom"
-        return Visible(pixels, told, f"Linear curve height from {number(low)} to {number(high)}.", True)
+        arranged = None if count == 1 else f"the curves of its {count} channels from top to bottom"
+        return Visible(pixels, arranged, f"Linear curve height from {number(low)} to {number(high)}.", True)
     eight_bit = np.rint(shares * WHITE).astype(np.uint8)
     gap = palette.GRAYS[palette.GAP]
     own = bands_shown(count, bands)
-    told = slices.words(values.shape[1]) + ("" if own is None else f", {own}")
+    arranged = slices.words(values.shape[1]) + ("" if own is None else f", {own}")
     scale = f"Black is {number(low)} and white {number(high)}."
-    return Visible(slices.laid_out(visible(eight_bit, bands), gap), told, scale, False)
+    return Visible(slices.laid_out(visible(eight_bit, bands), gap), arranged, scale, False)
 
 
 def visible(pixels: NDArray[np.uint8], bands: Bands | None = None) -> NDArray[np.uint8]:
@@ -88,7 +88,7 @@ def visible(pixels: NDArray[np.uint8], bands: Bands | None = None) -> NDArray[np
 
     Args:
         pixels: uint8 (..., height, width, channels).
-        bands: the channels to show as red, green and blue. A single channel is gray whatever they say.
+        bands: the channels to show as red, green and blue. A single channel is gray nevertheless.
 
     Returns:
         uint8: RGB (..., height, width, 3) of three channels or with `bands`; gray (..., rows, columns) of any other number, each

@@ -7,7 +7,7 @@ from typing import Any
 
 from reportgen.render.text import OF_IMAGES, Nouns, count, plural
 
-HASH_SHOWN = 12  # hexadecimal digits that tell files apart at a glance; the whole hash stands beside it
+HASH_SHOWN = 12  # hexadecimal digits that distinguish files at a glance; report.json has the whole hash
 MODEL_OUTPUTS = "Model outputs"  # heading of the page of the model's outputs
 DANGLING = " .:;,"  # what a message of another program may end in and a clause may not
 

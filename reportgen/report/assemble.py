@@ -59,7 +59,7 @@ def assemble(
     Args:
         folder: of the report.
         drawing: settings of a `MapStyle`, and `single_file`, to use and to state instead of the stored ones.
-        look: of the pages, ours where None.
+        look: of the pages; the built-in one where None.
         progress: called as (done, total, what) before each layer and once at the end.
 
     Raises:

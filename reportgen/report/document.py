@@ -25,7 +25,7 @@ SCHEMA: Literal["reportgen/2"] = "reportgen/2"
 
 RENDERED = {"properties": {"status": {"const": LayerStatus.RENDERED}}}
 SKIPPED = {"properties": {"status": {"const": LayerStatus.SKIPPED}}}
-# What types cannot say of a layer: one that is not rendered states why, and one that has a page has a file name.
+# What types cannot express about a layer: one that is not rendered states why, and one that has a page has a file name.
 LAYER_RULES = {
     "allOf": [
         {"if": RENDERED, "else": {"properties": {"reason": {"type": "string", "minLength": 1}}}},
@@ -118,7 +118,7 @@ def _broken_patterns(layer: LayerEntry) -> list[str]:
 
 
 def _left_out(name: str, reason: str) -> str:
-    """The sentence on an image that was left out; the reason may begin with the image's name, which stands once."""
+    """The sentence on an image that was left out; the reason may begin with the image's name, which is stated once."""
     bare = clause(reason)
     fact = f"it {bare.removeprefix(f'{name} ')}" if bare.startswith(f"{name} ") else bare
     return stopped(f"{name}: left out, {fact or 'it cannot be read'}")

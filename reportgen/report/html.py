@@ -25,7 +25,7 @@ OWN_FILES = "'self' file:"  # a report is opened from a disk more often than fro
 def page_context(
     look: Look, report_title: str, page_title: str, root: str, palettes: set[str], nouns: Nouns, base: str = PAGE
 ) -> PageContext:
-    """Return what every page says.
+    """Return what every page states.
 
     Args:
         look: style and script.

@@ -142,7 +142,7 @@ def index_view(
     """Return the view of the index page.
 
     Args:
-        context: what every page says.
+        context: what every page states.
         report: the document of report.json.
         image_files: pictures of the images, by slug.
         strips: thumbnails of patterns, by layer slug.
@@ -259,8 +259,8 @@ PICTURE_FITS = {
     "stretch": "resized (bicubic) to {} without preserving the aspect ratio",
 }
 ARRAY_FITS = {
-    "crop": "center-cropped or zero-padded to {}",
-    "pad": "center-cropped or zero-padded to {}",
+    "crop": "cut to their central {}, or zero-padded to it",
+    "pad": "cut to their central {}, or zero-padded to it",
     "stretch": "resampled linearly to {}",
 }
 
@@ -411,7 +411,7 @@ def search_effort(recipe: Any, silent: int) -> str | None:
     """Return what calling filters silent rests on: more optimization steps may activate some of them.
 
     Args:
-        recipe: of the settings in report.json; anything but a mapping says nothing.
+        recipe: of the settings in report.json; anything but a mapping is ignored.
         silent: how many filters have that verdict.
 
     Returns:

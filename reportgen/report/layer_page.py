@@ -51,7 +51,7 @@ def layer_view(context: PageContext, page: LayerPage, entry: LayerEntry, bands: 
     """Return the view of one layer.
 
     Args:
-        context: what every page says.
+        context: what every page states.
         page: what the sections are made from.
         entry: of the layer in report.json.
         bands: channels that patterns show as red, green and blue.

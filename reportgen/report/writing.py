@@ -1,6 +1,6 @@
 """The folder of a report: files replaced one by one, and what an older report left behind removed at the end.
 
-Only files that a list in `.store` names as ours are ever removed: the folder may hold the user's own.
+Only files that a list in `.store` names are ever removed: the folder may contain the user's own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reportgen.core.errors import OutputError
 from reportgen.core.npz import write_atomically
 from reportgen.core.store import json_bytes
 
-# What may be removed, whoever wrote the list: nothing outside these folders, and no part of a name that is `..`.
+# What may be removed, whatever the list contains: nothing outside these folders, and no part of a name that is `..`.
 REMOVABLE = re.compile(r"(?:layers|figures|data|assets)(?:/[a-z0-9_-][a-z0-9_.-]*)+")
 WRITTEN = ".store/written.json"
 

@@ -1,5 +1,5 @@
 /* What a page can do beyond being read: search, sort, enlarge, step from card to card. Every page is complete without it.
-   Nothing is fetched and nothing is remembered. Controls stand in the page, hidden, until this runs. */
+   Nothing is fetched and nothing is stored. Controls are hidden in the page until this runs. */
 "use strict";
 
 (() => {
