@@ -29,8 +29,8 @@ def make(folder: Path, *, pattern_side: int, map_side: int | None = None, few: i
     layers = []
     for image in IMAGES:
         picture = numbers.integers(0, 256, (IMAGE_SIDE, IMAGE_SIDE, 3), dtype=np.uint8)
-        answers = [{"label": f"class {place}", "probability": 0.2} for place in range(5)]
-        writer.save("image", f"im-{image.slug}", {"picture": picture}, {"predictions": answers}, image=image.slug)
+        predictions = [{"label": f"class {place}", "probability": 0.2} for place in range(5)]
+        writer.save("image", f"im-{image.slug}", {"picture": picture}, {"predictions": predictions}, image=image.slug)
     for place, (width, block) in enumerate(zip(WIDTHS, BLOCKS, strict=True)):
         inputs = 3 if place == 0 else WIDTHS[place - 1]
         name = f"block{block}_conv{1 + BLOCKS[:place].count(block)}"
@@ -57,12 +57,12 @@ def make(folder: Path, *, pattern_side: int, map_side: int | None = None, few: i
             arrays = {"maps": maps, "pre": pre, "peak": maps.max(axis=(0, 1)).astype(np.float32)}
             writer.save("feature_maps", f"fm-{name}-{image.slug}", arrays, facts, layer=name, image=image.slug)
         shown = len(record.filters_shown)
-        figures = np.linspace(0.5, 3, shown, dtype=np.float32)
+        scores = np.linspace(0.5, 3, shown, dtype=np.float32)
         arrays = report_fixture.natural_arrays(np.full(width, 1.5, np.float32), np.zeros(width, np.int32))
         writer.save("natural", f"na-{name}", arrays, {"crops": 104}, layer=name)
         coarse = numbers.integers(0, 256, (shown, pattern_side // 4, pattern_side // 4, 3), dtype=np.uint8)
         pixels = coarse.repeat(4, axis=1).repeat(4, axis=2)
-        arrays, facts = report_fixture.found(record.filters_shown, pixels, figures)
+        arrays, facts = report_fixture.found(record.filters_shown, pixels, scores)
         writer.save("patterns", f"pp-{name}", arrays, facts, layer=name, filters=record.filters_shown)
     plan = Plan(
         model=ModelRecord("vgg16", "vgg16.keras", "a" * 64, "b" * 64, 14714688, (None, None, None, 3), None),

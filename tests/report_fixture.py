@@ -207,16 +207,16 @@ def make(
 ) -> Plan:
     """Store a run in `folder`: three layers, one skipped, filters of every verdict, hostile names.
 
-    images: the user gave images. missing: the second chunk of the deep layer's patterns is not in the store. negative: what
-    filters answer least to was asked for. outputs: so were two of the model's nine classes. whole: and whatever else a report can
+    images: the user gave images. missing: the second chunk of the deep layer's patterns is not in the store. negative: minimal
+    patterns were requested. outputs: so were two of the model's nine classes. whole: and whatever else a report can
     have: a layer that pools, weights before training, a drawing of the network, a scale of its own for each map.
     """
     writer = Writer(folder)
     numbers = np.random.Generator(np.random.PCG64(7))
     for image in IMAGES[:2] if images else ():
         picture = numbers.integers(0, 256, (20, 24, 3), dtype=np.uint8)
-        answers = [{"label": "cat <i>", "probability": 0.75}, {"label": "dog", "probability": 0.25}]
-        facts = {"predictions": answers if image.slug == "cat" else None}
+        predictions = [{"label": "cat <i>", "probability": 0.75}, {"label": "dog", "probability": 0.25}]
+        facts = {"predictions": predictions if image.slug == "cat" else None}
         writer.save("image", f"im-{image.slug}", {"picture": picture}, facts, image=image.slug)
     for record, size in zip(LAYERS, ((20, 24), (7, 5), (1, 1)), strict=False):
         _layer(writer, record, size, numbers, images=images)
@@ -303,7 +303,7 @@ def _patterns(
     missing: bool,
     negative: bool,
 ) -> None:
-    """Store a layer's natural figures and its patterns in two chunks."""
+    """Store a layer's natural maxima and its patterns in two chunks."""
     slug, total, shown = record.slug, record.filters_total, record.filters_shown
     if images:
         natural = np.linspace(1, 2, total, dtype=np.float32)
@@ -359,7 +359,7 @@ def _others(slug: str, chunk: tuple[int, ...], arrays: dict[str, np.ndarray]) ->
 
 
 def natural_arrays(maximum: np.ndarray, best: np.ndarray) -> dict[str, np.ndarray]:
-    """What the store holds of the images' figures: `maximum` float32 (filters,), reached on `best`; peaks 5 above where they answer."""
+    """What the store holds of natural maxima: `maximum` float32 (filters,), reached on `best`; peaks 5 above where it is not 0."""
     peak = np.where(maximum == 0, 0, maximum + 5).astype(np.float32)
     return {
         "maximum": maximum,

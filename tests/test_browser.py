@@ -19,10 +19,10 @@ from reportgen.report.assemble import assemble
 pytestmark = pytest.mark.browser
 
 NAMES = ("index", "colour", "pool", "deep", "point", "logits", "one")  # `one`: the report of one file
-EXPECTED = {  # what a page has for certain, lest it be looked at without
+EXPECTED = {  # what a page has for certain, so that no check runs without it
     "index": (".diagram svg a", "table.overview td img"),
     "pool": (".beside h3", "#ranges td"),
-    "deep": ("[alt^='Before training']", ".beside h4", "#ranges td", "#negatives"),
+    "deep": ("[alt^='Initial weights']", ".beside h3", "#ranges td", "#minimal-patterns"),
 }
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -133,7 +133,7 @@ def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folde
         picture.save(SCREENS / f"{name}-A4-{number + 1}.png")
         assert picture.getpixel((2, 2)) == 255
         words += sheet.get_textpage().get_text_range()
-    assert ("Settings and versions" if name == "index" else "Filter 65") in words
+    assert ("Reproducibility" if name == "index" else "Filter 65") in words
     document.close()
 
 
@@ -168,10 +168,10 @@ def test_layers_are_found_by_words_and_by_verdict_with_a_live_count(browser: Bro
         count = controls.locator("output")
         assert count.text_content() == "4 of 4 shown"
         assert count.get_attribute("aria-live") == "polite"
-        controls.get_by_label("Path or class").fill("CONV2D deep")
+        controls.get_by_label("Layer path or type").fill("CONV2D deep")
         assert shown(page, rows) == ["deep"]
         assert count.text_content() == "1 of 4 shown"
-        controls.get_by_label("Path or class").fill("nowhere")
+        controls.get_by_label("Layer path or type").fill("nowhere")
         assert shown(page, rows) == []
         controls.get_by_role("button", name="Show all").click()
         assert len(shown(page, rows)) == 4
@@ -183,9 +183,9 @@ def test_cards_are_filtered_by_verdict_and_ordered_by_activation(browser: Browse
     with opened(browser, page_of(folder, "point")) as (page, _):
         cards, controls = "#cards > li", page.locator(".controls")
         assert shown(page, cards) == ["f000", "f001", "f002", "f003"]
-        controls.get_by_label("Order").select_option("activation up")
+        controls.get_by_label("Sort by").select_option("activation up")
         assert shown(page, cards) == ["f001", "f002", "f000", "f003"]  # 0, 1.5, 3 and not a number
-        controls.get_by_label("Order").select_option("activation down")
+        controls.get_by_label("Sort by").select_option("activation down")
         assert shown(page, cards) == ["f000", "f002", "f001", "f003"]
         controls.get_by_label("Verdict").select_option("weak")
         assert shown(page, cards) == ["f002"]
@@ -247,13 +247,13 @@ def test_a_picture_is_enlarged_by_keyboard_in_whole_steps_and_never_blurred(brow
 
 def test_all_pictures_of_a_card_are_reached_from_one_button(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "deep"), has_touch=True) as (page, _):
-        page.locator("#f005").get_by_role("button", name="Enlarge the pictures of Filter 5").tap()
+        page.locator("#f005").get_by_role("button", name="Open viewer: figures of Filter 5").tap()
         titles = [page.locator("#zoom-title").text_content()]
         while page.locator("#zoom [data-zoom=next]").is_enabled():
             page.locator("#zoom [data-zoom=next]").tap()
             titles.append(page.locator("#zoom-title").text_content())
         assert titles[0] == "Pattern of filter 5"
-        assert titles[1] == "Negative pattern of filter 5"
+        assert titles[1] == "Minimal pattern of filter 5"
         assert titles[-1] == "Map of filter 5 on plain.png"
         page.keyboard.press("PageUp")
         assert page.locator("#zoom-title").text_content() == titles[-2]

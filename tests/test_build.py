@@ -280,10 +280,10 @@ def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Pa
     assert facts["layers"][-1]["filters_shown"] == [0, 1]
     for layer in facts["layers"]:
         if layer["status"] == "rendered":
-            assert layer["patterns"]["negative"]["filters"]
+            assert layer["minimal_patterns"]["filters"]
             assert {item["verdict"] for item in layer["patterns"]["filters"]} <= {"ok", "weak"}
             assert all(-1 <= item["restart_similarity"] <= 1 for item in layer["patterns"]["filters"])
-            assert (folder / "figures" / layer["slug"] / "negatives.png").is_file()
+            assert (folder / "figures" / layer["slug"] / "minimal_patterns.png").is_file()
 
 
 def test_python_and_the_command_line_find_the_same_patterns(report: Path) -> None:

@@ -178,7 +178,7 @@ def test_twelve_floating_point_bands_beside_a_held_vector_go_all_the_way(tmp_pat
     )
     assert result.exit_code == 0, result.output
     report = facts(tmp_path)
-    jsonschema.validate(report, json.loads((ROOT / "docs" / "report.schema.json").read_bytes()))
+    jsonschema.validate(report, json.loads((ROOT / "reportgen" / "report" / "report.schema.json").read_bytes()))
     assert (report["input"]["name"], report["input"]["preprocess"]) == ("picture", "none")
     assert report["input"]["floats"] == [0, 10_000]
     assert [(one["name"], one["file"]) for one in report["input"]["constant_inputs"]] == [("age", "age.csv")]
@@ -188,7 +188,7 @@ def test_twelve_floating_point_bands_beside_a_held_vector_go_all_the_way(tmp_pat
     assert [given[f"output {number}"] for number in range(2)] == pytest.approx(expected.tolist(), rel=1e-3)
     with np.load(tmp_path / "report" / "data" / "conv" / "patterns.npz") as arrays:
         assert arrays["images"].shape[1:] == (16, 16, 12)
-    assert "held at what age.csv holds" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "constant: the content of age.csv" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
 def forked(**outputs: Any) -> Any:
@@ -245,7 +245,7 @@ def test_an_output_that_is_not_finite_hides_no_other(tmp_path: Path, picture: Pa
 
 def test_the_overview_says_whose_prediction_it_shows(tmp_path: Path, picture: Path) -> None:
     assert build(forked(breed=3, species=2), tmp_path, "-i", picture).exit_code == 0
-    assert "The model’s answer, breed<" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Prediction, breed<" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
 def test_names_that_fit_no_output_are_refused(tmp_path: Path) -> None:

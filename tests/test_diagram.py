@@ -169,7 +169,7 @@ def test_boxes_lead_to_their_layers_pages_and_the_drawing_is_described(tmp_path:
     )
     assert {"diagram-title", "diagram-text"} <= set(page.attributes("id"))
     assert "style" not in drawing.attributes
-    assert "2 layers, in the direction in which data flows" in page.words
+    assert "Network graph from input to output: 2 layers" in page.words
     stored = json.loads((tmp_path / "report.json").read_bytes())["diagram"]
     assert [node["inputs"] for node in stored] == [[], ["n0"], ["n1"]]
 

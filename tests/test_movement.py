@@ -58,18 +58,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_distance_and_cosine_are_those_of_plain_arithmetic(folder: Path) -> None:
     layer = json.loads((folder / "report.json").read_bytes())["layers"][0]
-    filters = layer["initial"]["filters"]
-    assert filters[0]["distance"] == pytest.approx(0.5, rel=1e-6)
-    assert filters[0]["cosine"] == pytest.approx(1, rel=1e-6)
-    assert (filters[2]["distance"], filters[2]["cosine"]) == (pytest.approx(2), pytest.approx(-1))
-    assert (filters[3]["distance"], filters[3]["cosine"]) == (None, None)
-    assert (filters[1]["distance"], filters[1]["cosine"]) == (None, None)  # nothing but zeros before and after
-    assert (filters[4]["distance"], filters[4]["cosine"]) == (0, pytest.approx(1))
+    filters = layer["initial_weights"]["filters"]
+    assert filters[0]["relative_change"] == pytest.approx(0.5, rel=1e-6)
+    assert filters[0]["cosine_similarity"] == pytest.approx(1, rel=1e-6)
+    assert (filters[2]["relative_change"], filters[2]["cosine_similarity"]) == (pytest.approx(2), pytest.approx(-1))
+    assert (filters[3]["relative_change"], filters[3]["cosine_similarity"]) == (None, None)
+    assert (filters[1]["relative_change"], filters[1]["cosine_similarity"]) == (
+        None,
+        None,
+    )  # nothing but zeros before and after
+    assert (filters[4]["relative_change"], filters[4]["cosine_similarity"]) == (0, pytest.approx(1))
     trained = np.load(folder / "data" / "colour" / "weights.npz")["kernel"].astype(np.float64)
-    initial = np.load(folder / layer["initial"]["array"])["kernel"].astype(np.float64)
-    assert layer["initial"]["distance"] == pytest.approx(np.linalg.norm(trained - initial) / np.linalg.norm(initial))
-    assert layer["initial"]["distance_median"] == pytest.approx(0.25)
-    assert (layer["initial"]["distance_minimum"], layer["initial"]["distance_maximum"]) == (0, pytest.approx(2))
+    initial = np.load(folder / layer["initial_weights"]["array"])["kernel"].astype(np.float64)
+    assert layer["initial_weights"]["relative_change"] == pytest.approx(
+        np.linalg.norm(trained - initial) / np.linalg.norm(initial)
+    )
+    assert layer["initial_weights"]["relative_change_median"] == pytest.approx(0.25)
+    assert (
+        layer["initial_weights"]["relative_change_minimum"],
+        layer["initial_weights"]["relative_change_maximum"],
+    ) == (0, pytest.approx(2))
 
 
 def test_both_kernels_are_drawn_on_one_scale(folder: Path) -> None:
@@ -86,14 +94,16 @@ def test_both_kernels_are_drawn_on_one_scale(folder: Path) -> None:
 def test_page_and_cards_state_how_far_filters_moved(folder: Path) -> None:
     page = parse(folder / "layers" / "colour.html")
     assert page.unbalanced == []
-    assert "Moved furthest 2, 0, 4, 5" in page.words
-    assert "Moved by training 0.5000 × cosine 1.000" in page.words
-    assert "the largest magnitude before or after training, on one scale with the picture beside it" in page.words
+    assert "Most changed filters 2, 0, 4, 5" in page.words
+    assert "Weight change 0.5000 cosine 1.000" in page.words
+    assert (
+        "the largest magnitude of the initial and the trained weights; both figures have the same scale" in page.words
+    )
     assert "../data/colour/initial_weights.npz" in page.attributes("href")
 
 
 def test_without_initial_weights_nothing_is_said_of_them(tmp_path: Path) -> None:
     report_fixture.make(tmp_path)
     assemble(tmp_path)
-    assert json.loads((tmp_path / "report.json").read_bytes())["layers"][0]["initial"] is None
+    assert json.loads((tmp_path / "report.json").read_bytes())["layers"][0]["initial_weights"] is None
     assert "training" not in parse(tmp_path / "layers" / "colour.html").words

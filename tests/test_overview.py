@@ -28,7 +28,7 @@ def test_the_filters_are_those_that_reach_highest_away_from_the_border_over_all_
     first, second = np.zeros((7, 7, 6), np.float32), np.zeros((7, 7, 6), np.float32)
     first[3, 3] = [1, 5, 0, 4, 3, 0]
     second[2, 4] = [9, 5, 0, 4, 3, 0]
-    first[0, 0, 2] = 100  # at the border: padding, not an answer
+    first[0, 0, 2] = 100  # at the border: padding, not a response
     first[3, 2, 5], second[3, 2, 5] = np.nan, np.inf
     assert strongest([first, second]) == (0, 1, 3, 4)
 
@@ -87,8 +87,8 @@ def test_layers_that_cannot_be_shown_are_counted(tmp_path: Path) -> None:
     report_fixture.replan(tmp_path, plan, tasks=tuple(tasks))
     assemble(tmp_path)
     words = parse(tmp_path / "index.html").words
-    assert "2 of 3 layers from left to right" in words
-    assert "1 layer more has no maps that can be shown." in words
+    assert "2 of 3 layers from input to output" in words
+    assert "1 further layer has no maps that can be drawn." in words
 
 
 def test_constant_maps_are_flat_and_broken_ones_hatched() -> None:
@@ -125,7 +125,7 @@ def test_the_first_page_shows_every_image_and_layer_and_states_the_scales(tmp_pa
     peaks = [np.max(maps[image][2:-2, 2:-2], axis=(0, 1)).astype(float) for image in ("cat", "plain")]
     best = np.argsort(-(peaks[0] + peaks[1]), kind="stable")[:4]
     assert deep["filters"] == sorted(best.tolist())
-    words = f"Scale 0 … {deep['scale'][1]:.4g}"
+    words = f"scale 0 … {deep['scale'][1]:.4g}"
     assert words[: len(words) - 1] in page.words
     assert f"the same filters in every row: {overview.RULE}" in page.words
 

@@ -93,7 +93,7 @@ def test_pooling_layers_stand_among_the_convolutions_and_have_neither_kernel_nor
         )
     assert (facts["mean"]["window"], facts["mean"]["strides"], facts["whole"]["window"]) == ([3, 2], [2, 2], None)
     assert (facts["conv1"]["kind"], facts["flat"]["status"]) == ("convolution", "skipped")
-    assert "no axis beside its channels" in facts["flat"]["reason"]
+    assert "no spatial axis" in facts["flat"]["reason"]
 
 
 def test_a_pooling_layers_page_shows_every_channel_before_and_after_and_nothing_else(report: Path) -> None:
@@ -109,19 +109,21 @@ def test_a_pooling_layers_page_shows_every_channel_before_and_after_and_nothing_
     sources = page.attributes("src")
     assert {f"../figures/pool/feature_maps/noise{kind}.png" for kind in ("", ".pre")} <= set(sources)
     index = parse(report / "index.html")
-    assert "Layers 2 and 3 that pool, 1 left out" in index.words
+    assert "Convolution layers 2 + 3 pooling layers, 1 not covered" in index.words
 
 
 def test_the_weights_before_training_are_those_of_the_file(report: Path, facts: dict) -> None:
     before, after = randomised(model(), seed=1), randomised(model(), seed=2)  # type: ignore[attr-defined]
     for path in ("conv1", "conv2"):
-        stored = np.load(report / facts[path]["initial"]["array"])
+        stored = np.load(report / facts[path]["initial_weights"]["array"])
         start, end = before.get_layer(path).get_weights()[0], after.get_layer(path).get_weights()[0]
         np.testing.assert_array_equal(stored["kernel"], start)
-        for item in facts[path]["initial"]["filters"]:
+        for item in facts[path]["initial_weights"]["filters"]:
             own = start[..., item["index"]].ravel(), end[..., item["index"]].ravel()
-            assert item["distance"] == pytest.approx(np.linalg.norm(own[1] - own[0]) / np.linalg.norm(own[0]), rel=1e-5)
-            assert item["cosine"] == pytest.approx(
+            assert item["relative_change"] == pytest.approx(
+                np.linalg.norm(own[1] - own[0]) / np.linalg.norm(own[0]), rel=1e-5
+            )
+            assert item["cosine_similarity"] == pytest.approx(
                 own[0] @ own[1] / np.linalg.norm(own[0]) / np.linalg.norm(own[1]), rel=1e-4
             )
 
@@ -135,7 +137,10 @@ def test_only_other_initial_weights_are_read_again(files: Path, report: Path) ->
     assert run("build", files / "after.keras", "-o", report, *given).exit_code == 0
     assert len(tasks().items() - before.items()) == 2
     layer = json.loads((report / "report.json").read_bytes())["layers"][0]
-    assert (layer["initial"]["distance"], layer["initial"]["cosine"]) == (0, pytest.approx(1))
+    assert (layer["initial_weights"]["relative_change"], layer["initial_weights"]["cosine_similarity"]) == (
+        0,
+        pytest.approx(1),
+    )
 
 
 @pytest.mark.parametrize("name", ["other.weights.h5", "noise.png", "nowhere.h5"])

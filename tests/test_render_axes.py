@@ -87,7 +87,7 @@ def test_a_kernel_of_one_axis_is_drawn_as_curves_about_zero() -> None:
         shares = (arrays["kernel"][:, inputs, filters] + limit) / (2 * limit)
         canvas = curves.Canvas(drawn.tiles.tile_height, drawn.tiles.tile_width)
         np.testing.assert_array_equal(tile(drawn, number), curves.draw(shares[None], canvas, 0.5)[0])
-    assert "3 filters of 5 taps, one a row; its tiles are the 2 input channels" in drawn.caption
+    assert "3 filters of 5 taps, one row per filter and one tile for each of its 2 input channels" in drawn.caption
     assert "curve" in drawn.caption
 
 
@@ -100,7 +100,7 @@ def test_a_kernel_of_three_axes_is_drawn_as_slices() -> None:
         found = tile(drawn, number)
         np.testing.assert_array_equal(found[:, :4], expected[0])
         np.testing.assert_array_equal(found[:, 5:], expected[1])
-    assert "2 × 3 × 4 (a tile holds 2 slices along the first axis from left to right)" in drawn.caption
+    assert "2 × 3 × 4 (each tile shows 2 slices along the first axis from left to right)" in drawn.caption
 
 
 def test_maps_of_one_axis_are_curves_on_the_stated_scale() -> None:
@@ -108,10 +108,10 @@ def test_maps_of_one_axis_are_curves_on_the_stated_scale() -> None:
     maps[:, 1], maps[:, 2] = 2.0, np.nan
     drawn = feature_maps.draw(maps, title="line")
     assert "4 feature maps of 50 steps" in drawn.caption
-    assert "Heights of the curves are linear from 0 to" in drawn.caption
-    assert "Colours" not in drawn.caption
-    assert (tile(drawn, 1) == palette.GREYS[palette.FLAT]).all()
-    assert set(np.unique(tile(drawn, 2))) == {palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE]}
+    assert "Linear curve height from 0 to" in drawn.caption
+    assert "color" not in drawn.caption
+    assert (tile(drawn, 1) == palette.GRAYS[palette.FLAT]).all()
+    assert set(np.unique(tile(drawn, 2))) == {palette.GRAYS[palette.BROKEN], palette.GRAYS[palette.BROKEN_LINE]}
 
 
 def test_maps_of_three_axes_are_slices() -> None:
@@ -125,8 +125,8 @@ def test_maps_of_three_axes_are_slices() -> None:
 @pytest.mark.parametrize(
     ("axes", "words"),
     [
-        ((2, 40, 1), ["2 patterns of 40 steps", "each a curve"]),
-        ((2, 40, 3), ["the curves of its 3 bands from top to bottom"]),
+        ((2, 40, 1), ["2 patterns of 40 steps", "drawn as curves"]),
+        ((2, 40, 3), ["the curves of its 3 channels from top to bottom"]),
         ((2, 6, 9, 8, 1), ["6 × 9 × 8 voxels", "6 slices along the first axis row by row", "Black is"]),
         ((2, 2, 9, 8, 3), ["2 slices along the first axis"]),
     ],
@@ -141,6 +141,6 @@ def test_all_patterns_of_a_layer_share_one_scale_from_the_smallest_to_the_larges
     images = np.zeros((2, 30, 2), np.float32)
     images[0, :, 0], images[1, 3, 1] = -2.0, 6.0
     view = seen(images)
-    assert view.scale == "Curves are linear from −2.000 to 6.000."
+    assert view.scale == "Linear curve height from −2.000 to 6.000."
     np.testing.assert_allclose(middle(view.pixels[0, :48, 10:-10])[:5], 0, atol=0.03)
     np.testing.assert_allclose(middle(view.pixels[0, 49:, 10:-10])[:5], 0.25, atol=0.03)

@@ -116,8 +116,8 @@ def test_indexed_pictures_are_decoded_to_the_palettes_colours() -> None:
         assert image.mode == "P"
         assert np.array_equal(np.asarray(image), indices)
         colours = np.asarray(image.convert("RGB"))
-    assert np.array_equal(colours.reshape(-1, 3)[palette.FIRST_VALUE :], palette.colours("magma", palette.LEVELS))
-    assert colours[0, palette.FLAT].tolist() == [palette.GREYS[palette.FLAT]] * 3
+    assert np.array_equal(colours.reshape(-1, 3)[palette.FIRST_VALUE :], palette.colors("magma", palette.LEVELS))
+    assert colours[0, palette.FLAT].tolist() == [palette.GRAYS[palette.FLAT]] * 3
 
 
 def test_the_same_pixels_give_the_same_bytes_and_no_chunk_but_pixels() -> None:
@@ -142,29 +142,29 @@ def test_reserved_colours_are_far_from_every_value(name: str) -> None:
 
 @pytest.mark.parametrize("name", palette.SEQUENTIAL)
 def test_sequential_maps_grow_lighter_all_the_way(name: str) -> None:
-    luma = palette.colours(name, 64) @ np.array([0.2126, 0.7152, 0.0722])
+    luma = palette.colors(name, 64) @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(luma) > 0).all()
     assert (
-        len(np.unique(palette.colours(name, palette.LEVELS), axis=0)) >= palette.LEVELS - 3
+        len(np.unique(palette.colors(name, palette.LEVELS), axis=0)) >= palette.LEVELS - 3
     )  # 8 bits round up to three together
 
 
 def test_the_diverging_map_is_white_at_zero_and_red_above() -> None:
-    colours = palette.colours(palette.DIVERGING, 251).astype(int)
+    colours = palette.colors(palette.DIVERGING, 251).astype(int)
     assert (colours[125] > 240).all()
     assert colours[251 - 40, 0] - colours[251 - 40, 2] > 100
     assert colours[40, 2] - colours[40, 0] > 100
 
 
 def test_colours_handed_out_may_be_changed_without_harm() -> None:
-    before = palette.colours("viridis", 9).copy()
-    palette.colours("viridis", 9)[...] = 0
-    assert np.array_equal(palette.colours("viridis", 9), before)
+    before = palette.colors("viridis", 9).copy()
+    palette.colors("viridis", 9)[...] = 0
+    assert np.array_equal(palette.colors("viridis", 9), before)
 
 
 def test_unknown_maps_are_errors() -> None:
     with pytest.raises(ValueError, match="jet"):
-        palette.colours("jet", 3)
+        palette.colors("jet", 3)
 
 
 def test_indices_are_linear_and_symmetric_and_clipped() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from reportgen.render import palette, png
 from reportgen.render.picture import bands_shown, cropped, seen, visible
 
-GAP = palette.GREYS[palette.GAP]
+GAP = palette.GRAYS[palette.GAP]
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -48,9 +48,9 @@ def test_a_file_shows_what_is_visible() -> None:
         (1, None, None),
         (1, (0, 0, 0), None),
         (3, None, None),
-        (3, (2, 1, 0), "bands 2, 1 and 0 of 0 to 2 as red, green and blue"),
-        (5, (3, 2, 1), "bands 3, 2 and 1 of 0 to 4 as red, green and blue"),
-        (2, None, "the 2 bands of one pattern, row by row, each in grey"),
+        (3, (2, 1, 0), "channels 2, 1 and 0 of 0 to 2 as red, green and blue"),
+        (5, (3, 2, 1), "channels 3, 2 and 1 of 0 to 4 as red, green and blue"),
+        (2, None, "the 2 channels of one pattern, row by row, each in gray"),
     ],
 )
 def test_words_say_how_bands_are_shown_unless_they_have_their_own_colours(
@@ -77,7 +77,7 @@ def test_a_signal_of_many_bands_is_one_picture_and_not_a_pile_of_curves() -> Non
     np.testing.assert_array_equal(view.pixels[:, ::4, ::4], np.swapaxes(expected, 1, 2))
     np.testing.assert_array_equal(view.pixels[:, 3::4, 3::4], np.swapaxes(expected, 1, 2))
     assert view.curved is False
-    assert "24 bands" in str(view.bands)
+    assert "24 channels" in str(view.bands)
     assert "from top to bottom" in str(view.bands)
     assert "Black is" in str(view.scale)
 

@@ -27,7 +27,7 @@ from reportgen.render import text
     ],
 )
 def test_figures_have_four_significant_digits_and_a_true_minus(value: float | None, expected: str) -> None:
-    assert text.figure(value) == expected
+    assert text.number(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_percentages_are_never_rounded_to_nothing_or_everything(fraction: float 
 
 
 def test_ratios_need_a_positive_reference() -> None:
-    assert text.ratio(6.4, 2.0) == "×3.200"
+    assert text.ratio(6.4, 2.0) == "3.200×"
     assert text.ratio(6.4, 0.0) is text.ratio(6.4, -1.0) is text.ratio(None, 1.0) is None
 
 
@@ -53,7 +53,7 @@ def test_lists_counts_shapes_and_ranges_are_written_for_reading() -> None:
     assert text.named(list(range(8))) == "0, 1, 2, 3, 4, 5, 6, 7"
     assert text.named(list(range(25))) == "0, 1, 2, 3, 4, 5, 6, 7 and 17 more"
     assert (text.plural(1, "map"), text.plural(3000, "map")) == ("1 map", "3,000 maps")
-    assert text.shape((None, 3, 16)) == "any × 3 × 16"
+    assert text.shape((None, 3, 16)) == "variable × 3 × 16"
     assert text.shape(None) == text.span(None, None) == "—"
     assert text.span(-1.5, 2.0) == "−1.500 … 2.000"
     assert [text.listed(items) for items in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [

@@ -49,7 +49,7 @@ def broken(figure: Figure) -> list[int]:
     picture = pixels(figure)
     hatching = {palette.BROKEN, palette.BROKEN_LINE}
     if picture.ndim == 3:
-        hatching = {palette.GREYS[index] for index in hatching}
+        hatching = {palette.GRAYS[index] for index in hatching}
     found = []
     for index in range(figure.tiles.count):
         x, y, width, height = figure.tiles.box(index)
@@ -74,7 +74,9 @@ def test_kernels_on_colour_are_drawn_in_the_colours_they_look_for(bands: str) ->
         [255, 128, 128], [0, 0, 0], [128, 191, 128], [128, 128, 128],
     ]  # fmt: skip
     assert figure.legend is None
-    assert "linear from −2.000 (none) through 0 (mid grey) to 2.000 (full)" in figure.caption
+    assert (
+        "Linear scale of red, green and blue from −2.000 (none) through 0 (mid-gray) to 2.000 (full)" in figure.caption
+    )
 
 
 def test_kernels_on_colour_have_one_tile_a_filter() -> None:
@@ -99,7 +101,9 @@ def test_every_slice_stands_in_its_filters_row() -> None:
     figure = draw({"kernel": weights}, layer(7))
     limit = float(np.abs(weights).max())
     assert figure.legend == (-limit, limit, palette.DIVERGING)
-    assert f"linear from −{limit:.4f} (blue) through 0 (white) to {limit:.4f} (red)" in figure.caption
+    assert (
+        f"Linear color scale (RdBu_r) from −{limit:.4f} (blue) through 0 (white) to {limit:.4f} (red)" in figure.caption
+    )
     assert (figure.tiles.columns, figure.tiles.rows) == (5, 7)
     for index in range(7):
         for channel in range(5):
@@ -133,15 +137,12 @@ def test_of_too_many_slices_each_filters_strongest_are_drawn_and_the_caption_say
     figure, layout = draw({"kernel": weights}, layer(64)), kernel_layout({"kernel": weights}, layer(64))
     assert layout.channels is not None
     assert figure.tiles.count == 64 * 16
-    assert (
-        "16 tiles side by side a filter: of its 65 input channels those whose weights are largest (L2 norm)"
-        in figure.caption
-    )
+    assert "16 tiles per filter: of its 65 input channels those with the largest L2 norm" in figure.caption
     shown = np.abs(np.stack([weights[:, :, layout.channels[index], index] for index in range(64)])).ravel()
     limit = float(np.sort(shown)[int(np.ceil(0.995 * (shown.size - 1)))])
     assert figure.legend is not None
     assert figure.legend[1] == pytest.approx(limit)
-    assert "0.5 % of the weights drawn are larger (up to " in figure.caption
+    assert "0.5 % of the weights drawn are clipped (largest magnitude " in figure.caption
     for index in (0, 7, 63):
         norms = np.sqrt((weights[..., index].astype(np.float64) ** 2).sum(axis=(0, 1)))
         assert layout.channels[index].tolist() == np.argsort(-norms, kind="stable")[:16].tolist()
@@ -177,7 +178,7 @@ def test_weights_that_cancel_out_are_not_called_zeros() -> None:
     weights[..., 5] = 0
     weights[0, 0, 0, 7] = 3
     figure = draw({"kernel": weights}, layer(64))
-    assert "1 filter has nothing but zeros: 5." in figure.caption
+    assert "1 filter has only zeros: 5." in figure.caption
 
 
 def test_depthwise_kernels_stand_in_the_order_of_the_output_channels() -> None:
@@ -196,7 +197,7 @@ def test_separable_layers_show_their_depthwise_kernels_which_no_filter_owns() ->
     figure = draw(arrays, layer(20, "SeparableConv2D"))
     assert figure.tiles.count == 6
     assert "6 depthwise kernels of 3 × 3" in figure.caption.lower()
-    assert "pointwise kernel that mixes them follows" in figure.caption
+    assert "the next figure shows the pointwise kernel" in figure.caption
     layout = kernel_layout(arrays, layer(20, "SeparableConv2D"))
     assert list(layout.filter_tiles(3)) == []
 
@@ -208,11 +209,13 @@ def test_transposed_kernels_have_filters_before_inputs() -> None:
     assert np.array_equal(tile(figure, 2 * 6 + 5), mapped(weights[:, :, 2, 5], float(np.abs(weights).max())))
     assert "6 input channels" in figure.caption
     single = draw({"kernel": kernel(3, 3, 4, 1)}, layer(4, "Conv2DTranspose"))
-    assert "each over 1 input channel" in single.caption
+    assert "each with 1 input channel" in single.caption
 
 
 def test_grouped_kernels_say_that_inputs_are_those_of_the_group() -> None:
-    assert "the 2 input channels of its group" in draw({"kernel": kernel(3, 3, 2, 8)}, layer(8, groups=4)).caption
+    assert (
+        "each of its 2 input channels of its group" in draw({"kernel": kernel(3, 3, 2, 8)}, layer(8, groups=4)).caption
+    )
 
 
 @pytest.mark.parametrize("bad", [NAN, float("inf")])
@@ -223,10 +226,10 @@ def test_filters_that_are_not_finite_are_hatched_and_named(bad: float, bands: st
     figure = draw({"kernel": weights}, layer(5, bands=bands))
     position = 3 if bands else 3 * 3 + 1
     assert broken(figure) == [position]
-    assert "1 filter has non-finite weights, drawn hatched: 3." in figure.caption
+    assert "1 filter has non-finite weights (hatched): 3." in figure.caption
     expected = {palette.BROKEN, palette.BROKEN_LINE}
     if bands:
-        expected = {palette.GREYS[index] for index in expected}
+        expected = {palette.GRAYS[index] for index in expected}
     assert set(np.unique(tile(figure, position))) == expected
 
 
@@ -243,7 +246,7 @@ def test_filters_of_zeros_are_drawn_as_zero_and_named() -> None:
     figure = draw({"kernel": weights}, layer(6))
     assert (tile(figure, 8) == palette.MIDDLE_VALUE).all()
     assert (tile(figure, 9) == palette.MIDDLE_VALUE).all()
-    assert "1 filter has nothing but zeros: 4." in figure.caption
+    assert "1 filter has only zeros: 4." in figure.caption
     assert "zeros: 4." in figure.alt
 
 
@@ -251,7 +254,7 @@ def test_filters_of_zeros_are_drawn_as_zero_and_named() -> None:
 def test_a_layer_of_zeros_or_of_nan_has_no_scale(bands: str | None) -> None:
     zeros = draw({"kernel": np.zeros((3, 3, 3, 2))}, layer(2, bands=bands))
     assert zeros.legend is None
-    assert "Every finite weight drawn is 0." in zeros.caption
+    assert "All finite weights drawn are 0." in zeros.caption
     lost = draw({"kernel": np.full((3, 3, 3, 2), NAN)}, layer(2, bands=bands))
     assert lost.legend is None
     assert len(broken(lost)) == lost.tiles.count

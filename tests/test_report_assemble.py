@@ -58,15 +58,16 @@ def test_what_is_written_is_what_the_contract_lists(folder: Path) -> None:
     assert written == expected
 
 
-def test_what_is_written_with_negative_patterns_and_outputs_is_only_what_they_have(tmp_path: Path) -> None:
+def test_what_is_written_with_minimal_patterns_and_outputs_is_only_what_they_have(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, negative=True, outputs=True)
     assemble(tmp_path)
     written = set(contents(tmp_path))
-    assert {f"figures/{slug}/negatives.png" for slug in ("colour", "deep", "point", "logits")} <= written
+    assert {f"figures/{slug}/minimal_patterns.png" for slug in ("colour", "deep", "point", "logits")} <= written
     assert {name for name in written if "logits" in name} == {
         "layers/logits.html",
-        *(f"figures/logits/{name}.png" for name in ("patterns", "negatives", "strip")),
+        *(f"figures/logits/{name}.png" for name in ("patterns", "minimal_patterns", "strip")),
         "data/logits/patterns.npz",
+        "data/logits/minimal_patterns.npz",
     }
 
 
@@ -119,15 +120,15 @@ def test_interrupted_in_the_middle_the_first_page_and_the_facts_stay_whole(
     plan = Store(folder).load_plan()
     settings = {**plan.settings, "title": "Another title"}
     report_fixture.replan(folder, plan, settings=settings)
-    write_data, calls = module.write_data, []
+    render, calls = module.render_layer, []
 
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object) -> bytes:
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        write_data(*arguments)  # type: ignore[arg-type]
+        return render(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "write_data", interrupted)
+    monkeypatch.setattr(module, "render_layer", interrupted)
     with pytest.raises(KeyboardInterrupt):
         assemble(folder)
     after = contents(folder)
@@ -324,25 +325,27 @@ def test_arrays_are_written_as_they_are_stored(folder: Path) -> None:
         assert archive["cat"].dtype == np.float16
 
 
-def test_negative_patterns_are_written_beside_the_patterns(tmp_path: Path) -> None:
+def test_minimal_patterns_are_written_beside_the_patterns(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, negative=True)
     assemble(tmp_path)
     store = Store(tmp_path)
     first, second = (store.load(f"nn-colour-{name}")[0] for name in ("early", "late"))
+    with np.load(tmp_path / "data/colour/minimal_patterns.npz", allow_pickle=False) as archive:
+        assert set(archive) == {"images", "indices"}
+        np.testing.assert_array_equal(archive["images"], np.concatenate([first["images"], second["images"]]))
+        np.testing.assert_array_equal(archive["indices"], np.arange(6, dtype=np.int32))
+        assert archive["indices"].dtype == np.int32
     with np.load(tmp_path / "data/colour/patterns.npz", allow_pickle=False) as archive:
-        assert set(archive) == {"images", "indices", "negative_images", "negative_indices", *OTHERS}
-        np.testing.assert_array_equal(archive["negative_images"], np.concatenate([first["images"], second["images"]]))
-        np.testing.assert_array_equal(archive["negative_indices"], np.arange(6, dtype=np.int32))
-        assert archive["negative_indices"].dtype == np.int32
+        assert set(archive) == {"images", "indices", *OTHERS}
 
 
-def test_negative_patterns_that_are_broken_or_show_nothing_are_never_shown_as_noise(tmp_path: Path) -> None:
+def test_minimal_patterns_that_are_broken_or_show_nothing_are_never_shown_as_noise(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, negative=True)
     assemble(tmp_path)
-    picture = np.asarray(Image.open(tmp_path / "figures/colour/negatives.png"))
+    picture = np.asarray(Image.open(tmp_path / "figures/colour/minimal_patterns.png"))
     tiles = [picture[2:98, 2 + place * 74 : 2 + place * 74 + 72] for place in range(6)]
     colours = [len(np.unique(tile.reshape(-1, 3), axis=0)) for tile in tiles]
-    assert colours[1] == 1  # answered as its start is: plain
+    assert colours[1] == 1  # activation as at its start: plain
     assert colours[3] == 2  # not finite: hatched
     assert min(colours[0], colours[2], colours[4], colours[5]) > 50
     stored, _ = Store(tmp_path).load("nn-colour-early")
@@ -357,14 +360,14 @@ def test_what_display_crops_is_stored_whole_and_shown_without_its_border(folder:
         store.save(key, arrays, {**facts, "crop": 2})
     assemble(folder)
     scale = 8  # 12 pixels are enlarged to 96
-    for file, key in (("negatives", "nn-colour-early"), ("patterns", "pp-colour-early")):
+    for file, key in (("minimal_patterns", "nn-colour-early"), ("patterns", "pp-colour-early")):
         picture = np.asarray(Image.open(folder / f"figures/colour/{file}.png"))
         stored, _ = store.load(key)
         np.testing.assert_array_equal(
             picture[2 : 2 + 12 * scale : scale, 2 : 2 + 8 * scale : scale], stored["images"][0, 2:-2, 2:-2]
         )
     page = (folder / "layers" / "colour.html").read_text()
-    assert page.count("2 pixels at each side are measured but not shown, as in the recipe.") == 4
+    assert page.count("2 pixels at each side are measured but not shown.") == 4
     assert "; 2 of 12 pixels cropped at each side for display." in page
     strip = np.asarray(Image.open(folder / "figures/colour/strip.png"))
     np.testing.assert_array_equal(strip[2 : 2 + 12 * 6 : 6, 2 : 2 + 8 * 6 : 6], stored["images"][0, 2:-2, 2:-2])

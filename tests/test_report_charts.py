@@ -1,10 +1,12 @@
-"""Charts and words: every bar where arithmetic puts it, every figure as a reader wants it."""
+"""Charts and words: every bar where arithmetic puts it, every number as a reader wants it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from reportgen.artefacts.minimal_patterns import MinimalPatternRecord, below_natural
+from reportgen.artefacts.weights import lost_weights
 from reportgen.render import wording
 from reportgen.render.charts import BIAS_HEIGHT, HISTOGRAM_HEIGHT, HISTOGRAM_WIDTH, bias_bars, gauge, histogram
 
@@ -98,15 +100,29 @@ def test_a_reason_that_several_clauses_share_stands_once_after_all_of_them() -> 
 @pytest.mark.parametrize(
     ("pictures", "images", "expected"),
     [
-        (78, 3, "78 pictures: each image whole and 25 crops of it"),
-        (26, 1, "26 pictures: the image whole and 25 crops of it"),
-        (320, 64, "320 pictures: each image whole and 4 crops of it"),
-        (4, 2, "4 pictures: each image whole and 1 crop of it"),
-        (2, 2, "2 pictures: each image whole"),
+        (78, 3, "78 inputs (3 images and 25 crops of each)"),
+        (26, 1, "26 inputs (1 image and 25 crops of it)"),
+        (320, 64, "320 inputs (64 images and 4 crops of each)"),
+        (4, 2, "4 inputs (2 images and 1 crop of each)"),
+        (2, 2, "2 inputs (2 images)"),
     ],
 )
 def test_whole_images_are_not_counted_as_crops(pictures: int, images: int, expected: str) -> None:
-    assert wording.compared_pictures(pictures, images) == expected
+    assert wording.compared_inputs(pictures, images) == expected
+
+
+def minimal_pattern(below: bool | None) -> MinimalPatternRecord:
+    return MinimalPatternRecord(
+        index=0,
+        activation=0.0,
+        pre_activation=-1.0,
+        pre_activation_start=0.0,
+        natural_pre_minimum=-0.5,
+        below_natural=below,
+        restart_similarity=None,
+        redirected_relu=False,
+        seed=1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,22 +131,23 @@ def test_whole_images_are_not_counted_as_crops(pictures: int, images: int, expec
         (
             [True, False, None, True],
             False,
-            "2 of 3 go below the lowest that the images reach before the activation function.",
+            "2 of 3 go below the lowest pre-activation on the images.",
         ),
-        ([True], True, "1 of 1 goes below the lowest that the images reach."),
-        ([False], True, "0 of 1 go below the lowest that the images reach."),
+        ([True], True, "1 of 1 goes below the lowest logit on the images."),
+        ([False], True, "0 of 1 go below the lowest logit on the images."),
         ([None], False, None),
         ([], False, None),
     ],
 )
-def test_negative_patterns_are_counted_where_there_is_something_to_compare(
+def test_minimal_patterns_are_counted_where_there_is_something_to_compare(
     below: list[bool | None], is_output: bool, expected: str | None
 ) -> None:
-    assert wording.below_natural([{"below_natural": item} for item in below], is_output) == expected
+    patterns = [minimal_pattern(item) for item in below]
+    assert below_natural(patterns, is_output=is_output, noun="image") == expected
 
 
 def test_only_what_is_not_finite_is_said_to_be() -> None:
-    assert wording.not_finite({"nonfinite": 2, "count": 1200}, "weight") == "2 of 1,200 weights are not finite"
-    assert wording.not_finite({"nonfinite": 1, "count": 54}, "weight") == "1 of 54 weights is not finite"
-    assert wording.not_finite({"nonfinite": 0, "count": 54}, "weight") is None
-    assert wording.not_finite(None, "weight") is None
+    assert wording.not_finite(2, 1200, "weight") == "2 of 1,200 weights are not finite"
+    assert wording.not_finite(1, 54, "weight") == "1 of 54 weights is not finite"
+    assert wording.not_finite(0, 54, "weight") is None
+    assert lost_weights(None) is None

@@ -1,4 +1,4 @@
-"""report.json: the keys of the contract, figures checked against plain arithmetic, words for what is missing."""
+"""report.json: the keys of the contract, scores checked against plain arithmetic, words for what is missing."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import json
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import numpy as np
 import pytest
 
 import report_fixture
-from reportgen.artefacts.base import load_layer
-from reportgen.artefacts.patterns import pattern_facts
+from reportgen.artefacts.feature_maps import FEATURE_MAPS
+from reportgen.artefacts.layer_entry import layer_entry, read_layer
+from reportgen.artefacts.minimal_patterns import MINIMAL_PATTERNS
+from reportgen.artefacts.patterns import PATTERNS
 from reportgen.core.numbers import plain
 from reportgen.core.store import Store
 from reportgen.report.assemble import assemble
 
-SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
+SCHEMA = Path(__file__).parent.parent / "reportgen" / "report" / "report.schema.json"
 
 
 @pytest.fixture
@@ -40,13 +43,11 @@ def test_document_fits_the_schema(report: dict) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), "reportgen/2"),
+        (("schema",), "reportgen/1"),
         (("layers", 0, "status"), "done"),
         (("layers", 0, "slug"), "../up"),
         (("layers", 0, "patterns", "filters", 0, "verdict"), "fine"),
         (("layers", 0, "patterns", "filters", 0, "activation"), "3"),
-        (("layers", 0, "patterns", "filters", 0, "dead_proven"), True),
-        (("layers", 0, "patterns", "filters", 1, "dead_proven"), False),
         (("layers", 0, "patterns", "filters", 0, "above"), ["mean"]),
         (("layers", 0, "patterns", "filters", 0, "peak"), "3"),
         (("layers", 0, "patterns", "filters", 0, "natural_peak"), "3"),
@@ -58,15 +59,17 @@ def test_document_fits_the_schema(report: dict) -> None:
         (("layers", 0, "patterns", "filters", 0, "redirected_relu"), None),
         (("layers", 0, "patterns", "filters", 0, "restart_similarity"), 1.5),
         (("layers", 0, "patterns", "filters", 0, "label"), 3),
-        (("layers", 0, "patterns", "negative", "filters", 0, "pre_activation"), "low"),
-        (("layers", 0, "patterns", "negative", "filters", 0, "below_natural"), 1),
-        (("layers", 0, "patterns", "negative", "key"), 1),
+        (("layers", 0, "minimal_patterns", "filters", 0, "pre_activation"), "low"),
+        (("layers", 0, "minimal_patterns", "filters", 0, "below_natural"), 1),
+        (("layers", 0, "minimal_patterns", "array"), "../minimal_patterns.npz"),
         (("layers", 4, "labels"), "cat"),
         (("layers", 4, "labels"), [1]),
         (("layers", 3, "reason"), None),
         (("images", 0, "predictions", 0, "probability"), 1.5),
         (("images", 1, "predictions_note"), 1),
+        (("layers", 0, "filters_shown"), [1, 1]),
         (("model", "parameters"), "many"),
+        (("model", "parameters"), -1),
     ],
 )
 def test_the_schema_refuses_what_the_contract_forbids(tmp_path: Path, path: tuple, value: object) -> None:
@@ -106,13 +109,15 @@ def test_every_key_that_other_programs_rely_on_is_there(report: dict) -> None:
         "patterns",
         "feature_maps",
         "labels",
+        "initial_weights",
+        "minimal_patterns",
     ]
     assert {"schema", "model", "settings", "environment", "images", "layers"} <= set(report)
     for layer in report["layers"]:
         assert set(contract) <= set(layer)
     colour = report["layers"][0]
     assert {"minimum", "maximum", "mean", "std", "zero_fraction"} <= set(colour["weights"])
-    assert {"array", "size", "steps", "natural_crops", "filters", "crop", "negative"} <= set(colour["patterns"])
+    assert {"array", "size", "steps", "natural_crops", "filters", "crop"} <= set(colour["patterns"])
     assert {"image", "array", "key", "minimum", "maximum", "zero_fraction"} <= set(colour["feature_maps"][0])
     filter_keys = ["index", "verdict", "activation", "activation_start", "natural_maximum", "peak", "natural_peak"]
     filter_keys += ["strongest", "survives_warps", "seed", "label", "restart_similarity", "redirected_relu"]
@@ -124,13 +129,13 @@ def test_images_say_why_they_have_no_predictions_and_only_a_fault_is_a_problem(t
     report_fixture.make(tmp_path, missing=False)
     store = Store(tmp_path)
     notes = [image["predictions_note"] for image in document(tmp_path)["images"]]
-    assert notes == [None, "the model's output is no list of class probabilities", None]
+    assert notes == [None, "no predictions: the model's output is not a vector of class probabilities", None]
     assert not any("plain.png" in problem for problem in assemble(tmp_path).problems)
 
     arrays, _ = store.load("im-plain")
-    store.save("im-plain", arrays, {"predictions": None, "reason": "the model answers numbers that are not finite"})
-    assert document(tmp_path)["images"][1]["predictions_note"] == "the model answers numbers that are not finite"
-    assert "plain.png: the model answers numbers that are not finite." in assemble(tmp_path).problems
+    store.save("im-plain", arrays, {"predictions": None, "reason": "the model's predictions are not finite numbers"})
+    assert document(tmp_path)["images"][1]["predictions_note"] == "the model's predictions are not finite numbers"
+    assert "plain.png: the model's predictions are not finite numbers." in assemble(tmp_path).problems
 
     (store.folder / "im" / "im-plain.npz").unlink()
     store.save_failure("im-plain", "it is gone.")
@@ -187,7 +192,7 @@ def test_maps_are_read_as_they_were_before_they_were_scaled(tmp_path: Path) -> N
     arrays = {"maps": np.full((2, 2, 6), 1.5, np.float16), "pre": np.full((2, 2, 6), -1.25, np.float16)}
     arrays["peak"] = np.full(6, 1.5 * 2**30, np.float32)  # is not scaled
     store.save("fm-colour-cat", arrays, {"exponent": 30, "pre_exponent": -30})
-    cat, plain_png = load_layer(plan, store, plan.layers[0]).maps
+    cat, plain_png = read_layer(plan, store, plan.layers[0])[FEATURE_MAPS] or ()
     assert cat.pre is not None
     assert (cat.maps.dtype, cat.maps.max(), cat.peak.max()) == (np.float32, 1.5 * 2**30, 1.5 * 2**30)
     assert (cat.pre.dtype, cat.pre.min()) == (np.float32, -1.25 / 2**30)
@@ -203,16 +208,16 @@ def test_statuses_are_rendered_failed_and_skipped_with_reasons(report: dict) -> 
     ]
 
 
-def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(report: dict) -> None:
+def test_filters_carry_their_scores_verdicts_and_seeds_in_the_order_of_indices(report: dict) -> None:
     patterns = report["layers"][0]["patterns"]
     assert patterns["filters"][0] == {
         "index": 0,
         "label": None,
         "verdict": "ok",
         "above": ["activation"],
-        "dead_proven": False,
         "activation": 3.0,
         "activation_start": 0.0,
+        "pre_activation": 3.0,
         "peak": 6.0,
         "peak_start": 0.0,
         "search": "sign ascent",
@@ -231,7 +236,6 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
     }
     assert [item["index"] for item in patterns["filters"]] == [0, 1, 2, 3, 4, 5]
     assert [item["verdict"] for item in patterns["filters"]] == ["ok", "dead", "ok", "not-finite", "ok", "ok"]
-    assert [item["dead_proven"] for item in patterns["filters"]] == [False, True, False, False, False, False]
     assert patterns["filters"][4]["strongest"] == {"activation": 9.0, "peak": 11.0, "search": "sign patches"}
     assert report["layers"][2]["patterns"]["filters"][0]["strongest_peak"] == {
         "activation": 0.5,
@@ -243,24 +247,24 @@ def test_filters_carry_their_figures_verdicts_and_seeds_in_the_order_of_indices(
     assert patterns["size"] == [16, 12]
     assert patterns["natural_crops"] == 78
     assert patterns["crop"] == 0
-    assert patterns["negative"] is None
+    assert report["layers"][0]["minimal_patterns"] is None
     assert report["layers"][0]["labels"] is None
 
 
 def test_only_a_stored_proof_makes_a_filter_dead(tmp_path: Path) -> None:
-    """The same figures, all zero, are those of a dead filter with the proof and of a silent one without."""
+    """The same scores, all zero, are those of a dead filter with the proof and of a silent one without."""
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, facts = store.load("pp-colour-early")
     assert arrays["activation"][1] == 0
     store.save("pp-colour-early", {**arrays, "dead": np.zeros(3, bool)}, facts)
     found = document(tmp_path)["layers"][0]["patterns"]["filters"][1]
-    assert (found["verdict"], found["dead_proven"]) == ("silent", False)
+    assert found["verdict"] == "silent"
     assert found["best_pre_activation"] == -0.125  # nearer than the images' -0.25
 
 
 def replant(folder: Path, key: str, row: int, **values: float) -> None:
-    """Change figures of one filter of a stored task."""
+    """Change scores of one filter of a stored task."""
     store = Store(folder)
     arrays, facts = store.load(key)
     for name, value in values.items():
@@ -285,7 +289,7 @@ def test_the_natural_peak_takes_in_the_images_as_their_feature_maps_show_them(tm
     assert (first["verdict"], first["above"]) == ("ok", ["peak"])
 
 
-def test_a_filter_that_answers_on_a_shown_map_is_not_silent(tmp_path: Path) -> None:
+def test_a_filter_that_is_active_on_a_shown_map_is_not_silent(tmp_path: Path) -> None:
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, facts = store.load("fm-deep-cat")
@@ -347,8 +351,8 @@ def test_the_strongest_picture_need_not_be_stored_where_it_is_the_shown_one_meas
         np.testing.assert_array_equal(archive["images"][:3], shown)
 
 
-def contradictions(patterns: dict) -> list[tuple[int, str]]:
-    """Filters of a layer's `patterns` in report.json whose verdict the figures beside it deny."""
+def contradictions(patterns: dict, proven: set[int]) -> list[tuple[int, str]]:
+    """Filters of a layer's `patterns` in report.json whose verdict the scores beside it deny; `proven` are stored as dead."""
     found = []
     against = patterns["natural_crops"] is not None
     for item in patterns["filters"]:
@@ -359,8 +363,8 @@ def contradictions(patterns: dict) -> list[tuple[int, str]]:
         denied = {
             "ok": item["above"] == [] or (against and item["above"] != above),
             "weak": bool(above) or item["above"] != [],
-            "silent": any(value is not None and value > 0 for value in maps) or item["dead_proven"],
-            "dead": not item["dead_proven"] or (against and len({*own, *other}) > 1),
+            "silent": any(value is not None and value > 0 for value in maps) or item["index"] in proven,
+            "dead": item["index"] not in proven or (against and len({*own, *other}) > 1),
             "not-finite": None not in (*own, item["activation_start"], *(other if against else ())),
         }
         if denied[word]:
@@ -369,8 +373,8 @@ def contradictions(patterns: dict) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("images", [True, False])
-def test_no_verdict_contradicts_a_figure_beside_it(tmp_path: Path, images: bool) -> None:
-    """Of hundreds of filters with figures from a small set, so that ties, zeros and broken numbers meet."""
+def test_no_verdict_contradicts_a_score_beside_it(tmp_path: Path, images: bool) -> None:
+    """Of hundreds of filters with scores from a small set, so that ties, zeros and broken numbers meet."""
     plan = report_fixture.make(tmp_path, images=images, missing=False)
     store, numbers = Store(tmp_path), np.random.Generator(np.random.PCG64(5))
     values = np.array([0, 0, 0, 1, 2, 3, np.nan], np.float32)
@@ -380,9 +384,9 @@ def test_no_verdict_contradicts_a_figure_beside_it(tmp_path: Path, images: bool)
             for slug in ("colour", "deep"):
                 arrays, facts = store.load(f"pp-{slug}-{name}")
                 count = len(arrays["indices"])
-                figures = numbers.choice(values, (3, count))
-                arrays |= {"activation": figures[0], "peak": np.fmax(figures[0], figures[1])}
-                arrays |= {"strongest_activation": np.fmax(figures[0], figures[2])}
+                scores = numbers.choice(values, (3, count))
+                arrays |= {"activation": scores[0], "peak": np.fmax(scores[0], scores[1])}
+                arrays |= {"strongest_activation": np.fmax(scores[0], scores[2])}
                 arrays |= {"strongest_peak": arrays["strongest_activation"]}
                 arrays |= {"highest_peak": np.fmax(arrays["peak"], arrays["strongest_peak"])}
                 arrays |= {"strongest_images": 255 - arrays["images"], "strongest_indices": arrays["indices"]}
@@ -397,14 +401,16 @@ def test_no_verdict_contradicts_a_figure_beside_it(tmp_path: Path, images: bool)
                 peak = numbers.choice(values[:-1], arrays["peak"].shape)
                 store.save(f"fm-{slug}-{image}", {**arrays, "peak": peak}, facts)
         for record in plan.layers[:2]:
-            patterns = pattern_facts(plan, load_layer(plan, store, record))
-            assert patterns is not None
-            assert contradictions(patterns) == []
+            contents = read_layer(plan, store, record)
+            patterns = json.loads(msgspec.json.encode(layer_entry(contents).patterns))
+            found = contents[PATTERNS]
+            assert found is not None
+            assert contradictions(patterns, set(found.indices[found.dead].tolist())) == []
             seen |= {item["verdict"] for item in patterns["filters"]}
     assert seen == {"ok", "weak", "silent", "not-finite"}
 
 
-def test_how_alike_the_starts_were_and_what_was_rescued_stand_beside_the_figures(tmp_path: Path) -> None:
+def test_restart_similarity_and_redirected_gradients_are_stated_beside_the_scores(tmp_path: Path) -> None:
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, facts = store.load("pp-colour-late")
@@ -421,14 +427,13 @@ def test_how_alike_the_starts_were_and_what_was_rescued_stand_beside_the_figures
     assert patterns["crop"] == 3
 
 
-def test_negative_patterns_carry_their_figures_before_the_activation_and_what_the_images_reach(tmp_path: Path) -> None:
+def test_minimal_patterns_carry_their_pre_activations_and_what_the_images_reach(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, negative=True)
     report = document(tmp_path)
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(report)
-    negative = report["layers"][0]["patterns"]["negative"]
+    negative = report["layers"][0]["minimal_patterns"]
     assert {name: value for name, value in negative.items() if name != "filters"} == {
-        "array": "data/colour/patterns.npz",
-        "key": "negative_images",
+        "array": "data/colour/minimal_patterns.npz",
         "missing": [],
     }
     assert negative["filters"][0] == {
@@ -444,30 +449,28 @@ def test_negative_patterns_carry_their_figures_before_the_activation_and_what_th
     }
     assert [item["pre_activation"] for item in negative["filters"]] == [-2.0, 0.25, -1.0, None, -2.0, -2.0]
     assert [item["below_natural"] for item in negative["filters"]] == [True, False, False, None, True, True]
-    assert report["layers"][1]["patterns"]["negative"]["missing"] == [35, 40, 45, 50, 55, 60, 65]
+    assert report["layers"][1]["minimal_patterns"]["missing"] == [35, 40, 45, 50, 55, 60, 65]
 
 
-def test_without_images_a_negative_pattern_is_compared_with_nothing(tmp_path: Path) -> None:
+def test_without_images_a_minimal_pattern_is_compared_with_nothing(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, images=False, negative=True)
-    (item, *_) = document(tmp_path)["layers"][0]["patterns"]["negative"]["filters"]
+    (item, *_) = document(tmp_path)["layers"][0]["minimal_patterns"]["filters"]
     assert item["natural_pre_minimum"] is item["below_natural"] is None
 
 
-def test_missing_and_broken_negative_patterns_are_named_as_patterns_are(tmp_path: Path) -> None:
+def test_missing_and_broken_minimal_patterns_are_named_as_patterns_are(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, negative=True)
     problems = assemble(tmp_path).problems
-    assert f"{report_fixture.HOSTILE_PATH}: 1 of 6 negative patterns is not finite (filter 3)." in problems
-    lost = "patterns of 7 of 14 filters are not computed; negative patterns of 7 of 14 filters are not computed"
+    assert f"{report_fixture.HOSTILE_PATH}: 1 of 6 minimal patterns is not finite (filter 3)." in problems
+    lost = "patterns of 7 of 14 filters are not computed; minimal patterns of 7 of 14 filters are not computed"
     assert f"deep: {lost}." in problems
     store = Store(tmp_path)
     store.save_failure("nn-deep-late", "the machine is tired.")
-    lost = (
-        "negative patterns of 7 of 14 filters are not computed: the machine is tired; patterns of 7 of 14 filters are"
-    )
+    lost = "minimal patterns of 7 of 14 filters are not computed: the machine is tired; patterns of 7 of 14 filters are"
     assert any(problem.startswith(f"deep: {lost}") for problem in assemble(tmp_path).problems)
 
 
-def test_where_every_pattern_is_lost_the_negative_ones_are_not_shown_and_that_is_said(tmp_path: Path) -> None:
+def test_where_every_pattern_is_lost_the_minimal_ones_are_not_shown_and_that_is_said(tmp_path: Path) -> None:
     plan = report_fixture.make(tmp_path, negative=True)
     store = Store(tmp_path)
     for key in ("pp-point-early", "pp-point-late"):
@@ -475,13 +478,11 @@ def test_where_every_pattern_is_lost_the_negative_ones_are_not_shown_and_that_is
     point = document(tmp_path)["layers"][2]
     assert point["patterns"] is None
     assert point["reason"] == (
-        "patterns of 4 of 4 filters are not computed; negative patterns are not shown without the patterns"
+        "patterns of 4 of 4 filters are not computed; minimal patterns are not shown without the patterns"
     )
-    assert not (tmp_path / "figures" / "point" / "negatives.png").exists()
-    assert load_layer(plan, store, plan.layers[2]).negatives is None
-    assert "egative" not in (tmp_path / "layers" / "point.html").read_text().replace(
-        "egative patterns are not shown", ""
-    )
+    assert not (tmp_path / "figures" / "point" / "minimal_patterns.png").exists()
+    assert read_layer(plan, store, plan.layers[2])[MINIMAL_PATTERNS] is None
+    assert "inimal" not in (tmp_path / "layers" / "point.html").read_text().replace("inimal patterns are not shown", "")
 
 
 @pytest.mark.parametrize("lost", ["redirected_relu", "dead", "peak", "strongest_activation", "strongest_images"])
@@ -501,7 +502,7 @@ def test_the_models_outputs_are_an_entry_with_the_names_of_its_classes(tmp_path:
     assert (logits["path"], logits["status"], logits["reason"]) == ("logits", "rendered", None)
     assert logits["labels"] == ["cat <i>", "dog"]
     assert [(item["index"], item["label"]) for item in logits["patterns"]["filters"]] == [(0, "cat <i>"), (4, "dog")]
-    assert [item["index"] for item in logits["patterns"]["negative"]["filters"]] == [0, 4]
+    assert [item["index"] for item in logits["minimal_patterns"]["filters"]] == [0, 4]
     assert logits["kernel_shape"] is logits["weights"] is logits["receptive_field"] is None
     assert logits["feature_maps"] == []
 
@@ -562,10 +563,10 @@ def test_weight_statistics_agree_with_plain_arithmetic_and_leave_out_what_is_not
     assert colour["weights"]["zero_fraction"] == pytest.approx(1 / 160)
     assert (colour["weights"]["count"], colour["weights"]["nonfinite"]) == (162, 2)
     assert sum(colour["weights"]["histogram"]["counts"]) == 160
-    assert colour["bias"] is None
+    assert colour["weights"]["bias"] is None
 
 
-def test_weights_without_a_finite_number_have_no_figures(tmp_path: Path) -> None:
+def test_weights_without_a_finite_number_have_no_statistics(tmp_path: Path) -> None:
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     store.save("ww-colour", {"kernel": np.full((3, 3, 3, 6), np.nan, np.float32)}, {})
@@ -573,7 +574,7 @@ def test_weights_without_a_finite_number_have_no_figures(tmp_path: Path) -> None
     assert weights["minimum"] is weights["mean"] is weights["std"] is weights["zero_fraction"] is None
 
 
-def test_figures_are_the_shortest_decimals_that_read_back_as_the_same_float32() -> None:
+def test_scores_are_the_shortest_decimals_that_read_back_as_the_same_float32() -> None:
     assert plain(np.float32(0.1)) == 0.1
     assert plain(float(np.float32(1) / np.float32(3))) == 0.33333334
     for value in np.random.Generator(np.random.PCG64(1)).standard_normal(200).astype(np.float32):

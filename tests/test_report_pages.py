@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import html5lib
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,9 +20,9 @@ import report_fixture
 from page_parser import Page, parse
 from reportgen.artefacts.feature_maps import zeros
 from reportgen.core.store import Store
-from reportgen.render.text import figure
+from reportgen.render.text import number
 from reportgen.report.assemble import assemble
-from reportgen.report.index_page import _effort
+from reportgen.report.index_page import search_effort
 
 RESOURCES = {("img", "src"), ("image", "href"), ("link", "href"), ("script", "src"), ("use", "href"), ("source", "src")}
 
@@ -238,27 +239,27 @@ def test_each_card_shows_the_pattern_and_the_map_of_its_own_filter(pages: dict[P
     assert not (tile[::scale, ::scale][stored["maps"][..., 40] > 0.1] == lowest[0]).all(axis=-1).any()
 
 
-def test_a_card_states_the_figures_behind_its_verdict(pages: dict[Path, Page], folder: Path) -> None:
+def test_a_card_states_the_scores_behind_its_verdict(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "layers" / "colour.html"].words
     first = (
         f"Natural maximum 1.000 on {report_fixture.HOSTILE_IMAGE} Natural peak 6.000 on {report_fixture.HOSTILE_IMAGE}"
     )
-    found = "Of the strongest 100 % of 3.000, by sign ascent Left under warps 75.0 % Found by sign ascent Seed 1000"
+    found = "Share of the strongest response 100 % of 3.000, by sign ascent Left after small warps 75.0 % Found by sign ascent Seed 1000"
     assert (
-        f"Filter 0 ok ×3.000 of the natural maximum Start 0 peak 0 Reached 3.000 peak 6.000 {first} {found} Kernel"
+        f"Filter 0 ok 3.000× natural maximum Initial image 0 peak 0 Pattern 3.000 peak 6.000 {first} {found} Kernel"
         in words
     )
-    assert "Filter 1 dead Start 0 peak 0 Reached 0 peak 0 Natural maximum 0 on plain.png" in words
-    nearest = "The largest value before the activation function, at any position of anything tried: −0.1250."
+    assert "Filter 1 dead Initial image 0 peak 0 Pattern 0 peak 0 Natural maximum 0 on plain.png" in words
+    nearest = "The highest pre-activation at any position of any input that was tried: −0.1250."
     assert (
-        "it is proven that no input makes the filter answer above zero, or that it answers the same to every input "
+        "it is proven that no input activates the filter above zero, or that its activation is the same for every input "
         f"{nearest} Kernel"
     ) in words
     assert words.count(nearest) == 1
     silent = pages[folder / "layers" / "deep.html"].words
-    assert "Filter 10 silent Start 0 peak 0 Reached 0 peak 0 Natural maximum 0 on" in silent
+    assert "Filter 10 silent Initial image 0 peak 0 Pattern 0 peak 0 Natural maximum 0 on" in silent
     assert (
-        "nothing that was tried makes the filter answer above zero at any position; that none can is not proven "
+        "no input that was tried activates the filter above zero at any position; that none can is not proven "
         f"{nearest} Kernel"
     ) in silent
     assert "Filter 2 ok" in words
@@ -270,14 +271,14 @@ def test_a_pattern_that_is_far_from_the_strongest_response_is_shown_beside_it(
     pages: dict[Path, Page], folder: Path
 ) -> None:
     page = pages[folder / "layers" / "colour.html"]
-    share = "Of the strongest 33.3 % of 9.000, by sign patches Left under warps 75.0 % Found by sign ascent Seed 1004"
-    note = "Activation 9.000, peak 11.00, by sign patches without warps."
+    share = "Share of the strongest response 33.3 % of 9.000, by sign patches Left after small warps 75.0 % Found by sign ascent Seed 1004"
+    note = "Activation 9.000, peak 11.00, found by sign patches without warps."
     assert f"{share} Strongest response {note} Kernel" in page.words
     assert page.words.count("Strongest response") == 1
     (window,) = [
         item.attributes["viewbox"]
         for item in page.all("svg")
-        if item.attributes.get("aria-label") == "Picture of the strongest response of filter 4"
+        if item.attributes.get("aria-label") == "Image of the strongest response of filter 4"
     ]
     x, y, width, height = (int(number) for number in window.split())
     picture = np.asarray(Image.open(folder / "figures/colour/strongest.png"))
@@ -291,7 +292,7 @@ def test_a_pattern_that_is_far_from_the_strongest_response_is_shown_beside_it(
 
 def test_a_pattern_that_small_warps_destroy_is_said_to_be_so(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "layers" / "colour.html"].words
-    assert "Left under warps 5.0 % responds only to pixel-exact pictures Found by sign ascent Seed 1005" in words
+    assert "Left after small warps 5.0 % responds only to pixel-exact images Found by sign ascent Seed 1005" in words
     assert words.count("pixel-exact") == 1
 
 
@@ -304,7 +305,7 @@ def test_an_ok_by_its_peak_alone_is_headed_by_its_peak(tmp_path: Path) -> None:
     store.save("pp-colour-early", arrays, facts)
     assemble(tmp_path)
     words = parse(tmp_path / "layers" / "colour.html").words
-    assert "Filter 0 ok ×1.500 of the natural peak Start 0 peak 0 Reached 0.5000 peak 9.000" in words
+    assert "Filter 0 ok 1.500× natural peak Initial image 0 peak 0 Pattern 0.5000 peak 9.000" in words
 
 
 def test_verdicts_are_words_and_signs_and_not_colour_alone(pages: dict[Path, Page]) -> None:
@@ -321,7 +322,9 @@ def test_what_is_missing_is_named_on_the_first_page_and_on_the_layers_own(
     assert f"deep: {sentence}." in pages[folder / "index.html"].words
     assert sentence in pages[folder / "layers" / "deep.html"].words.lower()
     assert "Not computed: 7 filters (35, 40, 45, 50, 55, 60, 65)." in pages[folder / "layers" / "deep.html"].words
-    assert pages[folder / "layers" / "deep.html"].words.count("a pattern was asked for and is not in the store") == 7
+    assert (
+        pages[folder / "layers" / "deep.html"].words.count("the pattern was requested but has not been computed") == 7
+    )
     assert "torn.jpg: left out, it is cut short." in pages[folder / "index.html"].words
 
 
@@ -336,7 +339,7 @@ def test_first_page_says_why_layers_are_left_out_and_every_setting(pages: dict[P
 
 def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "index.html"].words
-    assert "Layers 3 1 left out Filters shown 24 of 80 Images 3" in words
+    assert "Convolution layers 3 1 not covered Filters shown 24 of 80 Images 3" in words
     assert "Images 3 11 ok 1 weak 1 silent 2 dead 2 not-finite 7 not computed" in words
     assert "Feature maps are shown for 2 of 3 images" in words
     assert "75.0 %" in words
@@ -345,34 +348,33 @@ def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, 
 def test_first_page_says_what_calling_a_filter_silent_or_dead_rests_on(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "index.html"].words
     assert (
-        "A filter is called silent after 64 steps of ascent and 16 steps for single positions: a longer search may yet wake "
-        "some (--quality paper searches longest). It is called dead only where that is proven."
+        "“Silent” means that 64 gradient-ascent steps and 16 steps on single positions found no activation above zero: more "
+        "steps may activate some of these filters (--quality paper takes the most). “Dead” is stated only where it is proven."
     ) in words
 
 
 def test_first_page_says_nothing_of_the_effort_where_no_filter_is_silent() -> None:
-    settings = {"settings": {"recipe": report_fixture.RECIPE}}
-    assert _effort(settings, silent=0) is None
-    assert _effort(settings, silent=1) is not None
+    assert search_effort(report_fixture.RECIPE, silent=0) is None
+    assert search_effort(report_fixture.RECIPE, silent=1) is not None
 
 
 def test_first_page_says_nothing_of_a_search_for_silent_filters_where_there_was_none() -> None:
-    words = _effort({"settings": {"recipe": {**report_fixture.RECIPE, "retry_steps": 0}}}, silent=1)
+    words = search_effort({**report_fixture.RECIPE, "retry_steps": 0}, silent=1)
     assert words is not None
-    assert "64 steps of ascent: a longer" in words
+    assert "64 gradient-ascent steps found no activation" in words
 
 
 def test_first_page_explains_the_words_in_the_order_in_which_they_are_given(
     pages: dict[Path, Page], folder: Path
 ) -> None:
-    words = pages[folder / "index.html"].words.partition("The verdict is the first of these words that fits: ")[2]
+    words = pages[folder / "index.html"].words.partition("The verdict is the first of these words that applies: ")[2]
     meanings = [
-        "skipped no pattern was sought",
-        "not-finite a figure behind the pattern is infinite or not a number",
-        "dead it is proven that no input makes the filter answer above zero, or that it answers the same to every input",
-        "silent nothing that was tried makes the filter answer above zero at any position; that none can is not proven",
-        "ok the pattern excites the filter more than any of the images does, by its mean or at its strongest position",
-        "weak the pattern exceeds what the images reach neither by its mean nor at its strongest position",
+        "skipped no pattern was computed",
+        "not-finite a score of the pattern is infinite or not a number",
+        "dead it is proven that no input activates the filter above zero, or that its activation is the same for every input",
+        "silent no input that was tried activates the filter above zero at any position; that none can is not proven",
+        "ok the pattern activates the filter more than any of the images does, by its mean or at its highest position",
+        "weak the pattern exceeds what the images reach neither by its mean nor at its highest position",
     ]
     assert words.startswith(" ".join(meanings))
 
@@ -393,7 +395,7 @@ def test_a_report_without_images_says_so_and_compares_with_the_start(tmp_path: P
     index, layer = parse(tmp_path / "index.html"), parse(tmp_path / "layers" / "point.html")
     assert "No images were given" in index.words
     assert "the image that the ascent started from" in index.words
-    assert "3.000 above its start" in layer.words
+    assert "3.000 above the initial image" in layer.words
     assert "Natural maximum" not in layer.words
     assert len(result.problems) == 2  # filter 3 of the two layers that show it is not finite
 
@@ -401,15 +403,18 @@ def test_a_report_without_images_says_so_and_compares_with_the_start(tmp_path: P
 def test_a_report_in_which_nothing_failed_says_so(tmp_path: Path) -> None:
     plan = report_fixture.make(tmp_path, missing=False)
     words = parse(assemble(tmp_path).index).words
-    assert "Nothing failed" not in words
+    assert "Build complete" not in words
     kept = tuple(task for task in plan.tasks if task.kind in ("weights", "image"))
     report_fixture.replan(tmp_path, plan, tasks=kept, images_left_out=())
     result = assemble(tmp_path)
     assert result.problems == ()
-    assert "Nothing failed, but 1 layer cannot be shown; the reasons are below." in parse(result.index).words
-    asked = tuple(dataclasses.replace(layer, by_request=layer.status == "skipped") for layer in plan.layers)
+    assert (
+        "Build complete without errors, but 1 layer cannot be shown; the reasons are below."
+        in parse(result.index).words
+    )
+    asked = tuple(msgspec.structs.replace(layer, by_request=layer.status == "skipped") for layer in plan.layers)
     report_fixture.replan(tmp_path, plan, tasks=kept, images_left_out=(), layers=asked)
-    assert "Nothing failed and nothing is missing" in parse(assemble(tmp_path).index).words
+    assert "Build complete: every planned part was computed without errors." in parse(assemble(tmp_path).index).words
 
 
 def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_path: Path) -> None:
@@ -420,13 +425,13 @@ def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_p
     store.save("pp-point-early", {**arrays, "activation_start": np.full(2, 2.9, np.float32)}, facts)  # so it is weak
     index = parse(assemble(tmp_path).index).words
     point = parse(tmp_path / "layers" / "point.html").words
-    assert "hardly excites the filter more than the image it started from" in point
+    assert "hardly activates the filter more than the image it started from" in point
     assert "what the images reach" not in point
-    assert "each compared with the image it started from" in point
-    other = "at its strongest position; in a layer without natural maxima, the pattern"
-    assert f"more than any of the images does, by its mean or {other} excites the filter clearly more" in index
-    assert f"exceeds what the images reach neither by its mean nor {other} hardly excites" in index
-    assert "Its activation is compared with the natural maximum" in index
+    assert "each compared with its initial image" in point
+    other = "at its highest position; in a layer without natural maxima, the pattern"
+    assert f"more than any of the images does, by its mean or {other} activates the filter clearly more" in index
+    assert f"exceeds what the images reach neither by its mean nor {other} hardly activates" in index
+    assert "is compared with the natural maximum" in index
     assert "Where a layer's natural maxima are not computed, it is compared with the image that the ascent" in index
 
     for slug in ("colour", "deep"):
@@ -439,9 +444,9 @@ def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_p
 def test_a_layer_with_natural_maxima_explains_its_verdicts_by_the_images(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "layers" / "colour.html"].words
     index = pages[folder / "index.html"].words
-    assert "exceeds what the images reach neither by its mean nor at its strongest position" in index
-    assert "and its peak, the largest position of the filter’s map, with the natural peak" in index
-    assert "each compared with 78 pictures: each image whole and 25 crops of it." in words
+    assert "exceeds what the images reach neither by its mean nor at its highest position" in index
+    assert "Its peak, the largest value of the filter’s map, is compared with the natural peak" in index
+    assert "each compared with 78 inputs (3 images and 25 crops of each)." in words
     assert "without natural maxima" not in pages[folder / "index.html"].words
 
 
@@ -449,11 +454,13 @@ def test_an_image_without_predictions_says_why_on_the_first_page(tmp_path: Path)
     report_fixture.make(tmp_path)
     store = Store(tmp_path)
     arrays, _ = store.load("im-cat")
-    store.save("im-cat", arrays, {"predictions": None, "reason": "the model answers numbers that are not finite"})
+    store.save("im-cat", arrays, {"predictions": None, "reason": "the model's predictions are not finite numbers"})
     words = parse(assemble(tmp_path).index).words
-    assert "The model answers numbers that are not finite." in words
-    assert f"{report_fixture.HOSTILE_IMAGE}: the model answers numbers that are not finite." in words
-    assert "The model's output is no list of class probabilities." in words  # of the other image, which is no problem
+    assert "The model's predictions are not finite numbers." in words
+    assert f"{report_fixture.HOSTILE_IMAGE}: the model's predictions are not finite numbers." in words
+    assert (
+        "No predictions: the model's output is not a vector of class probabilities." in words
+    )  # of the other image, which is no problem
 
 
 @pytest.mark.parametrize(
@@ -462,10 +469,10 @@ def test_an_image_without_predictions_says_why_on_the_first_page(tmp_path: Path)
         (1, None, None),
         (1, [0, 0, 0], None),
         (3, None, None),
-        (2, None, "the 2 bands, row by row, each in grey"),
-        (5, None, "the 5 bands, row by row, each in grey"),
-        (5, [3, 2, 1], "bands 3, 2 and 1 of 0 to 4 as red, green and blue"),
-        (3, [2, 1, 0], "bands 2, 1 and 0 of 0 to 2 as red, green and blue"),
+        (2, None, "the 2 channels, row by row, each in gray"),
+        (5, None, "the 5 channels, row by row, each in gray"),
+        (5, [3, 2, 1], "channels 3, 2 and 1 of 0 to 4 as red, green and blue"),
+        (3, [2, 1, 0], "channels 2, 1 and 0 of 0 to 2 as red, green and blue"),
     ],
 )
 def test_images_patterns_and_cards_say_how_their_bands_are_shown(
@@ -484,23 +491,23 @@ def test_images_patterns_and_cards_say_how_their_bands_are_shown(
     index, colour = parse(assemble(tmp_path).index), parse(tmp_path / "layers" / "colour.html")
     picture, *_ = [item for item in index.all("img") if item.attributes["src"] == "assets/images/plain.png"]
     part = "" if note is None else f" ({note})"
-    assert picture.attributes["alt"] == f"plain.png as the model is fed it{part}, 24 × 20 pixels"
-    assert (f"32 × 32 pixels, shown: {note}" in index.words) == (note is not None)
+    assert picture.attributes["alt"] == f"plain.png as the model receives it{part}, 24 × 20 pixels"
+    assert (f"32 × 32 pixels, displayed: {note}" in index.words) == (note is not None)
     (strip,) = [item for item in index.all("img") if item.attributes["src"] == "figures/colour/strip.png"]
     assert strip.attributes["alt"].endswith(", small" if note is None else f", small: {note}")
-    of = None if note is None else note.replace("bands,", "bands of one {},")
-    for file, noun in (("patterns", "pattern"), ("negatives", "negative pattern")):
+    of = None if note is None else note.replace("channels,", "channels of one {},")
+    for file, noun in (("patterns", "pattern"), ("minimal_patterns", "minimal pattern")):
         (grid,) = [item for item in colour.all("img") if item.attributes["src"].endswith(f"/{file}.png")]
-        assert (of is None) == ("each tile holds" not in grid.attributes["alt"])
-        assert of is None or f"each tile holds {of.format(noun)}" in grid.attributes["alt"]
-        assert of is None or f"each tile holds {of.format(noun)}" in colour.words
+        assert (of is None) == ("each tile shows" not in grid.attributes["alt"])
+        assert of is None or f"each tile shows {of.format(noun)}" in grid.attributes["alt"]
+        assert of is None or f"each tile shows {of.format(noun)}" in colour.words
         label = f"{noun.capitalize()} of filter 0" + ("" if note is None else f": {note}")
         assert label in colour.attributes("aria-label")
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with negative patterns, of the model's outputs too."""
+    """A report with minimal patterns, of the model's outputs too."""
     folder = tmp_path_factory.mktemp("full")
     report_fixture.make(folder, negative=True, outputs=True)
     store = Store(folder)
@@ -520,7 +527,7 @@ def full_pages(full: Path) -> dict[Path, Page]:
     return {path: parse(path) for path in [full / "index.html", *sorted((full / "layers").iterdir())]}
 
 
-def test_pages_with_negative_patterns_and_outputs_keep_the_same_rules(full_pages: dict[Path, Page], full: Path) -> None:
+def test_pages_with_minimal_patterns_and_outputs_keep_the_same_rules(full_pages: dict[Path, Page], full: Path) -> None:
     assert len(full_pages) == 5
     test_every_tag_closes_in_the_order_it_opened(full_pages)
     test_every_link_leads_to_a_file_and_every_anchor_to_an_element(full_pages, full)
@@ -532,88 +539,101 @@ def test_pages_with_negative_patterns_and_outputs_keep_the_same_rules(full_pages
     assert not [path for path in full_pages if "cat <i>" in path.read_text()]
 
 
-def test_negative_patterns_have_a_section_that_says_what_they_are(full_pages: dict[Path, Page], full: Path) -> None:
+def test_minimal_patterns_have_a_section_that_says_what_they_are(full_pages: dict[Path, Page], full: Path) -> None:
     index = full_pages[full / "index.html"].words
-    assert "A negative pattern is the image that a filter answers least to" in index
-    assert "compared with the lowest figure that any of the images reached there" in index
-    assert "is inhibited by" not in index
+    assert "A minimal pattern is an input optimized to minimize the pre-activation of one filter" in index
+    assert "It is compared with the lowest pre-activation on any of the images." in index
+    assert "what suppresses it" not in index
     colour, deep = (full_pages[full / "layers" / f"{slug}.html"] for slug in ("colour", "deep"))
-    assert "negatives" in colour.attributes("id")
-    assert "#negatives" in colour.attributes("href")
-    how = "sought like the patterns but downwards and by the plain mean. Its figure is the unit's before its activation"
-    assert f"The image that each filter answers least to, {how}" in colour.words
-    assert "compared with the lowest on 78 pictures: each image whole and 25 crops of it." in colour.words
-    (grid,) = [item for item in colour.all("img") if item.attributes["src"].endswith("/negatives.png")]
-    below = "3 of 5 go below the lowest that the images reach before the activation function."
+    assert "minimal-patterns" in colour.attributes("id")
+    assert "#minimal-patterns" in colour.attributes("href")
+    how = "optimized like the patterns, but by gradient descent and on the plain mean; compared with the lowest on 78 inputs"
+    assert (
+        f"The image with the lowest mean pre-activation found for each filter: {how} (3 images and 25 crops of each)"
+        in colour.words
+    )
+    (grid,) = [item for item in colour.all("img") if item.attributes["src"].endswith("/minimal_patterns.png")]
+    below = "3 of 5 go below the lowest pre-activation on the images."
     assert grid.attributes["alt"].endswith(below)
     assert (
-        f"The picture that each filter answers least to. {below} 6 negative patterns of 16 × 12 pixels" in colour.words
+        f"Optimized to minimize each filter's pre-activation. {below} 6 minimal patterns of 16 × 12 pixels"
+        in colour.words
     )
-    assert "Answered exactly like the start, plain grey: 1 filter (1)." in grid.attributes["alt"]
-    assert "Not computed: 7 filters (35, 40, 45, 50, 55, 60, 65)." in deep.words.partition("Negative patterns The")[2]
+    assert "Optimization without effect, gray: 1 filter (1)." in grid.attributes["alt"]
+    assert "Not computed: 7 filters (35, 40, 45, 50, 55, 60, 65)." in deep.words.partition("Minimal patterns The")[2]
 
 
-def test_cards_show_the_negative_pattern_with_its_figures_before_the_activation(
-    full_pages: dict[Path, Page], full: Path
-) -> None:
+def test_cards_show_the_minimal_pattern_with_its_pre_activations(full_pages: dict[Path, Page], full: Path) -> None:
     colour, deep = (full_pages[full / "layers" / f"{slug}.html"] for slug in ("colour", "deep"))
-    heading = "Negative: answered least, before the activation function"
-    lowest, starts = "Lowest on images −1.500", "3 starts, likeness not defined."
-    below = "Below the lowest on the images."
-    assert f"{heading} Start 0.2500 Reached −2.000 {lowest} Seed 2000 {below} {starts}" in colour.words
+    heading = "Minimal pattern (pre-activation)"
+    lowest, starts = "Minimum on images −1.500", "3 restarts, similarity not defined."
+    below = "Below the minimum on the images."
+    assert f"{heading} Initial image 0.2500 Pattern −2.000 {lowest} Seed 2000 {below} {starts}" in colour.words
     assert (
-        f"{heading} Start 0.2500 Reached −1.000 {lowest} Seed 2002 Not below the lowest on the images." in colour.words
+        f"{heading} Initial image 0.2500 Pattern −1.000 {lowest} Seed 2002 Not below the minimum on the images."
+        in colour.words
     )
-    assert "Seed 2001 The filter answers it exactly as its start, so the picture shows nothing." in colour.words
-    assert f"Reached — {lowest} Seed 2003 A figure behind it is infinite or not a number." in colour.words
+    assert (
+        "Seed 2001 The optimization had no effect: the filter responds to it exactly as to the initial image."
+        in colour.words
+    )
+    assert f"Pattern — {lowest} Seed 2003 One of its scores is infinite or not a number." in colour.words
     assert deep.words.count(f"{heading} Not computed.") == 7
     stored, _ = Store(full).load("nn-colour-early")
-    picture = np.asarray(Image.open(full / "figures/colour/negatives.png"))
+    picture = np.asarray(Image.open(full / "figures/colour/minimal_patterns.png"))
     (window,) = [
         item.attributes["viewbox"]
         for item in colour.all("svg")
-        if item.attributes.get("aria-label") == "Negative pattern of filter 2"
+        if item.attributes.get("aria-label") == "Minimal pattern of filter 2"
     ]
     x, y, width, height = (int(number) for number in window.split())
     np.testing.assert_array_equal(picture[y : y + height : 6, x : x + width : 6], stored["images"][2])
 
 
-def test_a_negative_pattern_that_is_no_lower_than_its_start_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_minimal_pattern_that_is_no_lower_than_its_start_is_said_to_be_so(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, missing=False, negative=True)
     store = Store(tmp_path)
     arrays, facts = store.load("nn-point-early")
     store.save("nn-point-early", {**arrays, "pre_activation": np.array([0.5, 0.25], np.float32)}, facts)
     assemble(tmp_path)
     words = parse(tmp_path / "layers" / "point.html").words
-    assert "Seed 2000 Nothing below its start was found. Not below the lowest on the images." in words
-    assert words.count("Nothing below its start was found.") == 1
+    assert "Seed 2000 No decrease from the initial image was found. Not below the minimum on the images." in words
+    assert words.count("No decrease from the initial image was found.") == 1
 
 
-def test_without_images_negative_patterns_have_no_yardstick(tmp_path: Path) -> None:
+def test_without_images_minimal_patterns_have_no_reference(tmp_path: Path) -> None:
     report_fixture.make(tmp_path, images=False, missing=False, negative=True)
     index, colour = parse(assemble(tmp_path).index), parse(tmp_path / "layers" / "colour.html")
-    assert "Its figure is the unit's before its activation function." in colour.words
-    assert "owest on" not in colour.words
+    assert (
+        "lowest mean pre-activation found for each filter: optimized like the patterns, but by gradient descent and on the plain mean."
+        in colour.words
+    )
+    assert "inimum on" not in colour.words
     assert "go below" not in colour.words
-    assert "compared with the lowest figure" not in index.words
+    assert "compared with the lowest" not in index.words
 
 
-def test_cards_say_how_alike_the_starts_were_and_what_was_rescued(full_pages: dict[Path, Page], full: Path) -> None:
+def test_cards_say_how_alike_the_starts_were_and_where_redirected_gradients_were_used(
+    full_pages: dict[Path, Page], full: Path
+) -> None:
     colour, deep = (full_pages[full / "layers" / f"{slug}.html"].words for slug in ("colour", "deep"))
-    assert "Seed 1000 3 starts, likeness 0.8700." in colour
-    assert "anything tried: −0.1250. 3 starts, likeness not defined." in colour
-    assert "Seed 1002 3 starts, likeness 1.000. No gradient reached this picture at first, so silent" in colour
-    assert colour.count("No gradient reached this picture at first") == 2
-    assert "Likeness is the mean cosine between what the layer's other filters answer" in colour
-    assert "best of 3 starts" in colour
-    for words in ("restart_similarity", "Likeness", "No gradient reached this picture"):
+    assert "Seed 1000 3 restarts, similarity 0.8700." in colour
+    assert "any input that was tried: −0.1250. 3 restarts, similarity not defined." in colour
+    assert "Seed 1002 3 restarts, similarity 1.000. The gradient was zero at first, so ReLUs" in colour
+    assert colour.count("The gradient was zero at first") == 2
+    assert (
+        "The similarity between restarts is the mean cosine similarity of the activations of the layer's other filters"
+        in colour
+    )
+    assert "the best of 3 starts" in colour
+    for words in ("restart_similarity", "estart similarity", "No gradient reached this picture"):
         assert words not in deep
 
 
 def test_the_recipe_is_stated_in_words_on_every_page(full_pages: dict[Path, Page], full: Path) -> None:
     start = "Feature visualization by optimization: Fourier parameterization, initialized from the best of 21 random pictures;"
-    assert f"How they were sought. {start}" in full_pages[full / "layers" / "deep.html"].words
-    assert f"How patterns are sought. {start}" in full_pages[full / "index.html"].words
+    assert f"Method. {start}" in full_pages[full / "layers" / "deep.html"].words
+    assert f"Method. {start}" in full_pages[full / "index.html"].words
     peaked = "objective: mean activation plus 0.1 × the softmax-weighted mean of the pre-activation, excluding a 2-cell border"
     assert peaked in full_pages[full / "layers" / "deep.html"].words
     assert "objective: mean pre-activation, excluding" in full_pages[full / "layers" / "point.html"].words
@@ -639,21 +659,20 @@ def test_the_page_of_the_outputs_is_of_classes_and_has_neither_weights_nor_maps(
     full_pages: dict[Path, Page], full: Path
 ) -> None:
     page = full_pages[full / "layers" / "logits.html"]
-    assert "Model outputs The model's classes, each by its logit: its number before softmax or sigmoid" in page.words
-    assert page.words.startswith("Model outputs – tiny ")
-    assert "2 of its 9 classes shown, chosen by --outputs cat <i>,dog." in page.words
+    assert (
+        "Model outputs The classes of the model, each by its logit: the value before softmax or sigmoid" in page.words
+    )
+    assert page.words.startswith("Model outputs · tiny ")
+    assert "2 of 9 classes (selected by --outputs cat <i>,dog)." in page.words
     assert "Class 0: cat <i>" in page.words
     assert "Class 4: dog" in page.words
-    assert "2 of 9 classes: 0, 4." in page.words
+    assert "Classes 0, 4 (2 of 9)." in page.words
     assert not {"weights", "maps"} & set(page.attributes("id"))
     assert not {"#weights", "#maps"} & set(page.attributes("href"))
     for word in ("Kernel", "Strides", "Padding", "Parameters", "filter", "Filters "):
-        assert word not in page.words.replace("Filter report", "")
-    assert "Negative: answered least Start 0.2500 Reached −2.000" in page.words
-    assert (
-        "sought like the patterns but downwards. Its figure is the logit, compared with the lowest on 78 pictures"
-        in page.words
-    )
+        assert word not in page.words.replace("filter report", "")
+    assert "Minimal pattern Initial image 0.2500 Pattern −2.000" in page.words
+    assert "optimized like the patterns, but by gradient descent; compared with the lowest on 78 inputs" in page.words
     assert "Pattern of class 4" in page.attributes("aria-label")
     assert "Verdicts on the shown classes" in page.attributes("aria-label")
 
@@ -665,20 +684,20 @@ def test_verdicts_on_the_outputs_speak_of_classes(tmp_path: Path) -> None:
     store.save("pp-logits-early", {**arrays, "activation_start": np.full(1, 2.9, np.float32)}, facts)  # so it is weak
     assemble(tmp_path)
     words = parse(tmp_path / "layers" / "logits.html").words
-    assert "the pattern hardly excites the class more than the image it started from" in words
+    assert "the pattern hardly activates the class more than the image it started from" in words
 
 
 def test_the_outputs_are_linked_like_a_layer_and_counted_as_none(full_pages: dict[Path, Page], full: Path) -> None:
     index = full_pages[full / "index.html"]
     assert (
-        "Layers 3 1 left out Filters shown 24 of 80 Images 3 11 ok 1 weak 1 silent 2 dead 2 not-finite 7 "
+        "Convolution layers 3 1 not covered Filters shown 24 of 80 Images 3 11 ok 1 weak 1 silent 2 dead 2 not-finite 7 "
         "not computed" in index.words
     )
-    assert "What 80 filters in 3 layers of this network" in index.words
+    assert "activation-maximizing patterns of 24 of 80 filters in 3 convolution layers." in index.words
     assert "Model outputs: 2 of 9 classes : cat <i>, dog 2 ok" in index.words
     assert "layers/logits.html" in index.attributes("href")
     assert "Logits" not in index.words
-    assert "layer 3 of 3" in full_pages[full / "layers" / "point.html"].words
+    assert "convolution layer 3 of 3" in full_pages[full / "layers" / "point.html"].words
     following = [item.attributes for item in full_pages[full / "layers" / "point.html"].all("a")]
     assert {"rel": "next", "href": "logits.html"} in [
         {name: item[name] for name in ("rel", "href")} for item in following if "rel" in item
@@ -686,18 +705,16 @@ def test_the_outputs_are_linked_like_a_layer_and_counted_as_none(full_pages: dic
     assert "Next: Model outputs" in full_pages[full / "layers" / "point.html"].words
 
 
-def test_without_them_neither_outputs_nor_negative_patterns_are_mentioned(
-    pages: dict[Path, Page], folder: Path
-) -> None:
+def test_without_them_neither_outputs_nor_minimal_patterns_are_mentioned(pages: dict[Path, Page], folder: Path) -> None:
     for page in pages.values():
         assert "Model outputs" not in page.words
-        assert "egative pattern" not in page.words
-    assert "or is inhibited by" in pages[folder / "index.html"].words
+        assert "inimal pattern" not in page.words
+    assert "or what suppresses it" in pages[folder / "index.html"].words
 
 
 def test_names_keep_their_hyphens_and_only_figures_get_minus_signs(tmp_path: Path) -> None:
     plan = report_fixture.make(tmp_path)
-    layers = (dataclasses.replace(plan.layers[0], path="block/-5"), *plan.layers[1:])
+    layers = (msgspec.structs.replace(plan.layers[0], path="block/-5"), *plan.layers[1:])
     images = (dataclasses.replace(plan.images[0], name="photo (-5) -7.png"), *plan.images[1:])
     left_out = ({"name": "a -3.png", "reason": "it is cut short"},)
     report_fixture.replan(tmp_path, plan, layers=layers, images=images, images_left_out=left_out)
@@ -705,8 +722,10 @@ def test_names_keep_their_hyphens_and_only_figures_get_minus_signs(tmp_path: Pat
     texts = [*index.attributes("alt", "aria-label"), *colour.attributes("alt", "aria-label"), index.words, colour.words]
     assert not [text for text in texts if "−5" in text.replace("−5.", "") or "−7" in text or "−3.png" in text]
     assert any(text.startswith("block/-5 on photo (-5) -7.png: mosaic of 6") for text in colour.attributes("alt"))
-    (scale,) = [text for text in colour.attributes("alt") if text.startswith("block/-5 on photo") and "before" in text]
-    assert "linear from −" in scale
+    (scale,) = [
+        text for text in colour.attributes("alt") if text.startswith("block/-5 on photo") and "pre-activation" in text
+    ]
+    assert "color scale (RdBu_r) from −" in scale
 
 
 @pytest.mark.parametrize(
@@ -727,12 +746,12 @@ def test_maps_beyond_what_half_precision_holds_are_stated_as_they_are(
     store.save("fm-colour-cat", arrays, facts)
     assemble(tmp_path)
     page = parse(tmp_path / "layers" / "colour.html")
-    assert f"… {shown}, 0 % exactly zero" in page.words
+    assert f"… {shown}, 0 % zeros" in page.words
     alts = [item.attributes["alt"] for item in page.all("img")]
-    assert any(f"linear from 0 to {shown}, the largest value." in alt for alt in alts)
-    assert any(f"linear from −{shown} through 0 to {shown}, the largest magnitude." in alt for alt in alts)
-    assert f"Colour bar from 0 to {shown}" in page.attributes("aria-label")
-    assert f"Colour bar from −{shown} to {shown}" in page.attributes("aria-label")
+    assert any(f"from 0 to {shown}, the maximum." in alt for alt in alts)
+    assert any(f"from −{shown} through 0 to {shown}, the largest magnitude." in alt for alt in alts)
+    assert f"Color bar from 0 to {shown}" in page.attributes("aria-label")
+    assert f"Color bar from −{shown} to {shown}" in page.attributes("aria-label")
     with np.load(tmp_path / "data/colour/feature_maps.npz", allow_pickle=False) as archive:
         assert archive["cat"].dtype == np.float16
         assert archive["cat"].max() == halved
@@ -763,7 +782,7 @@ def test_weights_that_are_not_finite_are_said_alike_on_both_pages(tmp_path: Path
     assert "1 of 162 kernel weights is not finite; the statistics are of the others." in words
 
 
-def test_captions_and_facts_state_one_figure_alike(pages: dict[Path, Page], folder: Path) -> None:
+def test_captions_and_facts_state_one_number_alike(pages: dict[Path, Page], folder: Path) -> None:
     page = pages[folder / "layers" / "colour.html"]
     assert not re.search(r"\d x \d", page.words)
     (weights,) = [item.attributes["alt"] for item in page.all("img") if item.attributes["src"].endswith("weights.png")]
@@ -779,17 +798,20 @@ def test_maps_on_scales_of_their_own_have_their_ranges_in_a_table_and_the_settin
     assemble(tmp_path, drawing={"normalize": "per-map", "colormap": "magma"})
     page = parse(tmp_path / "layers" / "deep.html")
     assert page.unbalanced == []
-    assert "colours (magma) are linear from 2 standard deviations below its mean" in page.words
+    assert "Linear color scale (magma) for each map, from 2 standard deviations below its mean" in page.words
     stored = [Store(tmp_path).load(f"fm-deep-{image}")[0] for image in ("cat", "plain")]
     values = [arrays[kind][..., 64].astype(float) for arrays in stored for kind in ("pre", "maps")]
-    row = " ".join(["64", *(f"{figure(own.min())} … {figure(own.max())}" for own in values)])
-    table = page.words.rpartition("The range of each map")[2]
+    row = " ".join(["64", *(f"{number(own.min())} … {number(own.max())}" for own in values)])
+    table = page.words.rpartition("Range of each map")[2]
     assert row in table
-    assert "on each image, before and after the activation function." in table
-    assert f"{report_fixture.HOSTILE_IMAGE}, before {report_fixture.HOSTILE_IMAGE}, after plain.png, before" in table
-    alone = parse(tmp_path / "layers" / "point.html").words.rpartition("The range of each map")[2]
-    assert "on each image, after the activation function. Filter" in alone
-    assert "before" not in alone.partition("Filters")[0]
+    assert "on each image, pre-activation and post-activation." in table
+    assert (
+        f"{report_fixture.HOSTILE_IMAGE}, pre-activation {report_fixture.HOSTILE_IMAGE}, post-activation plain.png, pre-activation"
+        in table
+    )
+    alone = parse(tmp_path / "layers" / "point.html").words.rpartition("Range of each map")[2]
+    assert "on each image, post-activation. Filter" in alone
+    assert "pre-activation" not in alone.partition("Filters")[0]
     settings = json.loads((tmp_path / "report.json").read_bytes())["settings"]
     assert (settings["normalize"], settings["colormap"]) == ("per-map", "magma")
     assemble(tmp_path)
@@ -799,10 +821,10 @@ def test_maps_on_scales_of_their_own_have_their_ranges_in_a_table_and_the_settin
 @pytest.mark.parametrize(
     ("zero", "silenced", "words"),
     [
-        (0.5, None, "50.0 % exactly zero"),
-        (0.5, 0.5, "50.0 % exactly zero, all of it silenced by the rectifier"),
-        (0.5, 0.25, "50.0 % exactly zero; the rectifier silences 25.0 % of the values"),
-        (0.0, 0.0, "0 % exactly zero; the rectifier silences 0 % of the values"),
+        (0.5, None, "50.0 % zeros"),
+        (0.5, 0.5, "50.0 % zeros (all from ReLU)"),
+        (0.5, 0.25, "50.0 % zeros (25.0 % of the values from ReLU)"),
+        (0.0, 0.0, "0 % zeros (0 % of the values from ReLU)"),
     ],
 )
 def test_what_is_zero_and_what_was_silenced_is_told_once_where_it_is_the_same(

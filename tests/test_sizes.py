@@ -23,7 +23,7 @@ from reportgen.network.accepted_sizes import next_size
 from reportgen.network.backend import keras
 from small_models import functional, layers, network, randomised
 
-SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
+SCHEMA = Path(__file__).parent.parent / "reportgen" / "report" / "report.schema.json"
 FREE = (True, True)
 
 
@@ -309,14 +309,14 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     with np.load(tmp_path / "report" / found["beside"]["weights"]["array"]) as arrays:
         np.testing.assert_array_equal(arrays["kernel"], model.get_layer("beside").get_weights()[0])
     page = parse(tmp_path / "report" / "layers" / f"{found['beside']['slug']}.html").words
-    assert "Its weights alone are shown: it does not depend on the primary input." in page
+    assert "Only its weights are shown: it does not depend on the primary input." in page
     assert found["beside"]["activation"] == "elu"
     assert report["settings"]["image_size"] is None  # nothing is free
     assert "elu the layer's own: what follows it was not seen" in page
     assert "asked for" not in page
     index = parse(tmp_path / "report" / "index.html").words
-    assert "Nothing failed, but 1 layer has nothing but weights to show" in index
-    assert "nothing is missing" not in index
+    assert "Build complete without errors, but 1 layer has only weights to show" in index
+    assert "every planned part" not in index
 
 
 @pytest.mark.slow
@@ -326,7 +326,10 @@ def test_every_layer_of_a_network_that_joins_branches_is_reported_at_the_default
     assert (report["input"]["size"], report["settings"]["image_size"]) == ([256, 256], 256)
     assert all(len(layer["patterns"]["filters"]) == 1 for layer in report["layers"])
     assert any("256 × 256" in note for note in report["notes"])
-    assert "Nothing failed and nothing is missing" in parse(tmp_path / "report" / "index.html").words
+    assert (
+        "Build complete: every planned part was computed without errors."
+        in parse(tmp_path / "report" / "index.html").words
+    )
 
 
 def test_an_image_that_is_none_is_reported_before_the_model_is_loaded(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.artefacts.views import Cut, FigureView, cut, figure_view
 from reportgen.core.errors import StoreError
-from reportgen.core.records import LayerRecord, LayerStatus, Plan, Task, TaskKind
+from reportgen.core.records import SLUG_PATTERN, LayerRecord, LayerStatus, Plan, Task, TaskKind
 from reportgen.core.settings import MapStyle
 from reportgen.core.store import Store
 from reportgen.render.figure import Figure, Picture
@@ -19,7 +19,7 @@ from reportgen.render.picture import Bands
 from reportgen.render.text import NOUNS, Nouns
 from reportgen.render.wording import owner_words, reasoned
 
-SLUG = re.compile(r"[a-z0-9_-]{1,64}")
+SLUG = re.compile(SLUG_PATTERN)
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 Arrays = Mapping[str, np.ndarray]
 Figures = Iterator[tuple[str, Figure]]  # file name within the layer's folder of figures, figure
@@ -34,9 +34,8 @@ class ImageFile:
     Attributes:
         path: relative to the report.
         width: of the file, in pixels, like `height`.
-        lengths: of the image as the model was fed it, one a spatial axis.
-        drawn: how its channels are drawn, as a clause, where not in their own grey or colours, and on what scale where it is
-            not their own pixels.
+        lengths: of the image as the model receives it, one per spatial axis.
+        drawn: how its channels are drawn, as a clause, where not as gray or RGB, and on what scale where not 8-bit pixels.
     """
 
     path: str
@@ -82,7 +81,7 @@ class Artefact(Generic[StoredT, RecordT]):
     name: str
 
     def load(self, reader: LayerReader) -> StoredT | None:
-        """Read what the store holds of a layer; `reader.lost` notes what should be there and is not."""
+        """Read what the store holds of a layer; `reader.lost` notes what was planned and is missing."""
         return None
 
     def record(self, contents: LayerContents) -> RecordT | None:
@@ -103,7 +102,7 @@ class Artefact(Generic[StoredT, RecordT]):
 
 
 class LayerReader:
-    """Reads the stored tasks of one layer; an artefact that another one needs is loaded once, when it is first asked for."""
+    """Reads the stored tasks of one layer; an artefact that another one needs is loaded once, when it is first needed."""
 
     def __init__(self, plan: Plan, store: Store, layer: LayerRecord) -> None:
         self.plan, self.layer = plan, layer
@@ -159,7 +158,7 @@ class LayerContents:
 
     @property
     def nouns(self) -> Nouns:
-        """What a page calls what the model is fed."""
+        """What a page calls an input of the model."""
         return NOUNS[self.plan.contract.rank]
 
     @property

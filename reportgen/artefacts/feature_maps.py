@@ -26,7 +26,7 @@ from reportgen.artefacts.views import Cut, FigureView
 from reportgen.core.choices import Normalization
 from reportgen.core.errors import few
 from reportgen.core.numbers import plain
-from reportgen.core.records import ImageRecord, LayerRecord, Slug, TaskKind
+from reportgen.core.records import ImageRecord, LayerRecord, RelativePath, Slug, TaskKind
 from reportgen.core.settings import MapStyle
 from reportgen.render import feature_maps as mosaic
 from reportgen.render.figure import Figure
@@ -34,8 +34,7 @@ from reportgen.render.scale import HALF_LARGEST
 from reportgen.render.text import percent, plural, span
 
 FILE = "feature_maps.npz"
-ACTIVATION, POOLED = "the activation function", "pooling"
-PICTURE_PIXELS = 40  # longer side of an image beside the maps it caused, CSS pixels
+PICTURE_PIXELS = 40  # longer side of an image beside its maps, CSS pixels
 MAP_PIXELS = 56  # the same of a map on a card
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 
@@ -44,7 +43,7 @@ class FeatureMapRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The feature maps of one image, as they were before they were rounded for the array file."""
 
     image: Slug
-    array: Annotated[str, Meta(description="file of the maps, relative to the report's folder, with slashes")]
+    array: Annotated[RelativePath, Meta(description="file of the maps")]
     key: Annotated[str, Meta(description="name of the array in that file")]
     minimum: float | None
     maximum: float | None
@@ -77,7 +76,7 @@ class ImageMaps:
 
 @dataclass(frozen=True)
 class SmallImage:
-    """One of the user's images, small; `pixelated` where it is enlarged nevertheless, so that its pixels are repeated."""
+    """A thumbnail of one of the user's images; `pixelated` where it is enlarged nevertheless, so that its pixels are repeated."""
 
     href: str
     width: int
@@ -87,7 +86,12 @@ class SmallImage:
 
 @dataclass(frozen=True)
 class ImageMapsView:
-    """The feature maps of one image; `step` lies between before and after, `open` says that it is unfolded at first."""
+    """The feature maps of one image.
+
+    Attributes:
+        after_title: heading of the maps after the activation function, or after pooling; `before_title` likewise.
+        open: whether they are expanded at first.
+    """
 
     anchor: str
     name: str
@@ -96,7 +100,8 @@ class ImageMapsView:
     facts: str
     after: FigureView | None
     before: FigureView | None
-    step: str
+    before_title: str
+    after_title: str
     open: bool
 
 
@@ -164,7 +169,7 @@ class FeatureMaps(Artefact[tuple[ImageMaps, ...], tuple[FeatureMapRecord, ...]])
             title = f"{contents.layer.path} on {maps.image.name}"
             for name, array, words, prefix in (
                 (after_figure(maps.image.slug), maps.maps, title, ""),
-                (before_figure(maps.image.slug), maps.pre, f"{title}, before {step(contents.layer)}", "pre_"),
+                (before_figure(maps.image.slug), maps.pre, f"{title}, {steps(contents.layer)[0].lower()}", "pre_"),
             ):
                 drawn = None if array is None else _mosaic(array, words, appearance.maps, maps.facts, prefix)
                 if drawn is not None:
@@ -185,9 +190,9 @@ class FeatureMaps(Artefact[tuple[ImageMaps, ...], tuple[FeatureMapRecord, ...]])
 FEATURE_MAPS = FeatureMaps()
 
 
-def step(layer: LayerRecord) -> str:
-    """Return what lies between the maps before and those after."""
-    return POOLED if layer.is_pooling else ACTIVATION
+def steps(layer: LayerRecord) -> tuple[str, str]:
+    """Return what the maps before, and those after, the layer's own activation function or pooling are called."""
+    return ("Before pooling", "After pooling") if layer.is_pooling else ("Pre-activation", "Post-activation")
 
 
 def after_figure(image: str) -> str:
@@ -290,27 +295,30 @@ def _note(page: LayerPage) -> str:
     """What the maps are of."""
     noun, found = page.contents.nouns.one, page.contents[FEATURE_MAPS] or ()
     if not page.layer.is_met:
-        return "There are no feature maps: no data was seen to pass this layer."
+        return "There are no feature maps: no data was observed to pass through this layer."
     if not page.contents.plan.images:
         return f"No {noun}s were given."
     if not found:
-        return "No feature maps of this layer are in the store."
-    both = " On the left the values before the activation function, on the right those after it, each on its own stated scale."
+        return "The feature maps of this layer have not been computed; run `reportgen build` again."
+    both = " Pre-activation and post-activation, each with its own scale."
     has_before = any(before_figure(maps.image.slug) in page.pictures for maps in found)
-    return f"What every filter answers to {plural(len(found), noun)}, one tile a filter.{both if has_before else ''}"
+    return (
+        f"Feature maps of every filter on {plural(len(found), noun)}, one tile per filter.{both if has_before else ''}"
+    )
 
 
 def _ranges_view(page: LayerPage, found: Sequence[ImageMaps]) -> RangesView:
     """A column for every mosaic: of each image that before, where there is one, then that after."""
     owner = "channel" if page.layer.is_pooling else "filter"
+    before, after = (title.lower() for title in steps(page.layer))
     columns: list[tuple[str, list[list[float]]]] = []
     for maps in found:
         if maps.pre is not None:
-            columns.append((f"{maps.image.name}, before", map_ranges(maps.pre).tolist()))
-        columns.append((f"{maps.image.name}, after", map_ranges(maps.maps).tolist()))
-    when = f"before and after {step(page.layer)}" if len(columns) > len(found) else f"after {step(page.layer)}"
+            columns.append((f"{maps.image.name}, {before}", map_ranges(maps.pre).tolist()))
+        columns.append((f"{maps.image.name}, {after}", map_ranges(maps.maps).tolist()))
+    when = f"{before} and {after}" if len(columns) > len(found) else after
     return RangesView(
-        f"Smallest and largest value of every {owner}'s map on each {page.contents.nouns.one}, {when}.",
+        f"Minimum and maximum of every {owner}'s map on each {page.contents.nouns.one}, {when}.",
         owner.capitalize(),
         tuple(name for name, _ in columns),
         tuple(
@@ -324,7 +332,7 @@ def _view(
     page: LayerPage, maps: ImageMaps, record: FeatureMapRecord, prediction: str | None, unfolded: bool
 ) -> ImageMapsView:
     picture = page.image_files.get(maps.image.slug)
-    what = "activation" if not page.layer.is_pooling else f"after {POOLED}"
+    what = "activation" if not page.layer.is_pooling else steps(page.layer)[1].lower()
     words = f"{what} {span(record.minimum, record.maximum)}, {zeros(record.zero_fraction, record.silenced_fraction)}"
     if record.nonfinite_fraction:
         words += f", {percent(record.nonfinite_fraction)} not finite"
@@ -336,7 +344,8 @@ def _view(
         facts=words,
         after=page.figure(after_figure(maps.image.slug)),
         before=page.figure(before_figure(maps.image.slug)),
-        step=step(page.layer),
+        before_title=steps(page.layer)[0],
+        after_title=steps(page.layer)[1],
         open=unfolded,
     )
 
@@ -348,13 +357,18 @@ def _small(picture: ImageFile, root: str) -> SmallImage:
 
 
 def zeros(zero: float | None, silenced: float | None) -> str:
-    """Return how much of some maps is zero, and how much of that a rectifier made so; None where there is no rectifier."""
-    share = f"{percent(zero)} exactly zero"
+    """Return how much of some maps is zero, and how much of it is due to ReLU.
+
+    Args:
+        zero: the share of the values that is zero.
+        silenced: the share that ReLU sets from below 0 to 0; None where the activation function is no rectifier.
+    """
+    share = f"{percent(zero)} zeros"
     if silenced is None:
         return share
     if silenced and silenced == zero:
-        return f"{share}, all of it silenced by the rectifier"
-    return f"{share}; the rectifier silences {percent(silenced)} of the values"
+        return f"{share} (all from ReLU)"
+    return f"{share} ({percent(silenced)} of the values from ReLU)"
 
 
 def _prediction(image: ImageEntry) -> str | None:

@@ -28,18 +28,18 @@ from reportgen.core.records import TaskKind
 from reportgen.core.verdicts import DEAD, NOT_COMPUTED, OK, SILENT, SKIPPED
 from reportgen.render.charts import Gauge, gauge
 from reportgen.render.picture import Bands
-from reportgen.render.text import OF_IMAGES, Nouns, figure, percent, ratio
+from reportgen.render.text import OF_IMAGES, Nouns, number, percent, ratio
 
 PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
 SMALL_PATTERN_PIXELS = 112
 FRAGILE = 0.1  # of the activation: a pattern that keeps less under small warps depends on exact pixels
 ANCHOR_DIGITS = 3
-REDIRECTED = "No gradient reached this {} at first, so silent rectifiers were opened for it."
+REDIRECTED = "The gradient was zero at first, so ReLUs passed gradients through during the first steps (redirected ReLU gradients)."
 
 
 @dataclass(frozen=True)
 class Minimal:
-    """What a filter answers least to. notes: what must be known of the picture."""
+    """A filter's minimal pattern; `notes` on its picture."""
 
     title: str
     picture: Cut | None
@@ -49,7 +49,7 @@ class Minimal:
 
 @dataclass(frozen=True)
 class Strongest:
-    """The picture of the strongest response, where the pattern is far from it. note: what it reaches and how it was found."""
+    """The picture of the strongest response, where the pattern is far below it; `note` states its scores and how it was found."""
 
     picture: Cut
     note: str
@@ -57,10 +57,14 @@ class Strongest:
 
 @dataclass(frozen=True)
 class Card:
-    """One filter. label: the class it stands for. headline: how far the pattern went.
+    """One filter.
 
-    meaning: of a verdict that asks for an explanation. notes: what must be known of how the pattern was found.
-    keys: what scripts find, filter and order it by, as (name, value).
+    Attributes:
+        label: name of the class, of the model's outputs.
+        headline: the pattern's activation compared with the images or its start.
+        meaning: of a verdict that needs an explanation.
+        notes: on how the pattern was found.
+        keys: what scripts search, filter and sort it by, as (name, value).
     """
 
     anchor: str
@@ -113,11 +117,11 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 pattern=None
                 if item is None
                 else _pattern(page, FIGURE, found[index], f"Pattern of {owner} {index}", PATTERN_PIXELS, drawn),
-                headline=None if item is None else _headline(item),
+                headline=None if item is None else _headline(item, nouns),
                 meaning=None if item is None or verdict.word == OK else verdict.meaning,
                 notes=()
                 if item is None
-                else (*_silence(item), *_search_notes(item.restart_similarity, item.redirected_relu, restarts, nouns)),
+                else (*_silence(item), *_search_notes(item.restart_similarity, item.redirected_relu, restarts)),
                 gauge=None if item is None else gauge(item.activation, item.activation_start, item.natural_maximum),
                 facts=(() if item is None else _facts(item, names, nouns))
                 + initial_weights.card_facts(entry.initial_weights, index),
@@ -135,19 +139,19 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
 
 
 def anchor(index: int) -> str:
-    """The stable anchor of a filter on its layer's page: `f017`."""
+    """Return the stable anchor of a filter on its layer's page: `f017`."""
     return f"f{index:0{ANCHOR_DIGITS}d}"
 
 
 def orders(patterns: PatternsRecord | None) -> tuple[tuple[str, str], ...]:
-    """How a layer's cards can be ordered, as (key and direction, words). patterns: of its entry of report.json."""
-    found = [("index up", "by number")]
+    """Return how a layer's cards can be sorted, as (key and direction, words), by the record of its patterns."""
+    found = [("index up", "number")]
     if patterns is not None:
-        found += [("activation down", "largest activation first"), ("activation up", "smallest activation first")]
+        found += [("activation down", "activation (high to low)"), ("activation up", "activation (low to high)")]
     if against_images(patterns):
         found += [
-            ("times down", "furthest above the natural maximum"),
-            ("times up", "least above the natural maximum"),
+            ("times down", "ratio to the natural maximum (high to low)"),
+            ("times up", "ratio to the natural maximum (low to high)"),
         ]
     return tuple(found)
 
@@ -169,28 +173,28 @@ def _verdict(item: PatternRecord | None, planned: bool, natural: bool, owner: st
     return verdict_view(item.verdict, images=natural, owner=owner, noun=noun)
 
 
-def _headline(item: PatternRecord) -> Fact | None:
+def _headline(item: PatternRecord, nouns: Nouns) -> Fact | None:
     reached, natural, start = item.activation, item.natural_maximum, item.activation_start
     if reached is None:
         return None
     if item.above == ("peak",):
         times = ratio(item.peak, item.natural_peak)
         if times is not None:
-            return Fact("of the natural peak", times)
+            return Fact("natural peak", times)
     times = ratio(reached, natural) if reached > 0 else None
     if times is not None:
-        return Fact("of the natural maximum", times)
+        return Fact("natural maximum", times)
     if natural is not None and reached > natural:
-        return Fact("above the natural maximum", figure(reached - natural))
+        return Fact("above the natural maximum", number(reached - natural))
     if natural is None and start is not None and reached > start:
-        return Fact("above its start", figure(reached - start))
+        return Fact(f"above the initial {nouns.one}", number(reached - start))
     return None
 
 
 def _facts(item: PatternRecord, names: dict[str, str], nouns: Nouns) -> tuple[Fact, ...]:
     return (
-        Fact("Start", figure(item.activation_start), note=_peak(item.peak_start)),
-        Fact("Reached", figure(item.activation), note=_peak(item.peak)),
+        Fact(f"Initial {nouns.one}", number(item.activation_start), note=_peak(item.peak_start)),
+        Fact("Pattern", number(item.activation), note=_peak(item.peak)),
         *_natural(item, "natural_maximum", "natural_image", "Natural maximum", names),
         *_natural(item, "natural_peak", "natural_peak_image", "Natural peak", names),
         *_strongest_facts(item, nouns),
@@ -200,7 +204,7 @@ def _facts(item: PatternRecord, names: dict[str, str], nouns: Nouns) -> tuple[Fa
 
 
 def _peak(value: float | None) -> str | None:
-    return None if value is None else f"peak {figure(value)}"
+    return None if value is None else f"peak {number(value)}"
 
 
 def _natural(item: PatternRecord, name: str, image: str, term: str, names: dict[str, str]) -> tuple[Fact, ...]:
@@ -208,49 +212,49 @@ def _natural(item: PatternRecord, name: str, image: str, term: str, names: dict[
     value, best = getattr(item, name), getattr(item, image)
     if value is None and best is None:
         return ()
-    return (Fact(term, figure(value), note=None if best is None else f"on {names[best]}"),)
+    return (Fact(term, number(value), note=None if best is None else f"on {names[best]}"),)
 
 
 def _strongest_facts(item: PatternRecord, nouns: Nouns) -> tuple[Fact, ...]:
-    """The pattern's share of the strongest response that any search found, and how it stands small warps."""
+    """The pattern's share of the strongest response that any search found, and how much of it is left after small warps."""
     share, left = share_of_strongest(item), item.survives_warps
     strongest = item.strongest
-    found = f"of {figure(strongest.activation)}, by {strongest.search}"
+    found = f"of {number(strongest.activation)}, by {strongest.search}"
     return (
-        *(() if share is None else (Fact("Of the strongest", percent(share), note=found),)),
-        *(() if left is None else (Fact("Left under warps", percent(left), note=_fragile(left, nouns)),)),
+        *(() if share is None else (Fact("Share of the strongest response", percent(share), note=found),)),
+        *(() if left is None else (Fact("Left after small warps", percent(left), note=_fragile(left, nouns)),)),
     )
 
 
 def _fragile(left: float, nouns: Nouns) -> str | None:
     exact = "pixel-exact" if nouns == OF_IMAGES else "exact"
-    return f"responds only to {exact} {nouns.made}s" if left < FRAGILE else None
+    return f"responds only to {exact} {nouns.one}s" if left < FRAGILE else None
 
 
 def _strongest(page: LayerPage, item: PatternRecord, place: int, owner: str, nouns: Nouns) -> Strongest | None:
     """The picture of the strongest response, which the pattern is far from."""
-    label = f"{nouns.made.capitalize()} of the strongest response of {owner} {item.index}"
+    label = f"{nouns.one.capitalize()} of the strongest response of {owner} {item.index}"
     picture, found = page.tile(STRONGEST_FIGURE, place, SMALL_PATTERN_PIXELS, label), item.strongest
     if picture is None:
         return None
-    scores = f"Activation {figure(found.activation)}, peak {figure(found.peak)}"
-    return Strongest(picture, f"{scores}, by {found.search} without warps.")
+    scores = f"Activation {number(found.activation)}, peak {number(found.peak)}"
+    return Strongest(picture, f"{scores}, found by {found.search} without warps.")
 
 
 def _silence(item: PatternRecord) -> tuple[str, ...]:
-    """How near to answering a filter came that does not."""
+    """How close a filter that is never active came to it."""
     nearest = item.best_pre_activation
     if item.verdict not in (SILENT, DEAD) or nearest is None:
         return ()
-    return (f"The largest value before the activation function, at any position of anything tried: {figure(nearest)}.",)
+    return (f"The highest pre-activation at any position of any input that was tried: {number(nearest)}.",)
 
 
-def _search_notes(similarity: float | None, redirected: bool, restarts: int, nouns: Nouns) -> tuple[str, ...]:
+def _search_notes(similarity: float | None, redirected: bool, restarts: int) -> tuple[str, ...]:
     """How one picture was found."""
-    stated = "not defined" if similarity is None else figure(similarity)
+    stated = "not defined" if similarity is None else number(similarity)
     return (
-        *((f"{restarts} starts, restart similarity {stated}.",) if restarts > 1 else ()),
-        *((REDIRECTED.format(nouns.made),) if redirected else ()),
+        *((f"{restarts} restarts, similarity {stated}.",) if restarts > 1 else ()),
+        *((REDIRECTED,) if redirected else ()),
     )
 
 
@@ -260,11 +264,11 @@ def _pattern(page: LayerPage, name: str, place: int, label: str, pixels: int, dr
 
 
 def _minimal(page: LayerPage, entry: LayerEntry, index: int, restarts: int, drawn: str | None) -> Minimal | None:
-    """A filter's minimal pattern; None where that was not asked for, or the layer has no pattern at all."""
+    """A filter's minimal pattern; None where it was not requested, or the layer has no pattern at all."""
     contents, owner, nouns = page.contents, page.contents.owners[0], page.contents.nouns
     if entry.patterns is None or index not in contents.planned_filters(TaskKind.NEGATIVES):
         return None
-    title = "Minimal pattern" + ("" if page.layer.is_output else ", before the activation function")
+    title = "Minimal pattern" + ("" if page.layer.is_output else " (pre-activation)")
     entries = () if entry.minimal_patterns is None else entry.minimal_patterns.filters
     place = next((place for place, item in enumerate(entries) if item.index == index), None)
     if place is None:
@@ -275,26 +279,30 @@ def _minimal(page: LayerPage, entry: LayerEntry, index: int, restarts: int, draw
         title,
         _pattern(page, MINIMAL_FIGURE, place, f"Minimal pattern of {owner} {index}", SMALL_PATTERN_PIXELS, drawn),
         (
-            Fact("Start", figure(item.pre_activation_start)),
-            Fact("Reached", figure(item.pre_activation)),
-            *(() if lowest is None else (Fact(f"Lowest on {nouns.one}s", figure(lowest)),)),
+            Fact(f"Initial {nouns.one}", number(item.pre_activation_start)),
+            Fact("Pattern", number(item.pre_activation)),
+            *(() if lowest is None else (Fact(f"Minimum on {nouns.one}s", number(lowest)),)),
             Fact("Seed", str(item.seed)),
         ),
         (
             *_minimal_notes(item, owner, nouns),
-            *_search_notes(item.restart_similarity, item.redirected_relu, restarts, nouns),
+            *_search_notes(item.restart_similarity, item.redirected_relu, restarts),
         ),
     )
 
 
 def _minimal_notes(item: MinimalPatternRecord, owner: str, nouns: Nouns) -> tuple[str, ...]:
-    """What the scores of a minimal pattern say."""
+    """Notes on the scores of a minimal pattern."""
     if item.is_broken or item.pre_activation is None or item.pre_activation_start is None:
-        return ("A score behind it is infinite or not a number.",)
+        return ("One of its scores is infinite or not a number.",)
     if item.is_unmoved:
-        return (f"The {owner} responds to it exactly as to its start, so the {nouns.made} shows nothing.",)
-    notes = [] if item.pre_activation < item.pre_activation_start else ["Nothing below its start was found."]
+        return (f"The optimization had no effect: the {owner} responds to it exactly as to the initial {nouns.one}.",)
+    notes = (
+        []
+        if item.pre_activation < item.pre_activation_start
+        else [f"No decrease from the initial {nouns.one} was found."]
+    )
     if item.below_natural is not None:
         below = "Below" if item.below_natural else "Not below"
-        notes.append(f"{below} the lowest on the {nouns.one}s.")
+        notes.append(f"{below} the minimum on the {nouns.one}s.")
     return tuple(notes)

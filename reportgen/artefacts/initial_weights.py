@@ -1,4 +1,4 @@
-"""The weights that training started from, beside the trained ones: how far training moved each filter."""
+"""The initial weights beside the trained ones: how much training changed each filter."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from reportgen.artefacts.base import (
 from reportgen.artefacts.views import Fact, FigureView
 from reportgen.artefacts.weights import FIGURE, INITIAL_FIGURE, WEIGHTS, load_kernels, undrawable
 from reportgen.core.numbers import plain
-from reportgen.core.records import Count, KernelKind, LayerRecord, TaskKind
+from reportgen.core.records import Count, KernelKind, LayerRecord, RelativePath, TaskKind
 from reportgen.render import weights as grid
-from reportgen.render.text import NONE, figure, named, plural, span
+from reportgen.render.text import NONE, named, number, plural, span
 
 FILE = "initial_weights.npz"
 MOST_CHANGED = 5  # filters named as those that changed most
@@ -38,7 +38,7 @@ Cosine = Annotated[float, Meta(ge=-1, le=1)]
 
 
 class FilterChange(msgspec.Struct, frozen=True, kw_only=True):
-    """How far training moved one filter."""
+    """How much training changed one filter."""
 
     index: Count
     relative_change: Change | None
@@ -46,11 +46,9 @@ class FilterChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InitialWeightsRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How far training moved the kernel from the weights of --initial, whole and filter by filter."""
+    """How much training changed the kernel from the weights of --initial, whole and filter by filter."""
 
-    array: Annotated[
-        str, Meta(description="file of the initial weights, relative to the report's folder, with slashes")
-    ]
+    array: Annotated[RelativePath, Meta(description="file of the initial weights")]
     relative_change: Change | None
     cosine_similarity: Cosine | None
     relative_change_median: Change | None
@@ -79,7 +77,7 @@ class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
         return load_kernels(reader, TaskKind.INITIAL, "the initial weights are not stored")
 
     def record(self, contents: LayerContents) -> InitialWeightsRecord | None:
-        """Return how far the kernel moved; None where either one is missing."""
+        """Return how much the kernel changed; None where either one is missing."""
         trained_arrays, initial_arrays = contents[WEIGHTS], contents[self]
         if trained_arrays is None or initial_arrays is None:
             return None
@@ -108,7 +106,7 @@ class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
         if trained is None or initial is None or undrawable(trained, contents.layer) is not None:
             return
         drawn = grid.draw(initial, contents.layer, trained, trained)
-        yield INITIAL_FIGURE, replace(drawn, alt=f"Before training: {drawn.alt}")
+        yield INITIAL_FIGURE, replace(drawn, alt=f"Initial weights: {drawn.alt}")
 
     def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
         """Return the arrays by Keras's names."""
@@ -158,24 +156,24 @@ def summary(record: InitialWeightsRecord) -> tuple[Fact, ...]:
     known = [(item.relative_change, item.index) for item in record.filters if item.relative_change is not None]
     most = [index for _, index in sorted(known, key=lambda item: (-item[0], item[1]))[:MOST_CHANGED]]
     return (
-        Fact("Relative weight change", figure(record.relative_change), note="‖w − w₀‖ / ‖w₀‖, whole layer"),
+        Fact("Relative weight change", number(record.relative_change), note="‖w − w₀‖ / ‖w₀‖, whole layer"),
         Fact(
             "Cosine similarity to the initial weights",
-            figure(record.cosine_similarity),
-            note="1 where only the length changed, 0 where nothing of the start is left",
+            number(record.cosine_similarity),
+            note="whole layer; 1 means only rescaled",
         ),
         Fact(
-            f"Change per filter, {plural(len(known), 'filter')}",
-            f"median {figure(record.relative_change_median)}",
+            f"Change of {plural(len(known), 'filter')}",
+            f"median {number(record.relative_change_median)}",
             note=f"range {span(record.relative_change_minimum, record.relative_change_maximum)}",
         ),
-        Fact("Most changed filters", named(most) if most else NONE, note="most changed first"),
+        Fact("Most changed filters", named(most) if most else NONE, note="largest change first"),
     )
 
 
 def card_facts(record: InitialWeightsRecord | None, index: int) -> tuple[Fact, ...]:
-    """Return how far one filter moved, for its card."""
+    """Return how much training changed one filter, for its card."""
     if record is None:
         return ()
     item = record.filters[index]
-    return (Fact("Weight change", figure(item.relative_change), note=f"cosine {figure(item.cosine_similarity)}"),)
+    return (Fact("Weight change", number(item.relative_change), note=f"cosine {number(item.cosine_similarity)}"),)

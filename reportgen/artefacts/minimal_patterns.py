@@ -1,7 +1,8 @@
-"""Minimal patterns: the images that filters respond to least, before the activation function, found by descent."""
+"""Minimal patterns: images optimized by gradient descent to minimize the pre-activation of filters."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -24,10 +25,10 @@ from reportgen.artefacts.natural_maxima import NATURAL_MAXIMA
 from reportgen.artefacts.patterns import PATTERNS, Patterns, Similarity, load_patterns, lost_words, missing_filters
 from reportgen.artefacts.views import FigureView
 from reportgen.core.numbers import plain
-from reportgen.core.records import Count, TaskKind
+from reportgen.core.records import Count, RelativePath, TaskKind
 from reportgen.render import patterns as grid
 from reportgen.render.text import count
-from reportgen.render.wording import compared_pictures
+from reportgen.render.wording import compared_inputs
 
 FILE, FIGURE = "minimal_patterns.npz", "minimal_patterns.png"
 
@@ -59,7 +60,7 @@ class MinimalPatternRecord(msgspec.Struct, frozen=True, kw_only=True):
 class MinimalPatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The minimal patterns of a layer."""
 
-    array: Annotated[str, Meta(description="file of the images, relative to the report's folder, with slashes")]
+    array: Annotated[RelativePath, Meta(description="file of the images")]
     missing: Annotated[
         tuple[Count, ...], Meta(description="filters whose minimal pattern was planned and is not stored")
     ]
@@ -70,7 +71,7 @@ class MinimalPatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class MinimalPatternsView:
-    """The section; `lost` says which of them are not in the store."""
+    """The section; `lost` names those that have not been computed."""
 
     figure: FigureView | None
     note: str
@@ -130,10 +131,10 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
             filters_total=contents.layer.filters_total,
             crop=found.crop,
             bands=appearance.bands,
-            words=grid.Words("minimal pattern", owner, owners, "Response unchanged from the start"),
+            words=grid.Words("minimal pattern", owner, owners, "Optimization without effect"),
         )
-        what = f"The {contents.nouns.made} that each {owner} responds to least."
-        below = below_natural(contents, record)
+        what = f"Optimized to minimize each {owner}'s {'logit' if contents.layer.is_output else 'pre-activation'}."
+        below = below_natural(record.filters, is_output=contents.layer.is_output, noun=contents.nouns.one)
         scores = "" if below is None else f" {below}"
         yield FIGURE, replace(drawn, caption=f"{what}{scores} {drawn.caption}", alt=f"{drawn.alt}{scores}")
 
@@ -145,7 +146,7 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
         return {FILE: {"images": found.images, "indices": found.indices.astype(np.int32, copy=False)}}
 
     def section(self, page: LayerPage, record: MinimalPatternsRecord | None) -> Section | None:
-        """Return the section; None where none were asked for, or the layer has no patterns."""
+        """Return the section; None where none were requested, or the layer has no patterns."""
         contents, found = page.contents, page.contents[self]
         if contents[PATTERNS] is None or not contents.planned_filters(TaskKind.NEGATIVES):
             return None
@@ -157,28 +158,35 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
 MINIMAL_PATTERNS = MinimalPatterns()
 
 
-def below_natural(contents: LayerContents, record: MinimalPatternsRecord) -> str | None:
-    """Return how many minimal patterns go below what the images reach, as a sentence; None where there is nothing to compare."""
-    known = [item.below_natural for item in record.filters if item.below_natural is not None]
+def below_natural(filters: Sequence[MinimalPatternRecord], *, is_output: bool, noun: str) -> str | None:
+    """Return how many minimal patterns go below what the images reach, as a sentence.
+
+    Args:
+        filters: the records of the patterns.
+        is_output: whether they are of the model's outputs.
+        noun: what the model is fed.
+
+    Returns:
+        The sentence; None where there is nothing to compare.
+    """
+    known = [item.below_natural for item in filters if item.below_natural is not None]
     if not known:
         return None
-    where = "" if contents.layer.is_output else " before the activation function"
+    what = "logit" if is_output else "pre-activation"
     verb = "goes" if sum(known) == 1 else "go"
-    noun = contents.nouns.one
-    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the {noun}s reach{where}."
+    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest {what} on the {noun}s."
 
 
 def _note(page: LayerPage, found: Patterns | None) -> str:
     contents, natural = page.contents, page.contents[NATURAL_MAXIMA]
-    how, score = "downwards and by the plain mean", "the unit's mean before its activation function"
+    how, score = "optimized like the patterns, but by gradient descent and on the plain mean", "mean pre-activation"
     if page.layer.is_output:
-        how, score = "downwards", "the logit"
+        how, score = "optimized like the patterns, but by gradient descent", "logit"
     compared = ""
     if natural is not None:
-        images = compared_pictures(natural.crops, len(page.images), contents.nouns)
-        compared = f", compared with the lowest on {images}"
+        images = compared_inputs(natural.crops, len(page.images), contents.nouns)
+        compared = f"; compared with the lowest on {images}"
     tight = None if found is None else optimization_method.memory(found.recipe)
-    return (
-        f"The {contents.nouns.one} that each {contents.owners[0]} responds to least, optimized like the patterns but {how}. "
-        f"Its score is {score}{compared}." + ("" if tight is None else f" {tight.capitalize()}.")
+    return f"The {contents.nouns.one} with the lowest {score} found for each {contents.owners[0]}: {how}{compared}." + (
+        "" if tight is None else f" {tight.capitalize()}."
     )

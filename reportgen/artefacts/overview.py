@@ -1,4 +1,4 @@
-"""The overview figure: images as rows, layers as columns, a few maps each, and what the model makes of the image."""
+"""The overview of feature maps: images as rows, layers as columns, a few maps in each cell, and the predictions."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from reportgen.core.settings import MapStyle
 from reportgen.render import overview as drawing
 from reportgen.render.figure import Tiles
 from reportgen.render.scale import Fixed, Scale, Shared
-from reportgen.render.text import figure, listed, plural, shape, span
+from reportgen.render.text import listed, number, plural, shape, span
 
-MOST_LAYERS = 20  # columns: VGG16 whole, with its pooling; beyond that nobody follows a row from end to end
+MOST_LAYERS = 20  # columns: all of VGG16, with pooling; longer rows cannot be followed
 MOST_IMAGES = 8  # rows: what fits on a screen and on a sheet
 MOST_PREDICTIONS = 3
 CELL_PIXELS, PICTURE_PIXELS = 84, 84  # longer side of a cell and of an image, CSS pixels
 EVEN = "evenly spaced from the first to the last"
 RULE = (
-    "those whose maps reach highest, by the largest value two or more positions from the border and its mean over the "
-    "inputs shown, in the order of their numbers"
+    "those with the highest mean peak activation over the inputs shown, excluding a border of 2 positions, in the order "
+    "of their numbers"
 )
 SCALES: dict[str, str] = {
     Normalization.PER_LAYER: (
-        "A column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values)."
+        "Each column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values)."
     ),
-    Normalization.FIXED: "All columns have one linear scale, stated in their heads ({}).",
+    Normalization.FIXED: "All columns share one linear scale, stated in their heads ({}).",
     Normalization.PER_MAP: "Each map has a linear scale of its own ({}), so brightness cannot be compared.",
 }
 
@@ -71,7 +71,7 @@ class CellPicture:
 
 @dataclass(frozen=True)
 class Column:
-    """One layer of the figure. size: of its maps. cells: by image slug."""
+    """One layer of the overview: the `size` of its maps, its `cells` by image slug."""
 
     layer: LayerRecord
     filters: tuple[int, ...]
@@ -82,7 +82,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ColumnView:
-    """The head of a column. name: the end of the layer's path, which is its whole name in small models."""
+    """The head of a column; its `name` is the last part of the layer's path."""
 
     href: str
     path: str
@@ -94,7 +94,7 @@ class ColumnView:
 
 @dataclass(frozen=True)
 class CellView:
-    """A small picture in the figure. pixelated: it is shown enlarged, so its pixels are repeated and not blurred."""
+    """A small picture in the overview; `pixelated` where it is enlarged, so its pixels are repeated and not blurred."""
 
     href: str
     width: int
@@ -105,7 +105,7 @@ class CellView:
 
 @dataclass(frozen=True)
 class RowView:
-    """One image: its picture, a cell a column (None where it is not computed), the model's first answers."""
+    """One image: its picture, a cell per column (None where it is not computed), the most probable classes."""
 
     name: str
     picture: CellView | None
@@ -115,7 +115,7 @@ class RowView:
 
 @dataclass(frozen=True)
 class OverviewView:
-    """The whole figure. output: whose the answers are, None where the model has one output."""
+    """The whole figure; `output` names the output that predicts, None where the model has one."""
 
     note: str
     columns: tuple[ColumnView, ...]
@@ -125,7 +125,7 @@ class OverviewView:
 
 
 def selected(plan: Plan) -> tuple[str, ...]:
-    """Slugs of the layers that get a column: all with feature maps, or MOST_LAYERS evenly spaced ones."""
+    """Return the slugs of the layers that get a column: all with feature maps, or MOST_LAYERS evenly spaced ones."""
     mapped = [layer.slug for layer in plan.layers if layer.is_met and not layer.is_output]
     if len(mapped) <= MOST_LAYERS:
         return tuple(mapped)
@@ -153,10 +153,10 @@ def draw(contents: LayerContents, style: MapStyle) -> tuple[Column, list[tuple[s
     for item, cell in zip(maps, column.cells, strict=True):
         path = f"figures/{contents.layer.slug}/overview/{item.image.slug}.png"
         files.append((path, cell.png))
-        numbers = listed([str(number) for number in column.filters])
-        reached = listed([figure(peak) for peak in cell.peaks])
+        numbers = listed([str(index) for index in column.filters])
+        reached = listed([number(peak) for peak in cell.peaks])
         noun = "filter" if len(column.filters) == 1 else "filters"
-        alt = f"{contents.layer.path} on {item.image.name}: {noun} {numbers}, reaching {reached}"
+        alt = f"{contents.layer.path} on {item.image.name}: {noun} {numbers}, peaks {reached}"
         cells[item.image.slug] = CellPicture(path, cell.tiles, alt)
     return Column(contents.layer, column.filters, column.size, column.scale, cells), files
 
@@ -183,7 +183,16 @@ def overview_view(
     style: MapStyle,
     noun: str,
 ) -> OverviewView | None:
-    """Return the figure as a view; None where there is none. `files` are the images' pictures by slug."""
+    """Return the overview as a view.
+
+    Args:
+        overview: its record; None where there is no overview.
+        columns: that were drawn.
+        images: in report.json.
+        files: pictures of the images, by slug.
+        style: of feature maps.
+        noun: what the model is fed.
+    """
     if overview is None:
         return None
     shown = [image for image in images if any(image.slug in column.cells for column in columns)]
@@ -204,7 +213,7 @@ def overview_view(
                 path=column.layer.path,
                 name=column.layer.path.rpartition("/")[2],
                 size=shape(column.size),
-                filters=", ".join(str(number) for number in column.filters),
+                filters=f"{'filter' if len(column.filters) == 1 else 'filters'} {', '.join(str(index) for index in column.filters)}",
                 scale=_scale_words(column.scale),
             )
             for column in columns
@@ -229,17 +238,19 @@ def _note(
     without = min(total, MOST_LAYERS) - len(columns)
     hows = (
         SCALES[style.normalize].format(style.colormap),
-        *(["Maps of one axis are curves from the bottom to the top of it."] if 1 in ranks else []),
-        *(["Of maps of three axes the middle slice along the first is shown."] if max(ranks) > 2 else []),
-        *(["Large maps are shrunk by averaging."] if ranks - {1} else []),
+        *(["One-dimensional maps are curves from the bottom to the top of the scale."] if 1 in ranks else []),
+        *(["Of three-dimensional maps the middle slice along the first axis is shown."] if max(ranks) > 2 else []),
+        *(["Large maps are downsampled by averaging."] if ranks - {1} else []),
         *([f"The first {shown} of {images} {noun}s."] if shown != images else []),
         *(
-            [f"{plural(without, 'layer')} more {'has' if without == 1 else 'have'} no maps that can be shown."]
+            [f"{plural(without, 'further layer')} {'has' if without == 1 else 'have'} no maps that can be drawn."]
             if without
             else []
         ),
     )
-    return f"{which}{even} from left to right; the same filters in every row: {overview.filters_rule}. {' '.join(hows)}"
+    return (
+        f"{which}{even} from input to output; the same filters in every row: {overview.filters_rule}. {' '.join(hows)}"
+    )
 
 
 def _ends(scale: Scale | None) -> tuple[float, float] | None:
@@ -251,8 +262,8 @@ def _ends(scale: Scale | None) -> tuple[float, float] | None:
 def _scale_words(scale: Scale | None) -> str:
     ends = _ends(scale)
     if ends is not None:
-        return "all 0" if ends == (0, 0) else span(*ends)
-    return "constant" if scale is None else "each map by itself"
+        return "all 0" if ends == (0, 0) else f"scale {span(*ends)}"
+    return "constant" if scale is None else "one scale per map"
 
 
 def _cell(cell: CellPicture | None) -> CellView | None:
@@ -267,4 +278,4 @@ def _picture(picture: ImageFile | None) -> CellView | None:
         return None
     scale = PICTURE_PIXELS / max(picture.width, picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return CellView(picture.path, *size, "", scale > 1)  # its name stands below it
+    return CellView(picture.path, *size, "", scale > 1)  # its name is below it

@@ -26,7 +26,7 @@ from reportgen.artefacts.base import (
 from reportgen.artefacts.natural_maxima import NATURAL_MAXIMA, Natural, image_slug
 from reportgen.artefacts.views import FigureView
 from reportgen.core.numbers import plain
-from reportgen.core.records import SEARCHES, Count, Search, Slug, TaskKind
+from reportgen.core.records import SEARCHES, Count, RelativePath, Search, Slug, TaskKind
 from reportgen.core.verdicts import (
     DEAD,
     NOT_COMPUTED,
@@ -44,7 +44,7 @@ from reportgen.render import patterns as grid
 from reportgen.render.figure import Figure
 from reportgen.render.picture import Bands, seen
 from reportgen.render.text import dimensions, plural
-from reportgen.render.wording import compared_pictures, flattened
+from reportgen.render.wording import compared_inputs, flattened
 
 FILE = "patterns.npz"
 FIGURE, STRIP, STRONGEST_FIGURE = "patterns.png", "strip.png", "strongest.png"
@@ -134,7 +134,7 @@ class PatternRecord(msgspec.Struct, frozen=True, kw_only=True):
 class PatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The patterns of a layer."""
 
-    array: Annotated[str, Meta(description="file of the images, relative to the report's folder, with slashes")]
+    array: Annotated[RelativePath, Meta(description="file of the images")]
     size: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=3)]
     crop: Annotated[Count, Meta(description="pixels at each side that are measured and stored but not shown")]
     steps: Count
@@ -195,7 +195,7 @@ class Patterns:
     recipe: dict[str, Any]
 
 
-NO_ARRAYS = ("seeds", "steps", "crop", "recipe")  # they stand among a stored task's facts
+NO_ARRAYS = ("seeds", "steps", "crop", "recipe")  # stored among the facts of a task
 PATTERN_ARRAYS = tuple(field.name for field in fields(Patterns) if field.name not in (*OTHER_PICTURES, *NO_ARRAYS))
 
 
@@ -204,7 +204,7 @@ class PatternsView:
     """The section: the grid and what must be known of it.
 
     Attributes:
-        lost: which patterns are not in the store.
+        lost: which patterns have not been computed.
         method: how they were made, in words.
         parameters: the same with every number, by name.
     """
@@ -217,7 +217,7 @@ class PatternsView:
 
 
 class PatternArtefact(Artefact[Patterns, PatternsRecord]):
-    """The images that excite a layer's filters most."""
+    """Images optimized to maximize the activation of a layer's filters."""
 
     name = "patterns"
 
@@ -282,7 +282,7 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
                     title=f"Strongest responses of {contents.layer.path}",
                     filters_total=contents.layer.filters_total,
                     bands=bands,
-                    words=grid.Words(f"strongest {contents.nouns.made}", *contents.owners),
+                    words=grid.Words(f"strongest {contents.nouns.one}", *contents.owners),
                 ),
             )
 
@@ -352,7 +352,7 @@ def joined_patterns(entries: Sequence[Entry]) -> Patterns:
     others = {name: np.concatenate([arrays[name] for arrays, _ in entries]) for name in OTHER_PICTURES}
     order = np.argsort(joined["indices"], kind="stable")
     seeds = [int(seed) for _, facts in entries for seed in facts["seeds"]]
-    # Where memory ran out on the way the smaller batch is the one to be told.
+    # Where memory ran out during the run, the smaller batch is reported.
     facts = min((facts for _, facts in entries), key=lambda facts: facts.get("recipe", {}).get("batch", 0))
     return Patterns(
         **{name: array[order] for name, array in joined.items()},
@@ -513,7 +513,7 @@ def method_words(contents: LayerContents, found: Patterns) -> str | None:
 
 
 def channels_drawn(found: Patterns, bands: Bands | None) -> str | None:
-    """Return how the channels of a pattern are drawn, as a clause, where not in their own grey or colours."""
+    """Return how the channels of a pattern are drawn, as a clause, where not in their own gray or colors."""
     return seen(found.images[:1], bands).bands
 
 
@@ -539,11 +539,11 @@ def _strip(
     view = seen(found.images[chosen], bands, crop=found.crop, width=STRIP_PIXELS)
     small = np.stack([mosaic.shrunk(pixels, STRIP_PIXELS) for pixels in view.pixels])
     tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
-    picture = mosaic.compose(small, tiles, palette.GREYS[palette.GAP])
+    picture = mosaic.compose(small, tiles, palette.GRAYS[palette.GAP])
     places = [place for place, item in enumerate(chosen) if item in flat]
-    mosaic.fill(picture, tiles, places, palette.GREYS[palette.FLAT])
+    mosaic.fill(picture, tiles, places, palette.GRAYS[palette.FLAT])
     hatched = [place for place, item in enumerate(chosen) if item in broken]
-    mosaic.hatch(picture, tiles, hatched, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
+    mosaic.hatch(picture, tiles, hatched, palette.GRAYS[palette.BROKEN], palette.GRAYS[palette.BROKEN_LINE])
     names = ", ".join(str(int(found.indices[position])) for position in chosen)
     alt = f"Patterns of {contents.owners[1]} {names} of {contents.layer.path}, small"
     alt = alt if view.bands is None else f"{alt}: {view.bands}"
@@ -556,18 +556,22 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
     if record is None:
         what = "the model's outputs" if is_output else "this layer"
         planned = contents.planned_filters(TaskKind.PATTERNS)
-        return "No pattern is in the store." if planned else f"No patterns were made for {what}."
+        return (
+            "The patterns have not been computed; run `reportgen build` again."
+            if planned
+            else f"No patterns were requested for {what}."
+        )
     nouns = contents.nouns
-    compared = f"the {nouns.one} it started from"
+    compared = f"its initial {nouns.one}"
     if record.natural_crops is not None:
-        compared = compared_pictures(record.natural_crops, len(page.images), nouns)
-    whom = "raise the logit of each class" if is_output else "excite each filter"
-    meaning = "A pattern shows what excites a filter, not what the filter is for."
+        compared = compared_inputs(record.natural_crops, len(page.images), nouns)
+    what, meaning = "Activation-maximizing", ""
     if is_output:
-        meaning = f"A pattern shows what raises a class's logit, not what {nouns.one}s of that class look like."
+        what = "Logit-maximizing"
+        meaning = f" A pattern shows what raises a class's logit, not what {nouns.one}s of that class look like."
     return (
-        f"The {nouns.one}s that {whom} most, found by {plural(record.steps, 'step')} of gradient ascent at "
-        f"{dimensions(record.size)}, each compared with {compared}. {meaning}{_similarity(contents, record)}"
+        f"{what} {nouns.one}s: {plural(record.steps, 'gradient-ascent step')} at {dimensions(record.size)}, each compared "
+        f"with {compared}.{meaning}{_similarity(contents, record)}"
     )
 
 
@@ -579,7 +583,7 @@ def _similarity(contents: LayerContents, record: PatternsRecord) -> str:
     others = f"the other {owners}" if contents.layer.is_output else f"the layer's other {owners}"
     parts = "classes" if contents.layer.is_output else "features"
     return (
-        f" Each {owner} was optimized from {restarts} starts, and the best {contents.nouns.made} is kept. The restart similarity is the "
-        f"mean cosine similarity of {others} between the {contents.nouns.made}s of two starts: 1 where every start led to the same "
+        f" Each {owner} was optimized from {restarts} random initializations, and the best {contents.nouns.one} is kept. The similarity "
+        f"between restarts is the mean cosine similarity of the activations of {others}: 1 where every restart led to the same "
         f"mixture of {parts}."
     )

@@ -30,24 +30,24 @@ POOLING = Pooling()
 def _note(page: LayerPage) -> str:
     noun, found = page.contents.nouns.one, page.contents[FEATURE_MAPS] or ()
     if not page.layer.is_met:
-        return "There are no feature maps: no data was seen to pass this layer."
+        return "There are no feature maps: no data was observed to pass through this layer."
     if not page.contents.plan.images:
         return f"No {noun}s were given."
     if not found:
-        return "No feature maps of this layer are in the store."
+        return "The feature maps of this layer have not been computed; run `reportgen build` again."
     if before_figure(found[0].image.slug) in page.pictures:
         return (
-            f"What every channel is on {plural(len(found), noun)}, one tile a channel. On the left what the layer is "
-            "given, on the right what it passes on, each on its own stated scale."
+            f"Every channel on {plural(len(found), noun)}, one tile per channel. Before pooling and after pooling, each "
+            "with its own scale."
         )
-    return f"What every filter answers to {plural(len(found), noun)}, one tile a filter."
+    return f"Every channel after pooling on {plural(len(found), noun)}, one tile per channel."
 
 
 def pooling_facts(layer: LayerRecord) -> tuple[Fact, ...]:
     """Return what is known of a pooling layer before anything is computed."""
     field = NONE if layer.receptive_field is None else dimensions(layer.receptive_field)
     return (
-        Fact("Class", layer.layer_class, code=True),
+        Fact("Type", layer.layer_class, code=True),
         Fact("Window", shape(layer.window), note="the whole map" if layer.window is None else None),
         Fact("Strides", shape(layer.strides)),
         Fact("Padding", NONE if layer.padding is None else layer.padding),

@@ -1,4 +1,4 @@
-"""The user's images as the model was fed them, and what it predicts for each."""
+"""The user's images as the model receives them, and its predictions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from reportgen.render.wording import HASH_SHOWN, reasoned, sentence
 
 BAR_WIDTH = 100  # SVG units of a probability of 1
 PICTURE_PIXELS = 168  # longer side of an image, CSS pixels
-NO_PROBABILITIES = "the model's output is no list of class probabilities"  # a fact of the model, not a problem
+NO_PROBABILITIES = (
+    "no predictions: the model's output is not a vector of class probabilities"  # a fact of the model, not a problem
+)
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +57,9 @@ class ImageEntry(msgspec.Struct, frozen=True, kw_only=True):
     ]
     colour_profile: Annotated[
         str | None,
-        Meta(description="the colours that its numbers stand for, where its file says that they are not sRGB"),
+        Meta(description="the color profile of its file, where that is not sRGB"),
     ]
-    shown: Annotated[bool, Meta(description="has feature maps; otherwise it only counts for natural maxima")]
+    shown: Annotated[bool, Meta(description="has feature maps; otherwise it is used only for natural maxima")]
     predictions: Annotated[tuple[Prediction, ...] | None, Meta(description="most probable first")]
     predictions_note: str | None
     outputs: Annotated[
@@ -68,9 +70,11 @@ class ImageEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class StoredImage:
-    """A shown image as the model was fed it, (*lengths, channels), and the model's prediction; None where missing.
+    """A shown image as the model receives it, and its prediction.
 
-    `problem` says as a clause why the picture or the prediction is missing although it should be there.
+    Attributes:
+        picture: (*lengths, channels); None where missing, like `predictions`.
+        problem: why the picture or the prediction is missing although it was planned, as a clause.
     """
 
     picture: np.ndarray | None
@@ -81,7 +85,7 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class PredictionView:
-    """One row of a prediction; bar: 0 to BAR_WIDTH."""
+    """One row of a prediction; the `bar` is from 0 to BAR_WIDTH long."""
 
     label: str
     percent: str
@@ -90,10 +94,12 @@ class PredictionView:
 
 @dataclass(frozen=True)
 class ImageView:
-    """One of the user's images as the model was fed it; href None where its picture is not stored.
+    """One of the user's images as the model receives it.
 
-    outputs: (name, prediction) of each output that classifies, without a name where the model has one output.
-    pixelated: it is shown enlarged, so its pixels are repeated and not blurred.
+    Attributes:
+        href: of its picture; None where that is not stored.
+        outputs: (name, prediction) of each output that classifies, without a name where the model has one output.
+        pixelated: it is shown enlarged, so its pixels are repeated and not blurred.
     """
 
     name: str
@@ -154,7 +160,13 @@ def _predictions(found: list[dict[str, Any]] | None) -> tuple[Prediction, ...] |
 def draw_image(
     image: ImageRecord, pixels: np.ndarray, bands: Bands | None, contract: InputContract
 ) -> tuple[ImageFile, bytes]:
-    """Draw one of the user's images, (*lengths, channels), as the model was fed it; `bands` as for `seen`.
+    """Draw one of the user's images as the model receives it.
+
+    Args:
+        image: its record.
+        pixels: (*lengths, channels).
+        bands: channels to show as red, green and blue.
+        contract: of the model's input.
 
     Returns:
         What is known of the file, and its bytes (PNG).
@@ -164,10 +176,10 @@ def draw_image(
     scale = None if view.scale is None else view.scale[0].lower() + view.scale[1:].rstrip(".")
     if contract.is_picture and pixels.dtype != np.uint8:
         low, high = stated(contract.low), stated(contract.high)
-        scale = f"in 8 bits, black is what is fed as {low}, white as {high}"
-    told = [text for text in (view.bands, scale) if text is not None]
+        scale = f"in 8 bits, black is an input of {low}, white of {high}"
+    parts = [text for text in (view.bands, scale) if text is not None]
     path = f"assets/images/{image.slug}.png"
-    file = ImageFile(path, width, height, pixels.shape[:-1], "; ".join(told) if told else None)
+    file = ImageFile(path, width, height, pixels.shape[:-1], "; ".join(parts) if parts else None)
     return file, png.encode(view.pixels[0])
 
 
@@ -179,15 +191,15 @@ def image_views(images: Sequence[ImageEntry], files: Mapping[str, ImageFile]) ->
 def images_note(images: Sequence[ImageEntry], noun: str) -> str:
     """Return which of the images feature maps are shown for."""
     if not images:
-        return f"No {noun}s were given: there are no feature maps, and a pattern is compared with the {noun} it started from."
+        return (
+            f"No {noun}s were given: there are no feature maps, and each pattern is compared with its initial {noun}."
+        )
     shown = sum(image.shown for image in images)
     if shown == len(images):
-        whom = (
-            f"this {noun}, as the model is fed it" if shown == 1 else f"all {shown} {noun}s, as the model is fed them"
-        )
-        return f"Feature maps are shown for {whom}."
+        whom = f"this {noun}" if shown == 1 else f"all {shown} {noun}s"
+        return f"Feature maps are shown for {whom}. Each {noun} is shown as the model receives it."
     rest = few([image.name for image in images if not image.shown])
-    return f"Feature maps are shown for {shown} of {len(images)} {noun}s; the others count for natural maxima only: {rest}."
+    return f"Feature maps are shown for {shown} of {len(images)} {noun}s; the others are used only for natural maxima: {rest}."
 
 
 def prediction_views(found: Sequence[Prediction] | None) -> tuple[PredictionView, ...]:
@@ -209,23 +221,23 @@ def _view(image: ImageEntry, file: ImageFile | None) -> ImageView:
         outputs = tuple((each.name, prediction_views(each.predictions)) for each in image.outputs)
     width, height = (1, 1) if file is None else (file.width, file.height)
     scale = PICTURE_PIXELS / max(width, height)
-    best = f"; the model's first answer: {rows[0].label}, {rows[0].percent}" if rows else ""
+    best = f"; prediction: {rows[0].label}, {rows[0].percent}" if rows else ""
     own = image.lengths if len(image.lengths) not in (0, PICTURE_RANK) else (image.width, image.height)
     fed = (1, 1) if file is None else file.lengths
     drawn = None if file is None else file.drawn
     note = image.predictions_note
     return ImageView(
         name=image.name,
-        size=dimensions(own) + ("" if drawn is None else f", shown: {drawn}"),
+        size=dimensions(own) + ("" if drawn is None else f", displayed: {drawn}"),
         sha256=image.sha256[:HASH_SHOWN],
         href=None if file is None else file.path,
         width=round(width * scale),
         height=round(height * scale),
         pixelated=scale > 1,
-        alt=f"{image.name} as the model is fed it{'' if drawn is None else f' ({drawn})'}, "
+        alt=f"{image.name} as the model receives it{'' if drawn is None else f' ({drawn})'}, "
         f"{dimensions(fed[::-1] if len(fed) == PICTURE_RANK else fed)}{best}",
         outputs=outputs,
         without_predictions=None
         if all(found for _, found in outputs)
-        else sentence(note if note is not None else "no predictions were asked for"),
+        else sentence(note if note is not None else "no predictions were requested"),
     )

@@ -1,4 +1,4 @@
-"""What templates print: finished text and numbers, so that a template neither computes nor formats."""
+"""What templates print: finished text and numbers; a template neither computes nor formats."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from dataclasses import dataclass
 
 from reportgen.core.verdicts import DEAD, NOT_COMPUTED, NOT_FINITE, OK, SILENT, SKIPPED, VERDICTS, WEAK
 from reportgen.render.figure import Picture
-from reportgen.render.palette import colours
-from reportgen.render.text import OF_IMAGES, Nouns, count, figure
+from reportgen.render.palette import colors
+from reportgen.render.text import OF_IMAGES, Nouns, count, number
 
-GRADIENT_STOPS = 17  # of a colour bar: odd, so that the middle of a diverging map is one of them
+GRADIENT_STOPS = 17  # of a color bar: odd, so that the middle of a diverging map is one of them
 MEANINGS: dict[str, str] = {
-    OK: "the pattern excites the {owner} more than any of the {noun}s does, by its mean or at its strongest position",
-    WEAK: "the pattern exceeds what the {noun}s reach neither by its mean nor at its strongest position",
-    SILENT: "nothing that was tried makes the {owner} answer above zero at any position; that none can is not proven",
-    DEAD: "it is proven that no input makes the {owner} answer above zero, or that it answers the same to every input",
-    NOT_FINITE: "a figure behind the pattern is infinite or not a number",
-    SKIPPED: "no pattern was sought",
-    NOT_COMPUTED: "a pattern was asked for and is not in the store",
+    OK: "the pattern activates the {owner} more than any of the {noun}s does, by its mean or at its highest position",
+    WEAK: "the pattern exceeds what the {noun}s reach neither by its mean nor at its highest position",
+    SILENT: "no input that was tried activates the {owner} above zero at any position; that none can is not proven",
+    DEAD: "it is proven that no input activates the {owner} above zero, or that its activation is the same for every input",
+    NOT_FINITE: "a score of the pattern is infinite or not a number",
+    SKIPPED: "no pattern was computed",
+    NOT_COMPUTED: "the pattern was requested but has not been computed",
 }
 AGAINST_START: dict[str, str] = {
-    OK: "the pattern excites the {owner} clearly more than the {noun} it started from",
-    WEAK: "the pattern hardly excites the {owner} more than the {noun} it started from",
+    OK: "the pattern activates the {owner} clearly more than the {noun} it started from",
+    WEAK: "the pattern hardly activates the {owner} more than the {noun} it started from",
 }
 
 
-Keys = tuple[tuple[str, str], ...]  # what scripts order and find an item by: names and values of data attributes
+Keys = tuple[tuple[str, str], ...]  # what scripts sort and search an item by: names and values of data attributes
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One row of a list of facts. code: set in a fixed-width face. note: smaller, below the value."""
+    """One row of a list of facts; `code` values are set in a fixed-width face, the `note` is smaller, below the value."""
 
     term: str
     value: str
@@ -40,7 +40,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Link:
-    """Where a link leads, relative to the page it stands on, and its words. code: they are the path of a layer."""
+    """Where a link leads, relative to its page, and its text; `code` where that is the path of a layer."""
 
     href: str
     label: str
@@ -59,7 +59,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Legend:
-    """A colour bar: `gradient` names a gradient of the page's sprite."""
+    """A color bar: `gradient` names a gradient of the page's sprite."""
 
     low: str
     middle: str | None
@@ -69,7 +69,7 @@ class Legend:
 
 @dataclass(frozen=True)
 class Gradient:
-    """A colour map as (offset in percent, colour) stops."""
+    """A color map as (offset in percent, color) stops."""
 
     key: str
     stops: tuple[tuple[str, str], ...]
@@ -89,10 +89,12 @@ class FigureView:
 
 @dataclass(frozen=True)
 class Cut:
-    """A part of a mosaic shown through an SVG window: (x, y, width, height) of the window in the mosaic's pixels.
+    """A part of a mosaic shown through an SVG window.
 
-    width, height: on the page, in CSS pixels. pixelated: the part is enlarged, so its pixels are repeated and not
-    blurred.
+    Attributes:
+        window: (x, y, width, height) in the mosaic's pixels.
+        width: on the page, in CSS pixels, like `height`.
+        pixelated: the part is enlarged, so its pixels are repeated and not blurred.
     """
 
     href: str
@@ -107,7 +109,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Inline:
-    """Style and script of a report of one file, as they stand in it."""
+    """Style and script inside a report of one file."""
 
     style: str
     script: str
@@ -115,10 +117,14 @@ class Inline:
 
 @dataclass(frozen=True)
 class PageContext:
-    """What every page says.
+    """What every page states.
 
-    root: from the page to the report's folder. base: the template that pages extend. policy: what a page may load. style, script: where
-    they lie, unless they are `inline`. nouns: of what the model is fed.
+    Attributes:
+        root: from the page to the report's folder.
+        base: the template that pages extend.
+        policy: what a page may load.
+        style: path of the style sheet, like `script`; unused where they are `inline`.
+        nouns: of what the model is fed.
     """
 
     root: str
@@ -139,14 +145,19 @@ def verdict_view(
     *,
     images: bool,
     start: bool = False,
-    number: int | None = None,
+    amount: int | None = None,
     owner: str = "filter",
     noun: str = OF_IMAGES.one,
 ) -> Verdict:
-    """A verdict, with its count where `number` is given.
+    """Return the view of a verdict.
 
-    images, start: what the patterns that it is said of are compared with; where both occur, both are explained.
-    owner: what they are patterns of. noun: what the model is fed.
+    Args:
+        word: the verdict.
+        images: whether patterns are compared with the user's images.
+        start: whether some are compared with their initial image; where both occur, both are explained.
+        amount: how often it occurs; no count is shown where None.
+        owner: what they are patterns of.
+        noun: what the model is fed.
     """
     meaning = MEANINGS[word]
     if word in AGAINST_START and not images:
@@ -154,33 +165,40 @@ def verdict_view(
     elif word in AGAINST_START and start:
         meaning += f"; in a layer without natural maxima, {AGAINST_START[word]}"
     return Verdict(
-        word, verdict_key(word), meaning.format(owner=owner, noun=noun), "" if number is None else count(number)
+        word, verdict_key(word), meaning.format(owner=owner, noun=noun), "" if amount is None else count(amount)
     )
 
 
 def verdict_key(word: str) -> str:
-    """A verdict as a name of signs, classes and data attributes."""
+    """Return a verdict as a name of signs, classes and data attributes."""
     return word.replace(" ", "-")
 
 
 def known_keys(**values: str | float | None) -> Keys:
-    """Data attributes of what is known, in the order given."""
+    """Return data attributes of the known values, in the order given."""
     return tuple((name, str(value)) for name, value in values.items() if value is not None)
 
 
 def verdict_views(
     counts: dict[str, int], *, images: bool, start: bool = False, noun: str = OF_IMAGES.one
 ) -> tuple[Verdict, ...]:
-    """The verdicts that occur, in the order of the contract; the rest as for `verdict_view`."""
+    """Return the verdicts that occur.
+
+    Args:
+        counts: how often, by word.
+        images: as for `verdict_view`, like `start` and `noun`.
+        start: see `images`.
+        noun: see `images`.
+    """
     return tuple(
-        verdict_view(word, images=images, start=start, number=counts[word], noun=noun)
+        verdict_view(word, images=images, start=start, amount=counts[word], noun=noun)
         for word in (*VERDICTS, NOT_COMPUTED)
         if counts[word]
     )
 
 
 def figure_view(picture: Picture, root: str) -> FigureView:
-    """The `img` of a picture file on a page that lies at `root`."""
+    """Return the `img` of a picture file; `root` leads from the page to the report's folder."""
     return FigureView(
         root + picture.path,
         picture.tiles.width,
@@ -192,22 +210,22 @@ def figure_view(picture: Picture, root: str) -> FigureView:
 
 
 def legend(low: float | str, high: float | str, name: str) -> Legend:
-    """The colour bar of a linear scale, its ends as numbers or in words."""
+    """Return the color bar of a linear scale, its ends as numbers or in words."""
     if isinstance(low, str) or isinstance(high, str):
         return Legend(str(low), None, str(high), gradient_key(name))
-    return Legend(figure(low), "0" if low < 0 < high else None, figure(high), gradient_key(name))
+    return Legend(number(low), "0" if low < 0 < high else None, number(high), gradient_key(name))
 
 
 def gradient_key(name: str) -> str:
-    """The id of a colour map in a page."""
+    """Return the id of a color map in a page."""
     return f"map-{name.lower().replace('_', '-')}"
 
 
 def gradients(names: set[str]) -> tuple[Gradient, ...]:
-    """The colour maps that a page's colour bars refer to."""
+    """Return the color maps that the color bars of a page refer to."""
     result = []
     for name in sorted(names):
-        stops = colours(name, GRADIENT_STOPS).tolist()
+        stops = colors(name, GRADIENT_STOPS).tolist()
         last = GRADIENT_STOPS - 1
         result.append(
             Gradient(
@@ -222,7 +240,15 @@ def gradients(names: set[str]) -> tuple[Gradient, ...]:
 
 
 def cut(picture: Picture, root: str, window: tuple[int, int, int, int], longest: int, label: str) -> Cut:
-    """A window on a mosaic, shown so that its longer side is `longest` CSS pixels."""
+    """Return a window on a mosaic.
+
+    Args:
+        picture: the mosaic.
+        root: from the page to the report's folder.
+        window: (x, y, width, height) in the mosaic's pixels.
+        longest: its longer side on the page, in CSS pixels.
+        label: its alt text.
+    """
     _, _, width, height = window
     scale = longest / max(width, height)
     return Cut(

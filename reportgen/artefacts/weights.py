@@ -22,11 +22,11 @@ from reportgen.artefacts.base import (
 )
 from reportgen.artefacts.views import Cut, Fact, FigureView, cut
 from reportgen.core.numbers import plain
-from reportgen.core.records import Count, LayerRecord, LayerStatus, TaskKind
+from reportgen.core.records import Count, LayerRecord, LayerStatus, RelativePath, TaskKind
 from reportgen.render import weights as grid
 from reportgen.render.charts import Chart, bias_bars, histogram
 from reportgen.render.figure import Picture
-from reportgen.render.text import count, figure, listed, percent, plural, span
+from reportgen.render.text import count, listed, number, percent, plural, span
 from reportgen.render.weights import KernelLayout
 from reportgen.render.wording import not_finite, sentence
 
@@ -35,7 +35,7 @@ INITIAL_FIGURE = "initial_weights.png"
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode
 KERNEL_PIXELS = 56  # longer side of a kernel slice on a card, CSS pixels
 KERNEL_ROW = 16  # slices of a kernel in one row of a card
-KERNEL_ROWS = 4  # rows before a card says how many slices it leaves to the weight grid
+KERNEL_ROWS = 4  # rows of a card; further slices are only in the weight grid
 KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
 
 
@@ -61,7 +61,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 class WeightsRecord(Statistics, frozen=True, kw_only=True):
     """Statistics over every kernel entry that is finite."""
 
-    array: Annotated[str, Meta(description="file of the arrays, relative to the report's folder, with slashes")]
+    array: Annotated[RelativePath, Meta(description="file of the arrays")]
     arrays: Annotated[dict[str, tuple[Count, ...]], Meta(description="shape of each stored array")]
     histogram: Histogram
     bias: Annotated[Statistics | None, Meta(description="of the biases; null where the layer has none")]
@@ -192,15 +192,15 @@ def _statistics(values: np.ndarray) -> dict[str, Any]:
 
 
 def statistics_facts(statistics: Statistics | None, plurals: str) -> tuple[Fact, ...]:
-    """Return statistics as rows of a page; `plurals` says of what they are."""
+    """Return statistics as rows of a page; `plurals` names what they are of."""
     if statistics is None:
         return ()
     return (
-        Fact(plurals.capitalize(), count(statistics.count)),
+        Fact(f"Number of {plurals}", count(statistics.count)),
         Fact("Range", span(statistics.minimum, statistics.maximum)),
-        Fact("Mean", figure(statistics.mean)),
-        Fact("Standard deviation", figure(statistics.std)),
-        Fact("Exactly zero", percent(statistics.zero_fraction)),
+        Fact("Mean", number(statistics.mean)),
+        Fact("Standard deviation", number(statistics.std)),
+        Fact("Zeros", percent(statistics.zero_fraction)),
     )
 
 
@@ -211,17 +211,21 @@ def lost_weights(record: WeightsRecord | None) -> str | None:
 
 def _warning(record: WeightsRecord | None, layer: LayerRecord) -> str | None:
     lost = lost_weights(record)
-    said = [] if lost is None else [f"{lost}; the statistics are of the others."]
+    notes = [] if lost is None else [f"{lost}; the statistics are of the others."]
     if layer.kernel_note is not None:
-        said.append(f"Kernel, statistics and weights.npz are of {layer.kernel_note}.")
-    return " ".join(said) or None
+        notes.append(f"Kernel, statistics and weights.npz are of {layer.kernel_note}.")
+    return " ".join(notes) or None
 
 
 def _note(page: LayerPage, arrays: Arrays | None) -> str | None:
     """Why there is no weight grid."""
     if arrays is None:
         lacking = page.contents.missing or page.layer.status == LayerStatus.FAILED
-        return "The weights of this layer are not in the store." if lacking else "This layer has no kernel of its own."
+        return (
+            "The weights of this layer have not been stored; run `reportgen build` again."
+            if lacking
+            else "This layer has no kernel of its own."
+        )
     why = undrawable(arrays, page.layer)
     return None if why is None else sentence(f"not drawn: {why}")
 
@@ -232,7 +236,7 @@ def _histogram(record: WeightsRecord) -> Chart | None:
 
 
 def kernel_cuts(page: LayerPage, index: int) -> tuple[tuple[Cut, ...], str | None]:
-    """Return the slices of a filter's kernel for its card, and what must be said of those that are not shown."""
+    """Return the slices of a filter's kernel for its card, and a note on those that are not shown."""
     arrays = page.contents[WEIGHTS]
     if arrays is None or FIGURE not in page.pictures:
         return (), None
@@ -252,26 +256,28 @@ def kernel_cuts(page: LayerPage, index: int) -> tuple[tuple[Cut, ...], str | Non
     rows = [shown[first : first + KERNEL_ROW] for first in range(0, len(shown), KERNEL_ROW)]
     pixels = KERNEL_ROW_PIXELS // min(KERNEL_ROW, len(tiles))
     cuts = []
-    for number, row in enumerate(rows):
+    for place, row in enumerate(rows):
         x, y, _, height = picture.tiles.box(row[0])
         last, _, width, _ = picture.tiles.box(row[-1])
-        first = number * KERNEL_ROW
+        first = place * KERNEL_ROW
         label = f"Kernel of filter {index}, input channels {first} to {first + len(row) - 1}"
         window = (x, y, last + width - x, height)
         cuts.append(cut(picture, page.root, window, min(pixels, KERNEL_PIXELS) * len(row), label))
     left = len(tiles) - len(shown)
-    note = f"{len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
+    note = (
+        f"the first {len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
+    )
     return tuple(cuts), note
 
 
 def _largest_slices(
     picture: Picture, channels: list[int], tiles: range, index: int, root: str
 ) -> tuple[tuple[Cut, ...], str | None]:
-    """The slices of a filter whose weights are largest, as the weight grid has them."""
+    """The slices of a filter with the largest L2 norm, as the weight grid has them."""
     x, y, _, height = picture.tiles.box(tiles[0])
     last, _, width, _ = picture.tiles.box(tiles[-1])
     numbers = listed([str(channel) for channel in channels])
     label = f"Kernel of filter {index}, input channels {numbers}"
     pixels = min(KERNEL_ROW_PIXELS // len(channels), KERNEL_PIXELS) * len(channels)
-    note = f"the strongest first: input channels {numbers}; all are in the data file"
+    note = f"input channels {numbers}, largest L2 norm first; all are in the data file"
     return (cut(picture, root, (x, y, last + width - x, height), pixels, label),), note

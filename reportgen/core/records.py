@@ -14,8 +14,13 @@ from reportgen.core.axes import ChannelOrder
 PICTURE_RANK = 2  # height and width
 PICTURE_AXES = PICTURE_RANK + 1  # and channels
 Count = Annotated[int, Meta(ge=0)]
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+SLUG_PATTERN = r"^[a-z0-9_-]{1,64}$"
+Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
 Shape = tuple[int | None, ...]
+RelativePath = Annotated[
+    str,
+    Meta(pattern=r"^(?!/)(?!.*\.\./)[^\\]+$", description="relative to the report's folder, with slashes"),
+]
 
 
 class Record:
@@ -159,7 +164,7 @@ class InputContract(Record):
     """
 
     shape: tuple[int | None, ...]
-    size: tuple[int, ...]
+    size: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=3)]
     fit: str
     low: float
     high: float
@@ -196,7 +201,7 @@ class ModelRecord(Record):
     source: str
     sha256: str | None
     weights_sha256: str
-    parameters: int
+    parameters: Count
     input_shape: tuple[int | None, ...]
     classes: tuple[str, ...] | None
 
@@ -256,7 +261,7 @@ class LayerFacts(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="order of the kernel's input channels where they are the colour channels of the input itself"),
     ]
     filters_total: Count
-    filters_shown: tuple[Count, ...]
+    filters_shown: Annotated[tuple[Count, ...], Meta(extra_json_schema={"uniqueItems": True})]
     labels: Annotated[
         tuple[str, ...] | None,
         Meta(description="only of the model's own outputs: names of the classes in `filters_shown`, in that order"),

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reportgen.render.text import figure, plural
+from reportgen.render.text import number, plural
 
 HUNDREDTHS = 2
 HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 480, 120
 BIAS_WIDTH, BIAS_HEIGHT = 960, 110
 GAUGE_WIDTH = 160
 GAUGE_ROOM = 0.04  # of the width on either side, so that a mark at the end is not cut in half
-SHORTEST_BAR = 0.75  # a bin with one weight among millions must still be seen
-BAR_SHARE = 0.86  # of the room that each bar has; the rest is the gap
+SHORTEST_BAR = 0.75  # a bin with one weight among millions must still be visible
+BAR_SHARE = 0.86  # of the space per bar; the rest is the gap
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """Bars over an axis at y = `axis`; `ticks`: labels below it, spread from its left end to its right.
-
-    alt: for a reader who does not see it.
-    """
+    """Bars over an axis at y = `axis`, with the labels `ticks` spread below it from left to right."""
 
     width: int
     height: int
@@ -50,7 +47,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Gauge:
-    """A pattern's way on one line: a bar from zero to what was reached, marks at the start and the natural maximum."""
+    """A pattern's activation on one line: a bar from zero, marks at the initial image and the natural maximum."""
 
     width: int
     zero: float
@@ -61,37 +58,50 @@ class Gauge:
 
 
 def histogram(counts: Sequence[int], limit: float, total: int) -> Chart | None:
-    """Weights by value, symmetric about zero; None where every weight is zero or none is finite."""
+    """Return the histogram of some weights.
+
+    Args:
+        counts: of the bins, which lie symmetric about zero.
+        limit: upper end of the last bin.
+        total: number of weights.
+
+    Returns:
+        The chart; None where every weight is zero or none is finite.
+    """
     tallest = max(counts, default=0)
     if tallest == 0 or limit == 0:
         return None
     step = HISTOGRAM_WIDTH / len(counts)
     bars = []
-    for position, number in enumerate(counts):
-        if number:
-            height = max(SHORTEST_BAR, HISTOGRAM_HEIGHT * number / tallest)
+    for position, weights in enumerate(counts):
+        if weights:
+            height = max(SHORTEST_BAR, HISTOGRAM_HEIGHT * weights / tallest)
             left = position * step + step * (1 - BAR_SHARE) / 2
             kind = "zero" if position == len(counts) // 2 else "low" if position < len(counts) // 2 else "high"
             bars.append(_bar(left, HISTOGRAM_HEIGHT - height, step * BAR_SHARE, height, kind))
     caption = (
-        f"{plural(total, 'weight')} in {len(counts)} bins of equal width, symmetric about zero; "
-        f"the fullest bin holds {plural(tallest, 'weight')}."
+        f"Histogram of {plural(total, 'weight')}: {len(counts)} bins of equal width, symmetric about zero; "
+        f"tallest bin {plural(tallest, 'weight')}."
     )
     return Chart(
         HISTOGRAM_WIDTH,
         HISTOGRAM_HEIGHT,
         HISTOGRAM_HEIGHT,
         tuple(bars),
-        (figure(-limit), "0", figure(limit)),
-        f"Histogram of weights from {figure(-limit)} to {figure(limit)}. {caption}",
+        (number(-limit), "0", number(limit)),
+        f"{caption} From {number(-limit)} to {number(limit)}.",
         caption,
     )
 
 
 def bias_bars(biases: np.ndarray) -> Chart | None:
-    """One bar a filter, float32 (filters,), upwards where positive; None without a finite bias other than zero.
+    """Return a chart of one bar per filter, upwards where positive; a bias that is not finite is a full-height bar.
 
-    Biases that are not finite are drawn as a full-height band of their own kind.
+    Args:
+        biases: float32 (filters,).
+
+    Returns:
+        The chart; None where all biases are zero.
     """
     finite = np.isfinite(biases)
     largest = float(np.max(np.abs(biases), initial=0, where=finite))
@@ -113,7 +123,7 @@ def bias_bars(biases: np.ndarray) -> Chart | None:
                 _bar(left, axis if bias < 0 else axis - height, step * BAR_SHARE, height, "low" if bias < 0 else "high")
             )
     lost = len(biases) - int(finite.sum())
-    caption = f"Bias of each of {plural(len(biases), 'filter')}, from {figure(low)} to {figure(high)}" + (
+    caption = f"Bias per filter, {plural(len(biases), 'filter')}, from {number(low)} to {number(high)}" + (
         f"; {lost} not finite." if lost else "."
     )
     ticks = ("filter 0", f"filter {len(biases) - 1}")
@@ -121,7 +131,16 @@ def bias_bars(biases: np.ndarray) -> Chart | None:
 
 
 def gauge(reached: float | None, start: float | None, natural: float | None) -> Gauge | None:
-    """The line of one filter, on its own scale; None where nothing was reached."""
+    """Return the gauge of one filter, on its own scale.
+
+    Args:
+        reached: activation of the pattern.
+        start: activation of the image that the ascent started from.
+        natural: the natural maximum.
+
+    Returns:
+        The gauge; None where the activation is not known or all values are equal.
+    """
     if reached is None:
         return None
     known = [0.0, reached, *(value for value in (start, natural) if value is not None)]
@@ -134,7 +153,7 @@ def gauge(reached: float | None, start: float | None, natural: float | None) -> 
         return round(room + (GAUGE_WIDTH - 2 * room) * (value - low) / (high - low), HUNDREDTHS)
 
     left, right = sorted((place(0), place(reached)))
-    words = [f"start {figure(start)}", f"reached {figure(reached)}", f"natural maximum {figure(natural)}"]
+    words = [f"initial {number(start)}", f"pattern {number(reached)}", f"natural maximum {number(natural)}"]
     return Gauge(
         GAUGE_WIDTH,
         place(0),

@@ -1,4 +1,4 @@
-"""What runs along one axis, as small pictures of curves: grey lines on white, anti-aliased, the same bytes for the same numbers."""
+"""Small pictures of curves: gray lines on white, anti-aliased, the same bytes for the same numbers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PAPER, ZERO_LINE, INK = 255, 195, 25  # greys
-HALF_LINE = 0.75  # pixels to each side of a curve's middle: thin, and still seen where a page shrinks it
+PAPER, ZERO_LINE, INK = 255, 195, 25  # grays
+HALF_LINE = 0.75  # pixels to each side of the middle of a curve: thin, and still visible where a page shrinks it
 MARGIN = 3  # pixels around a curve, so that its marks at an end are whole
-MARK_ROOM = 8  # pixels between two positions from which on each has a mark of its own: a kernel's taps
+MARK_ROOM = 8  # pixels between two positions from which on each has a mark: the taps of a kernel
 BAND_GAP = 1  # pixel between the curves of one tile
-GAP = 165  # grey between the bands of one tile, as between tiles
+GAP = 165  # gray between the channels of one tile, as between tiles
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,17 @@ class Canvas:
 
 
 def draw(shares: NDArray[np.floating], canvas: Canvas, zero: float | None = None) -> NDArray[np.uint8]:
-    """One curve a tile: uint8 (count, height, width).
+    """Draw one curve per tile.
 
-    shares: (count, steps), 0 the bottom and 1 the top; what lies beyond is cut off there. zero: the share at which a faint line is
-    drawn. Where there are more positions than pixels, a column spans from the smallest to the largest of those in it.
+    Where there are more positions than pixels, a column spans from the smallest to the largest value in it.
+
+    Args:
+        shares: (count, steps), 0 at the bottom and 1 at the top; values beyond are clipped.
+        canvas: of one curve.
+        zero: the share at which a faint line is drawn.
+
+    Returns:
+        uint8 (count, height, width).
     """
     count, steps = shares.shape
     inner = Canvas(max(canvas.height - 2 * MARGIN, 1), max(canvas.width - 2 * MARGIN, 1))
@@ -47,7 +54,7 @@ def draw(shares: NDArray[np.floating], canvas: Canvas, zero: float | None = None
 
 
 def _spans(shares: NDArray[np.floating], columns: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """The smallest and largest share in each column, neighbouring columns joined: (count, columns) each."""
+    """The smallest and largest share in each column, neighboring columns joined: (count, columns) each."""
     steps = shares.shape[1]
     edges = np.linspace(0, steps - 1, columns + 1)
     if steps > columns:
@@ -78,7 +85,16 @@ def _mark(pictures: NDArray[np.floating], shares: NDArray[np.floating], inner: C
 
 
 def stacked(shares: NDArray[np.floating], canvas: Canvas, zero: float | None = None) -> NDArray[np.uint8]:
-    """Several curves a tile, the first on top: uint8 (count, bands * (height + 1) - 1, width), from shares (count, steps, bands)."""
+    """Draw several curves per tile, the first on top.
+
+    Args:
+        shares: (count, steps, channels), as for `draw`.
+        canvas: of one curve.
+        zero: the share at which a faint line is drawn.
+
+    Returns:
+        uint8 (count, channels * (height + 1) - 1, width).
+    """
     count, steps, bands = shares.shape
     each = draw(np.moveaxis(shares, -1, 1).reshape(count * bands, steps), canvas, zero)
     tiles = np.full((count, bands, canvas.height + BAND_GAP, canvas.width), GAP, np.uint8)
@@ -87,12 +103,12 @@ def stacked(shares: NDArray[np.floating], canvas: Canvas, zero: float | None = N
 
 
 def shares_between(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.floating]:
-    """Where finite `values` lie between `low` and `high`; all in the middle where these are the same."""
+    """Return where finite `values` lie between `low` and `high`; all in the middle where these are the same."""
     if low == high:
         return np.full(values.shape, 0.5)
     return np.asarray((values.astype(np.float64) - low) / (high - low))
 
 
 def zero_share(low: float, high: float) -> float | None:
-    """Where zero lies between `low` and `high`; None where it does not."""
+    """Return where zero lies between `low` and `high`; None where it does not."""
     return -low / (high - low) if low <= 0 <= high and low < high else None

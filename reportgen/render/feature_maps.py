@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, mosaic, palette, png, scale, slices
 from reportgen.render.figure import Figure, Tiles
-from reportgen.render.text import dimensions, figure, named, plural
+from reportgen.render.text import dimensions, named, number, plural
 
 DEFAULT_STYLE = MapStyle()
 MAP_AXES = (2, 3, 4)  # one to three spatial axes and the channels
 CURVE = curves.Canvas(48, 140)
-FEW_CURVES, FEW_COLUMNS, MANY_COLUMNS = 32, 4, 8  # a layer of few channels has room for wide curves
+FEW_CURVES, FEW_COLUMNS, MANY_COLUMNS = 32, 4, 8  # few channels leave room for wide curves
 VOLUME_COLUMNS, SMALLEST_VOLUME = 4, 96  # pixels along the longer side of all slices of a map
 MIDDLE = 0.5  # of a scale that is symmetric about zero
 
@@ -25,16 +25,24 @@ def draw(
     style: MapStyle = DEFAULT_STYLE,
     true_range: tuple[float, float] | None = None,
 ) -> Figure:
-    """The mosaic of `maps`, one tile a channel in channel order, 16 a row.
+    """Draw the mosaic of all maps, one tile per channel in order, 16 per row.
 
-    maps: (height, width, channels) of any real type, in any range; (steps, channels) are drawn as curves, (depth, height, width,
-    channels) as slices. title: what they are of, for the alt text.
-    style: the scale and its colour map; a layer's own scale has the diverging map, symmetric about zero, where there are
-    negative values. true_range: the smallest and largest finite value of all `maps` before they were rounded or clipped
-    for the store; where the layer's scale ends at one of them, the caption and the legend state it and not the rounded one.
+    A constant map of more than one position is drawn in gray, one with a value that is not finite is hatched.
 
-    A constant map of more than one position is drawn in plain grey, one with a value that is not finite is hatched. Raises
-    ValueError where `maps` has not one to three axes beside its channels or no values.
+    Args:
+        maps: (height, width, channels) of any real type, in any range; (steps, channels) are drawn as curves, (depth, height,
+            width, channels) as slices.
+        title: what they are of, for the alt text.
+        style: the scale and its color map; the scale of a layer is diverging and symmetric about zero where there are negative
+            values.
+        true_range: the smallest and largest finite value of all `maps` before they were rounded or clipped for the store; where
+            the scale ends at one of them, caption and legend state it and not the rounded one.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: `maps` has no values, or not one to three axes beside its channels.
     """
     if maps.ndim not in MAP_AXES or maps.size == 0:
         raise ValueError(f"feature maps have two to four axes and at least one value, not the shape {maps.shape}")
@@ -69,19 +77,19 @@ def draw(
         mosaic.hatch(picture, layout, broken, palette.BROKEN, palette.BROKEN_LINE)
         data = png.encode_indexed(picture, palette.table(used))
 
-    medium = scale.CURVED if curved else scale.COLOURED
-    facts = ["No map has values to draw on a scale." if chosen is None else chosen.sentence(medium)]
+    medium = scale.CURVED if curved else scale.COLORED
+    facts = ["No map has values to draw." if chosen is None else chosen.sentence(medium)]
     if flat:
-        grey = "plain grey" if curved else palette.flat_word(used)
-        facts.append(f"{_maps(flat)} constant and drawn in {grey}: {named(flat)} ({_constants(lowest[flat])}).")
+        flat_color = "gray" if curved else palette.flat_word(used)
+        facts.append(f"Constant, {flat_color}: {_maps(flat)}, {_constants(lowest[flat])}.")
     if broken:
-        facts.append(f"{_maps(broken)} not finite and drawn hatched: {named(broken)}.")
+        facts.append(f"Not finite, hatched: {_maps(broken)}.")
     what = f"{plural(channels, 'feature map')} of {dimensions(lengths)}"
-    how = "" if len(lengths) < 3 else f" A tile holds {slices.words(lengths[0])}."
+    how = "" if len(lengths) < 3 else f" Each tile shows {slices.words(lengths[0])}."
     return Figure(
         png=data,
         tiles=layout,
-        caption=" ".join([f"{what}, every channel in order, {layout.columns} a row.{how}", *facts]),
+        caption=" ".join([f"{what}, all channels in order, {layout.columns} per row.{how}", *facts]),
         alt=" ".join([f"{title}: mosaic of {what}.", *facts]),
         legend=None if chosen is None or curved else chosen.legend,
     )
@@ -90,17 +98,26 @@ def draw(
 def drawn_curves(
     indices: NDArray[np.uint8], used: str, flat: list[int], broken: list[int], canvas: curves.Canvas, columns: int
 ) -> tuple[bytes, Tiles]:
-    """A picture of curves from the palette's indices (channels, steps), which are finer than its pixels.
+    """Draw curves from palette indices, which are finer than pixels.
 
-    used: the palette that they are of. flat, broken: channels drawn plain and hatched. canvas: of one curve.
+    Args:
+        indices: uint8 (channels, steps).
+        used: the palette that they are of.
+        flat: channels drawn in gray.
+        broken: channels drawn hatched.
+        canvas: of one curve.
+        columns: of the mosaic.
+
+    Returns:
+        The PNG file and the layout of its tiles.
     """
     layout = mosaic.choose_tiles(len(indices), canvas.height, canvas.width, columns=columns, smallest=1)
     shares = (indices.astype(np.float64) - palette.FIRST_VALUE) / (palette.LEVELS - 1)
     zero = MIDDLE if used == palette.DIVERGING else None
-    greys = palette.GREYS
-    picture = mosaic.compose(curves.draw(shares, canvas, zero), layout, greys[palette.GAP])
-    mosaic.fill(picture, layout, flat, greys[palette.FLAT])
-    mosaic.hatch(picture, layout, broken, greys[palette.BROKEN], greys[palette.BROKEN_LINE])
+    grays = palette.GRAYS
+    picture = mosaic.compose(curves.draw(shares, canvas, zero), layout, grays[palette.GAP])
+    mosaic.fill(picture, layout, flat, grays[palette.FLAT])
+    mosaic.hatch(picture, layout, broken, grays[palette.BROKEN], grays[palette.BROKEN_LINE])
     return png.encode(picture), layout
 
 
@@ -111,9 +128,9 @@ def _finite_range(values: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def _maps(channels: list[int]) -> str:
-    return f"{plural(len(channels), 'map')} {'is' if len(channels) == 1 else 'are'}"
+    return f"{plural(len(channels), 'map')} ({named(channels)})"
 
 
 def _constants(values: NDArray[np.floating]) -> str:
-    low, high = figure(float(values.min())), figure(float(values.max()))
+    low, high = number(float(values.min())), number(float(values.max()))
     return f"all {low}" if low == high else f"from {low} to {high}"

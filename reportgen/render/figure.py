@@ -1,4 +1,4 @@
-"""A figure: a picture file with what its reader must be told, and where the tiles of a mosaic lie in it."""
+"""A figure: a picture with caption, alt text and legend, and where the tiles of a mosaic lie in it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from dataclasses import dataclass
 class Tiles:
     """Where the tiles of a mosaic lie, in picture pixels.
 
-    `count` tiles of tile_height x tile_width array cells, each cell drawn as scale x scale pixels, `columns` a row, `gap` pixels around
-    and between tiles. The last row is padded. group: so many tiles of a row belong together, with two more gaps to the next; 0 where
-    none do.
+    Attributes:
+        count: number of tiles.
+        columns: tiles per row; the last row is padded.
+        tile_height: of a tile in array cells, like `tile_width`.
+        scale: each cell is drawn as scale x scale pixels.
+        gap: pixels around and between tiles.
+        group: number of tiles of a row that belong together, with two more gaps to the next ones; 0 where none do.
     """
 
     count: int
@@ -39,7 +43,7 @@ class Tiles:
         return self.rows * (self.tile_height * self.scale + self.gap) + self.gap
 
     def box(self, index: int) -> tuple[int, int, int, int]:
-        """(x, y, width, height) of one tile in picture pixels."""
+        """Return (x, y, width, height) of one tile in picture pixels."""
         row, column = divmod(index, self.columns)
         tile_width, tile_height = self.tile_width * self.scale, self.tile_height * self.scale
         return (
@@ -52,11 +56,14 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture file and what its reader must be told.
+    """A picture with its texts.
 
-    png: the file's bytes. tiles: the mosaic's layout. caption: one or two sentences that state the scale with numbers and what is shown
-    of what. alt: the text for a reader who does not see it, with figures. legend: the colour bar as (low, high, palette name), its ends
-    as numbers or in words; None where a picture shows its own colours.
+    Attributes:
+        png: the file's bytes.
+        tiles: layout of the mosaic.
+        caption: sentences that state the scale with numbers, and what is shown of what.
+        alt: the same for readers who do not see it.
+        legend: the color bar as (low, high, palette name), its ends as numbers or words; None where the picture shows its own colors.
     """
 
     png: bytes
@@ -68,7 +75,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that was written: a file at `path` (relative to the report) and what its reader must be told."""
+    """A figure that was written: a file at `path` (relative to the report) with its texts."""
 
     path: str
     tiles: Tiles

@@ -12,16 +12,18 @@ from PIL import Image
 from reportgen.render.figure import Tiles
 
 COLUMNS = 16
-GAP_PIXELS = 2  # one pixel disappears where a browser shrinks a wide mosaic
-SMALLEST_TILE = 32  # pixels along a tile's longer side: what can be told apart at arm's length
+GAP_PIXELS = 2  # a gap of one pixel disappears where a browser shrinks a wide mosaic
+SMALLEST_TILE = 32  # pixels along the longer side of a tile: what can be distinguished at arm's length
 SMALLEST_SIDE = 4  # pixels along its shorter side, so that a very long tile is more than a hairline
 HATCH_PERIOD = 8  # pixels from one line of the hatching to the next
 
 
 def shrunk(tile: NDArray[Any], longest: int) -> NDArray[Any]:
-    """A tile averaged down to `longest` pixels along its longer side; a smaller one as it is.
+    """Downsample a tile by averaging.
 
-    tile: uint8 (height, width) or (height, width, 3), or float32 (height, width).
+    Args:
+        tile: uint8 (height, width) or (height, width, 3), or float32 (height, width).
+        longest: pixels along its longer side; a smaller tile is returned as it is.
     """
     height, width = tile.shape[:2]
     longer = max(height, width)
@@ -40,24 +42,36 @@ def choose_tiles(
     smallest: int = SMALLEST_TILE,
     gap: int = GAP_PIXELS,
 ) -> Tiles:
-    """The layout of `count` >= 1 tiles of tile_height x tile_width cells, at most `columns` a row.
+    """Return the layout of a mosaic.
 
     The scale is the smallest whole number that makes the longer side of a tile at least `smallest` pixels and the
     shorter one SMALLEST_SIDE; a tile that is large enough keeps its own pixels (scale 1).
+
+    Args:
+        count: number of tiles, at least 1.
+        tile_height: in cells.
+        tile_width: in cells.
+        columns: tiles per row at most.
+        smallest: pixels along the longer side of a tile at least.
+        gap: pixels between tiles.
     """
     if min(count, tile_height, tile_width, columns) < 1:
-        raise ValueError(f"no mosaic of {count} tiles of {tile_height} × {tile_width} cells, {columns} a row")
+        raise ValueError(f"no mosaic of {count} tiles of {tile_height} × {tile_width} cells, {columns} per row")
     longer, shorter = max(tile_height, tile_width), min(tile_height, tile_width)
     scale = max(-(-smallest // longer), -(-SMALLEST_SIDE // shorter), 1)
     return Tiles(count, min(columns, count), tile_height, tile_width, scale, gap)
 
 
 def compose(tiles: NDArray[np.uint8], layout: Tiles, gap_value: ArrayLike) -> NDArray[np.uint8]:
-    """The picture of `tiles`, row by row from the top left.
+    """Return the picture of all tiles, row by row from the top left.
 
-    tiles: uint8 (count, tile_height, tile_width) or (count, tile_height, tile_width, 3). gap_value: the value (or RGB
-    triple) between tiles and in the unused rest of the last row. Returns uint8 (layout.height, layout.width) or (...,
-    3).
+    Args:
+        tiles: uint8 (count, tile_height, tile_width) or (count, tile_height, tile_width, 3).
+        layout: of the mosaic.
+        gap_value: the value (or RGB triple) between tiles and in the unused rest of the last row.
+
+    Returns:
+        uint8 (layout.height, layout.width) or (layout.height, layout.width, 3).
     """
     expected = (layout.count, layout.tile_height, layout.tile_width)
     if tiles.shape[:3] != expected:
@@ -71,7 +85,7 @@ def compose(tiles: NDArray[np.uint8], layout: Tiles, gap_value: ArrayLike) -> ND
 
 
 def fill(picture: NDArray[np.uint8], layout: Tiles, positions: Iterable[int], value: ArrayLike) -> None:
-    """Draw the tiles at `positions` flat, in `value` (an index, a grey or an RGB triple), in place."""
+    """Draw the tiles at `positions` flat, in `value` (an index, a gray or an RGB triple), in place."""
     for position in positions:
         x, y, width, height = layout.box(position)
         picture[y : y + height, x : x + width] = value
@@ -80,7 +94,7 @@ def fill(picture: NDArray[np.uint8], layout: Tiles, positions: Iterable[int], va
 def hatch(
     picture: NDArray[np.uint8], layout: Tiles, positions: Iterable[int], ground: ArrayLike, line: ArrayLike
 ) -> None:
-    """Draw the tiles at `positions` as `ground` with rising diagonals in `line`, in place: needs no colour."""
+    """Draw the tiles at `positions` as `ground` with rising diagonals in `line`, in place: needs no color."""
     x, y, width, height = layout.box(0)
     rows, columns = np.indices((height, width))
     lines = (rows + columns) % HATCH_PERIOD < HATCH_PERIOD // 4

@@ -16,13 +16,13 @@ from reportgen.render.scale import Scale, choose
 
 MAPS_PER_CELL = 4  # two by two: a cell then has the shape of the image it belongs to
 CELL_COLUMNS = 2
-TILE_PIXELS = 80  # a map's longer side; shown at half of it, so that it is sharp on dense screens
+TILE_PIXELS = 80  # longer side of a map; displayed at half of it, so that it is sharp on dense screens
 CURVE = curves.Canvas(40, TILE_PIXELS)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The maps of one image. peaks: the largest finite value of each, NaN where it has none."""
+    """The maps of one image, with their `peaks`: the largest finite value of each, NaN where it has none."""
 
     png: bytes
     tiles: Tiles
@@ -40,11 +40,18 @@ class Column:
 
 
 def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: int = 0) -> Column:
-    """The strongest filters of a layer on some images, maps of (height, width, channels) each.
+    """Draw the strongest filters of a layer on some images.
 
-    Maps larger than TILE_PIXELS are shrunk by averaging before the scale is taken; maps of (steps, channels) are drawn as curves, of
-    (depth, height, width, channels) their middle slice. times: how many of their first axes are time. A constant map of more than
-    one position is drawn flat, one that is not finite is hatched. Raises ValueError where maps have other axes or no values.
+    A constant map of more than one position is drawn flat, one that is not finite is hatched.
+
+    Args:
+        images: the maps of each image, (height, width, channels), downsampled to TILE_PIXELS by averaging before the scale is
+            taken; (steps, channels) are drawn as curves, of (depth, height, width, channels) the middle slice is drawn.
+        style: of feature maps.
+        times: how many of their first axes are time.
+
+    Raises:
+        ValueError: maps have no values, or not one to three axes beside their channels.
     """
     if any(maps.ndim not in feature_maps.MAP_AXES or maps.size == 0 for maps in images):
         raise ValueError("an overview has maps of two to four axes and at least one value")
@@ -77,10 +84,13 @@ def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: i
 
 
 def strongest(images: Sequence[NDArray[np.generic]], times: int = 0) -> tuple[int, ...]:
-    """At most MAPS_PER_CELL filters, in the order of their numbers: those whose maps reach highest, by the mean over the images.
+    """Return the strongest filters of a layer, at most MAPS_PER_CELL, in the order of their numbers.
 
-    The border (see `reportgen.core.axes`) is left out, on every axis but the first `times`. A value that is not finite counts for
-    nothing; of equals, the lower number is taken.
+    These have the highest mean peak over the images. Values that are not finite are ignored; of equals, the lower number is taken.
+
+    Args:
+        images: the maps of each image, (..., channels).
+        times: how many of their first axes are time; on every other axis the border (see `reportgen.core.axes`) is excluded.
     """
     reached = np.mean(
         [_peaks(np.moveaxis(maps[inner_slices(maps.shape[:-1], times=times)], -1, 0)) for maps in images], axis=0

@@ -1,4 +1,4 @@
-"""The colours of mapped pictures: 8-bit palettes whose first entries say what is not a value.
+"""The colors of mapped pictures: 8-bit palettes whose first entries mark what is not a value.
 
 A mapped picture holds indices: GAP between tiles, FLAT for a constant or dead tile, BROKEN and BROKEN_LINE for the
 hatching of a tile that is not finite, and from FIRST_VALUE on the LEVELS steps of a scale. An odd number of levels
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reportgen.core.choices import Colormap
 
 SEQUENTIAL = tuple(Colormap)
-DIVERGING = "RdBu_r"  # ColorBrewer's red to blue: told apart in every common kind of colour blindness
+DIVERGING = "RdBu_r"  # ColorBrewer's red to blue: distinguishable with every common kind of color blindness
 
 GAP, FLAT, BROKEN, BROKEN_LINE = range(4)
 FIRST_VALUE = 5
@@ -24,29 +24,37 @@ MIDDLE_VALUE = FIRST_VALUE + LEVELS // 2
 
 GREY = "grey"
 MATPLOTLIB_NAMES = {GREY: "gray"}  # where it spells them otherwise
-MAPS_WITH_GREYS = (GREY, "cividis")
-GREYS = {  # no map in colour has a grey of this darkness, so a reserved colour is never mistaken for a value
-    GAP: 165,  # seen against the white of the diverging map as well as against FLAT
+MAPS_WITH_GRAYS = (GREY, "cividis")
+GRAYS = {  # no color map contains these grays, so a reserved color is never mistaken for a value
+    GAP: 165,  # visible beside the white of the diverging map and beside FLAT
     FLAT: 128,
     BROKEN: 64,
     BROKEN_LINE: 210,
 }
-TINTS = {GAP: (140, 160, 195), FLAT: (168, 104, 140), BROKEN: (96, 40, 70)}  # beside MAPS_WITH_GREYS, for the same end
+TINTS = {GAP: (140, 160, 195), FLAT: (168, 104, 140), BROKEN: (96, 40, 70)}  # beside MAPS_WITH_GRAYS, for the same end
 
 
-def colours(name: str, count: int) -> NDArray[np.uint8]:
-    """`count` colours from the bottom to the top of a map of SEQUENTIAL or DIVERGING: uint8 (count, 3), RGB.
+def colors(name: str, count: int) -> NDArray[np.uint8]:
+    """Return colors from the bottom to the top of a color map.
 
-    Raises ValueError for any other name.
+    Args:
+        name: one of SEQUENTIAL, or DIVERGING.
+        count: how many.
+
+    Returns:
+        uint8 (count, 3), RGB.
+
+    Raises:
+        ValueError: the name is none of these.
     """
-    return _colours(name, count).copy()
+    return _colors(name, count).copy()
 
 
 @functools.lru_cache
-def _colours(name: str, count: int) -> NDArray[np.uint8]:
+def _colors(name: str, count: int) -> NDArray[np.uint8]:
     if name not in (*SEQUENTIAL, DIVERGING):
-        raise ValueError(f"{name} is not one of the colour maps {', '.join((*SEQUENTIAL, DIVERGING))}")
-    from matplotlib import colormaps  # here, because pages that are only assembled again draw nothing
+        raise ValueError(f"{name} is not one of the color maps {', '.join((*SEQUENTIAL, DIVERGING))}")
+    from matplotlib import colormaps  # here, because assembling pages again does not draw
 
     mapped = colormaps[MATPLOTLIB_NAMES.get(name, name)].resampled(count)(np.arange(count), bytes=True)
     return np.asarray(mapped, dtype=np.uint8)[:, :3]
@@ -54,28 +62,28 @@ def _colours(name: str, count: int) -> NDArray[np.uint8]:
 
 @functools.lru_cache
 def table(name: str) -> bytes:
-    """The palette of the map `name` as PNG stores it: 256 RGB triples, 768 bytes."""
-    entries = np.full((FIRST_VALUE + LEVELS, 3), GREYS[GAP], dtype=np.uint8)
-    for index, grey in GREYS.items():
-        entries[index] = grey
-    for index, tint in TINTS.items() if name in MAPS_WITH_GREYS else ():
+    """Return the palette of the color map `name` as PNG stores it: 256 RGB triples, 768 bytes."""
+    entries = np.full((FIRST_VALUE + LEVELS, 3), GRAYS[GAP], dtype=np.uint8)
+    for index, gray in GRAYS.items():
+        entries[index] = gray
+    for index, tint in TINTS.items() if name in MAPS_WITH_GRAYS else ():
         entries[index] = tint
-    entries[FIRST_VALUE:] = _colours(name, LEVELS)
+    entries[FIRST_VALUE:] = _colors(name, LEVELS)
     return entries.tobytes()
 
 
 def flat_word(name: str) -> str:
-    """What the colour of a constant tile is called beside the map `name`."""
-    return "plain mauve" if name in MAPS_WITH_GREYS else "plain grey"
+    """Return the name of the color of a constant tile beside the color map `name`."""
+    return "mauve" if name in MAPS_WITH_GRAYS else "gray"
 
 
 def sequential_index(values: NDArray[np.floating], high: float) -> NDArray[np.uint8]:
-    """The palette indices of finite `values` on a linear scale from 0 to `high` > 0, end colours beyond it."""
+    """Return the palette indices of finite `values` on a linear scale from 0 to `high` > 0, end colors beyond it."""
     return _index(_clipped(values, high, 0.0), FIRST_VALUE, LEVELS - 1)
 
 
 def diverging_index(values: NDArray[np.floating], limit: float) -> NDArray[np.uint8]:
-    """The palette indices of finite `values` on a linear scale from -`limit` to `limit` > 0, end colours beyond it."""
+    """Return the palette indices of finite `values` on a linear scale from -`limit` to `limit` > 0, end colors beyond it."""
     return _index(_clipped(values, limit, -1.0), MIDDLE_VALUE, LEVELS // 2)
 
 

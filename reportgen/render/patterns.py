@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from reportgen.render import mosaic, palette, png
 from reportgen.render.figure import Figure, Tiles
 from reportgen.render.picture import Bands, seen
-from reportgen.render.text import NAMED, count, dimensions, named, plural, shape
+from reportgen.render.text import NAMED, count, dimensions, named, plural
 
 PICTURE_WIDTH = 1200  # pixels: fits a page without shrinking
 ROW_LENGTHS = (16, 8, 6, 5, 4, 3, 2, 1)  # so that rows start at numbers one can count with
 SMALLEST_TILE = 96  # pixels: small patterns are enlarged, a few dozen pixels are hard to judge
 IMAGE_AXES = (3, 4, 5)  # of several signals, pictures or volumes
-GRID_GAP = 6  # cells between pictures that are grids of bands themselves, with one cell between bands
+GRID_GAP = 6  # cells between pictures that are grids of channels themselves, with one cell between channels
 
 
 @dataclass(frozen=True)
 class Words:
-    """How captions name a picture, whose it is, and one that is drawn as plain grey."""
+    """What captions call a picture, its owner and owners, and a picture that is drawn in gray."""
 
     picture: str = "pattern"
     owner: str = "filter"
@@ -33,7 +33,7 @@ class Words:
 def draw(
     images: NDArray[np.generic],
     indices: Sequence[int] | NDArray[np.integer],
-    dead: Set[int] = frozenset(),
+    flat: Set[int] = frozenset(),
     broken: Set[int] = frozenset(),
     *,
     title: str = "Patterns",
@@ -42,62 +42,71 @@ def draw(
     bands: Bands | None = None,
     words: Words | None = None,
 ) -> Figure:
-    """The grid of `images`, uint8 (n, height, width, bands), in the order given; signals and volumes as `picture.seen` takes them.
+    """Draw a grid of patterns.
 
-    indices: the n filter numbers. dead, broken: positions in `images` (not filter numbers) drawn as plain grey and
-    hatched, never as noise; a position in both is broken. title: what they are of, for the alt text. filters_total:
-    how many filters the layer has. crop: pixels of each side that are not shown. bands: those to show as red, green and
-    blue; without them 1 band is drawn grey, 3 as RGB, and a tile holds every band of any other number (see `picture`).
-    Raises ValueError where `images` has not one to three axes between n >= 1 and its bands, `indices` has another length, a position is
-    not in `images`, or `crop` leaves nothing.
+    Args:
+        images: uint8 (n, height, width, channels), in the order of the grid; signals and volumes as `picture.seen` takes them.
+        indices: the n filter numbers.
+        flat: positions in `images` (not filter numbers) drawn in gray, never as noise.
+        broken: the same drawn hatched; a position in both is broken.
+        title: what they are of, for the alt text.
+        filters_total: how many filters the layer has.
+        crop: pixels of each side that are not shown.
+        bands: channels to show as red, green and blue; without them 1 channel is drawn in gray, 3 as RGB, and a tile shows each
+            of any other number of channels (see `picture`).
+        words: for the caption.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: `images` has not one to three axes between n >= 1 and its channels, `indices` has another length, a position
+            is not in `images`, or `crop` leaves nothing.
     """
     words = Words() if words is None else words
     if images.ndim not in IMAGE_AXES or images.size == 0 or len(indices) != len(images):
         raise ValueError(f"patterns of shape {images.shape} do not go with {len(indices)} filter numbers")
-    if not set(range(len(images))) >= dead | broken:
-        raise ValueError(f"dead or broken positions beyond the {len(images)} patterns")
+    if not set(range(len(images))) >= flat | broken:
+        raise ValueError(f"flat or broken positions beyond the {len(images)} patterns")
     view = seen(images, bands, crop=crop, of=f" of one {words.picture}")
     total, height, width = view.pixels.shape[:3]
-    flat_positions, broken_positions = sorted(dead - broken), sorted(broken)
+    flat_positions, broken_positions = sorted(flat - broken), sorted(broken)
     drawn = view.bands
     layout = _layout(
         total, height, width, apart=drawn is not None and bands is None, smallest=1 if view.curved else SMALLEST_TILE
     )
-    greys = palette.GREYS
-    picture = mosaic.compose(view.pixels, layout, greys[palette.GAP])
-    mosaic.fill(picture, layout, flat_positions, greys[palette.FLAT])
-    mosaic.hatch(picture, layout, broken_positions, greys[palette.BROKEN], greys[palette.BROKEN_LINE])
+    grays = palette.GRAYS
+    picture = mosaic.compose(view.pixels, layout, grays[palette.GAP])
+    mosaic.fill(picture, layout, flat_positions, grays[palette.FLAT])
+    mosaic.hatch(picture, layout, broken_positions, grays[palette.BROKEN], grays[palette.BROKEN_LINE])
 
     what = f"{plural(total, words.picture)} of {dimensions(images.shape[1:-1])}"
-    share = "" if filters_total is None else f"{count(total)} of {count(filters_total)} "
-    facts = [f"{share}{words.owners}: {_ranges([int(index) for index in indices])}."]
-    facts[0] = facts[0][0].upper() + facts[0][1:]
+    share = "" if filters_total is None else f" ({count(total)} of {count(filters_total)})"
+    facts = [f"{words.owners.capitalize()} {_ranges([int(index) for index in indices])}{share}."]
     if crop > 0:
         left_out = plural(crop, "pixel")
-        facts.append(
-            f"{left_out} at each side {'is' if crop == 1 else 'are'} measured but not shown, as in the recipe."
-        )
-    colours = "in their own colours" if drawn is None else f"each tile holds {drawn}"
+        facts.append(f"{left_out} at each side {'is' if crop == 1 else 'are'} measured but not shown.")
+    layers = "" if drawn is None else f", each tile shows {drawn}"
     if view.curved and drawn is None:
-        colours = "each a curve"
+        layers = ", drawn as curves"
     if view.scale is not None:
         facts.append(view.scale)
-    for text, positions in ((f"{words.flat}, plain grey", flat_positions), ("Not finite, hatched", broken_positions)):
+    for text, positions in ((f"{words.flat}, gray", flat_positions), ("Not finite, hatched", broken_positions)):
         if positions:
             numbers = named([int(indices[item]) for item in positions])
             facts.append(f"{text}: {plural(len(positions), words.owner, words.owners)} ({numbers}).")
-    enlarged = f", each pixel drawn as {shape((layout.scale, layout.scale))}" if layout.scale > 1 else ""
+    enlarged = f", shown at {layout.scale}×" if layout.scale > 1 else ""
     return Figure(
         png=png.encode(picture),
         tiles=layout,
-        caption=" ".join([f"{what}{enlarged}, {layout.columns} a row, {colours}.", *facts]),
-        alt=" ".join([f"{title}: {what}{'' if drawn is None else f', {colours}'}.", *facts]),
+        caption=" ".join([f"{what}{enlarged}, {layout.columns} per row{layers}.", *facts]),
+        alt=" ".join([f"{title}: {what}{layers}.", *facts]),
         legend=None,
     )
 
 
 def _layout(total: int, height: int, width: int, *, apart: bool, smallest: int) -> Tiles:
-    """Rows that fit a page. apart: the tiles have gaps of their own, so those between them must be clearly wider."""
+    """Rows that fit a page; where tiles are `apart`, they have gaps inside, so those between them must be clearly wider."""
     scale = mosaic.choose_tiles(total, height, width, smallest=smallest).scale
     gap = GRID_GAP * scale if apart else mosaic.GAP_PIXELS
     fitting = next((row for row in ROW_LENGTHS if row * (width * scale + gap) + gap <= PICTURE_WIDTH), 1)

@@ -12,14 +12,14 @@ COMPRESSION_LEVEL = 4  # on 512 maps of 224 x 224: 6 takes half as long again an
 
 
 def encode_indexed(indices: NDArray[np.uint8], table: bytes) -> bytes:
-    """A palette PNG of `indices`, uint8 (height, width), with the 256 RGB triples of `table`."""
+    """Return a palette PNG of `indices`, uint8 (height, width), with the 256 RGB triples of `table`."""
     image = Image.fromarray(np.ascontiguousarray(indices))
     image.putpalette(table)
     return _save(image)
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of `pixels`: uint8 (height, width) as grey, or (height, width, 3) as RGB."""
+    """Return a PNG of `pixels`: uint8 (height, width) as gray, or (height, width, 3) as RGB."""
     return _save(Image.fromarray(np.ascontiguousarray(pixels)))
 
 

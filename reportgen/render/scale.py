@@ -1,4 +1,4 @@
-"""From a feature map's values to colours: the three linear scales, each with the sentence that states it in numbers."""
+"""The three linear scales of feature maps, from values to colors, each with the sentence that states it in numbers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from reportgen.core.choices import Normalization
 from reportgen.core.settings import MapStyle
 from reportgen.render import palette
-from reportgen.render.text import figure, percent, stated
+from reportgen.render.text import number, percent, stated
 
-SCALE_PERCENTILE = 99.5  # a few extreme positions, often at a padded border, would leave everything else in the dark
-HALF_LARGEST = float(np.finfo(np.float16).max)  # maps stored in half precision are cut off there
+SCALE_PERCENTILE = 99.5  # a few extreme positions, often at a padded border, would make everything else dark
+HALF_LARGEST = float(np.finfo(np.float16).max)  # maps stored in half precision are clipped there
 # The usual (x - mean) / std * 64 + 128, cut off at 0 and 255, ends two standard deviations from the mean on either side.
 SPREAD = 2.0
 Legend = tuple[float | str, float | str, str]
@@ -22,25 +22,31 @@ Legend = tuple[float | str, float | str, str]
 
 @dataclass(frozen=True)
 class Medium:
-    """How a scale is drawn, in words. linear: what runs along it, `{}` for the colour map. bottom, top, end: what is beyond it does."""
+    """How a scale is drawn, in words.
+
+    Attributes:
+        linear: what follows the scale, `{}` for the color map.
+        zero: how maps of nothing but zeros are drawn.
+    """
 
     linear: str
-    bottom: str
-    top: str
-    end: str
+    zero: str
 
 
-COLOURED = Medium("Colours ({})", "has the bottom colour", "have the top colour", "have an end colour")
-CURVED = Medium("Heights of the curves", "lies at the bottom", "are cut off at the top", "are cut off at an end")
+COLORED = Medium("Linear color scale ({})", "drawn in the bottom color")
+CURVED = Medium("Linear curve height", "drawn at the bottom")
 
 
 @dataclass(frozen=True)
 class Shared:
     """One scale for all maps: from 0 to `top`, or from -top to top where it is `diverging`.
 
-    top: 0 where every drawn value is 0. lowest, highest: of all values drawn. outside: how many of the `count` values
-    drawn are beyond an end and have its colour. clipped: the top is where stored values were cut off, not the largest
-    of the true ones. sequential: the colour map of a scale that begins at 0.
+    Attributes:
+        top: 0 where every drawn value is 0.
+        lowest: of all values drawn, like `highest`.
+        outside: how many of the `count` values drawn are beyond an end and have its color.
+        sequential: the color map of a scale that begins at 0.
+        clipped: the top is where stored values were clipped, not the largest of the true ones.
     """
 
     top: float
@@ -54,48 +60,48 @@ class Shared:
 
     @property
     def palette(self) -> str:
-        """The colour map in use."""
+        """The color map in use."""
         return palette.DIVERGING if self.diverging else self.sequential
 
     @property
     def legend(self) -> Legend | None:
-        """The colour bar; None where there is only one value."""
+        """The color bar; None where there is only one value."""
         return None if self.top == 0 else (-self.top if self.diverging else 0.0, self.top, self.palette)
 
     def indices(self, values: NDArray[np.floating]) -> NDArray[np.uint8] | int:
-        """The palette indices of finite `values` of any shape."""
+        """Return the palette indices of finite `values` of any shape."""
         if self.top == 0:
             return palette.FIRST_VALUE
         if self.diverging:
             return palette.diverging_index(values, self.top)
         return palette.sequential_index(values, self.top)
 
-    def sentence(self, medium: Medium = COLOURED) -> str:
-        """The scale in words."""
+    def sentence(self, medium: Medium = COLORED) -> str:
+        """Return the scale in words."""
         if self.top == 0:
-            return f"Every value drawn is 0 and {medium.bottom}."
-        top, linear = figure(self.top), medium.linear.format(self.palette)
+            return f"All values are 0, {medium.zero}."
+        top, linear = number(self.top), medium.linear.format(self.palette)
         if self.diverging:
-            sentence = f"{linear} are linear from {figure(-self.top)} through 0 to {top}"
-            outside, beyond = "outside", medium.end
-            reach, largest = f"from {figure(self.lowest)} to {figure(self.highest)}", "the largest magnitude"
+            sentence = f"{linear} from {number(-self.top)} through 0 to {top}"
+            reach, largest = f"values from {number(self.lowest)} to {number(self.highest)}", "the largest magnitude"
         else:
-            sentence = f"{linear} are linear from 0 to {top}"
-            outside, beyond = "above", medium.top
-            reach, largest = f"up to {figure(self.highest)}", "the largest value"
+            sentence = f"{linear} from 0 to {top}"
+            reach, largest = f"maximum {number(self.highest)}", "the maximum"
         if self.clipped:
-            return f"{sentence}, where the stored values end; the true ones go {reach} and {beyond} beyond it."
+            return f"{sentence}, the limit of half precision; larger values are clipped ({reach})."
         if self.outside == 0:
             return f"{sentence}, {largest}."
         return (
-            f"{sentence}, the {SCALE_PERCENTILE}th percentile of the magnitudes other than 0; "
-            f"{percent(self.outside / self.count)} of the values lie {outside} ({reach}) and {beyond}."
+            f"{sentence}, the {SCALE_PERCENTILE}th percentile of the nonzero magnitudes; "
+            f"{percent(self.outside / self.count)} of the values are clipped ({reach})."
         )
 
     def trued(self, stored: tuple[float, float], true: tuple[float, float]) -> Shared:
-        """The same scale with the true figures where it ends at the ends of what was stored.
+        """Return the same scale with the true values where it ends at the ends of the stored ones.
 
-        stored, true: the smallest and largest finite value of all maps, as stored and before.
+        Args:
+            stored: the smallest and largest finite value of all maps, as stored.
+            true: the same before they were rounded or clipped for the store.
         """
         lowest = true[0] if self.lowest == stored[0] else self.lowest
         highest = true[1] if self.highest == stored[1] else self.highest
@@ -110,7 +116,9 @@ class Shared:
 class Fixed:
     """The same scale for every layer and image, from `low` to `high`.
 
-    lowest, highest: of all values drawn. below, above: how many of the `count` values drawn lie there.
+    Attributes:
+        lowest: of all values drawn, like `highest`.
+        below: how many of the `count` values drawn are below the scale, like `above`.
     """
 
     low: float
@@ -124,44 +132,41 @@ class Fixed:
 
     @property
     def legend(self) -> Legend:
-        """The colour bar."""
+        """The color bar."""
         return self.low, self.high, self.palette
 
     def indices(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """The palette indices of finite `values` of any shape."""
+        """Return the palette indices of finite `values` of any shape."""
         shares = (values.astype(np.float64) - self.low) / (self.high - self.low)
         return palette.sequential_index(shares, 1.0)
 
-    def sentence(self, medium: Medium = COLOURED) -> str:
-        """The scale in words."""
+    def sentence(self, medium: Medium = COLORED) -> str:
+        """Return the scale in words."""
         ends = f"{stated(self.low)} to {stated(self.high)}"
-        outside = " and ".join(
-            f"{percent(number / self.count)} lie {where} and {beyond}"
-            for number, where, beyond in (
-                (self.below, "below", medium.bottom.replace("has", "have").replace("lies", "lie")),
-                (self.above, "above", medium.top),
-            )
-            if number
+        clipped = "".join(
+            f", {percent(values / self.count)} clipped {where}"
+            for values, where in ((self.below, "below"), (self.above, "above"))
+            if values
         )
         return (
-            f"{medium.linear.format(self.palette)} are linear from {ends}, the same in every figure; the values go from "
-            f"{figure(self.lowest)} to {figure(self.highest)}{': ' if outside else ''}{outside}."
+            f"{medium.linear.format(self.palette)} from {ends}, the same in every figure; values from "
+            f"{number(self.lowest)} to {number(self.highest)}{clipped}."
         )
 
 
 @dataclass(frozen=True)
-class Standardised:
-    """A scale of its own for each map: two standard deviations on either side of its mean."""
+class Standardized:
+    """A scale for each map: two standard deviations on either side of its mean."""
 
     palette: str
 
     @property
     def legend(self) -> Legend:
-        """The colour bar."""
+        """The color bar."""
         return f"mean − {SPREAD:g} sd", f"mean + {SPREAD:g} sd", self.palette
 
     def indices(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """The palette indices of one map of finite values; a map of one position is its own mean, the middle colour."""
+        """Return the palette indices of one map of finite values; a map of one position is its own mean, the middle color."""
         wide = values.astype(np.float64)
         wide /= max(
             np.abs(wide).max(), np.finfo(np.float64).tiny
@@ -170,29 +175,35 @@ class Standardised:
         shares = (wide - wide.mean()) / (deviation if deviation > 0 else 1.0)
         return palette.sequential_index((shares + SPREAD) / (2 * SPREAD), 1.0)
 
-    def sentence(self, medium: Medium = COLOURED) -> str:
-        """The scale in words."""
+    def sentence(self, medium: Medium = COLORED) -> str:
+        """Return the scale in words."""
         linear = medium.linear.format(self.palette)
         return (
-            f"Each map has a scale of its own: {linear[0].lower()}{linear[1:]} are linear from {SPREAD:g} standard deviations below "
-            f"its mean to {SPREAD:g} above. So brightness cannot be compared between tiles; each map's own range stands in the "
-            "table below the pictures."
+            f"{linear} for each map, from {SPREAD:g} standard deviations below its mean to {SPREAD:g} above. Brightness cannot be "
+            "compared between tiles; the table below the figures states the range of each map."
         )
 
 
-Scale = Shared | Fixed | Standardised
+Scale = Shared | Fixed | Standardized
 
 
 def choose(values: NDArray[np.floating], style: MapStyle) -> Scale | None:
-    """The scale of the finite `values` of every map drawn, in any shape; None where there are none.
+    """Return the scale of some maps.
 
-    That of a layer is taken from the maps drawn: the 99.5th percentile of the magnitudes other than 0.
+    The scale of a layer ends at the 99.5th percentile of the nonzero magnitudes drawn.
+
+    Args:
+        values: finite values of every map drawn, in any shape.
+        style: of feature maps.
+
+    Returns:
+        The scale; None where there are no values.
     """
     if values.size == 0:
         return None
     low, high = float(values.min()), float(values.max())
     if style.normalize == Normalization.PER_MAP:
-        return Standardised(style.colormap)
+        return Standardized(style.colormap)
     if style.normalize == Normalization.FIXED:
         bottom, top = style.map_range
         below, above = int(np.count_nonzero(values < bottom)), int(np.count_nonzero(values > top))

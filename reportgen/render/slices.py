@@ -1,4 +1,4 @@
-"""What fills a volume, laid out flat: its slices along the first axis, row by row, every one in its place."""
+"""Volumes as flat tiles: their slices along the first axis, row by row."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from reportgen.render.figure import Tiles
 
 IN_ONE_ROW = 4  # as many slices as stand side by side; more make a grid that is nearly square
 TILE_GAP = 2  # cells between two tiles
-SLICE_GAP = 1  # cell between two slices: they belong together more than two tiles do
+SLICE_GAP = 1  # cell between two slices; less than between two tiles
 
 
 def columns(depth: int) -> int:
-    """How many slices stand in a row."""
+    """Return how many slices stand in a row."""
     return depth if depth <= IN_ONE_ROW else int(np.ceil(np.sqrt(depth)))
 
 
 def flat_size(lengths: Sequence[int]) -> tuple[int, int]:
-    """(height, width) in cells of a volume of `lengths` (depth, height, width) laid out flat."""
+    """Return (height, width) in cells of a volume of `lengths` (depth, height, width) laid out flat."""
     depth, height, width = lengths
     across = columns(depth)
     down = -(-depth // across)
@@ -29,14 +29,29 @@ def flat_size(lengths: Sequence[int]) -> tuple[int, int]:
 
 
 def choose_tiles(total: int, lengths: Sequence[int], *, columns: int, smallest: int) -> Tiles:
-    """The layout of so many volumes: `mosaic.choose_tiles` with wider gaps than those between slices."""
+    """Return the layout of a mosaic of volumes, with wider gaps between tiles than between slices.
+
+    Args:
+        total: number of volumes.
+        lengths: (depth, height, width) of each.
+        columns: tiles per row at most.
+        smallest: pixels along the longer side of a tile at least.
+    """
     flat = flat_size(lengths)
     scale = mosaic.choose_tiles(total, *flat, smallest=smallest).scale
     return mosaic.choose_tiles(total, *flat, columns=columns, smallest=smallest, gap=TILE_GAP * scale)
 
 
 def laid_out(tiles: NDArray[np.uint8], gap: ArrayLike) -> NDArray[np.uint8]:
-    """uint8 (count, *flat_size[, 3]) from (count, depth, height, width[, 3]); `gap` between slices and where a row has none left."""
+    """Return volumes as flat tiles.
+
+    Args:
+        tiles: uint8 (count, depth, height, width) or (count, depth, height, width, 3).
+        gap: value between slices and in the unused rest of the last row.
+
+    Returns:
+        uint8 (count, *flat_size) or (count, *flat_size, 3).
+    """
     count, depth, height, width = tiles.shape[:4]
     across = columns(depth)
     flat = np.empty((count, *flat_size((depth, height, width)), *tiles.shape[4:]), np.uint8)
@@ -49,7 +64,7 @@ def laid_out(tiles: NDArray[np.uint8], gap: ArrayLike) -> NDArray[np.uint8]:
 
 
 def words(depth: int) -> str:
-    """How a tile is to be read, as a clause."""
+    """Return how the slices of a tile are arranged, as a clause."""
     if depth == 1:
         return "one slice along the first axis"
     order = "from left to right" if depth <= IN_ONE_ROW else "row by row"

@@ -1,18 +1,22 @@
-"""Which slices of a wide kernel are drawn: of each filter those that weigh most."""
+"""Which slices of a wide kernel are drawn: those of each filter with the largest L2 norm."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_SLICES = 16  # of a filter in the picture: a row that can be followed
+MOST_SLICES = 16  # per filter: a row that a reader can follow
 
 
 def strongest(parts: NDArray[np.floating], most: int) -> NDArray[np.intp]:
-    """The input channels whose slices weigh most, (filters, slices), of each filter in falling order.
+    """Return the input channels whose slices have the largest L2 norm.
 
-    parts: (filters, inputs, *taps). A slice weighs the square root of the sum of its squares (L2 norm), values that are not
-    finite count most; of equals, the lower number comes first. At most `most` slices in all, and MOST_SLICES a filter.
+    Args:
+        parts: (filters, inputs, *taps).
+        most: slices of all filters together; per filter at most MOST_SLICES.
+
+    Returns:
+        (filters, slices), by falling norm; slices with values that are not finite come first, and of equals the lower number.
     """
     filters, inputs = parts.shape[:2]
     count = max(1, min(MOST_SLICES, inputs, most // filters))

@@ -1,4 +1,4 @@
-"""A layer's kernel as a picture: in colour where it looks at colours, else slice by slice, symmetric about zero."""
+"""Weight grids: kernels in color where they read the RGB input, otherwise slice by slice on a scale symmetric about zero."""
 
 from __future__ import annotations
 
@@ -14,28 +14,34 @@ from reportgen.render import curves, mosaic, palette, png, slices
 from reportgen.render.figure import Figure, Tiles
 from reportgen.render.scale import SCALE_PERCENTILE
 from reportgen.render.strongest import strongest
-from reportgen.render.text import count, figure, named, percent, plural, shape
+from reportgen.render.text import count, named, number, percent, plural, shape
 
 TILE_LIMIT = 4096  # 64 filters of 64 channels; beyond it a slice is too small to see and the picture too large to load
-COLOURS = 3
+RGB = 3
 KERNEL_AXES = (3, 4, 5)  # of one, two or three spatial axes
 CURVE_HEIGHTS, CURVE_WIDTHS = (24, 48), (28, 72)  # pixels of a curve: least and most
 LARGEST_VOLUME, SMALLEST_VOLUME = 96, 36  # the same of slices side by side
 LARGEST_TILE, SMALLEST_TILE = 24, 6  # pixels along a kernel's longer side, where the picture's size leaves the choice
 PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 4000  # pixels to stay within where tiles can be made smaller
-STRONGEST_COLUMNS, STRONGEST_TILE = 64, 12  # tiles a row, and pixels of one, where only the strongest slices are drawn
-GREY_ZERO, GREY_REACH = 127.5, 127.5  # 8-bit value of a weight of 0, and the way from there to the largest weight
+STRONGEST_COLUMNS, STRONGEST_TILE = (
+    64,
+    12,
+)  # tiles per row, and pixels of one, where only the strongest slices are drawn
+GRAY_ZERO, GRAY_REACH = 127.5, 127.5  # 8-bit value of a weight of 0, and its distance from that of the largest weight
 
 
 @dataclass(frozen=True)
 class KernelLayout:
-    """Which tiles of a weight picture belong to which filter.
+    """Which tiles of a weight grid belong to which filter.
 
-    kind: "colour" (a tile a filter, RGB), "slices" (a row of tiles a filter, one an input channel), "strongest" (some
-    tiles a filter, of the input channels that weigh most), "channels" (depthwise: a tile a filter), "depthwise" (separable: a tile
-    a depthwise channel, which no single filter owns). tiles_per_filter: consecutive tiles of one filter, 0 where no
-    filter owns any. taps: of the kernel, on each spatial axis: a curve of one, a picture of two, slices of three.
-    channels: of "strongest", the input channels of each filter's tiles, (filters, tiles_per_filter).
+    Attributes:
+        kind: "color" (a tile per filter, RGB), "slices" (a row of tiles per filter, one per input channel), "strongest" (some
+            tiles per filter, of the input channels with the largest L2 norm), "channels" (depthwise: a tile per filter),
+            "depthwise" (separable: a tile per depthwise channel, which belongs to no single filter).
+        tiles: the layout.
+        tiles_per_filter: consecutive tiles of one filter; 0 where no tile belongs to one.
+        taps: of the kernel, on each spatial axis: a curve of one, a picture of two, slices of three.
+        channels: of "strongest", the input channels of each filter's tiles, (filters, tiles_per_filter).
     """
 
     kind: str
@@ -50,7 +56,15 @@ class KernelLayout:
 
 
 def kernel_layout(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> KernelLayout:
-    """How `draw` lays out the same arrays. Raises ValueError as `draw` does."""
+    """Return how `draw` arranges the same arrays.
+
+    Args:
+        arrays: as for `draw`.
+        layer: whose kernel it is.
+
+    Raises:
+        ValueError: as `draw`.
+    """
     return _arrange(arrays, layer)[2]
 
 
@@ -60,19 +74,24 @@ def draw(
     beside: Mapping[str, np.ndarray] | None = None,
     chosen_by: Mapping[str, np.ndarray] | None = None,
 ) -> Figure:
-    """The kernel of `layer`.
+    """Draw the kernel of a layer.
 
-    arrays: as the store keeps them: `kernel` in Keras order, (height, width, in, out) for Conv2D, (height, width,
-    out, in) for Conv2DTranspose, (height, width, in, multiplier) for DepthwiseConv2D; or `depthwise_kernel`, of which
-    the picture is made. Kernels of one spatial axis are drawn as curves, those of three as slices.
+    The scale is linear from -m to m, m the largest magnitude of a finite value drawn, or the 99.5th percentile of the nonzero
+    magnitudes where only the strongest slices are drawn. Tiles with a value that is not finite are hatched; filters of nothing but
+    zeros are drawn as zero and named in the caption. Kernels of one spatial axis are drawn as curves, those of three as slices.
 
-    beside: the arrays of a kernel of the same shapes that is drawn on the same scale in a picture of its own.
-    chosen_by: the arrays whose strongest slices are drawn where not all are; `arrays` where not given.
+    Args:
+        arrays: as the store keeps them: `kernel` in Keras's order, (height, width, in, out) for Conv2D, (height, width, out, in)
+            for Conv2DTranspose, (height, width, in, multiplier) for DepthwiseConv2D; or `depthwise_kernel`, which is then drawn.
+        layer: whose kernel it is.
+        beside: a kernel of the same shapes that is drawn on the same scale in another figure.
+        chosen_by: the arrays whose strongest slices are drawn where not all are; `arrays` where not given.
 
-    Every weight v is drawn on a linear scale from -m to m, m the largest magnitude of a finite value drawn, or the 99.5th
-    percentile of the magnitudes other than 0 where only the strongest slices are drawn. Tiles
-    with a value that is not finite are hatched; filters of nothing but zeros are drawn as zero and named. Raises
-    ValueError where the kernel does not have one to three spatial axes or does not fit the layer.
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: the kernel does not have one to three spatial axes, or does not fit the layer.
     """
     tiles, zero, layout = _arrange(arrays, layer, None if chosen_by is None else _arrange(chosen_by, layer)[2].channels)
     finite = np.isfinite(tiles)
@@ -87,31 +106,31 @@ def draw(
     zero_owners = np.flatnonzero(zero).tolist()
     broken_owners = np.flatnonzero(~sound.reshape(-1, per_owner).all(axis=1)).tolist()
 
-    colour = layout.kind == "colour"
+    color = layout.kind == "color"
     curved = len(layout.taps) == 1
-    paint = _colour_picture if colour else _curve_picture if curved else _mapped_picture
+    paint = _color_picture if color else _curve_picture if curved else _mapped_picture
     data = paint(values, limit, layout, broken)
     owner = "depthwise channel" if layout.kind == "depthwise" else "filter"
-    facts = [_scale_sentence(limit, colour, curved, beside is not None, layout.kind == "strongest" and not curved)]
+    facts = [_scale_sentence(limit, color, curved, beside is not None, layout.kind == "strongest" and not curved)]
     if largest > limit:
         beyond = percent(float(np.mean(np.abs(values) > limit)))
-        facts.append(f"{beyond} of the weights drawn are larger (up to {figure(largest)}) and have an end colour.")
+        facts.append(f"{beyond} of the weights drawn are clipped{_maximum(limit, largest)}.")
     if zero_owners:
-        facts.append(f"{_owners(zero_owners, owner)} nothing but zeros: {named(zero_owners)}.")
+        facts.append(f"{_owners(zero_owners, owner)} only zeros: {named(zero_owners)}.")
     if broken_owners:
-        facts.append(f"{_owners(broken_owners, owner)} non-finite weights, drawn hatched: {named(broken_owners)}.")
+        facts.append(f"{_owners(broken_owners, owner)} non-finite weights (hatched): {named(broken_owners)}.")
     what = _what(layer, layout, arrays)
     return Figure(
         png=data,
         tiles=layout.tiles,
         caption=" ".join([f"{what[0].upper()}{what[1:]}.", *facts]),
         alt=" ".join([f"Weights of {layer.path}: {what}.", *facts]),
-        legend=None if colour or curved or limit == 0 else (-limit, limit, palette.DIVERGING),
+        legend=None if color or curved or limit == 0 else (-limit, limit, palette.DIVERGING),
     )
 
 
 def pointwise(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> tuple[dict[str, np.ndarray], LayerRecord] | None:
-    """A separable layer's second kernel as `draw` and `kernel_layout` take it, a plain kernel of one tap; None where there is none.
+    """Return a separable layer's second kernel as a plain kernel of one tap, and a layer that has it; None where there is none.
 
     One tap of one axis would be a curve of a single position, so it is drawn as a plane.
     """
@@ -123,7 +142,7 @@ def pointwise(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> tuple[dic
 
 
 def _limit(tiles: NDArray[np.floating], layout: KernelLayout) -> float:
-    """Where the scale ends: at the largest finite magnitude; of many slices at a percentile, or a few would leave the others pale."""
+    """Where the scale ends: at the largest finite magnitude; of many slices at a percentile, or a few would make the others pale."""
     magnitudes = np.abs(tiles[np.isfinite(tiles)])
     if layout.kind != "strongest" or len(layout.taps) == 1:
         return float(magnitudes.max(initial=0))
@@ -136,7 +155,7 @@ def _arrange(
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_], KernelLayout]:
     """The tiles to draw, (count, *taps[, 3]), which owners have only zeros, (owners,), and the layout.
 
-    channels: the input channels to draw where not all are; the strongest without it.
+    `channels` are the input channels to draw where not all are; the strongest where not given.
     """
     separable = "depthwise_kernel" in arrays
     stored = np.asarray(arrays["depthwise_kernel" if separable else "kernel"])
@@ -159,10 +178,10 @@ def _arrange(
         raise _misfit(layer, stored)
     parts = np.moveaxis(kernel, (-1, -2), (0, 1))  # (filters, inputs, *taps)
     zero = _only_zeros(parts)
-    if layer.kernel_bands in ("RGB", "BGR") and inputs == COLOURS:
+    if layer.kernel_bands in ("RGB", "BGR") and inputs == RGB:
         tiles = np.moveaxis(parts, 1, -1)
         tiles = tiles[..., ::-1] if layer.kernel_bands == "BGR" else tiles
-        return tiles, zero, KernelLayout("colour", _layout(len(tiles), taps), 1, taps)
+        return tiles, zero, KernelLayout("color", _layout(len(tiles), taps), 1, taps)
     if filters * inputs > TILE_LIMIT:
         if channels is None:
             channels = strongest(parts, TILE_LIMIT)
@@ -184,7 +203,7 @@ def _only_zeros(owners: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def _layout(total: int, taps: Sequence[int], filters: int = 0, inputs: int = 0) -> Tiles:
-    """The tiles of all kernels; a row a filter and a column an input where these are given."""
+    """The tiles of all kernels; a row per filter and a column per input where these are given."""
     height, width = PICTURE_HEIGHT // max(filters, 1), PICTURE_WIDTH // max(inputs, 1)
     columns = inputs if inputs else mosaic.COLUMNS
     if len(taps) == 1:
@@ -203,7 +222,7 @@ def _within(pixels: int, limits: tuple[int, int]) -> int:
 
 
 def _grouped(total: int, taps: Sequence[int], each: int) -> Tiles:
-    """The tiles of filters that stand side by side, `each` tiles a filter."""
+    """The tiles of filters that stand side by side, `each` tiles per filter."""
     columns = each * max(1, STRONGEST_COLUMNS // each)
     if len(taps) == 1:
         layout = mosaic.choose_tiles(total, CURVE_HEIGHTS[0], CURVE_WIDTHS[0], columns=columns, smallest=1)
@@ -221,11 +240,11 @@ def _mapped_picture(values: NDArray[np.floating], limit: float, layout: KernelLa
     return png.encode_indexed(picture, palette.table(palette.DIVERGING))
 
 
-def _colour_picture(values: NDArray[np.floating], limit: float, layout: KernelLayout, broken: Sequence[int]) -> bytes:
+def _color_picture(values: NDArray[np.floating], limit: float, layout: KernelLayout, broken: Sequence[int]) -> bytes:
     shares = values / values.dtype.type(limit if limit > 0 else 1.0)
-    pixels = _flat(np.rint(GREY_ZERO + GREY_REACH * shares).astype(np.uint8), layout, palette.GREYS[palette.GAP])
-    picture = mosaic.compose(pixels, layout.tiles, palette.GREYS[palette.GAP])
-    mosaic.hatch(picture, layout.tiles, broken, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
+    pixels = _flat(np.rint(GRAY_ZERO + GRAY_REACH * shares).astype(np.uint8), layout, palette.GRAYS[palette.GAP])
+    picture = mosaic.compose(pixels, layout.tiles, palette.GRAYS[palette.GAP])
+    mosaic.hatch(picture, layout.tiles, broken, palette.GRAYS[palette.BROKEN], palette.GRAYS[palette.BROKEN_LINE])
     return png.encode(picture)
 
 
@@ -237,32 +256,37 @@ def _curve_picture(values: NDArray[np.floating], limit: float, layout: KernelLay
     reach = limit if limit > 0 else 1.0
     canvas = curves.Canvas(layout.tiles.tile_height, layout.tiles.tile_width)
     drawn = curves.draw(curves.shares_between(values, -reach, reach), canvas, zero=0.5)
-    picture = mosaic.compose(drawn, layout.tiles, palette.GREYS[palette.GAP])
-    mosaic.hatch(picture, layout.tiles, broken, palette.GREYS[palette.BROKEN], palette.GREYS[palette.BROKEN_LINE])
+    picture = mosaic.compose(drawn, layout.tiles, palette.GRAYS[palette.GAP])
+    mosaic.hatch(picture, layout.tiles, broken, palette.GRAYS[palette.BROKEN], palette.GRAYS[palette.BROKEN_LINE])
     return png.encode(picture)
 
 
-def _scale_sentence(limit: float, colour: bool, curved: bool, shared: bool, most: bool) -> str:
-    """shared: another picture has the same scale. most: it ends where a few weights are still larger."""
+def _scale_sentence(limit: float, color: bool, curved: bool, shared: bool, most: bool) -> str:
+    """The scale in words; `shared` with another figure, and with `most` of the weights on it but a few beyond its ends."""
     if limit == 0:
-        return "Every finite weight drawn is 0."
-    bottom, top = figure(-limit), figure(limit)
-    if colour:
+        return "All finite weights drawn are 0."
+    bottom, top = number(-limit), number(limit)
+    if color:
         largest = "the largest magnitude in the layer"
-        scale = f"Red, green and blue are each linear from {bottom} (none) through 0 (mid grey) to {top} (full)"
+        scale = f"Linear scale of red, green and blue from {bottom} (none) through 0 (mid-gray) to {top} (full)"
     elif curved:
         largest = "the largest magnitude drawn"
-        scale = f"Each curve is linear from {bottom} (bottom) through 0 (grey line) to {top} (top)"
+        scale = f"Linear curve height from {bottom} (bottom) through 0 (gray line) to {top} (top)"
     else:
         largest = "the largest magnitude drawn"
-        scale = f"Colours ({palette.DIVERGING}) are linear from {bottom} (blue) through 0 (white) to {top} (red)"
+        scale = f"Linear color scale ({palette.DIVERGING}) from {bottom} (blue) through 0 (white) to {top} (red)"
     if most:
-        largest = f"the {SCALE_PERCENTILE}th percentile of the magnitudes drawn other than 0"
+        largest = f"the {SCALE_PERCENTILE}th percentile of the nonzero magnitudes drawn"
     if shared and most:
-        largest += ", the larger one of before and after training, on one scale with the picture beside it"
+        largest += ", the larger one of the initial and the trained weights; both figures have the same scale"
     elif shared:
-        largest = "the largest magnitude before or after training, on one scale with the picture beside it"
+        largest = "the largest magnitude of the initial and the trained weights; both figures have the same scale"
     return f"{scale}, {largest}."
+
+
+def _maximum(limit: float, largest: float) -> str:
+    """The largest magnitude in parentheses; nothing where it reads like the end of the scale."""
+    return "" if number(largest) == number(limit) else f" (largest magnitude {number(largest)})"
 
 
 def _owners(owners: list[int], noun: str) -> str:
@@ -273,25 +297,25 @@ def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndar
     tiles = layout.tiles
     size = plural(layout.taps[0], "tap") if len(layout.taps) == 1 else shape(layout.taps)
     if len(layout.taps) > 2:
-        size += f" (a tile holds {slices.words(layout.taps[0])})"
+        size += f" (each tile shows {slices.words(layout.taps[0])})"
     if layout.kind == "depthwise":
-        return f"{plural(tiles.count, 'depthwise kernel')} of {size}, one a tile; the pointwise kernel that mixes them follows"
+        return f"{plural(tiles.count, 'depthwise kernel')} of {size}, one per tile; the next figure shows the pointwise kernel"
     filters = plural(layer.filters_total, "filter")
-    if layout.kind == "colour":
-        return f"{filters} of {size} in the colours of the input image, one a tile"
+    if layout.kind == "color":
+        return f"{filters} of {size}, one per tile, in RGB"
     if layout.kind == "channels":
-        return f"{filters} of {size}, one a tile in the order of the output channels"
+        return f"{filters} of {size}, one per tile in the order of the output channels"
     inputs = plural(_inputs(layer, arrays), "input channel")
     grouped = " of its group" if layer.groups is not None and layer.groups > 1 else ""
     if layout.kind == "strongest":
-        each = "1 tile" if layout.tiles_per_filter == 1 else f"{layout.tiles_per_filter} tiles side by side"
+        each = plural(layout.tiles_per_filter, "tile")
         return (
-            f"{filters} of {size}, {each} a filter: of its {inputs}{grouped} those whose weights are largest (L2 norm), "
-            f"the strongest first, because all would be more than {count(TILE_LIMIT)} tiles"
+            f"{filters} of {size}, {each} per filter: of its {inputs}{grouped} those with the largest L2 norm, largest first, "
+            f"because all would be more than {count(TILE_LIMIT)} tiles"
         )
     if layout.tiles_per_filter == 1:
-        return f"{filters} of {size}, one a tile, each over {inputs}{grouped}"
-    return f"{filters} of {size}, one a row; its tiles are the {inputs}{grouped}"
+        return f"{filters} of {size}, one per tile, each with {inputs}{grouped}"
+    return f"{filters} of {size}, one row per filter and one tile for each of its {inputs}{grouped}"
 
 
 def _inputs(layer: LayerRecord, arrays: Mapping[str, np.ndarray]) -> int:

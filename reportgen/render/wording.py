@@ -1,4 +1,4 @@
-"""Clauses, sentences and settings as a reader wants them set; numbers are formatted by `render.text`."""
+"""Clauses, sentences and settings as text for pages; numbers are formatted by `render.text`."""
 
 from __future__ import annotations
 
@@ -7,66 +7,59 @@ from typing import Any
 
 from reportgen.render.text import OF_IMAGES, Nouns, count, plural
 
-HASH_SHOWN = 12  # hexadecimal digits that tell files apart at a glance; the whole hash stands beside it
-MODEL_OUTPUTS = "Model outputs"  # what the page of the model's own outputs is called, which is no layer's
-DANGLING = " .:;,"  # what another program's message may end in and a clause of ours may not
+HASH_SHOWN = 12  # hexadecimal digits that distinguish files at a glance; report.json has the whole hash
+MODEL_OUTPUTS = "Model outputs"  # heading of the page of the model's outputs
+DANGLING = " .:;,"  # what a message of another program may end in and a clause may not
 
 
 def clause(text: str) -> str:
-    """`text` on one line without the punctuation at its end, to be built into a sentence."""
+    """Return `text` on one line without the punctuation at its end, to be built into a sentence."""
     return " ".join(text.split()).rstrip(DANGLING)
 
 
 def sentence(text: str) -> str:
-    """A first capital and a full stop. Not for text that starts with a name: names keep their case."""
+    """Return `text` with a first capital and a full stop; not for text that starts with a name, which keeps its case."""
     return stopped(text[:1].upper() + text[1:])
 
 
 def stopped(text: str) -> str:
-    """One full stop at the end, whatever stood there."""
+    """Return `text` with one full stop at the end."""
     bare = clause(text)
     return bare if bare.endswith(("!", "?", "…")) else f"{bare}."
 
 
+def unquoted(text: str) -> str:
+    """Return a message of the command line without the backticks around names, which a page does not need."""
+    return text.replace("`", "")
+
+
 def not_finite(lost: int, total: int, noun: str) -> str | None:
-    """`3 of 54 kernel weights are not finite`; None where all are."""
+    """Return `3 of 54 kernel weights are not finite`; None where all are."""
     if not lost:
         return None
     return f"{count(lost)} of {plural(total, noun)} {'is' if lost == 1 else 'are'} not finite"
 
 
 def owner_words(is_output: bool) -> tuple[str, str]:
-    """What a channel is called, one and many: a filter of a layer, or a class of the model's own outputs."""
+    """Return what a channel is called, one and many: a filter of a layer, or a class of the model's outputs."""
     return ("class", "classes") if is_output else ("filter", "filters")
 
 
-def below_natural(negatives: Sequence[Mapping[str, Any]], is_output: bool, noun: str = OF_IMAGES.one) -> str | None:
-    """How many negative patterns go below what the images reach, as a sentence; None where there is nothing to compare.
+def compared_inputs(inputs: int, images: int, nouns: Nouns = OF_IMAGES) -> str:
+    """Return what natural maxima were measured on: `78 inputs (3 images and 25 crops of each)`.
 
-    negatives: entries of `patterns.negative.filters` of report.json.
+    Args:
+        inputs: of all images together; each image gives itself and equally many crops.
+        images: number of images, at least 1.
+        nouns: of what the model is fed.
     """
-    known = [item["below_natural"] for item in negatives if item["below_natural"] is not None]
-    if not known:
-        return None
-    where = "" if is_output else " before the activation function"
-    verb = "goes" if sum(known) == 1 else "go"
-    return f"{count(sum(known))} of {count(len(known))} {verb} below the lowest that the {noun}s reach{where}."
-
-
-def compared_pictures(pictures: int, images: int, nouns: Nouns = OF_IMAGES) -> str:
-    """What natural maxima were measured on: `78 pictures: each image whole and 25 crops of it`.
-
-    pictures: of all `images` >= 1 together; each image gives itself and equally many crops.
-    """
-    crops = pictures // images - 1
-    whole = f"the {nouns.one}" if images == 1 else f"each {nouns.one}"
-    return f"{plural(pictures, nouns.made)}: {whole} whole" + (
-        f" and {plural(crops, nouns.part)} of it" if crops > 0 else ""
-    )
+    crops = inputs // images - 1
+    parts = f" and {plural(crops, nouns.part)} of {'it' if images == 1 else 'each'}" if crops > 0 else ""
+    return f"{plural(inputs, 'input')} ({plural(images, nouns.one)}{parts})"
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """Settings as (name, value) rows in the order of names; nested names joined by a dot."""
+    """Return settings as (name, value) rows in the order of names; nested names are joined by a dot."""
     rows: list[tuple[str, str]] = []
     for name in sorted(values):
         value = values[name]
@@ -78,7 +71,7 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, s
 
 
 def setting(value: Any) -> str:
-    """One resolved setting as it would be typed."""
+    """Return a resolved setting as it would be typed."""
     if value is None or value == "" or value == () or value == []:
         return "none"
     if isinstance(value, bool):
@@ -89,10 +82,13 @@ def setting(value: Any) -> str:
 
 
 def reasoned(clauses: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
-    """Clauses with their reasons, those of the same reasons joined so that each reason stands once.
+    """Return clauses with their reasons; clauses with the same reasons are joined, so that each reason is stated once.
 
-    clauses: (clause, reasons). Returns `A, and B: reason`, one for each set of reasons in the order met; clauses
-    without a reason stand by themselves, at the end, where no reason seems to be theirs.
+    Args:
+        clauses: (clause, reasons).
+
+    Returns:
+        `A, and B: reason`, one for each set of reasons in the order met; clauses without a reason at the end.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for text, reasons in clauses:

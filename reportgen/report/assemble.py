@@ -59,7 +59,7 @@ def assemble(
     Args:
         folder: of the report.
         drawing: settings of a `MapStyle`, and `single_file`, to use and to state instead of the stored ones.
-        look: of the pages, ours where None.
+        look: of the pages; the built-in one where None.
         progress: called as (done, total, what) before each layer and once at the end.
 
     Raises:
@@ -77,7 +77,7 @@ def assemble(
     }
     plan = replace(plan, settings={**plan.settings, **stated, **({} if drawing is None else drawing)})
     check_slugs(plan)
-    output = Output(folder, single_file.HELD if plan.settings.get("single_file") else ())
+    output = Output(folder, single_file.INLINED if plan.settings.get("single_file") else ())
     try:
         problems = _Assembly(plan, store, output, look).write(progress)
     except BaseException:
@@ -85,7 +85,7 @@ def assemble(
         raise
     output.remove_stale()
     index = folder / single_file.INDEX
-    return AssembleResult(index, problems, single_file.notes(index.stat().st_size) if output.holds else ())
+    return AssembleResult(index, problems, single_file.notes(index.stat().st_size) if output.keeps else ())
 
 
 @dataclass
@@ -96,13 +96,13 @@ class _Assembly:
     store: Store
     output: Output
     look: Look
-    palettes: set[str] = field(default_factory=set)  # colour maps that any page's colour bars need
+    palettes: set[str] = field(default_factory=set)  # color maps that any page's color bars need
 
     def __post_init__(self) -> None:
         self.title = report_title(self.plan)
         self.nouns = NOUNS[self.plan.contract.rank]
         self.appearance = Appearance.of(self.plan.settings)
-        self.base = FRAGMENT if self.output.holds else PAGE
+        self.base = FRAGMENT if self.output.keeps else PAGE
 
     def write(self, progress: Progress | None) -> tuple[str, ...]:
         """Write every file of the report; returns its problems."""
@@ -138,11 +138,11 @@ class _Assembly:
             strips,
             overview.overview_view(report.overview, columns, images, image_files, self.appearance.maps, self.nouns.one),
             diagram_view(self.plan),
-            extent(files, size, one_file=self.output.holds),
+            extent(files, size, one_file=self.output.keeps),
         )
         page = render_index(self.look, view)
         self.output.write("report.json", written)
-        self.output.write(single_file.INDEX, self._bound(page) if self.output.holds else page)
+        self.output.write(single_file.INDEX, self._bound(page) if self.output.keeps else page)
         return report.problems
 
     def _images(self) -> tuple[tuple[ImageEntry, ...], dict[str, ImageFile]]:
@@ -177,7 +177,7 @@ class _Assembly:
                 self.output.write(contents.data_path(name), pack(arrays))
         used = {picture.legend[2] for picture in pictures.values() if picture.legend is not None}
         self.palettes |= used
-        heading = f"{page_heading(layer)} – {self.title}"
+        heading = f"{page_heading(layer)} · {self.title}"
         context = page_context(self.look, self.title, heading, "../", used, self.nouns, self.base)
         page = LayerPage(contents, pictures, images, image_files, context.root)
         view = layer_view(context, page, entry, self.appearance.bands)
@@ -196,11 +196,11 @@ class _Assembly:
 
     def _bound(self, index: bytes) -> bytes:
         """The first page and all others as one file."""
-        held = self.output.held
+        kept = self.output.kept
         paths = ((f"layers/{layer.slug}.html", page_heading(layer)) for layer in self.plan.layers)
-        pages = [(path, heading, held[path]) for path, heading in paths if path in held]
+        pages = [(path, heading, kept[path]) for path, heading in paths if path in kept]
         parts = [
             single_file.Part(path, name, html.decode())
             for path, name, html in ((single_file.INDEX, self.title, index), *pages)
         ]
-        return render_single(self.look, self.title, self.palettes, self.nouns, single_file.bind(parts, held))
+        return render_single(self.look, self.title, self.palettes, self.nouns, single_file.bind(parts, kept))

@@ -14,13 +14,24 @@ from msgspec import Meta
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.overview import OverviewRecord
 from reportgen.artefacts.predictions import NO_PROBABILITIES, ImageEntry
-from reportgen.core.records import DiagramNode, InputContract, LayerStatus, ModelRecord, Plan
+from reportgen.core.records import SLUG_PATTERN, DiagramNode, InputContract, LayerStatus, ModelRecord, Plan
 from reportgen.core.store import json_bytes
 from reportgen.core.verdicts import NOT_FINITE
 from reportgen.render.text import named, plural
 from reportgen.render.wording import clause, owner_words, stopped
 
 SCHEMA: Literal["reportgen/2"] = "reportgen/2"
+
+
+RENDERED = {"properties": {"status": {"const": LayerStatus.RENDERED}}}
+SKIPPED = {"properties": {"status": {"const": LayerStatus.SKIPPED}}}
+# What types cannot express about a layer: one that is not rendered states why, and one that has a page has a file name.
+LAYER_RULES = {
+    "allOf": [
+        {"if": RENDERED, "else": {"properties": {"reason": {"type": "string", "minLength": 1}}}},
+        {"if": SKIPPED, "else": {"properties": {"slug": {"pattern": SLUG_PATTERN}}}},
+    ]
+}
 
 
 class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +45,7 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
     environment: Annotated[dict[str, Any], Meta(description="versions and the device")]
     images: tuple[ImageEntry, ...]
     images_left_out: tuple[dict[str, str], ...]
-    layers: tuple[LayerEntry, ...]
+    layers: tuple[Annotated[LayerEntry, Meta(extra_json_schema=LAYER_RULES)], ...]
     overview: OverviewRecord | None
     diagram: Annotated[
         tuple[DiagramNode, ...],
@@ -90,7 +101,7 @@ def problems(plan: Plan, images: Iterable[ImageEntry], layers: Iterable[LayerEnt
 
 
 def _broken_patterns(layer: LayerEntry) -> list[str]:
-    """A sentence on the patterns of a layer that are not finite, and one on the minimal ones."""
+    """A sentence on the patterns of a layer with scores that are not finite, and one on the minimal patterns."""
     patterns = () if layer.patterns is None else layer.patterns.filters
     minimal = () if layer.minimal_patterns is None else layer.minimal_patterns.filters
     sentences = []
@@ -107,7 +118,7 @@ def _broken_patterns(layer: LayerEntry) -> list[str]:
 
 
 def _left_out(name: str, reason: str) -> str:
-    """The sentence on an image that was left out; the reason may begin with the image's name, which stands once."""
+    """The sentence on an image that was left out; the reason may begin with the image's name, which is stated once."""
     bare = clause(reason)
     fact = f"it {bare.removeprefix(f'{name} ')}" if bare.startswith(f"{name} ") else bare
     return stopped(f"{name}: left out, {fact or 'it cannot be read'}")

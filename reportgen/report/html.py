@@ -1,4 +1,4 @@
-"""Views become HTML: always escaped, under a policy that lets a page use nothing but its own report."""
+"""Views become HTML: always escaped, under a policy that lets a page use only files of its own report."""
 
 from __future__ import annotations
 
@@ -25,10 +25,16 @@ OWN_FILES = "'self' file:"  # a report is opened from a disk more often than fro
 def page_context(
     look: Look, report_title: str, page_title: str, root: str, palettes: set[str], nouns: Nouns, base: str = PAGE
 ) -> PageContext:
-    """What every page says.
+    """Return what every page states.
 
-    root: from the page to the report's folder; palettes: colour maps that its colour bars need; nouns: of what the model is fed; base: PAGE
-    or FRAGMENT.
+    Args:
+        look: style and script.
+        report_title: of the whole report.
+        page_title: of this page.
+        root: from the page to the report's folder.
+        palettes: color maps that its color bars need.
+        nouns: of what the model is fed.
+        base: PAGE or FRAGMENT.
     """
     return PageContext(
         root=root,
@@ -46,17 +52,25 @@ def page_context(
 
 
 def render_index(look: Look, view: IndexView) -> bytes:
-    """index.html."""
+    """Return index.html."""
     return _render(look, "index.html", view=view, page=view.page)
 
 
 def render_layer(look: Look, view: LayerView) -> bytes:
-    """A layer's page."""
+    """Return the page of a layer."""
     return _render(look, "layer.html", view=view, page=view.page)
 
 
 def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, pages: str) -> bytes:
-    """One file that holds all `pages` (HTML), the style and the script, which its policy knows by their hashes."""
+    """Return one file with all pages, the style and the script.
+
+    Args:
+        look: style and script; the policy of the page allows them by their hashes.
+        title: of the report.
+        palettes: color maps that color bars need.
+        nouns: of what the model is fed.
+        pages: HTML of all pages.
+    """
     style, script = (text.replace("</", r"<\/") for text in (look.style.text, look.script.text))
     policy = POLICY.format(images="data:", style=_hash(style), script=_hash(script))
     own = PageContext(
@@ -85,6 +99,6 @@ def _render(look: Look, name: str, **values: object) -> bytes:
     try:
         return look.environment.get_template(name).render(**values).encode()
     except jinja2.TemplateError as error:
-        if look.template is None:  # ours: a bug, and not the user's to mend
+        if look.template is None:  # a built-in template: a bug, and not the user's to fix
             raise
         raise template_error(name, error) from error

@@ -1,4 +1,4 @@
-"""The first page as a view: what is this model, and is anything wrong with it?"""
+"""The index page as a view."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
-from reportgen.artefacts import optimization_method as recipe_words
+from reportgen.artefacts import optimization_method
 from reportgen.artefacts.base import ImageFile
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.overview import OverviewView
@@ -29,7 +30,7 @@ from reportgen.core.records import CONVOLUTION, PICTURE_RANK, ConstantInputRecor
 from reportgen.core.verdicts import BY_PRECEDENCE, NOT_COMPUTED, OK, SILENT, SKIPPED, VERDICTS
 from reportgen.render.figure import Picture
 from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, listed, plural, shape, stated
-from reportgen.render.wording import MODEL_OUTPUTS, flattened, sentence, stopped
+from reportgen.render.wording import MODEL_OUTPUTS, flattened, sentence, stopped, unquoted
 from reportgen.report.document import ReportDocument
 from reportgen.report.network_drawing import DiagramView
 
@@ -48,7 +49,7 @@ class Thumbnails:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One row of the layer table. keys: what scripts find, filter and order it by, as (name, value)."""
+    """One row of the layer table; `keys` are what scripts search, filter and sort it by, as (name, value)."""
 
     path: str
     href: str
@@ -67,7 +68,7 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class OutputsView:
-    """The model's own outputs, which are no layer. label: of the link to their page. classes: names of those shown."""
+    """The model's outputs, which are no layer; `label` of the link to their page, `classes` the names of those shown."""
 
     href: str
     label: str
@@ -91,10 +92,13 @@ class LeftOut:
 class IndexView:
     """Everything on index.html.
 
-    complete: what is said where there are no problems. natural, start: whether any layer's patterns are compared with that.
-
-    negative: whether what filters answer least to was asked for; with_initial: whether weights before training were given.
-    recipe: how patterns are sought, in words. effort: how far to trust that a filter is silent, None where none is.
+    Attributes:
+        complete: the notice shown where there are no problems.
+        natural: whether any layer's patterns are compared with natural maxima; `start`: with their initial image.
+        has_minimal: whether minimal patterns were requested.
+        with_initial: whether initial weights were given.
+        recipe: the optimization method, in words.
+        effort: what the verdict `silent` rests on; None where no filter has it.
     """
 
     page: PageContext
@@ -116,7 +120,7 @@ class IndexView:
     with_images: bool
     natural: bool
     start: bool
-    negative: bool
+    has_minimal: bool
     with_initial: bool
     recipe: str | None
     effort: str | None
@@ -135,10 +139,16 @@ def index_view(
     diagram: DiagramView | None,
     extent: str,
 ) -> IndexView:
-    """The view of report.json's document.
+    """Return the view of the index page.
 
-    pictures: by image slug; strips: thumbnails by layer slug; overview, diagram: the figures, None where there is none.
-    extent: how large the report is, as a sentence.
+    Args:
+        context: what every page states.
+        report: the document of report.json.
+        image_files: pictures of the images, by slug.
+        strips: thumbnails of patterns, by layer slug.
+        overview: the overview of feature maps; None where there is none.
+        diagram: the network graph; None where there is none.
+        extent: the size of the report, as a sentence.
     """
     shown_at_all = [layer for layer in report.layers if layer.status != LayerStatus.SKIPPED]
     rows = [layer for layer in shown_at_all if layer.labels is None]
@@ -156,20 +166,21 @@ def index_view(
     total = sum(layer.filters_total for layer in covered)
     return IndexView(
         page=context,
-        lede=_lede(total, len(covered)),
+        lede=_lede(shown, total, len(covered)),
         complete=None if report.problems else _complete(report.layers),
         facts=model_facts(report),
         problems=tuple(stopped(item) for item in report.problems),
         warnings=tuple(
-            stopped(item) for item in (*([report.input.warning] if report.input.warning else []), *report.notes)
+            stopped(unquoted(item))
+            for item in (*([report.input.warning] if report.input.warning else []), *report.notes)
         )
         + tuple(
             stopped(f"{layer.path}: {lost}") for layer in covered if (lost := lost_weights(layer.weights)) is not None
         ),
         counts=(
-            Fact("Layers", count(len(covered)), note=_beside(len(rows) - len(covered), len(left_out))),
+            Fact("Convolution layers", count(len(covered)), note=_beside(len(rows) - len(covered), len(left_out))),
             Fact("Filters shown", count(shown), note=f"of {count(total)}"),
-            Fact(f"{noun}s".capitalize(), count(len(report.images)), note=None if with_images else "none were given"),
+            Fact(f"{noun}s".capitalize(), count(len(report.images)), note=None if with_images else "none given"),
         ),
         verdicts=verdict_views(totals, images=natural, start=start, noun=noun),
         images=image_views(report.images, image_files),
@@ -182,7 +193,7 @@ def index_view(
             LeftOut(
                 layer.path,
                 layer.layer_class,
-                sentence(layer.reason if layer.reason is not None else "not asked for"),
+                sentence(layer.reason if layer.reason is not None else "not requested"),
             )
             for layer in left_out
         ),
@@ -190,10 +201,10 @@ def index_view(
         with_images=with_images,
         natural=natural,
         start=start,
-        negative=bool(report.settings.get("negative")),
+        has_minimal=bool(report.settings.get("negative")),
         with_initial=any(layer.initial_weights is not None for layer in covered),
         recipe=_recipe(report),
-        effort=_effort(report, verdicts[SILENT]),
+        effort=search_effort(report.settings.get("recipe"), verdicts[SILENT]),
         settings=flattened(report.settings),
         environment=flattened(report.environment),
         downloads=(Link("report.json", "report.json"),),
@@ -202,53 +213,60 @@ def index_view(
 
 
 def _complete(layers: Sequence[LayerEntry]) -> str:
-    """What is said where nothing failed: that all is there only where no layer lacks anything that nobody asked to leave out."""
+    """The notice where nothing failed: complete only where no layer lacks anything that was not excluded by the user."""
     lost = sum(layer.status == LayerStatus.SKIPPED and not layer.by_request for layer in layers)
     bare = sum(layer.status == LayerStatus.RENDERED and layer.reason is not None for layer in layers)
     if not lost and not bare:
-        return "Nothing failed and nothing is missing: every part that was planned is here."
+        return "Build complete: every planned part was computed without errors. This says nothing about the quality of the model."
     parts = [
-        *([f"{plural(bare, 'layer')} {'has' if bare == 1 else 'have'} nothing but weights to show"] if bare else []),
+        *([f"{plural(bare, 'layer')} {'has' if bare == 1 else 'have'} only weights to show"] if bare else []),
         *([f"{plural(lost, 'layer')} cannot be shown"] if lost else []),
     ]
-    return f"Nothing failed, but {listed(parts)}; the reasons are below."
+    return f"Build complete without errors, but {listed(parts)}; the reasons are below."
 
 
 def _beside(pooling: int, left_out: int) -> str | None:
-    """What there is besides the layers that are counted."""
+    """What there is besides the convolution layers."""
     parts = [
-        *([f"and {count(pooling)} that pool"] if pooling else []),
-        *([f"{count(left_out)} left out"] if left_out else []),
+        *([f"+ {plural(pooling, 'pooling layer')}"] if pooling else []),
+        *([f"{count(left_out)} not covered"] if left_out else []),
     ]
     return ", ".join(parts) if parts else None
 
 
 def extent(files: int, size: int, *, one_file: bool) -> str:
-    """How much there is beside the first page: `files` of together `size` bytes."""
+    """Return the size of the report as a sentence.
+
+    Args:
+        files: number of files beside the index page.
+        size: of all of them, in bytes.
+        one_file: whether the index page holds all pages and pictures.
+    """
     beside = f"{plural(files, 'file')} of {data_size(size)}"
     if one_file:
-        return f"This file holds every page and picture and can be passed on by itself; arrays and facts are beside it, {beside}."
-    return f"With its other pages, pictures and arrays this report has {beside}; a page loads only its own."
+        return f"This file holds all pages and pictures; report.json and the arrays are stored beside it: {beside}."
+    return f"Report size: {beside}, with all pages, pictures and arrays."
 
 
-def _lede(filters: int, layers: int) -> str:
-    return f"What {plural(filters, 'filter')} in {plural(layers, 'layer')} of this network weigh, answer and look for."
+def _lede(shown: int, total: int, layers: int) -> str:
+    filters = plural(total, "filter") if shown == total else f"{count(shown)} of {plural(total, 'filter')}"
+    return f"Weights, feature maps and activation-maximizing patterns of {filters} in {plural(layers, 'convolution layer')}."
 
 
 PICTURE_FITS = {
-    "crop": "scaled to cover that (bicubic), the middle kept",
-    "pad": "scaled to fit into that (bicubic), black around",
-    "stretch": "scaled to exactly that (bicubic), whatever their aspect ratio",
+    "crop": "resized (bicubic) and center-cropped to {}",
+    "pad": "resized to fit (bicubic) and padded with black to {}",
+    "stretch": "resized (bicubic) to {} without preserving the aspect ratio",
 }
 ARRAY_FITS = {
-    "crop": "the middle kept, zeros around what is shorter",
-    "pad": "the middle kept, zeros around what is shorter",
-    "stretch": "resampled linearly",
+    "crop": "cut to their central {}, or zero-padded to it",
+    "pad": "cut to their central {}, or zero-padded to it",
+    "stretch": "resampled linearly to {}",
 }
 
 
 def model_facts(report: ReportDocument) -> tuple[Fact, ...]:
-    """What the model is and what it is fed."""
+    """Return the facts about the model and its input."""
     model, contract = report.model, report.input
     classes = model.classes
     is_picture = len(contract.size) == PICTURE_RANK
@@ -257,53 +275,53 @@ def model_facts(report: ReportDocument) -> tuple[Fact, ...]:
         Fact("Model", model.name),
         Fact("Source", model.source, code=True),
         Fact(
-            "SHA-256 of the file",
-            model.sha256 if model.sha256 is not None else "none: the model did not come from one file",
+            "Model file (SHA-256)",
+            model.sha256 if model.sha256 is not None else "n/a: the model was not loaded from a single file",
             code=True,
         ),
-        Fact("SHA-256 of the weights", model.weights_sha256, code=True),
+        Fact("Weights (SHA-256)", model.weights_sha256, code=True),
         Fact("Parameters", count(model.parameters)),
         Fact(
             "Classes",
             NONE if classes is None else count(len(classes)),
-            note="no class names known" if classes is None else None,
+            note="class names unknown" if classes is None else None,
         ),
-        Fact("Input", _looked_at(contract), note=_fed_at(contract)),
-        *(Fact(f"Input {one.name}", _held_at(one)) for one in contract.constant_inputs),
+        Fact("Input", _primary_input(contract), note=_resizing(contract)),
+        *(Fact(f"Input {one.name}", _constant(one)) for one in contract.constant_inputs),
         Fact(
             "Preprocessing",
             contract.preprocess,
             note=(
-                f"black is {low}, white is {high} before it{_floats(contract)}; {contract.reason}"
+                f"input pixels from {low} (black) to {high} (white){_floats(contract)}; {unquoted(contract.reason)}"
                 if is_picture
-                else f"{contract.reason}; patterns lie between {low} and {high}"
+                else f"{unquoted(contract.reason)}; patterns have values from {low} to {high}"
             ),
         ),
     )
 
 
 def _floats(contract: InputContract) -> str:
-    """What is said of files of floating-point pixels; nothing of signals and volumes, whose numbers are fed as they are."""
+    """The range of files with floating-point pixels; nothing for signals and volumes, whose values are used as they are."""
     if len(contract.size) != PICTURE_RANK:
         return ""
     low, high = contract.floats
-    return f" (in files of floating-point pixels black is {stated(low)}, white {stated(high)})"
+    return f", in files with floating-point pixels from {stated(low)} to {stated(high)}"
 
 
-def _fed_at(contract: InputContract) -> str:
-    """The size of what is fed, and how the user's files are brought to it."""
+def _resizing(contract: InputContract) -> str:
+    """How the user's files are brought to the size of the input."""
     is_picture = len(contract.size) == PICTURE_RANK
     how = (PICTURE_FITS if is_picture else ARRAY_FITS)[contract.fit]
-    return f"{NOUNS[len(contract.size)].one}s are fed at {dimensions(contract.size)} ({contract.fit}: {how})"
+    return f"{NOUNS[len(contract.size)].one}s are {how.format(dimensions(contract.size))} (--fit {contract.fit})"
 
 
-def _looked_at(contract: InputContract) -> str:
+def _primary_input(contract: InputContract) -> str:
     lengths = shape(contract.shape)
-    return lengths if contract.name is None else f"{lengths} ({contract.name}, the one looked at)"
+    return lengths if contract.name is None else f"{lengths} ({contract.name}, the input that is visualized)"
 
 
-def _held_at(one: ConstantInputRecord) -> str:
-    return "held at zero throughout" if one.file is None else f"held at what {one.file} holds"
+def _constant(one: ConstantInputRecord) -> str:
+    return "constant: zeros" if one.file is None else f"constant: the content of {one.file}"
 
 
 def _row(layer: LayerEntry, strip: Picture | None) -> LayerRow:
@@ -314,9 +332,9 @@ def _row(layer: LayerEntry, strip: Picture | None) -> LayerRow:
         class_name=layer.layer_class,
         kernel=shape(layer.kernel_shape)
         if convolves
-        else f"pools {shape(layer.window)}"
+        else f"window {shape(layer.window)}"
         if layer.window
-        else "pools all",
+        else "global",
         output=shape(layer.output_shape),
         receptive_field=shape(field),
         parameters=count(layer.parameters),
@@ -330,7 +348,7 @@ def _row(layer: LayerEntry, strip: Picture | None) -> LayerRow:
 
 
 def _keys(layer: LayerEntry) -> Keys:
-    """Shapes by their size, verdicts by how many are not `ok`; an axis of any length counts once."""
+    """Shapes by their size, verdicts by how many are not `ok`; a variable axis counts once."""
     doubtful = sum(number for word, number in layer.verdicts.items() if word not in (OK, SKIPPED))
     return known_keys(
         words=f"{layer.path} {layer.layer_class}",
@@ -354,8 +372,8 @@ def _outputs(layer: LayerEntry, strip: Picture | None) -> OutputsView:
     return OutputsView(
         href=f"layers/{layer.slug}.html",
         label=f"{MODEL_OUTPUTS}: {count(shown)} of {plural(total, 'class', 'classes')}",
-        note="What raises the logit of a class most: its number before softmax or sigmoid, where the model ends in one. "
-        "These are not counted among the layers and filters above.",
+        note="Patterns that maximize the logit of a class: its value before softmax or sigmoid, where the model ends in one. "
+        "Classes are not counted among the layers and filters above.",
         classes=_few(layer.labels or ()),
         verdicts=_verdicts(layer),
         failed=_failed(layer),
@@ -379,24 +397,33 @@ def _failed(layer: LayerEntry) -> str | None:
 
 
 def _recipe(report: ReportDocument) -> str | None:
-    """How patterns are sought, as far as it is the same for every layer."""
+    """The optimization method, as far as it is the same for every layer."""
     recipe = report.settings.get("recipe")
     bands = report.input.bands
     return (
-        recipe_words.sentence(recipe, bands=bands, rank=len(report.input.size)) if isinstance(recipe, Mapping) else None
+        optimization_method.sentence(recipe, bands=bands, rank=len(report.input.size))
+        if isinstance(recipe, Mapping)
+        else None
     )
 
 
-def _effort(report: ReportDocument, silent: int) -> str | None:
-    """What calling filters silent rests on: a filter that few steps leave silent may be woken by more."""
-    recipe = report.settings.get("recipe")
+def search_effort(recipe: Any, silent: int) -> str | None:
+    """Return what calling filters silent rests on: more optimization steps may activate some of them.
+
+    Args:
+        recipe: of the settings in report.json; anything but a mapping is ignored.
+        silent: how many filters have that verdict.
+
+    Returns:
+        One or two sentences; None where no filter is silent.
+    """
     if silent == 0 or not isinstance(recipe, Mapping) or recipe.get("steps") is None:
         return None
-    steps = recipe_words.retry_steps(recipe)
-    again = "" if steps is None else f" and {steps} for single positions"
+    steps = optimization_method.retry_steps(recipe)
+    again = "" if steps is None else f" and {steps} on single positions"
     return (
-        f"A filter is called silent after {plural(recipe['steps'], 'step')} of ascent{again}: "
-        "a longer search may yet wake some (--quality paper searches longest). It is called dead only where that is proven."
+        f"“Silent” means that {plural(recipe['steps'], 'gradient-ascent step')}{again} found no activation above zero: "
+        "more steps may activate some of these filters (--quality paper takes the most). “Dead” is stated only where it is proven."
     )
 
 

@@ -1,4 +1,4 @@
-"""A layer's page as a view: what does this layer do?"""
+"""The page of one layer as a view."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ class LayerView:
         heading: the layer's path, or what the outputs are called.
         is_output: whether these are the model's outputs, which have neither weights nor maps.
         has_filters: whether the layer has filters of its own; a pooling layer has none.
-        owners: filters, or classes.
+        owner: filter, or class; `owners` its plural.
         sections: of the artefacts, in the order of the page.
-        orders: of the cards, for scripts.
+        orders: how scripts can sort the cards.
     """
 
     page: PageContext
     heading: str
     is_output: bool
     has_filters: bool
+    owner: str
     owners: str
     lede: str
     previous: Link | None
@@ -50,7 +51,7 @@ def layer_view(context: PageContext, page: LayerPage, entry: LayerEntry, bands: 
     """Return the view of one layer.
 
     Args:
-        context: what every page says.
+        context: what every page states.
         page: what the sections are made from.
         entry: of the layer in report.json.
         bands: channels that patterns show as red, green and blue.
@@ -66,10 +67,11 @@ def layer_view(context: PageContext, page: LayerPage, entry: LayerEntry, bands: 
         heading=page_heading(layer),
         is_output=layer.is_output,
         has_filters=not layer.is_pooling,
+        owner=owner_words(layer.is_output)[0],
         owners=owner_words(layer.is_output)[1],
         lede=_lede(plan, layer, covered),
-        previous=_neighbour(covered, position - 1),
-        following=_neighbour(covered, position + 1),
+        previous=_neighbor(covered, position - 1),
+        following=_neighbor(covered, position + 1),
         failed=failed if entry.status == LayerStatus.FAILED else None,
         verdicts=verdict_views(
             entry.verdicts, images=against_images(entry.patterns) is True, noun=page.contents.nouns.one
@@ -90,8 +92,8 @@ def page_heading(layer: LayerRecord) -> str:
 def output_facts(layer: LayerRecord) -> tuple[Fact, ...]:
     """Return what is known of the model's outputs, which are no layer: they have no kernel and no place of their own."""
     return (
-        Fact("Score", "logit", note="the class's value before softmax or sigmoid, where the model ends in one"),
-        Fact("Output", shape(layer.output_shape), note="one position, a channel a class"),
+        Fact("Score", "logit", note="before softmax or sigmoid, where the model ends in one"),
+        Fact("Output", shape(layer.output_shape), note="one position, one channel per class"),
         Fact("Receptive field", _receptive_field(layer), note=layer.receptive_field_note),
         Fact("Classes shown", f"{count(len(layer.filters_shown))} of {count(layer.filters_total)}"),
     )
@@ -105,17 +107,17 @@ def _facts(layer: LayerRecord) -> tuple[Fact, ...]:
 
 def layer_facts(layer: LayerRecord) -> tuple[Fact, ...]:
     """Return what is known of the layer before anything is computed."""
-    rectified = "answers exactly 0 to every negative number" if layer.rectified else None
+    rectified = "zero for every negative value" if layer.rectified else None
     unit = (
-        "where the filter's channel has passed its own activation"
+        "after the normalization or activation that follows the layer"
         if layer.unit != layer.path
-        else "the layer's own output"
+        else "the layer's output"
     )
     if not layer.is_met:
-        unit = rectified = "the layer's own: what follows it was not seen"
+        unit = rectified = "of the layer itself: what follows it was not observed"
     return (
-        Fact("Class", layer.layer_class, code=True),
-        Fact("Unit", layer.unit, code=True, note=unit),
+        Fact("Type", layer.layer_class, code=True),
+        Fact("Measured at", layer.unit, code=True, note=unit),
         Fact("Activation", layer.activation, note=rectified),
         Fact("Kernel", shape(layer.kernel_shape), note=_kernel_note(layer)),
         Fact("Strides", shape(layer.strides)),
@@ -134,22 +136,22 @@ def _receptive_field(layer: LayerRecord) -> str:
 
 
 def _kernel_note(layer: LayerRecord) -> str | None:
-    bands = None if layer.kernel_bands is None else f"its inputs are the {layer.kernel_bands} bands of the input"
+    bands = None if layer.kernel_bands is None else f"reads the {layer.kernel_bands} input directly"
     return "; ".join(note for note in (bands, layer.kernel_note) if note is not None) or None
 
 
 def _lede(plan: Plan, layer: LayerRecord, covered: list[LayerRecord]) -> str:
     if layer.is_output:
         return (
-            "The model's classes, each by its logit: its number before softmax or sigmoid, where the model ends in one. "
+            "The classes of the model, each by its logit: the value before softmax or sigmoid, where the model ends in one. "
             f"{_chosen(plan, layer)}"
         )
     if layer.is_pooling:
-        return f"{layer.layer_class}. Every channel by itself, before and after pooling."
+        return f"{layer.layer_class}. Each channel before and after pooling."
     layers = [item for item in covered if not item.is_output and not item.is_pooling]
-    place = f"{layer.layer_class}, layer {layers.index(layer) + 1} of {len(layers)}."
+    place = f"{layer.layer_class}, convolution layer {layers.index(layer) + 1} of {len(layers)}."
     if layer.status == LayerStatus.RENDERED and layer.reason is not None:
-        return f"{place} Its weights alone are shown: {stopped(layer.reason)}"
+        return f"{place} Only its weights are shown: {stopped(layer.reason)}"
     return f"{place} {_chosen(plan, layer)}"
 
 
@@ -157,17 +159,19 @@ def _chosen(plan: Plan, layer: LayerRecord) -> str:
     shown, total = len(layer.filters_shown), layer.filters_total
     owner, owners = owner_words(layer.is_output)
     if shown == total:
-        return f"All of its {plural(total, owner, owners)} are shown." if total != 1 else f"Its only {owner} is shown."
+        return f"All {plural(total, owner, owners)}." if total != 1 else f"1 {owner}."
     option, by_count = (
-        ("outputs", "the first ones") if layer.is_output else ("filters", "evenly spaced from the first to the last")
+        ("outputs", "the first ones")
+        if layer.is_output
+        else ("filters", "evenly spaced; --filters all shows every one")
     )
     asked = plan.settings.get(option)
     asked = "" if asked is None else str(asked)
-    how = by_count if asked.isdecimal() else f"chosen by --{option} {asked}" if asked else "as planned"
-    return f"{count(shown)} of its {plural(total, owner, owners)} shown, {how}."
+    how = by_count if asked.isdecimal() else f"selected by --{option} {asked}" if asked else "as planned"
+    return f"{count(shown)} of {plural(total, owner, owners)} ({how})."
 
 
-def _neighbour(covered: list[LayerRecord], position: int) -> Link | None:
+def _neighbor(covered: list[LayerRecord], position: int) -> Link | None:
     if position not in range(len(covered)):
         return None
     return Link(f"{covered[position].slug}.html", page_heading(covered[position]), code=not covered[position].is_output)

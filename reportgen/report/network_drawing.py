@@ -1,4 +1,4 @@
-"""The drawing of the network: straight runs folded into stacks, stacks in columns from left to right, long networks in several rows."""
+"""The network graph: straight runs folded into stacks, stacks in columns from left to right, long networks in several rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH, SLAB, GAP_ACROSS, GAP_DOWN = (
     30,
     16,
 )  # SVG units, which are CSS pixels: of a box, of one layer in it, between boxes
-PILL = 24  # height of a place where tensors meet
+PILL = 24  # height of a merge node
 LANE = 10  # height of a line that passes by
 MARGIN = 14
 LABEL = 18  # above a row, for the names of nested models
@@ -24,14 +24,14 @@ ENTRY = 17  # from the top of a box to where lines meet it: the middle of its fi
 ROW_COLUMNS = 7  # columns of a row: what a screen shows without scrolling
 MOST_IN_STACK = 6  # layers in one box
 MOST_LETTERS, MOST_SMALL_LETTERS = 19, 21  # what fits into a box's first and second line
-FIRST_LETTERS = 5  # of a longer name; its end tells it from its neighbours
+FIRST_LETTERS = 5  # of a longer name; its end tells it from its neighbors
 HEAD = 5  # half an arrow's head
-STOPS = (NodeKind.MERGE, NodeKind.INPUT, NodeKind.OUTPUT)  # kinds that stand by themselves
+STOPS = (NodeKind.MERGE, NodeKind.INPUT, NodeKind.OUTPUT)  # kinds that are never stacked
 
 
 @dataclass(frozen=True)
 class Slab:
-    """One layer in a box. href: of its page, None where it has none. title: everything in words."""
+    """One layer in a box; `href` of its page, None where it has none, `title` with all its facts."""
 
     kind: str
     x: float
@@ -57,7 +57,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class DiagramView:
-    """Everything that is drawn. lines, heads: SVG path data. text: the drawing in a sentence."""
+    """Everything that is drawn; `lines` and `heads` are SVG path data, `text` describes the graph in a sentence."""
 
     width: float
     height: float
@@ -98,7 +98,7 @@ class _Item:
 
 
 def diagram_view(plan: Plan) -> DiagramView | None:
-    """The drawing of `plan.diagram`, the same for the same nodes; None where there are none."""
+    """Return the graph of `plan.diagram`, the same for the same nodes; None where there are none."""
     if not plan.diagram:
         return None
     stacks = _stacks(plan.diagram)
@@ -210,7 +210,7 @@ def _rows(columns: Sequence[list[_Item]]) -> list[list[list[_Item]]]:
 
 
 def _place(row: Sequence[Sequence[_Item]], top: float) -> float:
-    """Give every item of a row its place; returns where the row ends."""
+    """Give every item of a row its position; returns where the row ends."""
     bottom = top
     for number, column in enumerate(row):
         y = top
@@ -281,7 +281,7 @@ def _frames(row: Sequence[Sequence[_Item]]) -> list[Frame]:
 
 
 def _group(item: _Item) -> str:
-    """The nested model that a box belongs to; where tensors meet outside of any layer, that of all that meet."""
+    """The nested model that a box belongs to; for a merge outside of any layer, that of all its sources."""
     if item.nodes[0].path or item.nodes[0].kind != "merge":
         return item.group
     around = {_origin(source).group for source in item.sources}
@@ -323,5 +323,5 @@ def _short(name: str) -> str:
 def _text(nodes: Sequence[DiagramNode]) -> str:
     layers = sum(node.kind not in STOPS for node in nodes)
     merges = sum(node.kind == "merge" for node in nodes)
-    meet = f" and {plural(merges, 'place')} where tensors meet" if merges else ""
-    return f"{plural(layers, 'layer')}{meet}, in the direction in which data flows. The table of layers lists the same in words."
+    merged = f" and {plural(merges, 'merge node')}" if merges else ""
+    return f"Network graph from input to output: {plural(layers, 'layer')}{merged}."

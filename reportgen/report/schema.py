@@ -19,6 +19,11 @@ PATH = Path(__file__).with_name("report.schema.json")
 def report_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of report.json."""
     schema = msgspec.json.schema(ReportDocument)
+    for record in schema["$defs"].values():
+        if "properties" in record:  # a default is written like any other value, so no key is ever left out
+            record["required"] = list(record["properties"])
+            for value in record["properties"].values():
+                value.pop("default", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"report.json of {SCHEMA}", **schema}
 
 

@@ -1,7 +1,7 @@
-"""One HTML that holds a whole report: pages become parts, links between them anchors, pictures data within.
+"""One HTML file with a whole report: pages become parts, links between them anchors, pictures data URLs.
 
-A picture that many places show a part of stands in the file once; each place refers to it. Rewriting works on finished pages, so
-that it holds for the user's own templates too.
+A picture that is used several times is stored in the file once; each use refers to it. Rewriting works on finished pages, so that
+it applies to custom templates too.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from urllib.parse import unquote, urlsplit
 from reportgen.render.text import data_size
 
 INDEX = "index.html"
-HELD = ("layers/", "figures/", "assets/")  # what goes into the file; arrays and facts stay beside it
+INLINED = ("layers/", "figures/", "assets/")  # what goes into the file; arrays and report.json stay beside it
 LARGE = 25 * 10**6  # bytes: browsers open it, but scrolling, searching and sending it by mail become slow
 IDS = ("id", "for", "headers", "aria-labelledby", "aria-describedby", "aria-controls", "data-list")
 PNG_SIZE = slice(16, 24)  # bytes of a PNG's header that hold its width and height, big-endian
-SHARED = 2  # places from which a picture stands once and is referred to
+SHARED = 2  # uses from which a picture is stored once and referred to
 
 Attributes = list[tuple[str, str | None]]
 
@@ -43,19 +43,23 @@ class Part:
 
 
 def notes(size: int) -> tuple[str, ...]:
-    """What must be known of a file of `size` bytes."""
+    """Return notes on a file of `size` bytes."""
     if size <= LARGE:
         return ()
     return (
-        f"index.html holds the whole report in {data_size(size)}; above {data_size(LARGE)} a browser takes its time: "
+        f"index.html holds the whole report in {data_size(size)}; above {data_size(LARGE)} browsers become slow: "
         "`reportgen assemble DIR --no-single-file` makes a folder of small pages instead.",
     )
 
 
 def bind(parts: Iterable[Part], files: Mapping[str, bytes]) -> str:
-    """The pages, the first one first, as the HTML of one body. files: pictures by their path in a folder.
+    """Return all pages as the HTML of one body.
 
     Ids of the first page stay as they are; those of the others follow their page's anchor: `layers/conv1/f017`.
+
+    Args:
+        parts: the pages, the index first.
+        files: pictures by their path in a folder.
     """
     pages = list(parts)
     anchors = {page.path: page.anchor for page in pages}
@@ -85,7 +89,7 @@ def _wrapped(page: Part, html: str, *, first: bool) -> str:
 
 
 def _definitions(pictures: Mapping[str, bytes]) -> str:
-    """Pictures that are shown nowhere by themselves, by the id that places refer to."""
+    """Pictures that are not displayed themselves, by the id that their uses refer to."""
     if not pictures:
         return ""
     images = "".join(
@@ -116,7 +120,7 @@ class _Reader(HTMLParser):
         self.folder = dirname(page.path)
 
     def path(self, link: str) -> str | None:
-        """The file that a link or source names; None for another site's address and for an anchor of the page."""
+        """The file that a link or source names; None for an address elsewhere and for an anchor of the page."""
         parts = urlsplit(link)
         return (
             None if parts.scheme or parts.netloc or not parts.path else normpath(join(self.folder, unquote(parts.path)))
@@ -124,7 +128,7 @@ class _Reader(HTMLParser):
 
 
 class _Survey(_Reader):
-    """What a page defines and shows. pictures: how often by path; cut: those of which parts are shown."""
+    """What a page defines and shows: its ids, how often each picture by path, and the pictures that it shows parts of (`cut`)."""
 
     def __init__(self, page: Part) -> None:
         super().__init__(page)
@@ -191,7 +195,7 @@ class _Rewriter(_Reader):
         self.made.append(f"</{'div' if tag == 'main' else tag}>")
 
     def handle_data(self, data: str) -> None:
-        """Text as it stands."""
+        """Text, unchanged."""
         self.made.append(data)
 
     def handle_entityref(self, name: str) -> None:
@@ -241,7 +245,7 @@ class _Rewriter(_Reader):
         return f"#{self.anchors[path]}{f'/{fragment}' if fragment else ''}"
 
     def _reference(self, tag: str, given: dict[str, str | None], path: str) -> str:
-        """A place that shows a picture which stands elsewhere in the file."""
+        """A use of a picture that is stored elsewhere in the file."""
         name = self.names[path]
         if tag == "image":
             return f'<use href="#{name}"/>'

@@ -1,4 +1,4 @@
-"""How pages look: our templates, style and script, with the user's own over them."""
+"""The templates, style sheet and script of the pages, and the user's own that replace them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FIELDS = {  # what every template can name; `view` is that of the first page or 
     "page": frozenset(field.name for field in dataclasses.fields(PageContext)),
     "view": frozenset(field.name for view in (IndexView, LayerView) for field in dataclasses.fields(view)),
 }
-OURS = "reportgen"  # `reportgen/index.html` is our own template where the user's has the same name
+BUILT_IN = "reportgen"  # `reportgen/index.html` is the built-in template where the user's has the same name
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A text that pages refer to; path: relative to the report, with a hash of the text in it."""
+    """A text that pages refer to; its `path` is relative to the report and contains a hash of the text."""
 
     path: str
     text: str
@@ -35,7 +35,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class Look:
-    """Everything that turns views into pages. template, css: names of what the user gave."""
+    """Everything that turns views into pages; `template` and `css` are the names of what the user gave."""
 
     template: str | None
     css: str | None
@@ -45,7 +45,11 @@ class Look:
 
 
 def templates_folder() -> Path:
-    """The templates: inside the package where it was installed, beside it in a checkout. Raises ReportgenError."""
+    """Return the folder of templates: inside an installed package, beside it in a checkout.
+
+    Raises:
+        ReportgenError: there is none.
+    """
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "templates", package.parent / "templates"):
         if (folder / "base.html").is_file():
@@ -55,15 +59,19 @@ def templates_folder() -> Path:
 
 @functools.lru_cache
 def own_look() -> Look:
-    """Ours alone."""
+    """Return the built-in look."""
     return load_look(None, None)
 
 
 def load_look(template: Path | None, css: Path | None) -> Look:
-    """Ours with the user's over it.
+    """Return the built-in look with the user's templates and style.
 
-    template: a folder; each of its files stands in for ours of the same name (`layer.html`, `assets/style.css`). css: a file
-    that is added to the style. Raises UsageError where either cannot be used.
+    Args:
+        template: a folder; each of its files replaces the built-in one of the same name (`layer.html`, `assets/style.css`).
+        css: a file that is appended to the style.
+
+    Raises:
+        UsageError: either cannot be used.
     """
     folders = [templates_folder()]
     if template is not None:
@@ -72,7 +80,7 @@ def load_look(template: Path | None, css: Path | None) -> Look:
         loader=jinja2.ChoiceLoader(
             [
                 *(jinja2.FileSystemLoader(folder) for folder in folders),
-                jinja2.PrefixLoader({OURS: jinja2.FileSystemLoader(templates_folder())}),
+                jinja2.PrefixLoader({BUILT_IN: jinja2.FileSystemLoader(templates_folder())}),
             ]
         ),
         autoescape=True,
@@ -95,13 +103,15 @@ def _name(path: Path | None) -> str | None:
 
 
 def _check(folder: Path, environment: jinja2.Environment) -> None:
-    """Raise UsageError unless `folder` holds something that stands in for ours, and all of it can be read."""
+    """Raise UsageError unless `folder` has a file that replaces a built-in one, and all of its templates can be read."""
     if not folder.is_dir():
-        raise UsageError(f"--template {folder} is no folder; name one that holds templates such as layer.html.")
-    ours = {path.relative_to(templates_folder()).as_posix() for path in templates_folder().rglob("*.*")}
+        raise UsageError(f"--template {folder} is not a folder; name one with templates such as layer.html.")
+    built_in = {path.relative_to(templates_folder()).as_posix() for path in templates_folder().rglob("*.*")}
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    if not ours.intersection(found):
-        raise UsageError(f"--template {folder} holds no template of a report; the names are {', '.join(sorted(ours))}.")
+    if not built_in.intersection(found):
+        raise UsageError(
+            f"--template {folder} contains no template of a report; the names are {', '.join(sorted(built_in))}."
+        )
     for name in found:
         if name.endswith(".html"):
             try:
@@ -110,13 +120,13 @@ def _check(folder: Path, environment: jinja2.Environment) -> None:
             except (jinja2.TemplateError, UnicodeDecodeError) as error:
                 raise template_error(name, error) from error
             if unknown is not None:
-                raise UsageError(f"the template {name} cannot be used: a page has no {unknown}.")
+                raise UsageError(f"the template {name} cannot be used: pages have no {unknown}.")
 
 
 def _unknown(environment: jinja2.Environment, template: Path) -> str | None:
-    """A field of a page's view that a template names and no page has, such as `view.nothing`; None where there is none.
+    """A field of a page's view that a template uses and no page has, such as `view.nothing`; None where there is none.
 
-    So what would fail only after computing is told before. A name that the template asks for by `is defined` is no fault.
+    This reports before computing what would otherwise fail after it. A name tested with `is defined` is no error.
     """
     tree = environment.parse(template.read_text(encoding="utf-8"))
     asked = {id(test.node) for test in tree.find_all(jinja2.nodes.Test) if test.name in ("defined", "undefined")}
@@ -131,7 +141,7 @@ def _unknown(environment: jinja2.Environment, template: Path) -> str | None:
 
 
 def template_error(name: str, error: Exception) -> UsageError:
-    """What is wrong with a template, in one sentence."""
+    """Return the error for a template that cannot be used, in one sentence."""
     line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
     place = error.name if isinstance(error, jinja2.TemplateSyntaxError) and error.name is not None else name
     return UsageError(f"the template {place}{line} cannot be used: {' '.join(str(error).split()).rstrip('.')}.")

@@ -1,6 +1,6 @@
 """The folder of a report: files replaced one by one, and what an older report left behind removed at the end.
 
-Only files that a list in `.store` names as ours are ever removed: the folder may hold the user's own.
+Only files that a list in `.store` names are ever removed: the folder may contain the user's own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reportgen.core.errors import OutputError
 from reportgen.core.npz import write_atomically
 from reportgen.core.store import json_bytes
 
-# What may be removed, whoever wrote the list: nothing outside these folders, and no part of a name that is `..`.
+# What may be removed, whatever the list contains: nothing outside these folders, and no part of a name that is `..`.
 REMOVABLE = re.compile(r"(?:layers|figures|data|assets)(?:/[a-z0-9_-][a-z0-9_.-]*)+")
 WRITTEN = ".store/written.json"
 
@@ -22,22 +22,24 @@ WRITTEN = ".store/written.json"
 class Output:
     """Where the files of one report go; `write` as often as needed, then `remove_stale` once.
 
-    held: the bytes of files that are kept here instead of being written, by relative path. bytes: of those written.
+    Attributes:
+        kept: the bytes of files that are kept here instead of being written, by relative path.
+        bytes: of the files that were written.
     """
 
-    def __init__(self, folder: Path, holds: tuple[str, ...] = ()) -> None:
-        """Nothing is written yet; `folder` need not exist. holds: how the paths of files begin that are never to be written."""
+    def __init__(self, folder: Path, keeps: tuple[str, ...] = ()) -> None:
+        """Nothing is written yet; `folder` need not exist. Files whose paths begin with one of `keeps` are kept and not written."""
         self.folder = folder
-        self.held: dict[str, bytes] = {}
+        self.kept: dict[str, bytes] = {}
         self.bytes = 0
-        self._holds = holds
+        self._keeps = keeps
         self._earlier = _listed(folder / WRITTEN)
         self._written: set[str] = set()
 
     @property
-    def holds(self) -> bool:
+    def keeps(self) -> bool:
         """Whether any file is kept here instead of being written."""
-        return bool(self._holds)
+        return bool(self._keeps)
 
     @property
     def files(self) -> int:
@@ -47,10 +49,11 @@ class Output:
     def write(self, relative: str, data: bytes) -> None:
         """Replace the file at `relative` (with slashes, inside the folder) unless it already has these bytes.
 
-        Raises OutputError, which names the file by `relative`, where that cannot be done.
+        Raises:
+            OutputError: it cannot be written; the message names the file by `relative`.
         """
-        if relative.startswith(self._holds):
-            self.held[relative] = data
+        if relative.startswith(self._keeps):
+            self.kept[relative] = data
             return
         self._replace(relative, data)
         self._written.add(relative)
@@ -58,13 +61,16 @@ class Output:
 
     def remember(self) -> None:
         """List what was written so far beside what an earlier list names: for a run that ends before it is done."""
-        with contextlib.suppress(OutputError):  # the failure that ended the run is the one to be told
+        with contextlib.suppress(OutputError):  # the error that ended the run is the one to report
             self._replace(WRITTEN, json_bytes(sorted(self._earlier | self._written)))
 
     def remove_stale(self) -> None:
         """Remove the files that an earlier list names and this report does not have, and folders left empty by that.
 
-        Then list this report's own files. Where there is no earlier list nothing is removed. Raises OutputError.
+        Then list this report's own files. Without an earlier list nothing is removed.
+
+        Raises:
+            OutputError: a file cannot be removed.
         """
         for relative in sorted(self._earlier - self._written):
             self._remove(relative)

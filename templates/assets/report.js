@@ -1,5 +1,5 @@
-/* What a page can do beyond being read: find, order, enlarge, step from card to card. Every page is whole without it.
-   Nothing is fetched and nothing is remembered. Controls stand in the page, hidden, until this runs. */
+/* What a page can do beyond being read: search, sort, enlarge, step from card to card. Every page is complete without it.
+   Nothing is fetched and nothing is stored. Controls are hidden in the page until this runs. */
 "use strict";
 
 (() => {
@@ -7,8 +7,8 @@
   const plainKey = (event) => !(event.altKey || event.ctrlKey || event.metaKey || event.shiftKey);
   document.documentElement.classList.add("scripted");
 
-  /* Lists: the rows of a table or the cards of a layer. An item says of itself, as data-NAME, what it is found and
-     ordered by; what it does not say counts as unknown and comes last in either direction. */
+  /* Lists: the rows of a table or the cards of a layer. The data-NAME attributes of an item are what it is found and
+     ordered by; an attribute that it lacks counts as unknown and comes last in either direction. */
   const collator = new Intl.Collator("en", { numeric: true });
 
   function compare(one, other, key, direction) {
@@ -37,8 +37,8 @@
         item.hidden = !fits;
         shown += fits;
       }
-      const said = `${shown.toLocaleString("en")} of ${items.length.toLocaleString("en")} shown`;
-      if (count.textContent !== said) count.textContent = said;
+      const text = `${shown.toLocaleString("en")} of ${items.length.toLocaleString("en")} shown`;
+      if (count.textContent !== text) count.textContent = text;
       none.hidden = shown > 0;
     }
 
@@ -149,7 +149,7 @@
     view.scale = scale;
     copy.setAttribute("width", Math.max(1, Math.round(width * scale)));
     copy.setAttribute("height", Math.max(1, Math.round(height * scale)));
-    scaleShown.textContent = scale < 1 ? `1∕${1 / scale} of the file` : `${scale} × the file`;
+    scaleShown.textContent = `${(100 * scale).toLocaleString("en")} %`; // of the pixels in the file
     stage.scrollTo(middle[0] * stage.scrollWidth - stage.clientWidth / 2, middle[1] * stage.scrollHeight - stage.clientHeight / 2);
   }
 
@@ -190,14 +190,14 @@
   }
 
   const actions = {
-    larger: () => change(1),
-    smaller: () => change(-1),
+    in: () => change(1),
+    out: () => change(-1),
     fit: () => set(fitting()),
     previous: () => turn(view.place - 1),
     next: () => turn(view.place + 1),
     close: () => dialog.close(),
   };
-  const keys = { "+": "larger", "=": "larger", "-": "smaller", 0: "fit", PageUp: "previous", PageDown: "next" };
+  const keys = { "+": "in", "=": "in", "-": "out", 0: "fit", PageUp: "previous", PageDown: "next" };
   for (const button of all("button[data-zoom]", dialog)) button.addEventListener("click", () => actions[button.dataset.zoom]());
   dialog.addEventListener("keydown", (event) => {
     if (!keys[event.key] || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -226,8 +226,8 @@
     const button = document.createElement("button");
     button.type = "button";
     button.className = "enlarge";
-    button.textContent = "Enlarge";
-    button.setAttribute("aria-label", `Enlarge the pictures of ${card.querySelector("h3").textContent.trim()}`);
+    button.textContent = "Open viewer";
+    button.setAttribute("aria-label", `Open viewer: figures of ${card.querySelector("h3").textContent.trim()}`);
     button.addEventListener("click", () => enlarge(card.querySelector("svg.cut")));
     card.querySelector(".card-foot").append(button);
   }
