@@ -625,7 +625,7 @@ def test_cards_say_how_alike_the_starts_were_and_where_redirected_gradients_were
         "The similarity between restarts is the mean cosine similarity of the activations of the layer's other filters"
         in colour
     )
-    assert "the best of 3 starts" in colour
+    assert "best of 3 starts" in colour
     for words in ("restart_similarity", "estart similarity", "No gradient reached this picture"):
         assert words not in deep
 

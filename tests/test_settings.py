@@ -213,8 +213,8 @@ def test_the_recipe_fields_of_the_table_are_fields_of_the_recipe_and_hold_what_w
     fields = {one.recipe for one in SETTINGS if one.recipe is not None}
     assert fields <= {field.name for field in dataclasses.fields(Recipe)}
     assert Settings().recipe_fields == {"restarts": 1}
-    given = Settings(steps=3, learning_rate=0.5, transforms=False, trim=0, restarts=2)
-    assert given.recipe_fields == {"steps": 3, "rate": 0.5, "transforms": False, "trim": 0, "restarts": 2}
+    given = Settings(steps=3, learning_rate=0.5, trim=0, restarts=2)
+    assert given.recipe_fields == {"steps": 3, "learning_rate": 0.5, "trim": 0, "restarts": 2}
 
 
 def test_a_declaration_alone_makes_an_option() -> None:
