@@ -39,7 +39,7 @@ from reportgen.inputs.images import decode, natural_crops
 from reportgen.network.graph.layer_kinds import kernels
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.compute.planning import pattern_size
+from reportgen.compute.planning.plan import pattern_size
 from reportgen.core.settings import Settings
 from systems import KERAS_IO
 
@@ -69,7 +69,7 @@ class Bench:
     pythons: dict[str, Path]
 
     def run(self, system: str, layer: str, filters: Sequence[int], size: int) -> Result | None:
-        """The answer of one system, from a process of its own; None where it fails, which is said on stderr."""
+        """The result of one system, from a process of its own; None where it fails, which is said on stderr."""
         name = f"{layer}-{size}-{len(filters)}-{system}"
         output, log = self.folder / "runs" / f"{name}.npz", self.folder / "runs" / f"{name}.log"
         if system in PEERS:
@@ -104,12 +104,12 @@ class Bench:
             picture = self.crops(size)[:1]
             fed = self.network.feed(tf.constant(picture, tf.float32))
             layer_calls = [self.layer_call(layer)]
-            answer = tf.function(lambda inputs: self.network.units(inputs, layer_calls)[0][1], autograph=False)
-            np.savez(path, photograph=picture, maps=np.asarray(answer(fed)))
+            read = tf.function(lambda inputs: self.network.units(inputs, layer_calls)[0][1], autograph=False)
+            np.savez(path, photograph=picture, maps=np.asarray(read(fed)))
         return path
 
     def layer_call(self, layer: str):
-        """The Site of a layer."""
+        """The layer call of a layer."""
         return next(layer_call for layer_call in self.network.layer_calls if layer_call.path == layer)
 
     def side(self, layer: str, size: str) -> int:
@@ -256,12 +256,12 @@ def parse() -> argparse.Namespace:
     """The options, checked."""
     peers = [KERAS_IO, *PEERS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--filters", type=int, default=64, help="filters of a layer that our qualities seek")
+    parser.add_argument("--filters", type=int, default=64, help="filters of a layer for our qualities")
     parser.add_argument("--size", default="128", help="pixels, or `auto`; several give a table each")
     parser.add_argument("--layers", default="block1_conv2,block3_conv3,block5_conv3")
     parser.add_argument("--qualities", default=",".join(QUALITIES), help="empty for none")
     parser.add_argument("--peers", default=KERAS_IO, help=f"some of {','.join(peers)}, or `all`; empty for none")
-    parser.add_argument("--peer-filters", type=int, default=2, help="filters of a layer that each library seeks")
+    parser.add_argument("--peer-filters", type=int, default=2, help="filters of a layer for each library")
     parser.add_argument(
         "--repeats", type=int, default=1, help="runs of our qualities and the recipe; that of least CPU time counts"
     )

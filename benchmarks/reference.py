@@ -3,9 +3,9 @@
     python benchmarks/reference.py [--layers vgg16:block2_conv2,photos:backbone/block2_conv1] [--filters 16] [--size 64]
     python benchmarks/reference.py --before CHECKOUT     # the same of another checkout's kernel, in the same run
 
-The search is written here, apart from the kernel that it judges: from each filter's best natural crop, its second best, and two clouds of
-noise, many steps of every pixel by the sign of its gradient towards the mean, and once more towards the largest position. The best
-known of a filter is the largest activation that the search or any quality reached; "silent" filters that the search wakes are counted.
+The search is written here, apart from the kernel that it judges: from each filter's best natural crop, its second best, and two noise
+images, many steps of every pixel by the sign of its gradient towards the mean, and once more towards the largest position. The best
+known of a filter is the largest activation that the search or any quality reached; "silent" filters that the search activates are counted.
 Activations are of finished 8-bit pictures in the untouched model; nothing here asserts anything.
 """
 
@@ -32,7 +32,7 @@ from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.inputs.images import decode, natural_crops
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.compute.prepare import breadth_for
+from reportgen.compute.planning.prepare import breadth_for
 from reportgen.core.settings import Settings
 
 HERE = Path(__file__).parent
@@ -49,7 +49,7 @@ LAYERS = ",".join(
 CROPS, BATCH = 5, 8
 STEPS, PEAK_STEPS = 120, 40
 RATE, MOMENTUM = 0.1, 0.5
-CLOUDS = (0.05, 0.2)  # deviations of the clouds around mid-grey
+NOISES = (0.05, 0.2)  # deviations of the noise around mid-grey
 
 
 class Search:
@@ -81,16 +81,16 @@ class Search:
             autograph=False,
         )
 
-    def climbed(self, starts: np.ndarray, filters: np.ndarray, steps: int, towards_peak: bool) -> np.ndarray:
+    def optimized(self, starts: np.ndarray, filters: np.ndarray, steps: int, towards_peak: bool) -> np.ndarray:
         """uint8 (n, *size, bands), from float pictures between 0 and 1."""
         ended = []
         for at in range(0, len(filters), BATCH):
             rows = np.minimum(np.arange(at, at + BATCH), len(filters) - 1)
             pictures, momentum = starts[rows].astype(np.float32), 0.0
             for step in range(steps):
-                slope = np.asarray(self.gradient(pictures, filters[rows].astype(np.int32), towards_peak))
-                length = np.sqrt((slope**2).mean(axis=(1, 2, 3), keepdims=True))
-                momentum = MOMENTUM * momentum + slope / np.maximum(length, 1e-30)
+                gradient = np.asarray(self.gradient(pictures, filters[rows].astype(np.int32), towards_peak))
+                length = np.sqrt((gradient**2).mean(axis=(1, 2, 3), keepdims=True))
+                momentum = MOMENTUM * momentum + gradient / np.maximum(length, 1e-30)
                 rate = RATE * (1 + np.cos(np.pi * step / steps)) / 2
                 pictures = np.clip(pictures + rate * np.sign(momentum), 0, 1).astype(np.float32)
             ended.append(pictures[: len(filters) - at])
@@ -103,17 +103,17 @@ class Search:
         random = np.random.default_rng(0)
         starts = [crops[order[0]] / 255, crops[order[1]] / 255]
         starts += [
-            np.clip(0.5 + d * random.standard_normal((len(filters), *self.size, self.bands)), 0, 1) for d in CLOUDS
+            np.clip(0.5 + d * random.standard_normal((len(filters), *self.size, self.bands)), 0, 1) for d in NOISES
         ]
         activation, peak = np.zeros(len(filters)), np.zeros(len(filters))
         for start in starts:
             for steps, towards_peak in ((STEPS, False), (PEAK_STEPS, True)):
-                found = self.own(self.climbed(start, filters, steps, towards_peak), filters)
+                found = self.own(self.optimized(start, filters, steps, towards_peak), filters)
                 activation, peak = np.maximum(activation, found.activation), np.maximum(peak, found.peak)
         return activation, peak
 
     def own(self, images: np.ndarray, filters: np.ndarray) -> Figures:
-        """The figures of each picture's own filter, (n,) each."""
+        """The scores of each picture's own filter, (n,) each."""
         return self.meter.figures(images)[0].of(np.arange(len(filters)), filters)
 
     def warped(self, images: np.ndarray, filters: np.ndarray) -> np.ndarray:
@@ -129,7 +129,7 @@ class Search:
 def before(checkout: Path, quality: str, model: Path, layer: str, filters: np.ndarray, size: int) -> np.ndarray:
     """The pictures of another checkout's quality, uint8 (n, size, size, bands); it must take pictures that VGG16 takes."""
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "answer.npz"
+        output = Path(folder) / "result.npz"
         command = [
             sys.executable,
             checkout / "benchmarks" / "systems.py",
@@ -158,7 +158,7 @@ def main() -> None:
     folder = options.output or Path(tempfile.mkdtemp(prefix="reference-"))
     write(folder)
     head(
-        ("layer", "quality", "filters", "silent (woken by the search)", "strongest: median, 5th percentile", "pattern: median",
+        ("layer", "quality", "filters", "silent (activated by the search)", "strongest: median, 5th percentile", "pattern: median",
          "pattern through warps", "peak: median", "above natural", "below start")
     )  # fmt: skip
     for name in options.layers.split(","):
@@ -193,16 +193,16 @@ def table(name: str, options: argparse.Namespace, folder: Path) -> None:
         ascent = Ascent(
             network, layer_call, size, breadth_for(network, layer_call, size, settings), QUALITIES[quality], 0, "auto"
         )
-        found = ascent.seek(filters.tolist())
+        found = ascent.find(filters.tolist())
         rows.append((quality, found.images, found.strongest_images, found.highest_images, found.activation_start))
-    figures = {}
+    scores = {}
     for quality, *kinds, _ in rows:
-        figures[quality] = [search.own(images, filters) for images in kinds]
-        best = np.maximum(best, np.max([each.activation for each in figures[quality]], axis=0))
-        peak = np.maximum(peak, np.max([each.peak for each in figures[quality]], axis=0))
+        scores[quality] = [search.own(images, filters) for images in kinds]
+        best = np.maximum(best, np.max([each.activation for each in scores[quality]], axis=0))
+        peak = np.maximum(peak, np.max([each.peak for each in scores[quality]], axis=0))
     live = best > 1e-6 * best.max()
     for quality, images, _, _, start in rows:
-        pattern, strongest, highest = figures[quality]
+        pattern, strongest, highest = scores[quality]
         shown[quality] = images
         mute = np.maximum(strongest.activation, highest.peak) <= 1e-6 * best.max()
         share = (strongest.activation / best)[live]

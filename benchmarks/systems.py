@@ -18,7 +18,7 @@ from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.compute.prepare import breadth_for
+from reportgen.compute.planning.prepare import breadth_for
 from reportgen.core.settings import Settings
 
 KERAS_IO = "keras-io"
@@ -63,11 +63,11 @@ def ours(network: Network, layer_call, size: int, filters: list[int], quality: s
     breadth = breadth_for(network, layer_call, side, Settings())
     started = now()
     ascent = Ascent(network, layer_call, side, breadth, QUALITIES[quality], 0, "auto")
-    ascent.seek(filters[:1])  # the first run of a graph still optimizes it
+    ascent.find(filters[:1])  # the first run of a graph still optimizes it
     start_up = (now() - started)[0]
     started = now()
-    images = ascent.seek(filters).images
-    return Result(f"reportgen {quality} ({ascent.slope.precision})", filters, images, start_up, *(now() - started))
+    images = ascent.find(filters).images
+    return Result(f"reportgen {quality} ({ascent.gradient.precision})", filters, images, start_up, *(now() - started))
 
 
 def main() -> None:

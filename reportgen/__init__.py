@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reportgen.core.version import __version__
+from reportgen.core import __version__
 
 if TYPE_CHECKING:
     from reportgen.api import LayerPatterns, build, patterns

@@ -9,26 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from reportgen.artefacts.natural_maxima import ARRAYS, Natural
+from reportgen.artefacts.patterns import Patterns, above_natural, joined_patterns, pattern_records
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.natural_maxima import natural_figures
 from reportgen.compute.opening import open_network
-from reportgen.compute.pattern_sizes import fitted
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.found import Patterns
-from reportgen.compute.patterns.objectives import LEAST, MOST
-from reportgen.compute.patterns.recipe import choose
-from reportgen.compute.planning import NATURAL_BATCH, crop_grid, pattern_size
-from reportgen.compute.prepare import breadth_for, limit_patterns
+from reportgen.compute.patterns.objectives import Direction, Objective
+from reportgen.compute.patterns.parameterization import Fourier, Pixels
+from reportgen.compute.patterns.recipe import choose, display_crop
+from reportgen.compute.patterns.transforms import Transform
+from reportgen.compute.planning.pattern_sizes import fitted
+from reportgen.compute.planning.plan import NATURAL_BATCH, crop_grid, pattern_size
+from reportgen.compute.planning.prepare import breadth_for, limit_patterns
 from reportgen.compute.workspace import proven_dead
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
 from reportgen.core.progress import Progress
-from reportgen.core.records import SEARCHES, InputContract
+from reportgen.core.records import InputContract
 from reportgen.core.settings import DEFAULT_FILTERS, Settings, from_call
-from reportgen.core.verdicts import judge, prefers_strongest
 from reportgen.inputs import signals
 from reportgen.inputs.images import fit, natural_crops, read
 from reportgen.inputs.samples import scaled
@@ -44,14 +47,13 @@ ImageLike = str | Path | np.ndarray
 class LayerPatterns:
     """The patterns of n filters of one layer.
 
-    layer: its path. images: uint8 (n, height, width, bands), RGB or the model's own bands, exactly the pixels measured. records: one
-    a filter, in the same order, with the keys `index`, `verdict` (None for what is least liked), `activation` (the mean over trimmed
-    positions), `activation_start`, `pre_activation`, `peak` (the largest position), `natural_maximum` and `natural_peak` (None
-    without images), `strongest` (`activation`, `peak` and `search` of the picture of the strongest response), `strongest_peak` (of
-    that of the highest peak), `search` (what found the pattern), `survives_warps` (the share of the activation left under small
-    warps), `restart_similarity` (None for a single start), `redirected_relu` and `seed`; figures that are not finite
-    are None. strongest_images: the
-    pictures of the strongest responses, like `images`. recipe: how they were sought, every number.
+    Attributes:
+        layer: its path.
+        images: uint8 (n, height, width, channels), RGB or the model's own channels, exactly the pixels measured.
+        strongest_images: of the strongest response that any search found for each filter, like `images`.
+        records: one a filter, in the same order, with the keys and digits that report.json has in `patterns.filters`
+            (`PatternRecord`); of minimal patterns the verdict is None. Numbers that are not finite are None.
+        recipe: how they were made, every number.
     """
 
     layer: str
@@ -93,20 +95,44 @@ def patterns(
     filters: str | int | Sequence[int] = DEFAULT_FILTERS,
     *,
     images: Sequence[ImageLike] = (),
+    objective: str | Objective | None = None,
+    parameterization: str | Fourier | Pixels | None = None,
+    transforms: bool | Sequence[Transform] | None = None,
+    optimizer: Any = None,
     on_step: Callable[[], None] = lambda: None,
     **settings: Any,
 ) -> LayerPatterns:
-    """The picture that each filter of a layer answers most to (with `negative=True` least to), sought many at once.
+    """Return the pattern of each filter of a layer (with `negative=True` its minimal pattern), many of them at once.
 
-    model: a live Keras model, or whatever `reportgen build` takes. layer: its path as `reportgen layers` prints it, or `logits` for the
-    model's classes. filters: `all`, a count, a list such as `0-15,40`, or a sequence of numbers. images: files, or arrays (height,
-    width, bands) as a `.npy` file may hold, natural pictures whose figures the patterns are compared with. on_step: called after every
-    step of the ascent. settings: options of `reportgen build` by their names with underscores (`size=128, quality="draft",
-    preprocess="caffe"`).
+    The same settings give the same pictures as a report.
 
-    The same settings give the same pictures as a report. Raises ReportgenError: ModelError, UsageError or ImageError.
+    Args:
+        model: A live Keras model, or whatever `reportgen build` takes.
+        layer: Its path as `reportgen layers` prints it, or `logits` for the model's classes.
+        filters: `all`, a count, a list such as `0-15,40`, or a sequence of numbers.
+        images: Files, or arrays (height, width, channels) as a `.npy` file may hold: natural pictures that the patterns are compared with.
+        objective: A name as `--objective` takes it, or a value such as `channel(3) - 0.1 * total_variation()` of `reportgen.recipes`.
+        parameterization: A name as `--parameterization` takes it, or `fourier(decay=1.0)` or `pixels()`.
+        transforms: Whether there are the usual ones, or a list such as `[jitter(8), rotate(5), scale(0.9, 1.1)]`; none if it is empty.
+        optimizer: A name, or a Keras optimizer, whose learning rate counts unless `learning_rate` is stated; itself it stays as it is.
+        on_step: Called after every step of the ascent.
+        settings: Options of `reportgen build` by their names with underscores (`size=128, quality="draft", preprocess="caffe"`).
+
+    Returns:
+        The pictures and what is known of them.
+
+    Raises:
+        ReportgenError: ModelError, UsageError or ImageError.
     """
-    given = _settings(filters, settings)
+    values = {
+        "objective": objective,
+        "parameterization": parameterization,
+        "transforms": transforms,
+        "optimizer": optimizer,
+    }
+    words = {name: value for name, value in values.items() if isinstance(value, str | bool)}
+    pieces = {name: value for name, value in values.items() if name not in words}
+    given = _settings(filters, {**settings, **words})
     photographs: list[np.ndarray] = []
 
     def collected(contract: InputContract) -> list[tuple[int, ...]]:
@@ -122,26 +148,28 @@ def patterns(
         raise UsageError(f"{layer} has {layer_call.channels} filters, and none of {given.filters}.")
     wanted = pattern_size(network.contract, layer_call.receptive_field, given)
     size = fitted(network, {layer_call.path: wanted}, given)[layer_call.path]
-    recipe = choose(given, bands, bool(photographs))
+    recipe = choose(given, bands, bool(photographs), **pieces)
     mixing = None
     if recipe.decorrelation == "images":
         mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
     breadth = breadth_for(network, layer_call, size, given)
-    direction = LEAST if given.negative else MOST
+    direction = Direction.MINIMIZE if given.negative else Direction.MAXIMIZE
     dead = proven_dead(network, [layer_call]).get(layer_call.path, np.zeros(layer_call.channels, bool))
     ascent = Ascent(network, layer_call, size, breadth, recipe, given.seed, given.precision, mixing, [direction], dead)
-    found = ascent.seek(numbers, on_step, direction)
+    found = ascent.find(numbers, on_step, direction)
     natural = _natural(network, layer_call, size, photographs, given.max_images)
-    if natural is not None and not given.negative:
-        maximum, peak = natural["maximum"][found.indices], natural["peak"][found.indices]
-        strongest = (found.strongest_activation, found.strongest_peak)
-        found = found.showing_strongest(prefers_strongest(found.activation, found.peak, *strongest, maximum, peak))
+    arrays = {**found.arrays(), "dead": dead[found.indices]}
+    crop = display_crop(recipe, size)
+    facts = {"seeds": found.seeds, "steps": recipe.steps, "crop": crop, "recipe": ascent.describe()}
+    shown = joined_patterns([(arrays, facts)])
+    if natural is not None and not given.negative and recipe.objective.own is not None:
+        shown = above_natural(shown, natural)
     return LayerPatterns(
         layer=layer_call.path,
-        images=found.images,
-        records=_records(found, natural, layer_call, given.negative, dead),
+        images=shown.images,
         strongest_images=found.strongest_images,
-        recipe=ascent.describe(),
+        records=_records(shown, natural, layer_call, given.negative),
+        recipe=shown.recipe,
     )
 
 
@@ -186,61 +214,25 @@ def _pixels(item: ImageLike, contract: InputContract) -> np.ndarray:
 
 def _natural(
     network: Network, layer_call: LayerCall, size: tuple[int, ...], photographs: Sequence[np.ndarray], most_shown: int
-) -> dict[str, np.ndarray] | None:
+) -> Natural | None:
+    """What the user's images reach, their peaks also as a report's feature maps show them."""
     if not photographs:
         return None
     grid = crop_grid(len(photographs))
     crops = ((number, natural_crops(picture, size, grid)) for number, picture in enumerate(photographs))
-    ((arrays, _),) = natural_figures(Meter(network, [layer_call], size, NATURAL_BATCH), crops, lambda number: None)
-    shown = Meter(network, [layer_call], network.contract.size, 1)  # as a report's feature maps show them
+    meter = Meter(network, [layer_call], size, NATURAL_BATCH)
+    ((arrays, facts),) = natural_figures(meter, crops, lambda number: None)
+    shown = Meter(network, [layer_call], network.contract.size, 1)
     for picture in photographs[:most_shown]:
         (seen,) = shown.figures(fit(picture, network.contract.size, network.contract.fit)[None])
         arrays["peak"] = np.maximum(arrays["peak"], seen.peak[0])
-    return arrays
+    return Natural(**{name: arrays[name] for name in ARRAYS}, crops=facts["crops"])
 
 
 def _records(
-    found: Patterns, natural: dict[str, np.ndarray] | None, layer_call: LayerCall, least: bool, dead: np.ndarray
+    shown: Patterns, natural: Natural | None, layer_call: LayerCall, minimal: bool
 ) -> tuple[dict[str, Any], ...]:
-    indices = found.indices
+    """The records that a report states, as plain dictionaries; a minimal pattern has no verdict."""
     assert layer_call.unit is not None
-    verdicts = judge(
-        activation=found.activation,
-        activation_start=found.activation_start,
-        peak=found.peak,
-        response=np.fmax(np.fmax(found.strongest_activation, found.highest_peak), found.peak_start),
-        indices=indices,
-        natural_maximum=None if natural is None else natural["maximum"],
-        natural_peak=None if natural is None else natural["peak"],
-        rectified=layer_call.unit.rectified,
-        dead=dead[indices],
-    )
-    figures = ("activation", "activation_start", "pre_activation", "peak", "restart_similarity")
-    return tuple(
-        {
-            "index": int(number),
-            "verdict": None if least else verdicts[at].word,
-            **{name: _plain(getattr(found, name)[at]) for name in figures},
-            "natural_maximum": None if natural is None else _plain(natural["maximum"][number]),
-            "natural_peak": None if natural is None else _plain(natural["peak"][number]),
-            "strongest": {
-                "activation": _plain(found.strongest_activation[at]),
-                "peak": _plain(found.strongest_peak[at]),
-                "search": SEARCHES[int(found.strongest_search[at])],
-            },
-            "strongest_peak": {
-                "activation": _plain(found.highest_activation[at]),
-                "peak": _plain(found.highest_peak[at]),
-                "search": SEARCHES[int(found.highest_search[at])],
-            },
-            "search": SEARCHES[int(found.search[at])],
-            "survives_warps": _plain(found.survives_warps[at]),
-            "redirected_relu": bool(found.redirected_relu[at]),
-            "seed": found.seeds[at],
-        }
-        for at, number in enumerate(indices)
-    )
-
-
-def _plain(figure: Any) -> float | None:
-    return float(figure) if np.isfinite(figure) else None
+    records = [msgspec.to_builtins(one) for one in pattern_records(shown, natural, rectified=layer_call.unit.rectified)]
+    return tuple({**one, "verdict": None, "above": ()} if minimal else one for one in records)

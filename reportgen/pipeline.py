@@ -84,7 +84,7 @@ def build(
     check_named(settings.images, UNIT if settings.input_range is None else settings.input_range, reader)
 
     from reportgen.compute.executors import InProcessExecutor, compute  # with TensorFlow, which nothing above needs
-    from reportgen.compute.prepare import prepare
+    from reportgen.compute.planning.prepare import prepare
 
     if isinstance(specification, str):
         say(f"loading {specification}")

@@ -294,7 +294,7 @@ def hand_over(path: Path, whole: Path, walked: bool) -> None:
 
     walked: a model that can be loaded is also walked, which takes ten times as long.
     """
-    from reportgen.compute.prepare import walk
+    from reportgen.compute.planning.prepare import walk
     from reportgen.core.settings import Settings
     from reportgen.inputs import images
     from reportgen.network.loading.load import load

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from reportgen.compute.patterns.ascent import Ascent, Breadth
-from reportgen.compute.patterns.found import ARRAYS, Patterns
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
+from reportgen.compute.patterns.results import ARRAYS, Patterns
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
 from reportgen.network.graph.layer_calls import LayerCall
@@ -69,7 +69,7 @@ def network(model: Any, **settings: Any) -> Network:
 
 
 def layer_call(walked: Network, path: str) -> LayerCall:
-    """The one site with this path."""
+    """The one layer call with this path."""
     (found,) = [item for item in walked.layer_calls if item.path == path]
     return found
 
@@ -91,7 +91,7 @@ def built(model: Any) -> Any:
 
 
 def unit_maps(walked: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(pre-activation, activation) of every site that has a unit, on one picture, computed in a trace of its own."""
+    """(pre-activation, activation) of every layer call that has a unit, on one picture, computed in a trace of its own."""
     shown = [item for item in walked.layer_calls if item.unit is not None]
     read = tf.function(lambda entry: walked.units(entry, shown), autograph=False)
     return [(np.asarray(before), np.asarray(after)) for before, after in read(one_picture())]
@@ -102,8 +102,8 @@ def one_picture() -> Any:
     return tf.constant(pictures(1).astype(np.float32) / 255)
 
 
-QUICK = dataclasses.replace(  # one climb of coefficients
-    OPTVIS, steps=4, rate=0.4, pixel_steps=0, strongest_steps=0, wake_steps=0
+QUICK = dataclasses.replace(  # one ascent of coefficients
+    OPTVIS, steps=4, learning_rate=0.4, pixel_steps=0, strongest_steps=0, retry_steps=0
 )
 
 
@@ -116,6 +116,7 @@ def ascent(
     seed: int = 0,
     size: tuple[int, int] | None = None,
     mixing: np.ndarray | None = None,
+    dead: np.ndarray | None = None,
     **settings: Any,
 ) -> Ascent:
     """The ascent of one layer of `model`, or of its output; preprocessing is `unit` unless stated."""
@@ -127,11 +128,11 @@ def ascent(
         size = (height, width)
     if walked.contract.bands != 3 and recipe.decorrelation == "imagenet":
         recipe = dataclasses.replace(recipe, decorrelation="none")
-    return Ascent(walked, found, size, Breadth(batch, abreast), recipe, seed, mixing=mixing)
+    return Ascent(walked, found, size, Breadth(batch, abreast), recipe, seed, mixing=mixing, dead=dead)
 
 
 def same(first: Patterns, second: Patterns, where: list[int] | None = None) -> bool:
-    """Whether `second`'s pictures and figures are, byte by byte, those of `first` at the positions `where`."""
+    """Whether `second`'s pictures and scores are, byte by byte, those of `first` at the positions `where`."""
     chosen = first if where is None else first.rows(np.array(where))
     return (
         all(getattr(chosen, name).tobytes() == getattr(second, name).tobytes() for name in ARRAYS)

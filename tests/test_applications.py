@@ -18,9 +18,9 @@ from model_files import H5_WARNING, save, sentence
 from reportgen.core.errors import ModelError
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras
-from reportgen.network.embedded_class_names import names_of
 from reportgen.network.loading import applications
 from reportgen.network.loading.applications import make_application
+from reportgen.network.loading.embedded_class_names import names_of
 from reportgen.network.loading.load import load
 from reportgen.network.preprocessing import of_application
 from small_models import functional, layers, randomised

@@ -107,7 +107,7 @@ def siamese() -> Any:
 
 def test_of_two_pictures_the_user_says_which() -> None:
     with pytest.raises(
-        UsageError, match=r"2 inputs; name the primary one with --input .*left \(8 × 8 × 3\), right \(8 × 8 × 3\)\.$"
+        UsageError, match=r"2 inputs; name the primary one with --input: left \(8 × 8 × 3\), right \(8 × 8 × 3\)\.$"
     ):
         opened(siamese())
     with pytest.raises(UsageError, match=r"no input `middle`; its inputs are left"):

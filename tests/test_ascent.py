@@ -1,4 +1,4 @@
-"""The ascent: pictures depend on nothing beside them, and figures are those of the finished pixels."""
+"""The ascent: pictures depend on nothing beside them, and scores are those of the finished pixels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.found import ARRAYS, PATCHES, PIXELS
-from reportgen.compute.patterns.objectives import LEAST, MOST
+from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import KERAS_IO, OPTVIS
+from reportgen.compute.patterns.results import ARRAYS, Search
 from reportgen.network.backend import keras, tf
+from reportgen.recipes import l2, pixels, total_variation
 from small_models import QUICK, ascent, functional, layers, network, randomised, same
 
 # Every picture by itself
@@ -47,19 +48,19 @@ def traced(name: str) -> Ascent:
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_a_picture_does_not_depend_on_the_filters_sought_beside_it(name: str) -> None:
+def test_a_picture_does_not_depend_on_the_filters_found_beside_it(name: str) -> None:
     sought = traced(name)
-    eight, traces = sought.seek(range(8)), sought.traces
-    assert same(eight, sought.seek([3]), [3])
-    assert same(eight, sought.seek([5, 3, 1]), [5, 3, 1])
-    assert same(eight, sought.seek([7, 6, 5, 4, 3, 2, 1, 0]), [7, 6, 5, 4, 3, 2, 1, 0])
-    assert same(sought.seek([9, 3]), sought.seek([3]), [1])
+    eight, traces = sought.find(range(8)), sought.traces
+    assert same(eight, sought.find([3]), [3])
+    assert same(eight, sought.find([5, 3, 1]), [5, 3, 1])
+    assert same(eight, sought.find([7, 6, 5, 4, 3, 2, 1, 0]), [7, 6, 5, 4, 3, 2, 1, 0])
+    assert same(sought.find([9, 3]), sought.find([3]), [1])
     assert sought.traces == traces
     assert len({eight.images[number].tobytes() for number in range(8)}) == 8
 
 
 # Every search that there is, of a first layer from its sign patches.
-FULL = dataclasses.replace(OPTVIS, steps=3, pixel_steps=2, strongest_steps=2, wake_steps=2)
+FULL = dataclasses.replace(OPTVIS, steps=3, pixel_steps=2, strongest_steps=2, retry_steps=2)
 
 
 @pytest.mark.parametrize("name", ["plain", "first layer"])
@@ -69,63 +70,68 @@ def test_with_every_search_a_picture_depends_neither_on_its_neighbours_nor_on_ba
     for layer in model.layers[1:]:  # so that some are silent and some are not
         layer.set_weights([layer.get_weights()[0], layer.get_weights()[1] - 0.5])
     sought = ascent(model, batch=3, recipe=FULL)
-    every, traces = sought.seek(range(7)), sought.traces
+    every, traces = sought.find(range(7)), sought.traces
     for filters in ([4], [6, 0], [5, 3, 1, 2]):
-        assert same(every, sought.seek(filters), filters)
+        assert same(every, sought.find(filters), filters)
     assert sought.traces == traces
-    assert same(every, ascent(model, batch=3, abreast=3, recipe=FULL).seek(range(7)))
-    assert (every.search == PATCHES).any() or (every.strongest_search == PIXELS).any()
+    assert same(every, ascent(model, batch=3, abreast=3, recipe=FULL).find(range(7)))
+    assert (every.search == Search.SIGN_PATCHES).any() or (every.strongest_search == Search.SIGN_ASCENT).any()
     for number in (0, 2):
         broken(model.get_layer("conv"), number, np.nan)
-    found = ascent(model, batch=3, recipe=FULL).seek(range(7))
+    found = ascent(model, batch=3, recipe=FULL).find(range(7))
     assert np.isnan(found.strongest_activation).tolist() == [number in (0, 2) for number in range(7)]
     assert np.isnan(found.highest_peak).tolist() == [number in (0, 2) for number in range(7)]
     others = [1, 3, 4, 5, 6]
-    for array in set(ARRAYS) - {"answers"}:
+    for array in set(ARRAYS) - {"responses"}:
         assert getattr(found, array)[others].tobytes() == getattr(every, array)[others].tobytes()
 
 
 RECIPES = {
-    "pixels": dataclasses.replace(QUICK, parameterization="pixel"),
+    "pixels": dataclasses.replace(QUICK, parameterization=pixels()),
     "keras-io": dataclasses.replace(KERAS_IO, steps=4),
-    "regularized": dataclasses.replace(QUICK, total_variation=0.02, l2=0.1),
-    "clipped": dataclasses.replace(QUICK, clip_norm=0.1, optimizer="sgd", rate=20.0),
+    "regularized": dataclasses.replace(QUICK, objective=QUICK.objective - 0.02 * total_variation() - 0.1 * l2()),
+    "clipped": dataclasses.replace(QUICK, clip_norm=0.1, optimizer="sgd", learning_rate=20.0),
     "three starts": dataclasses.replace(QUICK, steps=2, restarts=3),
 }
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_whatever_the_recipe_a_picture_does_not_depend_on_the_filters_sought_beside_it(name: str) -> None:
+def test_whatever_the_recipe_a_picture_does_not_depend_on_the_filters_found_beside_it(name: str) -> None:
     sought = ascent(stack("plain"), batch=4, recipe=RECIPES[name])
-    for direction in (MOST, LEAST):
-        four, traces = sought.seek(range(4), direction=direction), sought.traces
-        assert same(four, sought.seek([2], direction=direction), [2])
-        assert same(four, sought.seek([3, 0, 1], direction=direction), [3, 0, 1])
-        assert same(sought.seek([9, 2], direction=direction), sought.seek([2], direction=direction), [1])
+    for direction in (Direction.MAXIMIZE, Direction.MINIMIZE):
+        four, traces = sought.find(range(4), direction=direction), sought.traces
+        assert same(four, sought.find([2], direction=direction), [2])
+        assert same(four, sought.find([3, 0, 1], direction=direction), [3, 0, 1])
+        assert same(sought.find([9, 2], direction=direction), sought.find([2], direction=direction), [1])
         assert sought.traces == traces
         assert len({four.images[number].tobytes() for number in range(4)}) == 4
 
 
-def test_more_filters_than_a_batch_holds_are_sought_batch_after_batch() -> None:
+def test_more_filters_than_a_batch_holds_are_found_batch_after_batch() -> None:
     steps: list[int] = []
     sought = ascent(stack("plain"), batch=3, recipe=dataclasses.replace(QUICK, steps=2))
-    every = sought.seek([7, 1, 4, 9, 0, 2, 5], lambda: steps.append(1))
+    every = sought.find([7, 1, 4, 9, 0, 2, 5], lambda: steps.append(1))
     assert every.indices.tolist() == [7, 1, 4, 9, 0, 2, 5]
     assert len(steps) == 3 * 2
-    assert same(every, sought.seek([7, 1, 4]), [0, 1, 2])
-    assert same(every, sought.seek([2, 9]), [5, 3])
+    assert same(every, sought.find([7, 1, 4]), [0, 1, 2])
+    assert same(every, sought.find([2, 9]), [5, 3])
 
 
-def test_batches_that_climb_abreast_find_the_same_pictures_one_at_a_time() -> None:
-    """Also where the last climbs alone, from several starts, in both directions, and where rectifiers let the gradient through."""
+def test_batches_that_run_at_once_find_the_same_pictures_one_at_a_time() -> None:
+    """Also where the last runs alone, from several starts, in both directions, and where rectifiers let the gradient through."""
     recipe = dataclasses.replace(QUICK, restarts=2)
     alone, together = (ascent(stack("plain"), batch=2, abreast=count, recipe=recipe) for count in (1, 3))
     steps: list[int] = []
-    parts = [([7, 1], MOST), ([4], LEAST), ([9, 0, 2, 5], MOST), ([3, 8], LEAST)]
-    found = list(together.seek_each(parts, lambda: steps.append(1)))
+    parts = [
+        ([7, 1], Direction.MAXIMIZE),
+        ([4], Direction.MINIMIZE),
+        ([9, 0, 2, 5], Direction.MAXIMIZE),
+        ([3, 8], Direction.MINIMIZE),
+    ]
+    found = list(together.find_each(parts, lambda: steps.append(1)))
     assert len(steps) == together.steps_of(parts) == 5 * 2 * QUICK.steps
     for (filters, direction), (_, patterns) in zip(parts, found, strict=True):
-        assert same(patterns, alone.seek(filters, direction=direction))
+        assert same(patterns, alone.find(filters, direction=direction))
     assert together.traces == alone.traces
 
 
@@ -136,35 +142,37 @@ def test_a_failure_of_one_batch_stops_those_beside_it() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sought.seek([0, 1, 2, 3], interrupted)
+        sought.find([0, 1, 2, 3], interrupted)
 
 
-def test_nothing_is_traced_again_whatever_is_sought_and_however_often() -> None:
+def test_nothing_is_traced_again_whatever_is_found_and_however_often() -> None:
     counts = set()
     for filters in (3, 40):
         model = randomised(functional(layers.Conv2D(filters, 3, activation="relu", name="conv")))
         sought = ascent(model, batch=3, recipe=dataclasses.replace(QUICK, steps=1, restarts=2))
-        sought.seek([0], direction=LEAST)  # the other direction is traced when it is first asked for
+        sought.find([0], direction=Direction.MINIMIZE)  # the other direction is traced when it is first asked for
         before = sought.traces
         for first in range(0, filters, 3):
-            sought.seek(range(first, min(first + 3, filters)), direction=MOST if first % 2 else LEAST)
+            sought.find(
+                range(first, min(first + 3, filters)), direction=Direction.MAXIMIZE if first % 2 else Direction.MINIMIZE
+            )
         assert sought.traces == before
         counts.add(before)
     assert len(counts) == 1
 
 
 def test_two_runs_are_identical_and_another_seed_is_not() -> None:
-    first = traced("plain").seek([0, 1, 2])
-    again, other = (ascent(stack("plain"), batch=8, seed=seed).seek([0, 1, 2]) for seed in (0, 1))
+    first = traced("plain").find([0, 1, 2])
+    again, other = (ascent(stack("plain"), batch=8, seed=seed).find([0, 1, 2]) for seed in (0, 1))
     assert same(first, again)
     assert first.seeds != other.seeds
     assert not (first.images == other.images).all(axis=(1, 2, 3)).any()
 
 
-def test_what_is_sought_has_its_shape_and_its_range() -> None:
+def test_patterns_have_their_shape_and_their_range() -> None:
     steps: list[int] = []
     seeking = ascent(randomised(functional(*STACKS["plain"](), shape=(12, 15, 1))))
-    found = seeking.seek([4, 2], lambda: steps.append(1))
+    found = seeking.find([4, 2], lambda: steps.append(1))
     assert found.images.shape == (2, 12, 15, 1)
     assert found.images.dtype == np.uint8
     assert found.indices.tolist() == [4, 2]
@@ -172,9 +180,9 @@ def test_what_is_sought_has_its_shape_and_its_range() -> None:
     figures = ("activation", "activation_start", "pre_activation", "pre_activation_start", "restart_similarity")
     assert all(getattr(found, name).dtype == np.float32 for name in figures)
     assert found.redirected_relu.dtype == bool
-    assert found.answers.shape == (2, 10)
-    np.testing.assert_array_equal(found.answers[[0, 1], [4, 2]], found.activation)
-    assert len(steps) == QUICK.steps * seeking.climbs
+    assert found.responses.shape == (2, 10)
+    np.testing.assert_array_equal(found.responses[[0, 1], [4, 2]], found.activation)
+    assert len(steps) == QUICK.steps
 
 
 # What the wanted channel is, and what is not finite
@@ -217,28 +225,33 @@ def broken(layer: Any, filter_number: int, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [*((name, np.nan) for name in STACKS), ("plain", np.inf), ("separable", np.inf)]
+    ("name", "value", "expected"),
+    [*((name, np.nan, np.nan) for name in STACKS), ("plain", np.inf, np.nan), ("separable", np.inf, 0.0)],
 )
-def test_one_filter_that_is_not_finite_leaves_every_other_picture_as_it_was(name: str, value: float) -> None:
+def test_one_filter_that_is_not_finite_leaves_every_other_picture_as_it_was(
+    name: str, value: float, expected: float
+) -> None:
+    """Infinity times what is negative everywhere is silent."""
     model = stack(name)
-    whole = traced(name).seek([1, 2, 3])
+    whole = traced(name).find([1, 2, 3])
     broken(model.get_layer("conv"), 2, value)
-    found = ascent(model, batch=8).seek([1, 2, 3])
-    assert np.isnan(found.activation).tolist() == [False, np.isnan(value), False] or value == np.inf
+    found = ascent(model, batch=8).find([1, 2, 3])
+    assert np.isfinite(found.activation[[0, 2]]).all()
+    np.testing.assert_equal(found.activation[1], np.float32(expected))
     others = [0, 2]
-    for array in set(ARRAYS) - {"answers"}:  # those of the whole layer
+    for array in set(ARRAYS) - {"responses"}:  # those of the whole layer
         assert getattr(found, array)[others].tobytes() == getattr(whole, array)[others].tobytes()
     assert (whole.images[0] != whole.images[1]).any()
 
 
 def test_one_channel_of_the_normalisation_that_is_not_finite_leaves_the_others_as_they_were() -> None:
     model = stack("chain")
-    whole = traced("chain").seek([1, 2, 3])
+    whole = traced("chain").find([1, 2, 3])
     norm = model.layers[2]
     gamma, *rest = norm.get_weights()
     gamma[2] = np.nan
     norm.set_weights([gamma, *rest])
-    found = ascent(model, batch=8).seek([1, 2, 3])
+    found = ascent(model, batch=8).find([1, 2, 3])
     assert np.isnan(found.activation).tolist() == [False, True, False]
     assert found.images[[0, 2]].tobytes() == whole.images[[0, 2]].tobytes()
 
@@ -247,7 +260,7 @@ def test_behind_a_layer_that_is_not_finite_nothing_is_whatever_searches() -> Non
     """What is measured sees the NaN that a convolution fused with its rectifier hides."""
     model = stack("plain")
     broken(model.layers[1], 0, np.nan)
-    found = ascent(model, recipe=FULL, batch=2, abreast=2).seek([0, 1, 2])
+    found = ascent(model, recipe=FULL, batch=2, abreast=2).find([0, 1, 2])
     for name in ("activation", "strongest_activation", "highest_peak", "best_pre_activation", "survives_warps"):
         assert np.isnan(getattr(found, name)).all(), name
 
@@ -255,35 +268,35 @@ def test_behind_a_layer_that_is_not_finite_nothing_is_whatever_searches() -> Non
 def test_behind_a_layer_that_is_not_finite_nothing_is() -> None:
     model = stack("plain")
     broken(model.layers[1], 0, np.nan)
-    found = ascent(model).seek([0, 1])
+    found = ascent(model).find([0, 1])
     assert np.isnan(found.activation).all()
     assert np.isnan(found.activation_start).all()
     assert found.images.std() < 30
 
 
-# The figure
+# The scores
 
 
 @pytest.mark.parametrize(("shape", "strides"), [((16, 16, 3), 1), ((12, 15, 1), 2), ((7, 9, 3), 3)])
-def test_the_figures_are_measured_on_the_finished_pixels(shape: tuple[int, int, int], strides: int) -> None:
+def test_the_scores_are_measured_on_the_finished_pixels(shape: tuple[int, int, int], strides: int) -> None:
     layer = layers.Conv2D(5, 3, strides=strides, padding="same", activation="relu", name="conv")
     model = randomised(functional(layer, shape=shape))
     sought = ascent(model)
     kernel, bias = layer.get_weights()
-    for found in (sought.seek([0, 3, 4]), sought.seek([0, 3, 4], direction=LEAST)):
+    for found in (sought.find([0, 3, 4]), sought.find([0, 3, 4], direction=Direction.MINIMIZE)):
         maps = convolve(found.images / 255, kernel, bias, (strides, strides), how="same")
         rows, columns = ((min(2, (length - 1) // 2)) for length in maps.shape[1:3])
         inner = maps[:, rows : maps.shape[1] - rows, columns : maps.shape[2] - columns]
-        np.testing.assert_allclose(found.answers, np.maximum(inner, 0).mean((1, 2)), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found.responses, np.maximum(inner, 0).mean((1, 2)), rtol=1e-4, atol=1e-6)
         own = np.stack([inner[number, :, :, index] for number, index in enumerate([0, 3, 4])])
         np.testing.assert_allclose(found.pre_activation, own.mean((1, 2)), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(found.activation, np.maximum(own, 0).mean((1, 2)), rtol=1e-4, atol=1e-6)
     assert (found.pre_activation < found.activation).any(), "a filter must fall silent, or the two say the same"
 
 
-def test_the_figures_of_the_start_are_those_of_an_ascent_that_goes_nowhere() -> None:
-    found = traced("plain").seek([0, 1, 2, 3])
-    still = ascent(stack("plain"), batch=8, recipe=dataclasses.replace(QUICK, rate=1e-12)).seek([0, 1, 2, 3])
+def test_the_scores_of_the_start_are_those_of_an_ascent_that_goes_nowhere() -> None:
+    found = traced("plain").find([0, 1, 2, 3])
+    still = ascent(stack("plain"), batch=8, recipe=dataclasses.replace(QUICK, learning_rate=1e-12)).find([0, 1, 2, 3])
     assert still.activation.tobytes() == still.activation_start.tobytes() == found.activation_start.tobytes()
     assert still.pre_activation.tobytes() == found.pre_activation_start.tobytes()
     assert (found.pre_activation != found.pre_activation_start).all()
@@ -295,7 +308,7 @@ def test_the_models_weights_and_attributes_are_as_before() -> None:
     broken(model.get_layer("conv"), 2, np.nan)
     weights = [weight.tobytes() for weight in model.get_weights()]
     attributes = [{name: id(value) for name, value in vars(layer).items()} for layer in model.layers]
-    ascent(model).seek([0, 1])
+    ascent(model).find([0, 1])
     assert [weight.tobytes() for weight in model.get_weights()] == weights
     assert [{name: id(value) for name, value in vars(layer).items()} for layer in model.layers] == attributes
 
@@ -306,7 +319,7 @@ def test_a_model_in_half_precision_is_measured_in_its_own() -> None:
         model = randomised(functional(layers.Conv2D(4, 3, activation="relu", name="conv"), shape=(16, 16, 3)))
     finally:
         keras.config.set_dtype_policy("float32")
-    found = ascent(model, batch=2).seek([0, 1])
+    found = ascent(model, batch=2).find([0, 1])
     exact = np.maximum(convolve(found.images / 255, *model.get_weights()), 0)[:, 2:-2, 2:-2].mean((1, 2))
     assert np.isfinite(found.activation).all()
     assert found.activation == pytest.approx(exact[[0, 1], [0, 1]], rel=0.03, abs=0.01)

@@ -30,8 +30,8 @@ def extremes(trunk: Callable[[Any], Any], shape: Sequence[int], low: float, high
 
     @tf.function(autograph=False)
     def slopes(entry: Any) -> Any:
-        answers = trunk(entry)
-        rows = tf.reshape(answers, (-1, answers.shape[-1]))
+        outputs = trunk(entry)
+        rows = tf.reshape(outputs, (-1, outputs.shape[-1]))
         middle = rows[rows.shape[0] // 2]
         return tf.concat([tf.gradients(middle[channel], entry)[0] for channel in range(rows.shape[-1])], 0)
 
@@ -47,7 +47,7 @@ def checked(
     low: float = 0,
     high: float = 255,
 ) -> dict[str, Interval]:
-    """The bounds of what each function answers to the trunk, after every tensor on the way was found within its own for many inputs."""
+    """The bounds of each function of the trunk's output, after every tensor on the way was found within its own for many inputs."""
     kept: list[Any] = []
     entry: list[Any] = []
     ends: dict[str, Any] = {}
@@ -69,9 +69,9 @@ def checked(
     traced = tf.function(trace, autograph=False).get_concrete_function(tf.TensorSpec((1, *shape), tf.float32))
     given = {**variables(traced.graph), entry[0].name: everywhere(entry[0], low, high, True)}
     known = Bounded(traced.graph, given, kept)
-    answers = [traced(tf.constant(one[None])) for one in extremes(trunk, shape, low, high)]
+    outputs = [traced(tf.constant(one[None])) for one in extremes(trunk, shape, low, high)]
     for number, tensor in enumerate(kept):
-        seen = np.stack([np.asarray(answer[number]).astype(np.float64) for answer in answers])
+        seen = np.stack([np.asarray(output[number]).astype(np.float64) for output in outputs])
         value, what = known.of(tensor), f"{tensor.op.type} {tensor.name}"
         if isinstance(value, Known):
             np.testing.assert_array_equal(seen, np.broadcast_to(value.array, seen.shape), err_msg=what)
@@ -231,8 +231,8 @@ def test_no_value_is_ever_outside_its_bounds(group: str) -> None:
     assert [name for name, value in found.items() if not np.isfinite((value.low, value.high)).all()] == []
 
 
-def answers(walked: Network, layer_calls: Sequence[Any], inputs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(before, after) of the sites' units by the untouched model, one input at a time: (n, 1, ..., channels)."""
+def outputs(walked: Network, layer_calls: Sequence[Any], inputs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(before, after) of the units by the untouched model, one input at a time: (n, 1, ..., channels)."""
     shape = (1, *inputs.shape[1:])
 
     def read(pictures: Any) -> Any:
@@ -241,7 +241,7 @@ def answers(walked: Network, layer_calls: Sequence[Any], inputs: np.ndarray) -> 
     traced = tf.function(read, autograph=False, input_signature=[tf.TensorSpec(shape, tf.float32)])
     several = [traced(tf.constant(one[None])) for one in inputs]
     return [
-        tuple(np.stack([np.asarray(tf.cast(answer[place][side], tf.float32)) for answer in several]) for side in (0, 1))
+        tuple(np.stack([np.asarray(tf.cast(output[place][side], tf.float32)) for output in several]) for side in (0, 1))
         for place in range(len(layer_calls))
     ]  # type: ignore[misc]
 
@@ -251,7 +251,7 @@ def shown_range(walked: Network) -> tuple[float, float]:
 
 
 def sound(walked: Network) -> dict[str, Bounds]:
-    """The bounds of all sites, after none was found wrong for many inputs."""
+    """The bounds of all layer calls, after none was found wrong for many inputs."""
     layer_calls = [one for one in (*walked.layer_calls, walked.output) if one is not None and one.unit is not None]
     found = bounds_of(walked, layer_calls, walked.contract.size)
     assert list(found) == [one.path for one in layer_calls]
@@ -261,7 +261,7 @@ def sound(walked: Network) -> dict[str, Bounds]:
     def trunk(pictures: Any) -> Any:
         return tf.cast(walked.units(walked.feed(pictures), layer_calls[:1])[0][0], tf.float32)
 
-    seen = answers(walked, layer_calls, extremes(trunk, shape, low, high))
+    seen = outputs(walked, layer_calls, extremes(trunk, shape, low, high))
     for one, (before, after) in zip(layer_calls, seen, strict=True):
         bounds = found[one.path]
         assert bounds.before_low.shape == bounds.after_high.shape == bounds.dead.shape == (one.channels,)
@@ -388,7 +388,7 @@ def test_no_unit_is_ever_outside_its_bounds(kind: str) -> None:
 def affine(
     function: Callable[[np.ndarray], np.ndarray], size: Sequence[int], low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(least, most) by channel of an affine function of the box [low, high]: its slopes are its answers to one number each."""
+    """(least, most) by channel of an affine function of the box [low, high]: its slopes are its values at one number each."""
     zero = function(np.zeros((1, *size), np.float32)).astype(np.float64)
     basis = np.eye(int(np.prod(size)), dtype=np.float32).reshape(-1, *size)
     slopes = function(basis).astype(np.float64) - zero
@@ -425,7 +425,7 @@ def test_a_picture_reaches_the_bound_of_a_first_layer() -> None:
     (bounds,) = bounds_of(walked, walked.layer_calls, (3, 3)).values()
     kernel = np.asarray(walked.model.layers[-1].kernel)[..., ::-1, :]  # of bands in the order B, G, R
     pictures = np.where(np.moveaxis(kernel, -1, 0) > 0, 255, 0).astype(np.float32)
-    ((before, _),) = answers(walked, walked.layer_calls, pictures)
+    ((before, _),) = outputs(walked, walked.layer_calls, pictures)
     reached = np.diagonal(before[:, 0, 0, 0, :])
     np.testing.assert_allclose(reached, bounds.before_high, rtol=3 * TENSOR_FLOAT)
 
@@ -435,7 +435,7 @@ def test_a_sum_that_is_rounded_upwards_stays_within_its_bound() -> None:
     (bounds,) = bounds_of(walked, walked.layer_calls, (3, 3)).values()
     kernel = np.asarray(walked.model.layers[-1].kernel)
     pictures = np.where(np.moveaxis(kernel, -1, 0) > 0, 255, 0).astype(np.float32)
-    ((before, _),) = answers(walked, walked.layer_calls, pictures)
+    ((before, _),) = outputs(walked, walked.layer_calls, pictures)
     reached = np.diagonal(before[:, 0, 0, 0, :])
     exact = 255 * np.maximum(kernel.astype(np.float64), 0).sum(axis=(0, 1, 2))
     assert (reached > exact).any()
@@ -506,7 +506,7 @@ def test_a_filter_without_a_positive_weight_is_dead_up_to_a_bias_of_zero() -> No
 
 
 def test_above_dead_filters_everything_is_constant() -> None:
-    """Whatever the activation: a filter that sees nothing but dead ones answers its bias to every input."""
+    """Whatever the activation: a filter that sees nothing but dead ones has its bias as its value for every input."""
     stack = (conv(3, activation="relu", name="a"), conv(2, name="b"), conv(2, name="c"))
     model = planted(functional(*stack, shape=PICTURE), {"a": [0, 1, 2]})
     found = sound(network(model))
@@ -524,7 +524,7 @@ def test_a_filter_with_an_empty_kernel_is_constant_and_its_neighbour_is_not() ->
     assert sound(walked)["c"].dead.tolist() == [True, False]
 
 
-def test_a_saturated_unit_answers_one_number() -> None:
+def test_a_saturated_unit_has_one_value() -> None:
     walked = network(functional(layers.Conv2D(2, 1, activation="tanh", name="c"), shape=PICTURE))
     walked.model.get_layer("c").set_weights([np.full((1, 1, 3, 2), 0.01, np.float32), np.array([20, 0], np.float32)])
     found = sound(walked)["c"]
@@ -532,7 +532,7 @@ def test_a_saturated_unit_answers_one_number() -> None:
     assert found.varies.tolist() == [True, True], "its last digits may still change"
 
 
-def test_only_a_rectified_unit_is_dead_for_never_answering_above_zero() -> None:
+def test_only_a_rectified_unit_is_dead_for_never_exceeding_zero() -> None:
     walked = network(functional(conv(1, activation="leaky_relu", name="c"), shape=PICTURE))
     walked.model.get_layer("c").set_weights([np.full((3, 3, 3, 1), -1, np.float32), np.full(1, -1, np.float32)])
     found = sound(walked)["c"]
@@ -564,7 +564,7 @@ def test_a_filter_that_fires_at_padding_alone_is_not_dead(kind: str) -> None:
     layer.set_weights([kernel, np.full(1, kernel.size - 0.5, np.float32)])
     walked = network(model)
     (bounds,) = sound(walked).values()
-    ((_, after),) = answers(walked, walked.layer_calls, np.zeros((1, 8, 8, 1), np.float32))
+    ((_, after),) = outputs(walked, walked.layer_calls, np.zeros((1, 8, 8, 1), np.float32))
     assert bool(after.max() > 0) is not dead
     assert bounds.dead.tolist() == [dead]
 
@@ -589,7 +589,7 @@ def test_functions_of_several_operations_are_bounded_as_one(name: str) -> None:
     np.testing.assert_allclose(found.after_high, 30, rtol=2 * TENSOR_FLOAT)
 
 
-def test_a_rule_that_does_not_fit_leaves_the_answer_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_that_does_not_fit_leaves_the_result_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(operation: Any, operands: Any) -> Any:
         raise ValueError(operation.type)
 

@@ -16,9 +16,24 @@ import jsonschema
 import numpy as np
 import pytest
 
+from reportgen.compute.tasks import carry_out
 from reportgen.core.errors import UsageError
 from reportgen.core.progress import Progress
-from sample_build import BARE, ONE_LAYER, QUICK, ROOT, SAMPLES, build, contents, dates, draw, run, stored, told
+from sample_build import (
+    BARE,
+    ONE_LAYER,
+    QUICK,
+    ROOT,
+    SAMPLES,
+    SINGLE_ASCENT,
+    build,
+    contents,
+    dates,
+    draw,
+    run,
+    stored,
+    told,
+)
 
 SHORT_NAME = 8  # characters: a host's name of so few may be a word of the report
 
@@ -41,7 +56,7 @@ def picture(tmp_path: Path) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of one picture, to be copied."""
     folder = tmp_path_factory.mktemp("finished")
-    assert build(folder / "report", "-i", draw(folder / "picture.png")).exit_code == 0
+    assert build(folder / "report", "-i", draw(folder / "picture.png"), *SINGLE_ASCENT).exit_code == 0
     return folder / "report"
 
 
@@ -142,7 +157,7 @@ def test_only_what_is_missing_is_computed_again(copied: Path, picture: Path) -> 
     before, tasks = contents(copied), stored(copied)
     lost = sorted((copied / ".store").rglob("*.npz"))[2]
     lost.write_bytes(lost.read_bytes()[:100])
-    assert build(copied, "-i", picture).exit_code == 0
+    assert build(copied, "-i", picture, *SINGLE_ASCENT).exit_code == 0
     again = stored(copied)
     assert {name for name in again if again[name] != tasks[name]} == {lost.name}
     assert contents(copied) == before
@@ -150,7 +165,7 @@ def test_only_what_is_missing_is_computed_again(copied: Path, picture: Path) -> 
 
 def test_another_image_leaves_the_patterns_as_they_are(copied: Path, picture: Path) -> None:
     tasks = stored(copied)
-    assert build(copied, "-i", picture, "-i", SAMPLES / "galaxies" / "spiral.png").exit_code == 0
+    assert build(copied, "-i", picture, "-i", SAMPLES / "galaxies" / "spiral.png", *SINGLE_ASCENT).exit_code == 0
     again = stored(copied)
     assert all(again[name] == tasks[name] for name in tasks)
     assert len(again) - len(tasks) == 1 + 2 + 2  # the picture, its maps in two layers, two layers' natural maxima
@@ -159,19 +174,15 @@ def test_another_image_leaves_the_patterns_as_they_are(copied: Path, picture: Pa
 def test_an_interrupted_build_goes_on_where_it_was(
     tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reportgen.compute.patterns.ascent import Ascent
-
     folder = tmp_path / "report"
-    climbed, calls = Ascent._climbed, []
 
-    def interrupted(self, *arguments):
-        if calls:
+    def interrupted(workspace, work, notify):
+        if work.kind == "patterns" and work.tasks[0].layer == "conv2":
             raise KeyboardInterrupt
-        calls.append(1)
-        return climbed(self, *arguments)
+        yield from carry_out(workspace, work, notify)
 
     left: list[int] = []
-    monkeypatch.setattr(Ascent, "_climbed", interrupted)
+    monkeypatch.setattr("reportgen.compute.executors.carry_out", interrupted)
     monkeypatch.setattr("os._exit", left.append)
     assert build(folder, "-i", picture).exit_code == 130
     assert left == [130]
@@ -183,7 +194,7 @@ def test_an_interrupted_build_goes_on_where_it_was(
     assert partial.exit_code == 3
     assert "conv2" in partial.stderr
 
-    monkeypatch.setattr(Ascent, "_climbed", climbed)
+    monkeypatch.setattr("reportgen.compute.executors.carry_out", carry_out)
     assert build(folder, "-i", picture).exit_code == 0
     assert {name: time for name, time in stored(folder).items() if name in kept} == kept
 
@@ -204,12 +215,10 @@ def test_assemble_makes_the_same_pages_without_tensorflow(report: Path) -> None:
 def test_a_failing_task_is_named_and_the_rest_is_there(
     tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reportgen.compute.patterns.ascent import Ascent
-
-    def fail(self, *arguments):
+    def fail(*arguments):
         raise RuntimeError("the machine is tired")
 
-    monkeypatch.setattr(Ascent, "seek_each", fail)
+    monkeypatch.setattr("reportgen.compute.tasks.Ascent", fail)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=BARE)
     assert result.exit_code == 3
@@ -226,23 +235,23 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
     from reportgen.compute.patterns.ascent import Ascent
     from reportgen.network.backend import tf
 
-    begin, batches = Ascent._begun, []
+    batches = []
 
-    def tight(self, filters, *arguments):
-        batches.append(self._batch)
-        if self._batch > 2:
+    def tight(network, layer_call, size, breadth, *others):
+        batches.append(breadth.batch)
+        if breadth.batch > 2:
             raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
-        assert len(filters) <= 2
-        return begin(self, filters, *arguments)
+        return Ascent(network, layer_call, size, breadth, *others)
 
-    monkeypatch.setattr(Ascent, "_begun", tight)
+    monkeypatch.setattr("reportgen.compute.tasks.Ascent", tight)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=["--filters", "5", "--steps", "1", "--layers", "conv1"])
     assert result.exit_code == 0, result.stderr
-    assert batches[:3] == [8, 4, 2]
+    assert batches == [8, 4, 2]
     patterns = json.loads((folder / "report.json").read_bytes())["layers"][0]["patterns"]
     assert [item["index"] for item in patterns["filters"]] == [0, 4, 8, 11, 15]
-    assert "memory ran out" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
+    assert (patterns["recipe"]["planned_batch"], patterns["recipe"]["batch"]) == (8, 2)
+    assert "batch reduced from 8 to 2 (out of memory)" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
 
 
 def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Path) -> None:
@@ -336,7 +345,7 @@ def test_a_run_that_fails_at_once_leaves_the_earlier_report_whole(report: Path, 
 def test_the_bar_says_which_page_is_being_written(copied: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(Progress, "doing", lambda self, what: said.append(what))
-    assert build(copied, "-i", picture).exit_code == 0
+    assert build(copied, "-i", picture, *SINGLE_ASCENT).exit_code == 0
     pages = [what for what in said if what.startswith("writing pages")]
     assert pages[:2] == ["writing pages: conv1", "writing pages: conv2"]
     assert pages[-1] == "writing pages: index.html"

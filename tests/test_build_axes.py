@@ -1,4 +1,4 @@
-"""Whole reports of models that take signals and volumes, and of layers that were named: arrays as promised, every figure there."""
+"""Whole reports of models that take signals and volumes, and of layers that were named: arrays as promised, every picture there."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def test_patterns_of_signals_are_float32_within_the_signals_own_range(line: Path
     assert any("--input-range" in note for note in facts(line)["notes"])
 
 
-def test_the_figures_of_a_signals_pattern_are_those_of_the_stored_pattern(line: Path) -> None:
+def test_the_scores_of_a_signals_pattern_are_those_of_the_stored_pattern(line: Path) -> None:
     model = keras.models.load_model(line.parent / "model.keras")
     with np.load(line / "data" / "c" / "patterns.npz") as arrays:
-        answers = np.asarray(model.layers[0](arrays["images"]))[:, 2:-2].mean(axis=1)
-        expected = [answers[place, index] for place, index in enumerate(arrays["indices"])]
+        scores = np.asarray(model.layers[0](arrays["images"]))[:, 2:-2].mean(axis=1)
+        expected = [scores[place, index] for place, index in enumerate(arrays["indices"])]
     stated = [item["activation"] for item in facts(line)["layers"][0]["patterns"]["filters"]]
     np.testing.assert_allclose(stated, expected, rtol=1e-4, atol=1e-5)
 

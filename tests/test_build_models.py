@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
-from reportgen.cli.main import main
+from sample_build import SINGLE_ASCENT, run
 from small_models import randomised
 
 ROOT = Path(__file__).parent.parent
@@ -31,8 +31,8 @@ def picture(tmp_path: Path) -> Path:
 
 def build(model: Any, folder: Path, *arguments: object) -> Result:
     model.save(folder / "model.keras")
-    command = ["build", folder / "model.keras", "-o", folder / "report", "--filters", "2", "--steps", "2", *arguments]
-    return CliRunner().invoke(main, [str(argument) for argument in command])
+    quick = ["--filters", "2", "--steps", "2", *SINGLE_ASCENT]
+    return run("build", folder / "model.keras", "-o", folder / "report", *quick, *arguments)
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def small(*stack: Any, policy: str | None = None) -> Any:
 
 @pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64"])
 def test_every_precision_of_a_model_is_reported(tmp_path: Path, picture: Path, policy: str) -> None:
-    result = build(small(policy=policy), tmp_path, "-i", picture)
+    result = build(small(policy=policy), tmp_path, "-i", picture, "--method", "optvis")  # every search
     assert result.exit_code == 0, result.output
     with np.load(tmp_path / "report" / "data" / "conv" / "weights.npz") as arrays:
         assert arrays["kernel"].dtype.kind == "f"
@@ -69,7 +69,7 @@ def test_one_sigmoid_tells_two_classes_apart(tmp_path: Path, picture: Path) -> N
     assert predictions["dog"] == pytest.approx(float(model(fed[None])[0, 0]), rel=1e-4)
 
 
-def test_answers_that_are_not_finite_are_a_problem(tmp_path: Path, picture: Path) -> None:
+def test_predictions_that_are_not_finite_are_a_problem(tmp_path: Path, picture: Path) -> None:
     dense = layers.Dense(2, activation="softmax")
     model = small(layers.Flatten(), dense)
     dense.set_weights([weights * np.nan for weights in dense.get_weights()])
@@ -129,7 +129,7 @@ def test_options_of_the_run_may_stand_in_the_settings_file(tmp_path: Path) -> No
     config = tmp_path / "settings.toml"
     config.write_text(f"output = {json.dumps(str(tmp_path / 'elsewhere'))}\nquiet = true\nsteps = 1\n")
     small().save(tmp_path / "model.keras")
-    result = CliRunner().invoke(main, ["build", str(tmp_path / "model.keras"), "-c", str(config)])
+    result = run("build", tmp_path / "model.keras", "-c", config)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     assert (tmp_path / "elsewhere" / "index.html").is_file()
@@ -161,8 +161,8 @@ def test_times_add_up_over_runs_and_a_damaged_run_json_does_no_harm(tmp_path: Pa
 def test_twelve_floating_point_bands_beside_a_held_vector_go_all_the_way(tmp_path: Path) -> None:
     picture, age = keras.Input((16, 16, 12), name="picture"), keras.Input((1,), name="age")
     maps = layers.Add()([layers.Conv2D(2, 3, name="conv")(picture), layers.Reshape((1, 1, 2))(layers.Dense(2)(age))])
-    answer = layers.Softmax()(layers.GlobalAveragePooling2D()(layers.ReLU()(maps)))
-    model = randomised(keras.Model([age, picture], answer), low=-1e-4, high=1e-4)
+    classes = layers.Softmax()(layers.GlobalAveragePooling2D()(layers.ReLU()(maps)))
+    model = randomised(keras.Model([age, picture], classes), low=-1e-4, high=1e-4)
     numbers = np.random.default_rng(0).uniform(0, 10_000, (16, 16, 12)).astype(np.float32)
     tifffile.imwrite(tmp_path / "field.tif", numbers, photometric="minisblack", planarconfig="contig")
     (tmp_path / "age.csv").write_text("age\n40\n")
@@ -213,16 +213,16 @@ def test_every_classifying_output_is_asked_and_named(tmp_path: Path, picture: Pa
     assert image["predictions"] == image["outputs"][0]["predictions"]
     with Image.open(tmp_path / "report" / "assets" / "images" / "picture.png") as shown:
         fed = np.asarray(shown.convert("RGB"), np.float32) / 255
-    answers = {name: np.asarray(answer)[0] for name, answer in model(fed[None]).items()}
+    expected = {name: np.asarray(output)[0] for name, output in model(fed[None]).items()}
     for each, labels in zip(image["outputs"], (["pug", "boxer", "beagle"], ["output 0", "output 1"]), strict=True):
         given = {item["label"]: item["probability"] for item in each["predictions"]}
-        np.testing.assert_allclose([given[label] for label in labels], answers[each["name"]], rtol=1e-4)
+        np.testing.assert_allclose([given[label] for label in labels], expected[each["name"]], rtol=1e-4)
         assert [item["probability"] for item in each["predictions"]] == sorted(given.values(), reverse=True)
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.index(">breed</p>") < page.index("beagle") < page.index(">species</p>") < page.index("output 1")
 
 
-def test_names_that_fit_two_outputs_are_nobody_s(tmp_path: Path, picture: Path) -> None:
+def test_names_that_fit_two_outputs_are_not_used(tmp_path: Path, picture: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("cat\ndog\n")
     assert build(forked(one=2, two=2), tmp_path, "-i", picture, "--classes", names).exit_code == 0
@@ -239,11 +239,11 @@ def test_an_output_that_is_not_finite_hides_no_other(tmp_path: Path, picture: Pa
     assert [each["predictions"] is None for each in image["outputs"]] == [True, False]
     page = (tmp_path / "report" / "index.html").read_text()
     assert "Predictions for picture.png, species" in page
-    assert "Output breed: the model's predictions are not finite numbers." in page
+    assert "Output breed: the predictions are not finite numbers." in page
     assert "Predictions for picture.png, breed" not in page
 
 
-def test_the_overview_says_whose_answer_it_shows(tmp_path: Path, picture: Path) -> None:
+def test_the_overview_says_whose_prediction_it_shows(tmp_path: Path, picture: Path) -> None:
     assert build(forked(breed=3, species=2), tmp_path, "-i", picture).exit_code == 0
     assert "Prediction, breed<" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 

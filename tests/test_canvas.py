@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.compute.patterns.canvas import canvas_for, whole
+from reportgen.compute.patterns.search.canvas import canvas_for, whole
 from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network

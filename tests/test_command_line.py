@@ -14,7 +14,7 @@ from reportgen.core.errors import OutputError, UsageError
 from reportgen.core.options import Group
 from reportgen.core.settings import OPTIONS
 from reportgen.pipeline import check_output, is_report
-from sample_build import BARE, SAMPLES, build, draw, run
+from sample_build import BARE, SAMPLES, SINGLE_ASCENT, build, draw, run
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_quiet_says_nothing_but_the_path(tmp_path: Path) -> None:
 def test_settings_may_stand_in_a_file_and_flags_win(tmp_path: Path) -> None:
     config = tmp_path / "settings.toml"
     config.write_text('filters = 2\nseed = 5\ntitle = "From the file"\n')
-    arguments = ["--layers", "conv1", "--steps", "1", "-c", config, "--seed", "6"]
+    arguments = ["--layers", "conv1", "--steps", "1", *SINGLE_ASCENT, "-c", config, "--seed", "6"]
     assert run("build", SAMPLES / "galaxies.keras", "-o", tmp_path / "report", *arguments).exit_code == 0
     settings = json.loads((tmp_path / "report" / "report.json").read_bytes())["settings"]
     assert (settings["filters"], settings["seed"], settings["title"]) == ("2", 6, "From the file")

@@ -143,7 +143,7 @@ def test_what_pillow_logs_does_not_reach_the_terminal(tmp_path: Path) -> None:
     entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags)
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4))
     code = (
-        "import sys\nfrom reportgen.decoding import decode\n"
+        "import sys\nfrom reportgen.inputs.decoding import decode\n"
         "try:\n    decode(sys.argv[1], 3)\nexcept Exception as error:\n    print(error)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.tif")]

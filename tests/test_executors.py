@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from reportgen.compute.executors import Executor, InProcessExecutor
-from reportgen.compute.planning import TaskKind
-from reportgen.compute.prepare import prepare
+from reportgen.compute.planning.plan import TaskKind
+from reportgen.compute.planning.prepare import prepare
 from reportgen.compute.tasks import COMPUTATIONS, Computation, carry_out, divide
 from reportgen.compute.work import Job, Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
@@ -168,9 +168,9 @@ def test_a_full_disk_stops_the_executor_and_is_one_sentence(
 
     monkeypatch.setattr(Store, "save", full)
     executor = Closing()
-    with pytest.raises(OutputError, match="No space left on device; what was computed is kept"):
+    with pytest.raises(OutputError, match="No space left on device; what was computed is kept") as caught:
         built(folder, tmp_path / "report", executor)
-    assert executor.closed
+    assert executor.closed, caught  # which keeps the generator from being collected
     assert not list((tmp_path / "report" / ".store").rglob("*.failed")), "the tasks did not fail"
 
 

@@ -1,4 +1,4 @@
-"""What is kept of what searches find, peaks, steps of single pixels and the objectives of single positions, against plain NumPy."""
+"""Which of several pictures is kept, peaks, steps of single pixels and the objectives of single positions, against plain NumPy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from reportgen.compute.activation_scores import Figures, peaks
-from reportgen.compute.patterns import found, objectives
-from reportgen.compute.patterns.canvas import whole
-from reportgen.compute.patterns.found import Patterns
-from reportgen.compute.patterns.slope import PixelSteps
+from reportgen.compute.patterns import reductions, results
+from reportgen.compute.patterns.results import Patterns, Search
+from reportgen.compute.patterns.search.canvas import whole
+from reportgen.compute.patterns.search.pixel_steps import Aim, PixelSteps
 from reportgen.network.backend import tf
+from reportgen.recipes import channel
 from small_models import QUICK, ascent, functional, layers, randomised
 
 NAN = float("nan")
@@ -29,7 +30,7 @@ def images(value: int, count: int = 3) -> np.ndarray:
 
 def begun(end: list[float], start: list[float], peak: list[float] | None = None) -> Patterns:
     count = len(end)
-    return found.begun(
+    return results.of_ascent(
         np.arange(count),
         images(1, count),
         figures(end, peak),
@@ -41,68 +42,72 @@ def begun(end: list[float], start: list[float], peak: list[float] | None = None)
 
 
 def test_the_strongest_is_so_by_activation_and_the_highest_by_peak() -> None:
-    kept = begun([1, 5, 5], [0, 0, 0], [2, 9, 2]).considered(images(2), figures([3, 3, 3], [8, 8, 8]), found.PIXELS)
+    kept = begun([1, 5, 5], [0, 0, 0], [2, 9, 2]).with_candidates(
+        images(2), figures([3, 3, 3], [8, 8, 8]), Search.SIGN_ASCENT
+    )
     assert kept.strongest_activation.tolist() == [3, 5, 5]
     assert kept.strongest_images[:, 0, 0, 0].tolist() == [2, 1, 1]
     assert kept.strongest_pre_activation.tolist() == [2, 4, 4]
     assert kept.strongest_peak.tolist() == [8, 9, 2]
-    assert kept.strongest_search.tolist() == [found.PIXELS, found.ASCENT, found.ASCENT]
+    assert kept.strongest_search.tolist() == [Search.SIGN_ASCENT, Search.ASCENT, Search.ASCENT]
     assert kept.highest_peak.tolist() == [8, 9, 8]
     assert kept.highest_activation.tolist() == [3, 5, 3]
     assert kept.highest_images[:, 0, 0, 0].tolist() == [2, 1, 2]
-    assert kept.highest_search.tolist() == [found.PIXELS, found.ASCENT, found.PIXELS]
+    assert kept.highest_search.tolist() == [Search.SIGN_ASCENT, Search.ASCENT, Search.SIGN_ASCENT]
     assert kept.best_pre_activation.tolist() == [7, 8, 7]
     assert kept.activation.tolist() == [1, 5, 5]
 
 
 def test_the_earlier_picture_stays_where_another_is_no_better() -> None:
-    kept = begun([1, 1, 1], [0, 0, 0]).considered(images(2), figures([1, 1, 1]), found.PIXELS)
-    assert kept.strongest_search.tolist() == kept.highest_search.tolist() == [found.ASCENT] * 3
+    kept = begun([1, 1, 1], [0, 0, 0]).with_candidates(images(2), figures([1, 1, 1]), Search.SIGN_ASCENT)
+    assert kept.strongest_search.tolist() == kept.highest_search.tolist() == [Search.ASCENT] * 3
 
 
 def test_what_is_finite_counts_more_than_what_is_not() -> None:
-    kept = begun([NAN, 1, float("inf")], [NAN, 0, 0]).considered(
-        images(2), figures([3, NAN, float("inf")]), found.PIXELS
+    kept = begun([NAN, 1, float("inf")], [NAN, 0, 0]).with_candidates(
+        images(2), figures([3, NAN, float("inf")]), Search.SIGN_ASCENT
     )
     np.testing.assert_array_equal(kept.strongest_activation, [3, 1, NAN])
     np.testing.assert_array_equal(kept.best_pre_activation, [2, 0, -1])
-    assert kept.strongest_search.tolist() == [found.PIXELS, found.ASCENT, found.ASCENT]
+    assert kept.strongest_search.tolist() == [Search.SIGN_ASCENT, Search.ASCENT, Search.ASCENT]
     shown = kept.readable()
     np.testing.assert_array_equal(shown.activation, [3, 1, NAN])
-    assert shown.search.tolist() == [found.PIXELS, found.ASCENT, found.ASCENT]
+    assert shown.search.tolist() == [Search.SIGN_ASCENT, Search.ASCENT, Search.ASCENT]
 
 
 @pytest.mark.parametrize(
     ("end", "start", "strongest", "search"),
     [
-        (5, 1, 9, found.ASCENT),  # shows more than a quarter of the strongest
-        (2, 1, 9, found.PIXELS),  # less
-        (5, 6, 9, found.PIXELS),  # less than its start
-        (5, 6, 4, found.START),  # which is the strongest
-        (-3, -4, -1, found.ASCENT),  # of nothing there is no quarter
-        (-5, -4, -1, found.PIXELS),
-        (0, 0, 0, found.ASCENT),
+        (5, 1, 9, Search.ASCENT),  # shows more than a quarter of the strongest
+        (2, 1, 9, Search.SIGN_ASCENT),  # less
+        (5, 6, 9, Search.SIGN_ASCENT),  # less than its start
+        (5, 6, 4, Search.START),  # which is the strongest
+        (-3, -4, -1, Search.ASCENT),  # of nothing there is no quarter
+        (-5, -4, -1, Search.SIGN_ASCENT),
+        (0, 0, 0, Search.ASCENT),
     ],
 )
 def test_a_readable_picture_is_never_below_its_start_nor_far_below_the_strongest(
     end: float, start: float, strongest: float, search: int
 ) -> None:
-    kept = begun([end], [start]).considered(images(3, 1), figures([start]), found.START)
-    shown = kept.considered(images(2, 1), figures([strongest]), found.PIXELS).readable()
+    kept = begun([end], [start]).with_candidates(images(3, 1), figures([start]), Search.START)
+    shown = kept.with_candidates(images(2, 1), figures([strongest]), Search.SIGN_ASCENT).readable()
     assert shown.search.tolist() == [search]
-    assert shown.images[0, 0, 0, 0] == {found.ASCENT: 1, found.PIXELS: 2, found.START: 3}[search]
-    expected = {found.ASCENT: end, found.PIXELS: strongest, found.START: start}[search]
+    assert shown.images[0, 0, 0, 0] == {Search.ASCENT: 1, Search.SIGN_ASCENT: 2, Search.START: 3}[search]
+    expected = {Search.ASCENT: end, Search.SIGN_ASCENT: strongest, Search.START: start}[search]
     assert shown.activation.tolist() == shown.peak.tolist() == [expected]
     assert shown.pre_activation.tolist() == [expected - 1]
 
 
 def test_of_several_pictures_those_are_kept_that_are_not_shown_already() -> None:
-    kept = begun([1, 5, 1], [0, 0, 0], [1, 9, 5]).considered(images(2), figures([3, 3, 3], [3, 3, 3]), found.PIXELS)
+    kept = begun([1, 5, 1], [0, 0, 0], [1, 9, 5]).with_candidates(
+        images(2), figures([3, 3, 3], [3, 3, 3]), Search.SIGN_ASCENT
+    )
     arrays = kept.arrays()
     assert arrays["strongest_indices"].tolist() == [0, 2]
     assert arrays["strongest_images"].shape == (2, 2, 2, 1)
     assert arrays["highest_indices"].tolist() == []
-    assert "answers" not in arrays
+    assert "responses" not in arrays
 
 
 def test_a_peak_is_the_largest_of_all_positions() -> None:
@@ -124,7 +129,7 @@ def test_means_and_peaks_are_the_mean_of_what_fires_and_a_tenth_of_the_strongest
     maps = np.random.default_rng(0).standard_normal((4, 7, 6, 1)).astype(np.float32)
     maps[1:3] -= 20  # silent
     maps[3] = -2  # silent and everywhere the same
-    result = np.asarray(objectives.means_and_peaks(tf.constant(maps), border))[:, 0]
+    result = np.asarray(reductions.means_and_peaks(tf.constant(maps), border))[:, 0]
     inner = maps[:, border : 7 - border, border : 6 - border, 0].astype(np.float64)
     assert (inner[0] > 0).any()
     for number in range(3):
@@ -138,7 +143,7 @@ def test_means_and_peaks_are_the_mean_of_what_fires_and_a_tenth_of_the_strongest
 @pytest.mark.parametrize("times", [0, 1])
 def test_separate_peaks_are_the_sum_of_the_largest_position_of_each_block(blocks: tuple[int, int], times: int) -> None:
     maps = np.random.default_rng(0).normal(size=(2, *(3,) * times, 9, 8, 2)).astype(np.float32)
-    result = np.asarray(objectives.separate_peaks(tf.constant(maps), blocks, 1, times))
+    result = np.asarray(reductions.separate_peaks(tf.constant(maps), blocks, 1, times))
     expected = np.zeros((2, 2))
     for frame in maps.reshape(2, -1, 9, 8, 2)[:, :, 1:-1, 1:-1].transpose(1, 0, 2, 3, 4):
         for y in range(0, 7, blocks[0]):
@@ -154,8 +159,8 @@ def test_a_pixel_step_goes_by_the_sign_of_gradient_and_half_the_last_one_within_
     kernel, bias = layer.get_weights()
     kernel[0, 0] = np.array([[1, 0, np.inf, 0.5], [-1, 0, 1, 0.25], [2, 0, 1, 0]], np.float32)
     layer.set_weights([kernel, bias])
-    sought = ascent(model, recipe=dataclasses.replace(QUICK, trim=0, objective="pre-activation"))
-    steps = PixelSteps(sought.slope, whole((6, 5)), 4, warped=False)
+    sought = ascent(model, recipe=dataclasses.replace(QUICK, trim=0, objective=channel(measure="pre-activation")))
+    steps = PixelSteps(sought.gradient, whole((6, 5)), 4, Aim.STRONGEST)
     start = np.random.default_rng(0).random((4, 6, 5, 3)).astype(np.float32)
     rates = np.array([0.1, 0.1, 0.1, 0.7])
     moved, momentum = steps(start, np.zeros_like(start), np.arange(4), rates, None)

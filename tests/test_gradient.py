@@ -1,4 +1,4 @@
-"""The gradient that patterns climb is exact: held against finite differences of the objective in NumPy and float64."""
+"""The gradient of the objective is exact: compared with finite differences of the objective in NumPy and float64."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from reportgen.compute.patterns import colour, fourier
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.core.errors import ModelError
 from reportgen.network.backend import tf
+from reportgen.recipes import channel, pixels
 from small_models import QUICK, ascent, functional, layers, randomised
 
 
@@ -23,7 +24,7 @@ def smooth_model(activation: str) -> tuple[Any, Any, Any]:
 
 
 def smooth_maps(first: Any, second: Any, shown: np.ndarray) -> np.ndarray:
-    """What the second layer of `smooth_model` answers before its activation function."""
+    """The second layer of `smooth_model` before its activation function."""
     kernel, bias = first.get_weights()
     middle = np.tanh(convolve(shown, kernel, bias, how="same"))
     kernel, bias = second.get_weights()
@@ -32,8 +33,8 @@ def smooth_maps(first: Any, second: Any, shown: np.ndarray) -> np.ndarray:
 
 SPACES = {
     "fourier": QUICK,
-    "pixel": dataclasses.replace(QUICK, parameterization="pixel"),
-    "free pixel": dataclasses.replace(QUICK, parameterization="pixel", limits="standardised", decorrelation="none"),
+    "pixel": dataclasses.replace(QUICK, parameterization=pixels()),
+    "free pixel": dataclasses.replace(QUICK, parameterization=pixels(), limits="standardized", decorrelation="none"),
 }
 
 
@@ -79,12 +80,14 @@ def strongest_positions(own: np.ndarray) -> np.ndarray:
 )
 def test_the_gradient_is_that_of_finite_differences(activation: str, kind: str, space: str) -> None:
     model, first, second = smooth_model(activation)
-    given_recipe = SPACES[space] if kind == "mean" else dataclasses.replace(SPACES[space], objective=kind)
+    given_recipe = (
+        SPACES[space] if kind == "mean" else dataclasses.replace(SPACES[space], objective=channel(measure=kind))
+    )
     sought, filters = ascent(model, batch=3, recipe=given_recipe), [2, 0, 1]
     random = np.random.default_rng(0)
     given = random.normal(0, 0.05 if space == "fourier" else 0.8, (3, *sought.parameters.shape)).astype(np.float32)
     values, gradient = tf.function(
-        lambda given: sought.slope.gradient(given, filters, lambda shown: shown), autograph=False
+        lambda given: sought.gradient.by_coefficients(given, filters, lambda shown: shown), autograph=False
     )(tf.constant(given))
     exact = given.astype(np.float64)
     np.testing.assert_allclose(values, objective(first, second, space, exact, filters, kind), rtol=1e-4, atol=1e-6)
@@ -106,7 +109,7 @@ def test_the_gradient_goes_through_the_transform() -> None:
         np.random.default_rng(0).normal(0, 0.05, (1, *fourier.spectrum_shape((8, 9), 3))).astype(np.float32)
     )
     read = tf.function(
-        lambda given, scale: sought.slope.gradient(given, [0], lambda shown: shown * scale), autograph=False
+        lambda given, scale: sought.gradient.by_coefficients(given, [0], lambda shown: shown * scale), autograph=False
     )
     value, gradient = read(spectra, 0.0)
     assert np.asarray(gradient).max() == 0

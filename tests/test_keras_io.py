@@ -59,7 +59,7 @@ def assert_alike(found: np.ndarray, expected: np.ndarray) -> None:
 def test_the_picture_is_that_of_the_articles_own_code() -> None:
     model = some_model()
     seeking = sought(model, (180, 180))
-    found = seeking.seek([1, 4])
+    found = seeking.find([1, 4])
     for row, number in enumerate([1, 4]):
         start = seeking.parameters.start(found.seeds[row])
         assert -0.125 <= start.min() < -0.12
@@ -74,7 +74,7 @@ def test_at_another_size_a_step_moves_a_pixel_as_far_on_average_as_in_the_articl
     """A gradient of unit length has the root mean square 1 / sqrt(values): the rate has to follow."""
     model = some_model(bands)
     seeking = sought(model, size)
-    found = seeking.seek([4])
+    found = seeking.find([4])
     start = seeking.parameters.start(found.seeds[0])
     rate = ARTICLE_RATE * sqrt(size[0] * size[1] * bands / ARTICLE_VALUES)
     assert_alike(found.images[0], plain(model, 4, start, rate))
@@ -83,9 +83,9 @@ def test_at_another_size_a_step_moves_a_pixel_as_far_on_average_as_in_the_articl
 def test_two_filters_of_one_batch_do_not_share_the_length_of_their_gradient() -> None:
     """The article's code divides by the length of the whole tensor: right for one picture, wrong for two."""
     seeking = sought(some_model(), (24, 24), batch=3, steps=5)
-    together = seeking.seek([0, 4, 5])
+    together = seeking.find([0, 4, 5])
     for row, number in enumerate([0, 4, 5]):
-        alone = seeking.seek([number])
+        alone = seeking.find([number])
         assert alone.images.tobytes() == together.images[row : row + 1].tobytes()
         assert alone.activation.tobytes() == together.activation[row : row + 1].tobytes()
 
@@ -98,7 +98,7 @@ def test_a_filter_without_a_gradient_keeps_its_noise() -> None:
     bias[2] = -1000
     layer.set_weights([kernel, bias])
     seeking = sought(model, (24, 24), steps=5)
-    found = seeking.seek([2, 4])
+    found = seeking.find([2, 4])
     start = seeking.parameters.start(found.seeds[0])[None]
     np.testing.assert_array_equal(found.images[:1], seeking.parameters.finish(seeking.parameters.to_pictures(start)))
     assert found.redirected_relu.tolist() == [False, False]

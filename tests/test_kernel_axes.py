@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.core.kernel_axes import as_kept, by_filter, filter_shape, input_channels
+from reportgen.core.axes import as_kept, by_filter, filter_shape, input_channels
 from reportgen.network.backend import keras
 
 layers = keras.layers

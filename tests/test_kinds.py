@@ -11,7 +11,7 @@ import pytest
 from plain_convolution import convolve, depthwise, normalise, transposed
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.feature_maps import MapReader
-from reportgen.compute.layer_records import describe
+from reportgen.compute.planning.layer_records import describe
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
 from reportgen.network.graph.layer_kinds import kernels
@@ -36,11 +36,11 @@ def plain(**named: Any) -> Oracle:
 
 
 def separable(**named: Any) -> Oracle:
-    def answer(given: np.ndarray, stored: dict[str, np.ndarray]) -> np.ndarray:
+    def apply(given: np.ndarray, stored: dict[str, np.ndarray]) -> np.ndarray:
         middle = depthwise(given, stored["depthwise_kernel"], **named)
         return convolve(middle, stored["pointwise_kernel"], stored["bias"])
 
-    return answer
+    return apply
 
 
 def causal(given: np.ndarray, stored: dict[str, np.ndarray]) -> np.ndarray:
@@ -115,7 +115,7 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Any], Oracle, str, tuple[in
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_kind_is_found_described_and_answers_what_its_definition_says(name: str) -> None:
+def test_every_kind_is_found_described_and_computes_its_definition(name: str) -> None:
     shape, make, oracle, kind, field = KINDS[name]
     model = randomised(functional(layers.Activation("linear"), make(), layers.ReLU(), shape=shape))
     walked = network(model)

@@ -15,6 +15,7 @@ from plain_convolution import convolve
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras
 from reportgen.network.loading.hashes import weights_sha256
+from reportgen.network.loading.legacy.operations import TensorFlowFunction
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
 
@@ -41,6 +42,16 @@ def test_a_network_of_keras_2_returns_what_it_returned_there(name: str) -> None:
 def test_the_same_network_of_keras_2_in_both_formats_has_one_hash() -> None:
     hashes = {weights_sha256(load(str(HERE / f"functional.{suffix}"), Settings()).model) for suffix in ("h5", "keras")}
     assert len(hashes) == 1
+
+
+def test_the_hash_does_not_depend_on_where_a_layer_of_ours_stands_in_the_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = load(str(HERE / "operations.h5"), Settings()).model
+    before = weights_sha256(model)
+    monkeypatch.setattr(TensorFlowFunction, "__module__", "reportgen.elsewhere")
+    assert "reportgen.elsewhere" in str(model.get_config())
+    assert weights_sha256(model) == before
 
 
 def test_layers_of_keras_2_are_walked_by_their_migrated_names() -> None:

@@ -1,4 +1,4 @@
-"""Natural maxima: the figure of every crop of every image, recomputed in NumPy."""
+"""Natural maxima: the score of every crop of every image, recomputed in NumPy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from plain_convolution import convolve
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.natural_maxima import natural_figures
-from reportgen.core.border import border_width, inner_slices
+from reportgen.core.axes import border_width, inner_slices
 from reportgen.inputs.images import natural_crops
 from reportgen.network.backend import keras
 from small_models import functional, layers, network, pictures, randomised
@@ -35,7 +35,7 @@ def model(**settings: Any) -> tuple[Any, Any]:
     return randomised(functional(layer, shape=(10, 12, 3))), layer
 
 
-def figure(layer: Any, shown: np.ndarray, floor: float = 0.0) -> np.ndarray:
+def score(layer: Any, shown: np.ndarray, floor: float = 0.0) -> np.ndarray:
     """float64 (n, filters) by definition; with a `floor` of minus infinity before the activation function."""
     kernel, bias = layer.get_weights()
     maps = np.maximum(convolve(shown / 255, kernel, bias, layer.strides, how="same"), floor)
@@ -46,18 +46,18 @@ def figure(layer: Any, shown: np.ndarray, floor: float = 0.0) -> np.ndarray:
 
 @pytest.mark.parametrize("strides", [1, 3, 6])
 @pytest.mark.parametrize("count", [1, 3, 7])
-def test_a_figure_is_the_mean_of_the_map_away_from_its_border(strides: int, count: int) -> None:
+def test_a_score_is_the_mean_of_the_map_away_from_its_border(strides: int, count: int) -> None:
     made, layer = model(strides=strides)
     walked = network(made, preprocess="unit")
     meter = Meter(walked, walked.layer_calls, (10, 12), 3)
     shown = pictures(count, 10, 12)
     (found,) = meter(shown)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, figure(layer, shown), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found, score(layer, shown), rtol=1e-4, atol=1e-6)
     assert meter.traces == 1
 
 
-def test_a_figure_does_not_depend_on_what_is_measured_beside_it() -> None:
+def test_a_score_does_not_depend_on_what_is_measured_beside_it() -> None:
     made, _ = model()
     walked = network(made, preprocess="unit")
     meter = Meter(walked, walked.layer_calls, (10, 12), 3)
@@ -86,10 +86,10 @@ def test_natural_maxima_and_minima_are_those_of_every_crop() -> None:
     ((arrays, facts),) = natural_figures(meter, enumerate(crops), seen.append)
     assert seen == [0, 1, 2]
     assert facts == {"crops": 3 * 26}
-    by_image = np.stack([figure(layer, item) for item in crops])
+    by_image = np.stack([score(layer, item) for item in crops])
     np.testing.assert_allclose(arrays["maximum"], by_image.max((0, 1)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(arrays["minimum"], by_image.min((0, 1)), rtol=1e-4, atol=1e-6)
-    before = np.stack([figure(layer, item, -np.inf) for item in crops])
+    before = np.stack([score(layer, item, -np.inf) for item in crops])
     np.testing.assert_allclose(arrays["pre_minimum"], before.min((0, 1)), rtol=1e-4, atol=1e-6)
     assert (arrays["pre_minimum"] < arrays["minimum"]).any(), "a filter must fall silent, or the two say the same"
     assert arrays["best_image"].tolist() == by_image.max(1).argmax(0).tolist()
@@ -110,7 +110,7 @@ def test_natural_maxima_and_minima_are_those_of_every_crop() -> None:
 
 
 def test_a_rectifier_behind_a_nan_hides_nothing() -> None:
-    """TensorFlow's fused convolution and rectifier would answer 0, and the filter would look dead."""
+    """TensorFlow's fused convolution and rectifier would give 0, and the filter would look dead."""
     made, layer = model()
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, np.where(np.arange(4) == 1, np.nan, bias)])
@@ -138,20 +138,20 @@ def test_a_filter_that_is_not_finite_somewhere_has_no_natural_maximum_and_the_ot
         assert np.isnan(arrays[name]).tolist() == [False, False, True, False]
 
 
-def test_without_an_activation_function_the_lowest_figure_is_the_same_before_and_after_it() -> None:
+def test_without_an_activation_function_the_lowest_score_is_the_same_before_and_after_it() -> None:
     walked = network(randomised(functional(layers.Conv2D(4, 3))), preprocess="unit")
     meter = Meter(walked, walked.layer_calls, (16, 16), 4)
     ((arrays, _),) = natural_figures(meter, [(0, pictures(3)), (1, pictures(2, seed=1))], lambda number: None)
     assert arrays["pre_minimum"].tobytes() == arrays["minimum"].tobytes()
 
 
-def test_figures_before_the_activation_function_stand_beside_those_after_it() -> None:
+def test_scores_before_the_activation_function_stand_beside_those_after_it() -> None:
     made, layer = model()
     walked = network(made, preprocess="unit")
     meter = Meter(walked, walked.layer_calls, (10, 12), 4)
     (found,) = meter.figures(pictures(6, 10, 12))
     before, after = found.pre_activation, found.activation
-    np.testing.assert_allclose(before, figure(layer, pictures(6, 10, 12), -np.inf), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(after, figure(layer, pictures(6, 10, 12)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(before, score(layer, pictures(6, 10, 12), -np.inf), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(after, score(layer, pictures(6, 10, 12)), rtol=1e-4, atol=1e-6)
     assert (before != after).any()
     assert meter.traces == 1

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from reportgen.compute.patterns import optimizers
-from reportgen.compute.patterns.optimizers import UNIT_ADAM, Climber
+from reportgen.compute.patterns.optimizers import UNIT_ADAM, BatchOptimizer
 from reportgen.core.errors import UsageError
 from reportgen.network.backend import keras, tf
+from reportgen.recipes import pixels
 from small_models import QUICK, ascent, functional, layers, randomised
 
 ELEMENT_WISE = ["adam", "sgd", "rmsprop", "nadam", "adamw", "lion", "adagrad", "adadelta", "adamax", "ftrl"]
@@ -27,10 +28,10 @@ def gradients(steps: int) -> list[np.ndarray]:
     return [random.standard_normal(SHAPE).astype(np.float32) * scale for _ in range(steps)]
 
 
-def climb(climber: Climber, start: np.ndarray, rates: list[float], pushed: list[np.ndarray]) -> np.ndarray:
-    position = climber.start(start)
+def moved(optimizer: BatchOptimizer, start: np.ndarray, rates: list[float], pushed: list[np.ndarray]) -> np.ndarray:
+    position = optimizer.start(start)
     for rate, gradient in zip(rates, pushed, strict=True):
-        position = climber.move(gradient, rate)
+        position = optimizer.step(gradient, rate)
     return np.asarray(position)
 
 
@@ -39,23 +40,23 @@ START = np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", [*ELEMENT_WISE, *NEWER])
-def test_every_picture_climbs_as_kerass_own_optimizer_moves_it_alone_whatever_was_climbed_before(name: str) -> None:
-    climber = Climber(name, SHAPE, False)
-    first = climb(climber, START, RATES, gradients(4))
-    other = climb(climber, 2 * START, RATES, [3 * gradient for gradient in gradients(4)])
-    again = climb(climber, START, RATES, gradients(4))
+def test_every_picture_moves_as_kerass_own_optimizer_moves_it_alone_whatever_was_moved_before(name: str) -> None:
+    optimizer = BatchOptimizer(name, SHAPE, False)
+    first = moved(optimizer, START, RATES, gradients(4))
+    other = moved(optimizer, 2 * START, RATES, [3 * gradient for gradient in gradients(4)])
+    again = moved(optimizer, START, RATES, gradients(4))
     assert first.tobytes() == again.tobytes() != other.tobytes()
     for row in (0, 2):
         alone = keras.Variable(START[row])
-        optimizer = keras.optimizers.get(name)
+        own = keras.optimizers.get(name)
         for rate, gradient in zip(RATES, gradients(4), strict=True):
-            optimizer.learning_rate = rate
-            optimizer.apply([tf.constant(-gradient[row])], [alone])
+            own.learning_rate = rate
+            own.apply([tf.constant(-gradient[row])], [alone])
         np.testing.assert_allclose(first[row], np.asarray(alone), rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_moves_where_there_is_no_gradient() -> None:
-    still = climb(Climber("adam", SHAPE, True), START, RATES, [np.zeros(SHAPE, np.float32)] * 4)
+    still = moved(BatchOptimizer("adam", SHAPE, True), START, RATES, [np.zeros(SHAPE, np.float32)] * 4)
     np.testing.assert_array_equal(still, START)
 
 
@@ -65,10 +66,10 @@ def test_adam_is_damped_for_gradients_of_unit_size_and_kerass_own_for_raw_ones()
     damped = (True, UNIT_ADAM["epsilon"], UNIT_ADAM["beta_2"])
     assert UNIT_ADAM["epsilon"] > 0.01
     for unit_size, epsilon, fast in (damped, (False, 1e-7, 0.999)):
-        moved = climb(Climber("adam", SHAPE, unit_size), np.zeros(SHAPE, np.float32), [0.5], [gradient])
+        found = moved(BatchOptimizer("adam", SHAPE, unit_size), np.zeros(SHAPE, np.float32), [0.5], [gradient])
         exact = gradient.astype(np.float64)
         expected = 0.5 * exact / (np.abs(exact) + epsilon / np.sqrt(1 - fast))
-        np.testing.assert_allclose(moved, expected, rtol=1e-4)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["Adam", "ADAM", "SGD", "RMSprop"])
@@ -107,7 +108,7 @@ def decaying() -> Any:
 def test_a_given_optimizer_is_a_model_that_stays_as_it_is_and_its_rate_does_not_count(rate: Any) -> None:
     given: Any = keras.optimizers.SGD(rate(), momentum=0.9)
     before = given.get_config()
-    found = climb(Climber(given, SHAPE, True), START, RATES, gradients(4))
+    found = moved(BatchOptimizer(given, SHAPE, True), START, RATES, gradients(4))
     expected, speed = START.astype(np.float64), np.zeros(SHAPE)
     for rate, gradient in zip(RATES, gradients(4), strict=True):
         speed = 0.9 * speed + rate * gradient
@@ -117,17 +118,17 @@ def test_a_given_optimizer_is_a_model_that_stays_as_it_is_and_its_rate_does_not_
     assert not given.built
 
 
-def test_the_named_optimizer_is_the_one_that_climbs() -> None:
+def test_the_named_optimizer_is_the_one_that_moves_pictures() -> None:
     model = randomised(functional(layers.Conv2D(2, 3, name="conv")))
-    simple = dataclasses.replace(QUICK, parameterization="pixel", transforms=False, steps=2)
+    simple = dataclasses.replace(QUICK, parameterization=pixels(), transforms=(), steps=2)
     pictures = {
-        name: ascent(model, batch=1, recipe=dataclasses.replace(simple, optimizer=name)).seek([0]).images.tobytes()
+        name: ascent(model, batch=1, recipe=dataclasses.replace(simple, optimizer=name)).find([0]).images.tobytes()
         for name in ("adam", "lion")
     }
     assert pictures["adam"] != pictures["lion"]
 
 
-def test_an_optimizer_that_couples_is_refused_before_anything_is_sought() -> None:
+def test_an_optimizer_that_couples_is_refused_before_anything_is_computed() -> None:
     model = randomised(functional(layers.Conv2D(2, 3, name="conv")))
     with pytest.raises(UsageError, match="couples"):
         ascent(model, batch=1, recipe=dataclasses.replace(QUICK, optimizer=keras.optimizers.Adam(global_clipnorm=1.0)))

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.compute.layer_records import describe_output
-from reportgen.compute.patterns.objectives import LEAST
+from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import KERAS_IO
+from reportgen.compute.planning.layer_records import describe_output
 from reportgen.core.errors import UsageError
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
 from reportgen.network.network import Network
 from reportgen.network.outputs import class_count
+from reportgen.recipes import pixels
 from small_models import QUICK, ascent, conv, functional, layers, network, pictures, randomised, same
 
 CLASSES = 5
@@ -214,20 +215,20 @@ def test_the_one_channel_of_two_classes_stands_for_the_second(words: str) -> Non
         ("dense with softmax", QUICK),
         ("nested", QUICK),
         ("sigmoid", dataclasses.replace(KERAS_IO, steps=4)),
-        ("linear", dataclasses.replace(QUICK, parameterization="pixel")),
+        ("linear", dataclasses.replace(QUICK, parameterization=pixels())),
     ],
 )
 def test_the_logit_of_every_class_rises_and_falls(name: str, recipe: Any) -> None:
     model = CLASSIFIERS[name]()
     sought = ascent(model, path="logits", recipe=recipe)
-    most, least = sought.seek(range(4)), sought.seek(range(4), direction=LEAST)
+    most, least = sought.find(range(4)), sought.find(range(4), direction=Direction.MINIMIZE)
     reached = logits(model, most.images / 255)
-    np.testing.assert_allclose(most.answers, reached, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(most.responses, reached, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(most.activation, reached[range(4), range(4)], rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(most.activation, most.pre_activation)
     assert (most.activation > most.activation_start).all()
     assert (least.activation < least.activation_start).all()
-    assert same(most, sought.seek([2]), [2])
+    assert same(most, sought.find([2]), [2])
 
 
 def test_the_softmax_is_never_what_is_climbed() -> None:
@@ -240,20 +241,20 @@ def test_the_softmax_is_never_what_is_climbed() -> None:
         entry = tf.Variable(shown)
         certain = model(entry)[0, 1]
     assert not np.asarray(tape.gradient(certain, entry)).any()
-    certain = ascent(model, path="logits", recipe=QUICK).seek(range(4))
+    certain = ascent(model, path="logits", recipe=QUICK).find(range(4))
     layer_of(model, "dense").set_weights([kernel, bias])
-    plain = ascent(model, path="logits", recipe=QUICK).seek(range(4))
+    plain = ascent(model, path="logits", recipe=QUICK).find(range(4))
     assert (certain.activation > certain.activation_start).all()
     assert np.abs(certain.images.astype(int) - plain.images).max() <= 2  # the bias hardly counts beside such weights
 
 
 def test_a_class_that_is_not_finite_leaves_the_other_classes_as_they_were() -> None:
     model = headed(activation="softmax")
-    whole = ascent(model, path="logits").seek(range(4))
+    whole = ascent(model, path="logits").find(range(4))
     kernel, bias = layer_of(model, "dense").get_weights()
     kernel[0, 2] = np.nan
     layer_of(model, "dense").set_weights([kernel, bias])
-    found = ascent(model, path="logits").seek(range(4))
+    found = ascent(model, path="logits").find(range(4))
     assert np.isnan(found.activation).tolist() == [False, False, True, False]
     assert found.images[[0, 1, 3]].tobytes() == whole.images[[0, 1, 3]].tobytes()
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from reportgen.compute.activation_scores import padded, trimmed
-from reportgen.compute.patterns import colour, fourier, objectives, parameterization, pixels, recipe, transforms
+from reportgen.compute.patterns import colour, fourier, parameterization, recipe, reductions, transforms
 from reportgen.compute.patterns.randomness import derived_seed, generator
 from reportgen.core.settings import Settings
 from reportgen.network.backend import tf
@@ -98,7 +98,9 @@ def test_the_spectrum_of_a_plain_colour_is_that_colour_everywhere(bands: int) ->
 
 def test_the_pixels_of_a_plain_colour_are_that_colour_everywhere() -> None:
     planes = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    np.testing.assert_array_equal(pixels.plain(planes, (2, 5)), np.tile(planes[:, None, None], (1, 2, 5, 1)))
+    np.testing.assert_array_equal(
+        parameterization.pixels().plain(planes, (2, 5)), np.tile(planes[:, None, None], (1, 2, 5, 1))
+    )
 
 
 def test_a_start_is_faint_smooth_and_its_seeds_own() -> None:
@@ -115,14 +117,14 @@ def test_a_start_is_faint_smooth_and_its_seeds_own() -> None:
 
 
 def test_a_pixel_start_is_even_noise_around_grey_and_its_seeds_own() -> None:
-    start = pixels.start(5, (40, 50), 3)
+    start = parameterization.pixels().start(5, (40, 50), 3)
     assert start.shape == (40, 50, 3)
     assert start.dtype == np.float32
     assert -0.125 <= start.min() < -0.124
     assert 0.124 < start.max() < 0.125
     assert np.histogram(start, 5)[0] == pytest.approx(np.full(5, 1200), rel=0.1)
-    assert start.tobytes() == pixels.start(5, (40, 50), 3).tobytes()
-    assert start.tobytes() != pixels.start(6, (40, 50), 3).tobytes()
+    assert start.tobytes() == parameterization.pixels().start(5, (40, 50), 3).tobytes()
+    assert start.tobytes() != parameterization.pixels().start(6, (40, 50), 3).tobytes()
 
 
 # Finished pictures
@@ -136,7 +138,7 @@ def test_a_picture_within_limits_is_rounded_to_eight_bits() -> None:
 def test_a_standardised_picture_has_its_own_mean_and_deviation_whatever_is_beside_it() -> None:
     random = np.random.default_rng(0)
     shown = np.stack([random.normal(5, 2, (20, 30, 3)), random.normal(-1, 0.01, (20, 30, 3)), np.full((20, 30, 3), 7)])
-    found = np.asarray(parameterization.standardised(tf.constant(shown.astype(np.float32))))
+    found = np.asarray(parameterization.standardized(tf.constant(shown.astype(np.float32))))
     assert found.dtype == np.uint8
     for number in range(3):
         values = 2 * shown[number].astype(np.float32).astype(np.float64) - 1
@@ -192,12 +194,12 @@ def test_unmixed_planes_mix_into_what_they_came_from(bands: int) -> None:
 @pytest.mark.parametrize("bands", BANDS)
 def test_limits_are_the_logistic_function_or_none(bands: int) -> None:
     mixing = mixing_of(bands)
-    pixel = dataclasses.replace(recipe.OPTVIS, parameterization="pixel")
+    pixel = dataclasses.replace(recipe.OPTVIS, parameterization=parameterization.pixels())
     planes = np.random.default_rng(0).standard_normal((2, 3, 4, bands)).astype(np.float32)
     mixed = planes if mixing is None else planes @ mixing.T
     found = parameterization.make(pixel, (3, 4), bands, mixing).to_pictures(planes)
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-mixed)), rtol=1e-4)
-    free = dataclasses.replace(pixel, limits="standardised")
+    free = dataclasses.replace(pixel, limits="standardized")
     found = parameterization.make(free, (3, 4), bands, mixing).to_pictures(3 * planes)
     np.testing.assert_allclose(found, (3 * mixed + 1) / 2, rtol=1e-4, atol=1e-4)
 
@@ -366,10 +368,10 @@ def test_drawn_warps_stay_within_their_limits_and_come_near_them(strength: float
         scales.append(1 / np.linalg.norm(across) - 1)
         angles.append(np.arctan2(across[0], across[1]))
         shifts.append(np.linalg.norm(position[32, 32] - 32) * (1 + scales[-1]))
-    for found, limit in ((scales, transforms.SCALE), (angles, transforms.ROTATION)):
+    for found, limit in ((scales, 0.05), (angles, 5 * np.pi / 180)):
         limit *= strength
         assert -1.01 * limit <= min(found) < -0.7 * limit < 0.7 * limit < max(found) <= 1.01 * limit
-    limit = strength * transforms.JITTER * 65
+    limit = strength / 32 * 65
     assert 0.8 * limit < max(shifts) <= 1.42 * limit  # to both sides at once
 
 
@@ -380,7 +382,7 @@ def test_drawn_warps_stay_within_their_limits_and_come_near_them(strength: float
 @pytest.mark.parametrize("leaky", [False, True])
 def test_the_objective_is_the_mean_of_each_trimmed_map(leaky: bool, border: int) -> None:
     maps = np.random.default_rng(0).standard_normal((3, 7, 4, 5)).astype(np.float32)
-    found = np.asarray(objectives.means(tf.constant(maps), border, leaky))
+    found = np.asarray(reductions.means(tf.constant(maps), border, leaky))
     rows, columns = min(border, 3), min(border, 1)
     inner = maps[:, rows : 7 - rows, columns : 4 - columns].astype(np.float64)
     expected = np.where(inner > 0, inner, 0.1 * inner) if leaky else inner
@@ -398,14 +400,14 @@ def test_total_variation_is_the_sum_of_differences_of_neighbours() -> None:
                 expected += np.abs(shown[:, y + 1, x] - shown[:, y, x]).sum(1)
             if x + 1 < 7:
                 expected += np.abs(shown[:, y, x + 1] - shown[:, y, x]).sum(1)
-    np.testing.assert_allclose(objectives.total_variation(tf.constant(shown)), expected, rtol=1e-5)
+    np.testing.assert_allclose(reductions.total_variation(tf.constant(shown)), expected, rtol=1e-5)
 
 
 def test_l2_is_half_the_squared_distance_from_grey() -> None:
     shown = np.random.default_rng(0).uniform(size=(3, 5, 7, 2)).astype(np.float32)
     expected = [sum((value - 0.5) ** 2 for value in picture.reshape(-1).tolist()) / 2 for picture in shown]
-    np.testing.assert_allclose(objectives.l2(tf.constant(shown)), expected, rtol=1e-5)
-    assert np.asarray(objectives.l2(tf.fill((2, 4, 4, 3), 0.5))).tolist() == [0, 0]
+    np.testing.assert_allclose(reductions.l2(tf.constant(shown)), expected, rtol=1e-5)
+    assert np.asarray(reductions.l2(tf.fill((2, 4, 4, 3), 0.5))).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(("height", "width", "inner"), [(1, 1, (1, 1)), (3, 5, (1, 1)), (8, 4, (4, 2)), (2, 9, (2, 5))])
@@ -432,8 +434,16 @@ def chosen(bands: int = 3, have_images: bool = True, **settings: Any) -> recipe.
 def test_a_recipe_states_every_number_and_steps_can_be_named() -> None:
     for quality, pixel_steps in (("draft", 3), ("standard", 4), ("paper", 2)):
         stated = chosen(quality=quality).describe()
-        assert set(stated) == {field.name for field in dataclasses.fields(recipe.Recipe)}
-        assert set(stated) >= {"steps", "rate", "clip", "optimizer", "decorrelation", "restarts", "algorithm"}
+        assert set(stated) == {*(field.name for field in dataclasses.fields(recipe.Recipe)), "total_variation", "l2"}
+        assert set(stated) >= {
+            "steps",
+            "learning_rate",
+            "clip_value",
+            "optimizer",
+            "decorrelation",
+            "restarts",
+            "algorithm",
+        }
         assert json.loads(json.dumps(stated)) == stated
         assert chosen(quality=quality, steps=7).describe() == {**stated, "steps": 7, "pixel_steps": pixel_steps}
     draft, standard, paper = (chosen(quality=quality).steps for quality in ("draft", "standard", "paper"))
@@ -444,10 +454,11 @@ def test_the_keras_io_recipe_has_the_articles_numbers_whatever_the_quality() -> 
     for quality in ("draft", "paper"):
         stated = chosen(method="keras-io", quality=quality)
         assert stated == recipe.KERAS_IO
-    assert (stated.steps, stated.rate, stated.optimizer, stated.schedule) == (30, 10, "sgd", "constant")
-    assert (stated.parameterization, stated.decorrelation, stated.limits) == ("pixel", "none", "standardised")
-    assert (stated.objective, stated.transforms, stated.clip, stated.rescue) == ("activation", False, None, False)
-    assert (stated.trim, stated.total_variation, stated.l2, stated.restarts) == (2, 0, 0, 1)
+    assert (stated.steps, stated.learning_rate, stated.optimizer, stated.schedule) == (30, 10, "sgd", "constant")
+    assert (str(stated.parameterization), stated.decorrelation, stated.limits) == ("pixel", "none", "standardized")
+    assert (str(stated.objective), stated.transforms) == ("channel('activation')", ())
+    assert (stated.clip_value, stated.redirected_relu) == (None, False)
+    assert (stated.trim, stated.objective.penalties, stated.restarts) == (2, {}, 1)
 
 
 @pytest.mark.parametrize("method", ["optvis", "keras-io"])
@@ -457,7 +468,7 @@ def test_the_keras_io_recipe_has_the_articles_numbers_whatever_the_quality() -> 
         ({"steps": 3}, {"steps": 3, "pixel_steps": 1}),
         ({"parameterization": "fourier"}, {"parameterization": "fourier", "pixel_steps": 0}),
         ({"parameterization": "pixel"}, {"parameterization": "pixel", "pixel_steps": 0}),
-        ({"learning_rate": 0.25}, {"rate": 0.25, "pixel_steps": 0}),
+        ({"learning_rate": 0.25}, {"learning_rate": 0.25, "pixel_steps": 0}),
         ({"optimizer": "lion"}, {"optimizer": "lion", "pixel_steps": 0}),
         ({"objective": "pre-activation"}, {"objective": "pre-activation"}),
         ({"clip_norm": 1.5}, {"clip_norm": 1.5, "pixel_steps": 0}),
@@ -467,8 +478,8 @@ def test_the_keras_io_recipe_has_the_articles_numbers_whatever_the_quality() -> 
         ({"restarts": 3}, {"restarts": 3}),
         ({"decorrelate": True}, {"decorrelation": "imagenet"}),
         ({"decorrelate": False}, {"decorrelation": "none"}),
-        ({"transforms": True}, {"transforms": True}),
-        ({"transforms": False}, {"transforms": False}),
+        ({"transforms": True}, {"transforms": ["jitter(share=0.03125)", "scale(0.95, 1.05)", "rotate(5)"]}),
+        ({"transforms": False}, {"transforms": []}),
         ({"negative": True, "outputs": "1", "seed": 4}, {}),
     ],
     ids=str,
@@ -476,13 +487,13 @@ def test_the_keras_io_recipe_has_the_articles_numbers_whatever_the_quality() -> 
 def test_each_setting_replaces_its_own_piece_of_the_recipe_and_no_other(
     method: str, named: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """Where another way to climb is asked for, no step moves single pixels."""
+    """Where other steps are asked for, none moves single pixels."""
     if method == "keras-io":  # which never does
         expected = {name: value for name, value in expected.items() if name != "pixel_steps"}
     assert chosen(method=method, **named).describe() == {**chosen(method=method).describe(), **expected}
 
 
-def test_the_keras_io_recipe_seeks_pixels_anyway() -> None:
+def test_the_keras_io_recipe_optimizes_pixels_anyway() -> None:
     assert chosen(method="keras-io", parameterization="pixel") == recipe.KERAS_IO
     assert chosen(parameterization="fourier") == dataclasses.replace(recipe.OPTVIS, pixel_steps=0)
 

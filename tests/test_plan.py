@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
-from reportgen.compute import planning as plan
+from reportgen.compute.planning import plan
 from reportgen.core.errors import UsageError
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, Task
 from reportgen.core.settings import Settings
@@ -94,7 +95,7 @@ def layer(path: str, filters: int = 16, **changes: Any) -> LayerRecord:
         pattern_size=(64, 64),
         macs=1_000_000,
     )
-    return dataclasses.replace(record, **changes)
+    return msgspec.structs.replace(record, **changes)
 
 
 LAYERS = (layer("a"), layer("b", 20, macs=3_000_000), layer("c", status="skipped", reason="left out"))
@@ -172,7 +173,9 @@ def test_a_batch_has_no_more_places_than_the_layer_has_filters(filters: int, exp
     ("tensor_bytes", "memory", "expected"),
     [(10**6, 2**31, 2), (10**8, 2**30, 1), (10**8, 2**31, 2), (10**12, 1, 1), (0, 2, 2)],
 )
-def test_two_batches_of_eight_climb_abreast_where_memory_allows(tensor_bytes: int, memory: int, expected: int) -> None:
+def test_two_batches_of_eight_run_at_the_same_time_where_memory_allows(
+    tensor_bytes: int, memory: int, expected: int
+) -> None:
     assert plan.abreast(tensor_bytes, memory, 8) == expected
 
 
@@ -242,12 +245,14 @@ def test_starts_and_the_search_for_the_strongest_response_cost_their_steps() -> 
     def cost(**changes: int) -> float:
         return sum(task.cost for task in tasks(recipe={**RECIPE, **changes}) if task.kind == "patterns")
 
-    assert cost(restarts=3) - cost() == pytest.approx(2 * (cost(restarts=2) - cost()))  # every start climbs anew
+    assert cost(restarts=3) - cost() == pytest.approx(
+        2 * (cost(restarts=2) - cost())
+    )  # every start has an ascent of its own
     assert cost(restarts=2) > cost()
     assert cost(strongest_steps=15) == pytest.approx(cost(restarts=2))  # ten more steps, either way
 
 
-def test_the_models_own_outputs_have_patterns_and_natural_figures_only() -> None:
+def test_the_models_own_outputs_have_patterns_and_natural_maxima_only() -> None:
     classes = layer("logits", 5, labels=("a", "b"), filters_shown=(1, 3), output_shape=(1, 1, 5))
     made = tasks(layers=(*LAYERS, classes), batches={"a": 8, "b": 8, "logits": 8}, negative=True)
     assert [(task.kind, task.filters) for task in made if task.layer == "logits"] == [

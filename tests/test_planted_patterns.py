@@ -22,7 +22,7 @@ def planted(kernel: np.ndarray, activation: str = "linear", bias: float = 0.0, s
 
 def test_a_filter_for_red_and_against_blue_finds_red() -> None:
     kernel = np.array([1.0, 0.0, -1.0]).reshape(1, 1, 3, 1)
-    found = ascent(planted(kernel), batch=1, recipe=THOROUGH).seek([0])
+    found = ascent(planted(kernel), batch=1, recipe=THOROUGH).find([0])
     red, _, blue = found.images[0].reshape(-1, 3).mean(0) / 255
     assert red > 0.8
     assert blue < 0.2
@@ -30,7 +30,7 @@ def test_a_filter_for_red_and_against_blue_finds_red() -> None:
 
 
 def test_a_filter_against_light_finds_black() -> None:
-    found = ascent(planted(-np.ones((3, 3, 1, 1)) / 9), batch=1, recipe=THOROUGH).seek([0])
+    found = ascent(planted(-np.ones((3, 3, 1, 1)) / 9), batch=1, recipe=THOROUGH).find([0])
     assert found.images[0].mean() / 255 < 0.05
 
 
@@ -44,7 +44,7 @@ def test_a_grating_filter_finds_its_frequency_and_orientation(frequency: float, 
     y, x = np.meshgrid(np.arange(11) - 5, np.arange(11) - 5, indexing="ij")
     kernel = np.exp(-(x**2 + y**2) / 18) * np.cos(2 * pi * (wanted[0] * y + wanted[1] * x))
     kernel = (kernel - kernel.mean())[:, :, None, None]
-    found = ascent(planted(kernel, "relu", size=64), batch=1, recipe=THOROUGH).seek([0])
+    found = ascent(planted(kernel, "relu", size=64), batch=1, recipe=THOROUGH).find([0])
     centre = found.images[0, 8:56, 8:56, 0].astype(np.float64)
     window = np.hanning(48)[:, None] * np.hanning(48)
     power = np.abs(np.fft.fft2((centre - centre.mean()) * window)) ** 2
@@ -74,7 +74,7 @@ def test_ascent_rises_for_every_filter_of_a_deeper_layer() -> None:
         ),
         seed=3,
     )
-    found = ascent(model, batch=8, recipe=THOROUGH).seek(range(8))
+    found = ascent(model, batch=8, recipe=THOROUGH).find(range(8))
     awake = found.activation > 0
     assert awake.sum() >= 4
     assert (found.activation[awake] > found.activation_start[awake]).all()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.compute.prepare import prepare
+from reportgen.compute.planning.prepare import prepare
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.progress import Progress
 from reportgen.core.settings import Settings
@@ -71,7 +71,7 @@ def test_filters_that_no_input_can_excite_are_proven_dead(tmp_path: Path, images
     found = filters(facts, "conv")
     assert [item["verdict"] for item in found][1:] == ["dead", "dead", "dead", "not-finite"]
     assert found[0]["verdict"] in ("ok", "weak")
-    assert [item["dead_proven"] for item in found] == [False, True, True, True, False]
+    assert [item["verdict"] == "dead" for item in found] == [False, True, True, True, False]
     assert [item["activation"] for item in found[1:]] == [0, 2, 0, None]
     assert found[4]["natural_maximum"] is found[4]["natural_peak"] is found[4]["peak"] is None
     for name in ("natural_maximum", "natural_peak"):
@@ -81,10 +81,10 @@ def test_filters_that_no_input_can_excite_are_proven_dead(tmp_path: Path, images
 
 
 @pytest.mark.parametrize("with_images", [True, False])
-def test_a_filter_that_never_answers_is_silent_where_the_bounds_leave_it_room(
+def test_a_filter_that_never_activates_is_silent_where_the_bounds_leave_it_room(
     tmp_path: Path, images: str, with_images: bool
 ) -> None:
-    """It answers to the difference of two alike filters less 0.1: never above zero, but the bounds take them for independent."""
+    """It computes the difference of two alike filters less 0.1: never above zero, but the bounds take them for independent."""
     below = layers.Conv2D(2, 1, activation="relu", name="below")
     above = layers.Conv2D(2, 1, activation="relu", name="above")
     model = functional(below, above)
@@ -92,7 +92,7 @@ def test_a_filter_that_never_answers_is_silent_where_the_bounds_leave_it_room(
     above.set_weights([np.array([[[[1, 1], [-1, 1]]]], np.float32), np.array([-0.1, 0], np.float32)])
     facts, problems = report(model, tmp_path, images=(images,) if with_images else ())
     silent, lively = filters(facts, "above")
-    assert (silent["verdict"], silent["dead_proven"], silent["above"]) == ("silent", False, [])
+    assert (silent["verdict"], silent["above"]) == ("silent", [])
     assert silent["best_pre_activation"] == pytest.approx(-0.1, abs=1e-6)
     measured = ["activation", "activation_start", "peak", "peak_start"]
     assert [silent[name] for name in measured] == [0] * 4
@@ -121,10 +121,10 @@ def test_a_kernel_of_zeros_is_proof_for_every_kind_of_convolution(tmp_path: Path
     silence(transposed, 0, (..., 5, slice(None)))
     facts, _ = report(model, tmp_path)
     proven = {
-        layer["path"]: [item["index"] for item in layer["patterns"]["filters"] if item["dead_proven"]]
+        layer["path"]: [item["index"] for item in layer["patterns"]["filters"] if item["verdict"] == "dead"]
         for layer in facts["layers"]
     }
-    # Filters 4 and 5 of the depthwise layer look at nothing but filter 2 below, which answers the same to all.
+    # Filters 4 and 5 of the depthwise layer read nothing but filter 2 below, whose map is the same for all inputs.
     assert proven == {"plain": [2], "depthwise": [3, 4, 5], "separable": [4], "transposed": [5]}
 
 
@@ -147,8 +147,8 @@ def test_a_whole_build_leaves_the_users_model_as_it_was(tmp_path: Path, images: 
     tensor = layers.ReLU()(inner(layers.Rescaling(1 / 255)(entry)))
     shared = layers.Conv2D(4, 3, padding="same", activation="relu", name="shared")
     tensor = layers.Dropout(0.5)(layers.Add()([tensor, shared(shared(tensor))]))
-    answer = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(tensor))
-    model = randomised(keras.Model(entry, answer))
+    classes = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(tensor))
+    model = randomised(keras.Model(entry, classes))
     model(tf.zeros((1, 16, 16, 3)))
     kernel, bias = shared.get_weights()
     kernel[..., 1] = np.nan
@@ -259,13 +259,13 @@ def test_less_memory_makes_smaller_batches(tmp_path: Path) -> None:
     assert counts["64K"] > counts["2GiB"]
 
 
-def test_batches_climb_abreast_on_a_processor_and_one_by_one_on_a_gpu(
+def test_batches_run_at_the_same_time_on_a_processor_and_one_by_one_on_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model.keras"
     randomised(functional(layers.Conv2D(9, 3))).save(path)
     processor = prepare(str(path), Settings(**QUICK))
-    monkeypatch.setattr("reportgen.compute.prepare.gpu_details", lambda: [{}])
+    monkeypatch.setattr("reportgen.compute.planning.prepare.gpu_details", lambda: [{}])
     gpu = prepare(str(path), Settings(**QUICK))
     assert [breadth.abreast for job in (processor, gpu) for breadth in job.breadths.values()] == [2, 1]
     assert gpu.plan == processor.plan
@@ -278,7 +278,7 @@ def test_batches_climb_abreast_on_a_processor_and_one_by_one_on_a_gpu(
         ("\ufeffcat\r\n\r\ndog\r\n", None),
         ('["cat", "dog"]', None),
         ("cat\n", "names 1 class, the model has 2"),
-        ('["cat", 2]', "something else than names"),
+        ('["cat", 2]', "something other than names"),
         ('["cat", "dog"', "is not JSON"),
     ],
 )

@@ -12,8 +12,8 @@ import pytest
 from plain_convolution import convolve
 from reportgen.compute.patterns import colour, recipe, transforms
 from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.found import Patterns
-from reportgen.compute.patterns.optimizers import UNIT_ADAM
+from reportgen.compute.patterns.optimizers import UNIT_ADAM, BatchOptimizer
+from reportgen.compute.patterns.results import Patterns
 from reportgen.core.settings import Settings
 from small_models import ascent, functional, layers, randomised
 
@@ -30,14 +30,14 @@ SIMPLE: dict[str, Any] = {
 
 
 def chosen(**changes: Any) -> recipe.Recipe:
-    """Only the climb: what is searched for after it has tests of its own."""
+    """Only the ascent: the searches after it have tests of their own."""
     return dataclasses.replace(
-        recipe.choose(Settings(**{**SIMPLE, **changes}), 3, False), strongest_steps=0, wake_steps=0
+        recipe.choose(Settings(**{**SIMPLE, **changes}), 3, False), strongest_steps=0, retry_steps=0
     )
 
 
 def some_model(bands: int = 3) -> tuple[Any, Any]:
-    """A rectified layer whose filters answer 0 to mid-grey: on noise around it they fire here and there."""
+    """A rectified layer whose filters are 0 on mid-grey: on noise around it they are active here and there."""
     layer = layers.Conv2D(4, 3, activation="relu", name="conv")
     model = randomised(functional(layer, shape=(HEIGHT, WIDTH, bands)), seed=1)
     kernel, _ = layer.get_weights()
@@ -48,7 +48,7 @@ def some_model(bands: int = 3) -> tuple[Any, Any]:
 
 def seek(given: recipe.Recipe, bands: int = 3, mixing: np.ndarray | None = None) -> tuple[Ascent, Patterns]:
     sought = ascent(some_model(bands)[0], batch=2, recipe=given, mixing=mixing)
-    return sought, sought.seek(FILTERS)
+    return sought, sought.find(FILTERS)
 
 
 def warp_of(step: int, used: bool) -> np.ndarray:
@@ -63,12 +63,12 @@ def warp_of(step: int, used: bool) -> np.ndarray:
     return matrix
 
 
-def slope_of(layer: Any, shown: np.ndarray, number: int, given: recipe.Recipe) -> np.ndarray:
+def gradient_of(layer: Any, shown: np.ndarray, number: int, given: recipe.Recipe) -> np.ndarray:
     """(height, width, bands): how the objective of one filter changes with each value of the picture `shown`."""
     kernel, bias = (weight.astype(np.float64) for weight in layer.get_weights())
     own = convolve(shown[None], kernel, bias)[0, :, :, number]
     rows, columns = min(given.trim, (own.shape[0] - 1) // 2), min(given.trim, (own.shape[1] - 1) // 2)
-    slope = np.zeros_like(shown)
+    by_pixels = np.zeros_like(shown)
     inner = own[rows : own.shape[0] - rows, columns : own.shape[1] - columns]
     counts = np.exp((inner - inner.max()) / (inner.std() or np.inf))  # how much a position belongs to the strongest
     weight = {
@@ -76,20 +76,20 @@ def slope_of(layer: Any, shown: np.ndarray, number: int, given: recipe.Recipe) -
         "leaky": np.where(inner > 0, 1, 0.1) / inner.size,
         "pre-activation": np.ones_like(inner) / inner.size,
         "activation": np.where(inner > 0, 1.0, 0.0) / inner.size,
-    }[given.objective]
+    }[str(given.describe()["objective"])]
     for (y, x), share in np.ndenumerate(weight):
-        slope[y + rows : y + rows + 3, x + columns : x + columns + 3] += share * kernel[..., number]
-    return slope
+        by_pixels[y + rows : y + rows + 3, x + columns : x + columns + 3] += share * kernel[..., number]
+    return by_pixels
 
 
-def total_variation_slope(shown: np.ndarray) -> np.ndarray:
-    slope = np.zeros_like(shown)
+def total_variation_gradient(shown: np.ndarray) -> np.ndarray:
+    by_pixels = np.zeros_like(shown)
     down, right = np.sign(np.diff(shown, axis=0)), np.sign(np.diff(shown, axis=1))
-    slope[1:] += down
-    slope[:-1] -= down
-    slope[:, 1:] += right
-    slope[:, :-1] -= right
-    return slope
+    by_pixels[1:] += down
+    by_pixels[:-1] -= down
+    by_pixels[:, 1:] += right
+    by_pixels[:, :-1] -= right
+    return by_pixels
 
 
 def rms(values: np.ndarray) -> float:
@@ -105,7 +105,7 @@ def expected_pictures(
     mixing = np.eye(bands)
     if given.decorrelation != "none":
         mixing = (colour.imagenet() if correlation is None else correlation).astype(np.float64)
-    finished = []
+    finished, weights = [], given.describe()
     for row, number in enumerate(FILTERS):
         position = sought.parameters.start(found.seeds[row]).astype(np.float64)
         first, second = np.zeros_like(position), np.zeros_like(position)
@@ -113,17 +113,17 @@ def expected_pictures(
             shown = 1 / (1 + np.exp(-position @ mixing.T))
             warp = warp_of(step, given.transforms)
             seen = (warp @ shown.reshape(-1, bands)).reshape(shown.shape)
-            slope = (warp.T @ slope_of(layer, seen, number, given).reshape(-1, bands)).reshape(shown.shape)
-            against = given.total_variation * total_variation_slope(shown) + given.l2 * (shown - 0.5)
-            slope = slope - rms(slope) * against
-            gradient = (slope * shown * (1 - shown)) @ mixing
+            by_pixels = (warp.T @ gradient_of(layer, seen, number, given).reshape(-1, bands)).reshape(shown.shape)
+            against = weights["total_variation"] * total_variation_gradient(shown) + weights["l2"] * (shown - 0.5)
+            by_pixels = by_pixels - rms(by_pixels) * against
+            gradient = (by_pixels * shown * (1 - shown)) @ mixing
             if given.clip_norm is not None:
                 gradient = gradient * min(1, given.clip_norm / np.linalg.norm(gradient))
             else:
                 gradient = gradient / rms(gradient)
-                if given.clip is not None:
-                    gradient = np.clip(gradient, -given.clip, given.clip)
-            rate = given.rate * ((1 + cos(pi * step / given.steps)) / 2 if given.schedule == "cosine" else 1)
+                if given.clip_value is not None:
+                    gradient = np.clip(gradient, -given.clip_value, given.clip_value)
+            rate = given.learning_rate * ((1 + cos(pi * step / given.steps)) / 2 if given.schedule == "cosine" else 1)
             if given.optimizer == "sgd":
                 position = position + rate * gradient
                 continue
@@ -161,7 +161,9 @@ def test_two_steps_are_those_of_the_definition(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"schedule": "constant"}, {"clip": 0.5}, {"clip": None}], ids=["constant rate", "clip", "no clip"]
+    "changes",
+    [{"schedule": "constant"}, {"clip_value": 0.5}, {"clip_value": None}],
+    ids=["constant rate", "clip", "no clip"],
 )
 def test_pieces_that_no_setting_names_are_those_of_the_definition_too(changes: dict[str, Any]) -> None:
     given = dataclasses.replace(chosen(trim=50), **changes)
@@ -190,12 +192,16 @@ def test_bands_that_no_image_relates_move_apart() -> None:
     assert sought.describe()["mixing"] is None
 
 
-@pytest.mark.parametrize("changes", [{}, {"transforms": True, "regularize": "tv=0.5,l2=10"}], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"regularize": "tv=0.5,l2=10"}, {"transforms": True, "regularize": "tv=0.5,l2=10"}],
+    ids=["plain", "penalties", "all"],
+)
 def test_steps_of_pixels_go_by_the_sign_of_the_gradient_with_momentum(changes: dict[str, Any]) -> None:
     """Three of them from the start on, each shorter than the one before."""
-    given = dataclasses.replace(chosen(steps=3, **changes), pixel_steps=3, pixel_rate=0.1)
+    given = dataclasses.replace(chosen(steps=3, **changes), pixel_steps=3, pixel_learning_rate=0.1)
     sought, found = seek(given)
-    layer = some_model()[1]
+    layer, weights = some_model()[1], given.describe()
     for row, number in enumerate(FILTERS):
         start = sought.parameters.start(found.seeds[row]).astype(np.float64)
         shown = 1 / (1 + np.exp(-start @ colour.imagenet().astype(np.float64).T))
@@ -203,9 +209,11 @@ def test_steps_of_pixels_go_by_the_sign_of_the_gradient_with_momentum(changes: d
         for step, rate in enumerate((0.1, 0.2 / 3, 0.1 / 3)):
             warp = warp_of(step, given.transforms)
             seen = (warp @ shown.reshape(-1, 3)).reshape(shown.shape)
-            slope = (warp.T @ slope_of(layer, seen, number, given).reshape(-1, 3)).reshape(shown.shape)
-            slope -= rms(slope) * (given.total_variation * total_variation_slope(shown) + given.l2 * (shown - 0.5))
-            momentum = slope / rms(slope) + momentum / 2
+            by_pixels = (warp.T @ gradient_of(layer, seen, number, given).reshape(-1, 3)).reshape(shown.shape)
+            by_pixels -= rms(by_pixels) * (
+                weights["total_variation"] * total_variation_gradient(shown) + weights["l2"] * (shown - 0.5)
+            )
+            momentum = by_pixels / rms(by_pixels) + momentum / 2
             shown = np.clip(shown + rate * np.sign(momentum), 0, 1)
         different = np.abs(found.images[row] - np.round(255 * shown))
         assert (different > 1).mean() < 0.02  # a sign may turn where the gradient is nearly nothing
@@ -218,14 +226,15 @@ def lengths(given: recipe.Recipe) -> np.ndarray:
     """(steps, filters): how long the gradients are that the optimizer is handed."""
     sought = ascent(some_model()[0], batch=2, recipe=given)
     handed: list[np.ndarray] = []
-    original = sought._climbers[0].move
+    original = BatchOptimizer.step
 
-    def move(gradient: Any, rate: float) -> Any:
+    def step(self: BatchOptimizer, gradient: Any, learning_rate: float) -> Any:
         handed.append(np.linalg.norm(np.asarray(gradient).reshape(2, -1), axis=1))
-        return original(gradient, rate)
+        return original(self, gradient, learning_rate)
 
-    sought._climbers[0].move = move  # type: ignore[method-assign]
-    sought.seek(FILTERS)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BatchOptimizer, "step", step)
+        sought.find(FILTERS)
     return np.stack(handed)
 
 
@@ -241,7 +250,7 @@ def test_a_gradient_longer_than_the_clip_is_shortened_to_it_and_a_shorter_one_is
 
 
 def test_without_a_clip_every_gradient_has_unit_size_a_value() -> None:
-    given = dataclasses.replace(chosen(parameterization="fourier", steps=3), clip=None)
+    given = dataclasses.replace(chosen(parameterization="fourier", steps=3), clip_value=None)
     np.testing.assert_allclose(lengths(given), np.sqrt(3 * HEIGHT * (WIDTH // 2 + 1) * 2), rtol=1e-4)
 
 
@@ -254,7 +263,7 @@ def test_total_variation_makes_pictures_smoother_and_l2_makes_them_greyer() -> N
 
     def pictures(words: str | None) -> np.ndarray:
         given = recipe.choose(Settings(regularize=words), 3, False)
-        return ascent(model, recipe=given).seek(range(4)).images.astype(np.float64) / 255
+        return ascent(model, recipe=given).find(range(4)).images.astype(np.float64) / 255
 
     def roughness(shown: np.ndarray) -> np.ndarray:
         return np.asarray(

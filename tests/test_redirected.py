@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
+from reportgen.compute.activation_scores import Meter
+from reportgen.compute.patterns import starts
 from reportgen.compute.patterns.ascent import Ascent
-from reportgen.compute.patterns.objectives import MOST
+from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import OPTVIS
 from reportgen.network.backend import keras, tf
 from reportgen.network.redirected_relu import redirected
@@ -20,12 +22,12 @@ from small_models import QUICK, ascent, layers, same
 
 
 def by_definition(given: np.ndarray, gradient: np.ndarray, highest: float) -> np.ndarray:
-    """Picture by picture, for a gradient that is to be climbed."""
+    """Picture by picture, for a gradient that is to be followed."""
     result = np.zeros_like(gradient)
-    for number, (values, slope) in enumerate(zip(given, gradient, strict=True)):
-        plain = np.where((values > 0) & (values < highest), slope, 0)
-        blocked = ((values < 0) & (slope < 0)) | ((values > highest) & (slope > 0))
-        result[number] = plain if np.linalg.norm(plain) > 0 else np.where(blocked, 0, slope)
+    for number, (values, upstream) in enumerate(zip(given, gradient, strict=True)):
+        plain = np.where((values > 0) & (values < highest), upstream, 0)
+        blocked = ((values < 0) & (upstream < 0)) | ((values > highest) & (upstream > 0))
+        result[number] = plain if np.linalg.norm(plain) > 0 else np.where(blocked, 0, upstream)
     return result
 
 
@@ -45,10 +47,10 @@ def some_pictures() -> tuple[np.ndarray, np.ndarray]:
 def gradients_of(function: Any, given: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rectifier's gradient inside the block, and of another call of it after the block in the same trace."""
 
-    def read(values: Any, slope: Any) -> Any:
+    def read(values: Any, upstream: Any) -> Any:
         with redirected():
-            inside = tf.gradients(function(values), [values], grad_ys=[slope])[0]
-        return inside, tf.gradients(function(values), [values], grad_ys=[slope])[0]
+            inside = tf.gradients(function(values), [values], grad_ys=[upstream])[0]
+        return inside, tf.gradients(function(values), [values], grad_ys=[upstream])[0]
 
     inside, after = tf.function(read, autograph=False)(tf.constant(given), tf.constant(gradient))
     return np.asarray(inside), np.asarray(after)
@@ -75,7 +77,7 @@ def test_after_the_block_rectifiers_have_their_own_gradient(function: Any, highe
     np.testing.assert_array_equal(found, np.where((given > 0) & (given < highest), gradient, 0))
 
 
-def test_what_a_rectifier_answers_stays_as_it_is() -> None:
+def test_what_a_rectifier_returns_stays_as_it_is() -> None:
     given, _ = some_pictures()
 
     def read(values: Any) -> Any:
@@ -87,10 +89,10 @@ def test_what_a_rectifier_answers_stays_as_it_is() -> None:
     np.testing.assert_array_equal(limited, np.clip(given, 0, 6))
 
 
-# A network in which only a picture near white wakes anything
+# A network in which only a picture near white activates anything
 
-RESCUING = dataclasses.replace(QUICK, steps=16, rate=OPTVIS.rate)
-WITHOUT = dataclasses.replace(RESCUING, rescue=False)
+REDIRECTING = dataclasses.replace(QUICK, steps=16, learning_rate=OPTVIS.learning_rate)
+WITHOUT = dataclasses.replace(REDIRECTING, redirected_relu=False)
 STUCK, AWAKE, HOPELESS, AGAINST, MIXED = range(5)
 
 
@@ -116,7 +118,7 @@ def sleeping(highest: float | None = None) -> Any:
 
 @pytest.fixture(scope="module")
 def helped() -> Ascent:
-    return ascent(sleeping(), recipe=RESCUING)
+    return ascent(sleeping(), recipe=REDIRECTING)
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +127,9 @@ def unhelped() -> Ascent:
 
 
 def test_without_help_a_picture_below_silent_rectifiers_stays_exactly_its_start(unhelped: Ascent) -> None:
-    found = unhelped.seek([STUCK, AWAKE, HOPELESS])
-    faint = np.asarray(unhelped.parameters.finish(unhelped.parameters.to_pictures(unhelped._bank[:1])))
+    found = unhelped.find([STUCK, AWAKE, HOPELESS])
+    noise = unhelped.parameters.start(starts.bank_seed(0, "conv", 0))[None]
+    faint = np.asarray(unhelped.parameters.finish(unhelped.parameters.to_pictures(noise)))
     np.testing.assert_array_equal(found.images[[0, 2]], np.repeat(faint, 2, axis=0))
     assert (found.images[1] != faint[0]).mean() > 0.5
     assert found.activation[0] == found.activation_start[0] == 0
@@ -134,10 +137,10 @@ def test_without_help_a_picture_below_silent_rectifiers_stays_exactly_its_start(
 
 
 @pytest.mark.parametrize("highest", [None, 6.0])
-def test_a_picture_below_silent_rectifiers_wakes_up_and_says_so(highest: float | None, helped: Ascent) -> None:
+def test_a_picture_below_silent_rectifiers_is_activated_and_says_so(highest: float | None, helped: Ascent) -> None:
     model = sleeping(highest)
-    sought = helped if highest is None else ascent(model, recipe=RESCUING)
-    found = sought.seek([STUCK, AWAKE, HOPELESS])
+    sought = helped if highest is None else ascent(model, recipe=REDIRECTING)
+    found = sought.find([STUCK, AWAKE, HOPELESS])
     kernel, bias = model.get_layer("bright").get_weights()
     own = np.maximum(convolve(found.images[:1] / 255, kernel, bias), 0)[0, 2:-2, 2:-2, 0]
     assert own.mean() > 0.001
@@ -147,56 +150,56 @@ def test_a_picture_below_silent_rectifiers_wakes_up_and_says_so(highest: float |
 
 def test_a_stuck_filter_changes_no_byte_of_those_beside_it(helped: Ascent, unhelped: Ascent) -> None:
     filters = [STUCK, AWAKE, MIXED, AGAINST]
-    together = helped.seek(filters)
+    together = helped.find(filters)
     for row, number in enumerate(filters):
-        assert same(together, helped.seek([number]), [row])
-    assert same(together, unhelped.seek([AWAKE, MIXED]), [1, 2])
+        assert same(together, helped.find([number]), [row])
+    assert same(together, unhelped.find([AWAKE, MIXED]), [1, 2])
     assert together.redirected_relu.tolist() == [True, False, False, False]
 
 
 def test_the_help_is_traced_once_and_only_where_it_is_needed() -> None:
-    sought = ascent(sleeping(), recipe=RESCUING)
+    sought = ascent(sleeping(), recipe=REDIRECTING)
     before = sought.traces
-    sought.seek([AWAKE])
+    sought.find([AWAKE])
     assert sought.traces == before
-    sought.seek([STUCK])
+    sought.find([STUCK])
     assert sought.traces == before + 1
-    sought.seek([AWAKE, STUCK])
-    sought.seek([HOPELESS])
+    sought.find([AWAKE, STUCK])
+    sought.find([HOPELESS])
     assert sought.traces == before + 1
 
 
 def test_where_there_is_a_gradient_the_help_is_never_given() -> None:
     """The layer of the sleeper itself: its own pre-activation always has a gradient."""
     model = sleeping()
-    sought = ascent(model, path="bright", batch=1, recipe=RESCUING)
-    found = sought.seek([0])
+    sought = ascent(model, path="bright", batch=1, recipe=REDIRECTING)
+    found = sought.find([0])
     assert found.redirected_relu.tolist() == [False]
     assert found.activation[0] > 0 == found.activation_start[0]
 
 
-def test_convolutions_are_fused_with_their_rectifiers_only_while_pictures_climb(unhelped: Ascent) -> None:
+def test_convolutions_are_fused_with_their_rectifiers_only_while_pictures_are_optimized(unhelped: Ascent) -> None:
     """What is measured must see the NaN that a fused rectifier would hide."""
     during: list[object] = []
-    unhelped.seek([AWAKE], on_step=lambda: during.append(tf.config.optimizer.get_experimental_options()["remapping"]))
-    assert during == [True] * unhelped.steps_of([([AWAKE], MOST)])
+    unhelped.find([AWAKE], on_step=lambda: during.append(tf.config.optimizer.get_experimental_options()["remapping"]))
+    assert during == [True] * unhelped.steps_of([([AWAKE], Direction.MAXIMIZE)])
     assert tf.config.optimizer.get_experimental_options()["remapping"] is False
     with pytest.raises(ZeroDivisionError):
-        unhelped.seek([AWAKE], on_step=lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+        unhelped.find([AWAKE], on_step=lambda: 1 / 0)  # type: ignore[arg-type,return-value]
     assert tf.config.optimizer.get_experimental_options()["remapping"] is False
 
 
 def test_nothing_is_measured_while_convolutions_are_fused(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = dataclasses.replace(OPTVIS, steps=2, pixel_steps=1, strongest_steps=1, wake_steps=1)
+    recipe = dataclasses.replace(OPTVIS, steps=2, pixel_steps=1, strongest_steps=1, retry_steps=1)
     sought = ascent(sleeping(), batch=2, abreast=2, recipe=recipe)
     measured: list[object] = []
-    original = sought._meter.figures
+    original = Meter.figures
 
-    def figures(pictures: np.ndarray) -> Any:
+    def figures(self: Meter, pictures: np.ndarray) -> Any:
         measured.append(tf.config.optimizer.get_experimental_options()["remapping"])
-        return original(pictures)
+        return original(self, pictures)
 
-    monkeypatch.setattr(sought._meter, "figures", figures)
-    sought.seek([STUCK, AWAKE, HOPELESS])
+    monkeypatch.setattr(Meter, "figures", figures)
+    sought.find([STUCK, AWAKE, HOPELESS])
     assert len(measured) > 6
     assert not any(measured)

@@ -359,7 +359,7 @@ def test_first_page_says_nothing_of_the_effort_where_no_filter_is_silent() -> No
 
 
 def test_first_page_says_nothing_of_a_search_for_silent_filters_where_there_was_none() -> None:
-    words = search_effort({**report_fixture.RECIPE, "wake_steps": 0}, silent=1)
+    words = search_effort({**report_fixture.RECIPE, "retry_steps": 0}, silent=1)
     assert words is not None
     assert "64 gradient-ascent steps found no activation" in words
 
@@ -625,21 +625,19 @@ def test_cards_say_how_alike_the_starts_were_and_where_redirected_gradients_were
         "The similarity between restarts is the mean cosine similarity of the activations of the layer's other filters"
         in colour
     )
-    assert "the best of 3 starts" in colour
-    for words in ("restart_similarity", "estart similarity", "No gradient reached this picture"):
+    assert "best of 3 starts" in colour
+    for words in ("restart_similarity", "imilarity", "The gradient was zero"):
         assert words not in deep
 
 
 def test_the_recipe_is_stated_in_words_on_every_page(full_pages: dict[Path, Page], full: Path) -> None:
-    start = (
-        "Feature visualization by optimization: Fourier image, begun at the best of several random pictures; colours"
-    )
+    start = "Feature visualization by optimization: Fourier parameterization, initialized from the best of 21 random pictures;"
     assert f"Method. {start}" in full_pages[full / "layers" / "deep.html"].words
     assert f"Method. {start}" in full_pages[full / "index.html"].words
-    peaked = "the mean activation and a tenth of the level of the strongest positions before it, without 2"
+    peaked = "objective: mean activation plus 0.1 × the softmax-weighted mean of the pre-activation, excluding a 2-cell border"
     assert peaked in full_pages[full / "layers" / "deep.html"].words
-    assert "mean of the pre-activation without" in full_pages[full / "layers" / "point.html"].words
-    assert "the class’s logit" in full_pages[full / "layers" / "logits.html"].words
+    assert "objective: mean pre-activation, excluding" in full_pages[full / "layers" / "point.html"].words
+    assert "objective: the class logit" in full_pages[full / "layers" / "logits.html"].words
     assert "recipe" not in [item.lower() for item in full_pages[full / "index.html"].attributes("aria-label")]
 
 
@@ -652,8 +650,8 @@ def test_where_memory_ran_out_on_the_way_the_page_says_so(tmp_path: Path) -> Non
         store.save(key, arrays, {**facts, "recipe": recipe})
     assemble(tmp_path)
     words = parse(tmp_path / "layers" / "point.html").words
-    assert "sought in float32; 4 pictures at once instead of 8, because memory ran out." in words
-    assert "Computed with 2 pictures at once instead of 8, because memory ran out." in words
+    assert "computed in float32; batch reduced from 8 to 4 (out of memory)." in words
+    assert "Batch reduced from 8 to 2 (out of memory)." in words
     assert "memory" not in parse(tmp_path / "layers" / "deep.html").words
 
 

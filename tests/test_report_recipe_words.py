@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from reportgen.artefacts.optimization_method import METHODS, PIECES, sentence
+from reportgen.artefacts.optimization_method import METHODS, PIECES, START_IMAGES, sentence
+from reportgen.compute.patterns import parameterization, starts
 from reportgen.compute.patterns.recipe import KERAS_IO, OPTVIS, QUALITIES, Recipe
 from reportgen.core.choices import Method
+from reportgen.recipes import channel, fourier, jitter, l2, pixels, rotate, total_variation
 
 
 def words(recipe: Recipe, *, bands: int = 3, **more: Any) -> str:
@@ -23,126 +25,139 @@ def changed(recipe: Recipe, **changes: Any) -> str:
     return words(dataclasses.replace(recipe, **changes), rectified=True)
 
 
-def test_every_field_of_a_recipe_has_its_words_but_the_number_of_the_algorithm() -> None:
-    assert {field.name for field in dataclasses.fields(Recipe)} - {"algorithm"} == PIECES
+def test_every_piece_of_a_recipe_has_its_words_but_the_number_of_the_algorithm() -> None:
+    assert OPTVIS.describe().keys() - {"algorithm"} == PIECES
     assert set(Method) == set(METHODS)
 
 
+def test_the_number_of_random_images_is_that_of_the_bank() -> None:
+    parameters = parameterization.make(OPTVIS, (8, 8), 3, None)
+    bank = starts.bank(OPTVIS, 0, "conv", None, parameters, 3, None)
+    assert bank is not None
+    assert len(bank) == START_IMAGES
+
+
 def test_the_standard_recipe_reads_as_it_is() -> None:
-    recipe = dataclasses.replace(OPTVIS, steps=24, rate=0.3, clip=10.0, schedule="cosine")
+    recipe = dataclasses.replace(OPTVIS, steps=24, learning_rate=0.3, clip_value=10.0, schedule="cosine")
     assert words(recipe, rectified=True, facts={"precision": "bfloat16"}) == (
-        "Feature visualization by optimization: Fourier image, begun at the best of several random pictures; colours "
-        "decorrelated by ImageNet’s correlation; values kept between black and white by a logistic function; the mean "
-        "activation and a tenth of the level of the strongest positions before it, without 2 positions at each border (fewer "
-        "on small maps); one random affine warp a step; gradient of unit size per value clipped at 10; Adam at 0.3 falling "
-        "along a cosine; 24 steps, the last 8 by the sign of each pixel’s gradient, at most 0.15; no regularizer; one start; "
-        "silent rectifiers opened in the first steps for a picture that no gradient reaches; the strongest response searched "
-        "beside it without warps, at least 15 steps by the sign of each pixel’s gradient, at most 0.3; what is silent then is "
-        "searched for single positions, 32 steps of at most 0.1; sought in bfloat16."
+        "Feature visualization by optimization: Fourier parameterization, initialized from the best of 21 random pictures; "
+        "ImageNet color decorrelation; a sigmoid keeps pixels in range; objective: mean activation plus 0.1 × the "
+        "softmax-weighted mean of the pre-activation, excluding a 2-cell border (less on small maps); one random affine "
+        "transform per step: jitter(share=0.03125), scale(0.95, 1.05), rotate(5); gradient normalized to unit RMS, clipped at "
+        "10; Adam, learning rate 0.3, cosine decay; 24 steps, the last 8 of sign gradient ascent on pixels (step size 0.15, "
+        "linear decay); no regularization; 1 start; redirected ReLU gradients in the first steps for a picture whose gradient "
+        "is zero; strongest response searched separately without transforms, at least 15 steps of sign gradient ascent on "
+        "pixels (step size 0.3, linear decay); filters still silent are re-optimized on their highest positions (32 steps, "
+        "step size 0.1); computed in bfloat16."
     )
 
 
 def test_the_keras_io_recipe_reads_as_it_is() -> None:
     assert words(KERAS_IO, rectified=True, crop=25, size=(180, 200)) == (
-        "Gradient ascent as in keras.io’s “Visualizing what convnets learn”: plain pixels from grey noise; bands not "
-        "decorrelated; mean of the activation without 2 positions at each border (fewer on small maps); no transforms; "
-        "gradient of unit length; plain steps of 10 at 180 × 180 × 3 (the same average step elsewhere); 30 steps; no "
-        "regularizer; one start; silent rectifiers left shut; sought in float32; the finished picture standardised to mean "
-        "1/2 and deviation 0.15; 25 of 180 pixels cropped at each side for display."
+        "Gradient ascent as in keras.io’s “Visualizing what convnets learn”: pixel parameterization, initialized from gray "
+        "noise; no channel decorrelation; objective: mean activation, excluding a 2-cell border (less on small maps); no "
+        "transforms; gradient normalized to unit norm; SGD, learning rate 10 at 180 × 180 × 3 (elsewhere scaled to the same "
+        "mean step); 30 steps; no regularization; 1 start; ReLU gradients unchanged; computed in float32; final picture "
+        "normalized to mean 0.5 and standard deviation 0.15; 25 of 180 pixels cropped at each side for display."
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"parameterization": "pixel"}, "plain pixels from grey noise"),
-        ({"limits": "standardised"}, "Fourier image from faint noise"),
-        ({"decorrelation": "none"}, "bands not decorrelated"),
-        ({"limits": "standardised"}, "standardised to mean 1/2 and deviation 0.15"),
-        ({"objective": "pre-activation"}, "mean of the pre-activation without"),
-        ({"objective": "activation"}, "mean of the activation without"),
+        ({"parameterization": pixels()}, "pixel parameterization, initialized from gray noise"),
+        (
+            {"parameterization": fourier(decay=1.5)},
+            "Fourier parameterization with decay=1.5, initialized from the best",
+        ),
+        ({"limits": "standardized"}, "Fourier parameterization, initialized from faint noise"),
+        ({"decorrelation": "none"}, "no channel decorrelation"),
+        ({"limits": "standardized"}, "normalized to mean 0.5 and standard deviation 0.15"),
+        ({"objective": channel(measure="pre-activation")}, "objective: mean pre-activation, excluding"),
+        ({"objective": channel(measure="activation")}, "objective: mean activation, excluding"),
+        ({"objective": channel(3) + 0.5 * channel(7)}, "objective: channel(3) + 0.5 * channel(7), excluding"),
         ({"trim": 0}, "over all positions"),
-        ({"trim": 1}, "without 1 position at each border"),
-        ({"transforms": False}, "no transforms"),
-        ({"clip": None}, "gradient of unit size per value;"),
-        ({"clip_norm": 0.5}, "raw gradient clipped at length 0.5"),
-        ({"optimizer": "rmsprop", "rate": 0.01}, "RMSprop at 0.01 falling along a cosine"),
-        ({"optimizer": "sgd", "schedule": "constant"}, "plain steps of 0.3;"),
-        ({"optimizer": "Own", "schedule": "constant"}, "Own at 0.3;"),
+        ({"trim": 1}, "excluding a 1-cell border"),
+        ({"transforms": ()}, "no transforms"),
+        ({"transforms": (jitter(8), rotate(3))}, "one random affine transform per step: jitter(8), rotate(3);"),
+        ({"clip_value": None}, "normalized to unit RMS;"),
+        ({"clip_norm": 0.5}, "gradient norm clipped at 0.5"),
+        ({"optimizer": "rmsprop", "learning_rate": 0.01}, "RMSprop, learning rate 0.01, cosine decay"),
+        ({"optimizer": "sgd", "schedule": "constant"}, "SGD, learning rate 0.3;"),
+        ({"optimizer": "Own", "schedule": "constant"}, "Own, learning rate 0.3;"),
         ({"steps": 1, "pixel_steps": 0}, "; 1 step;"),
         ({"pixel_steps": 0}, "; 13 steps;"),
         (
-            {"pixel_steps": 5, "pixel_rate": 0.2},
-            "13 steps, the last 5 by the sign of each pixel’s gradient, at most 0.2;",
+            {"pixel_steps": 5, "pixel_learning_rate": 0.2},
+            "13 steps, the last 5 of sign gradient ascent on pixels (step size 0.2,",
         ),
-        ({"strongest_steps": 7}, "without warps, at least 7 steps by the sign of each pixel’s gradient, at most 0.3;"),
-        ({"wake_steps": 1, "wake_rate": 0.5}, "searched for single positions, 1 step of at most 0.5;"),
-        ({"objective": "leaky"}, "mean of the leaky pre-activation (negative positions count a tenth) without"),
-        ({"total_variation": 0.25}, "total variation weighing 0.25 against it, in units of the gradient’s size"),
+        ({"strongest_steps": 7}, "at least 7 steps of sign gradient ascent on pixels (step size 0.3,"),
+        ({"retry_steps": 1, "retry_learning_rate": 0.5}, "on their highest positions (1 step, step size 0.5)"),
+        ({"objective": channel(measure="leaky")}, "mean pre-activation through a leaky ReLU with slope 0.1, excluding"),
         (
-            {"total_variation": 0.25, "l2": 2},
-            "total variation weighing 0.25 and squared contrast weighing 2 against it",
+            {"objective": OPTVIS.objective - 0.25 * total_variation()},
+            "total-variation penalty with weight 0.25, relative to the gradient’s RMS",
         ),
-        ({"restarts": 3}, "the best of 3 starts"),
-        ({"rescue": False}, "silent rectifiers left shut"),
+        (
+            {"objective": OPTVIS.objective - 0.25 * total_variation() - 2 * l2()},
+            "total-variation penalty with weight 0.25 and L2 penalty with weight 2",
+        ),
+        ({"restarts": 3}, "best of 3 starts"),
+        ({"redirected_relu": False}, "ReLU gradients unchanged"),
     ],
 )
 def test_each_piece_that_is_chosen_is_stated(changes: dict[str, Any], expected: str) -> None:
-    assert expected in changed(dataclasses.replace(OPTVIS, rate=0.3), **changes)
-    assert expected not in changed(dataclasses.replace(OPTVIS, rate=0.3))
+    assert expected in changed(dataclasses.replace(OPTVIS, learning_rate=0.3), **changes)
+    assert expected not in changed(dataclasses.replace(OPTVIS, learning_rate=0.3))
 
 
-def test_a_keras_io_rate_is_scaled_only_where_the_ascent_scales_it() -> None:
-    assert "Adam at 10;" in changed(KERAS_IO, optimizer="adam")
+def test_a_keras_io_learning_rate_is_scaled_only_where_the_ascent_scales_it() -> None:
+    assert "Adam, learning rate 10;" in changed(KERAS_IO, optimizer="adam")
     clipped = changed(KERAS_IO, clip_norm=1.0)
-    assert "plain steps of 10;" in clipped
+    assert "SGD, learning rate 10;" in clipped
     assert "180" not in clipped
 
 
 def test_the_objective_is_stated_as_far_as_the_unit_is_known() -> None:
-    leaky = dataclasses.replace(OPTVIS, objective="leaky")
-    either = "pre-activation, leaky where the unit is rectified (negative positions count a tenth), without"
+    leaky = dataclasses.replace(OPTVIS, objective=channel(measure="leaky"))
     for recipe in (OPTVIS, leaky):
-        assert "; mean of the pre-activation without" in words(recipe, rectified=False)
+        assert "; objective: mean pre-activation, excluding" in words(recipe, rectified=False)
         outputs = words(recipe, is_output=True)
-        assert "the class’s logit;" in outputs
-        assert "mean" not in outputs
-    assert either in words(leaky)
-    assert (
-        "a tenth of the level of the strongest positions before it where the unit is rectified, else the mean "
-        "pre-activation, without 2 positions"
-    ) in words(OPTVIS)
+        assert "objective: the class logit;" in outputs
+        assert "mean " not in outputs
+    assert "mean pre-activation, before a ReLU through a leaky ReLU with slope 0.1, excluding" in words(leaky)
+    assert "pre-activation after a ReLU, otherwise mean pre-activation, excluding a 2-cell border" in words(OPTVIS)
 
 
 def test_signals_have_no_pixels() -> None:
     text = words(OPTVIS, bands=1, rank=1, rectified=True)
-    assert text.count("by the sign of each value’s gradient") == 2
+    assert text.count("sign gradient ascent on values") == 2
     assert "pixel" not in text
     assert "image" not in text
+    assert "direct parameterization" in words(KERAS_IO, bands=1, rank=1)
 
 
 def test_searches_that_were_not_made_are_not_stated() -> None:
     assert "strongest response" not in changed(OPTVIS, strongest_steps=0)
-    assert "what is silent" not in changed(OPTVIS, wake_steps=0)
+    assert "filters still silent" not in changed(OPTVIS, retry_steps=0)
     for more in ({"rectified": False}, {"is_output": True}):  # such a unit is never silent
-        assert "what is silent" not in words(OPTVIS, **more)
+        assert "filters still silent" not in words(OPTVIS, **more)
 
 
 @pytest.mark.parametrize(
-    ("batch", "expected"), [(8, None), (2, "2 pictures at once instead"), (1, "1 picture at once")]
+    ("batch", "expected"), [(8, None), (2, "batch reduced from 8 to 2"), (1, "batch reduced from 8 to 1")]
 )
 def test_a_batch_that_memory_made_smaller_is_stated(batch: int, expected: str | None) -> None:
     text = words(OPTVIS, facts={"batch": batch, "planned_batch": 8})
-    assert ("; 2 pictures" in text or "; 1 picture" in text) == (expected is not None)
-    assert expected is None or f"; {expected}" in text
-    assert ("of 8, because memory ran out." in text) == (expected is not None)
+    assert ("batch reduced" in text) == (expected is not None)
+    assert expected is None or f"; {expected} (out of memory)." in text
 
 
 def test_bands_are_decorrelated_only_where_they_were() -> None:
     recipe = dataclasses.replace(OPTVIS, decorrelation="images")
     found, never = {"mixing": [[1.0]]}, {"mixing": None}
-    assert "bands decorrelated by their correlation in the images" in words(recipe, bands=5, facts=found)
-    assert "because they never change in the images" in words(recipe, bands=5, facts=never)
+    assert "channels decorrelated by their correlation in the images" in words(recipe, bands=5, facts=found)
+    assert "because they are constant in the images" in words(recipe, bands=5, facts=never)
     assert "decorrelated" not in words(dataclasses.replace(OPTVIS, decorrelation="none"), bands=1)
 
 
@@ -150,7 +165,7 @@ def test_bands_are_decorrelated_only_where_they_were() -> None:
 def test_a_recipe_of_the_settings_is_stated_without_what_layers_decide(recipe: Recipe) -> None:
     text = sentence(recipe.describe(), bands=3)
     assert text is not None
-    assert "sought in" not in text
+    assert "computed in" not in text
     assert f"{recipe.steps} steps" in text
 
 

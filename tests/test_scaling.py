@@ -71,7 +71,7 @@ SILENT: dict[str, Model] = {
     "nothing": lambda: functional(conv()),
     "padding": lambda: functional(layers.ZeroPadding2D(), conv()),
     "normalisation that was never trained": lambda: functional(layers.BatchNormalization(), conv()),
-    "a dense layer, whose small weights make its answers small": lambda: functional(
+    "a dense layer, whose small weights make its outputs small": lambda: functional(
         layers.Dense(2, kernel_initializer=keras.initializers.Constant(1e-3)), conv()
     ),
     "arithmetic that changes nothing": lambda: arithmetic(lambda x: x * 1.0 + 1e-7),
@@ -133,9 +133,9 @@ def test_the_maps_of_a_signal_behind_a_normalisation_are_those_of_keras() -> Non
     walked = Network(Loaded(model, "m", "m.keras", None), Settings())
     (layer_call,) = [item for item in walked.layer_calls if item.path == "conv"]
     ((arrays, facts),) = MapReader(walked, [layer_call])(signal)
-    answer = np.asarray(model(signal[None]))[0]
-    np.testing.assert_allclose(arrays["maps"], answer, rtol=1e-3, atol=1e-3)  # of float16
-    assert facts["maximum"] == pytest.approx(answer.max(), rel=1e-6)
+    expected = np.asarray(model(signal[None]))[0]
+    np.testing.assert_allclose(arrays["maps"], expected, rtol=1e-3, atol=1e-3)  # of float16
+    assert facts["maximum"] == pytest.approx(expected.max(), rel=1e-6)
 
 
 def test_numbers_of_a_stated_range_reach_a_network_of_pictures_unscaled() -> None:

@@ -44,7 +44,7 @@ def test_a_table_has_a_column_a_band_and_may_have_a_header(tmp_path: Path, text:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a,b\n1,2\n3\n", "row 3 has 1 columns, the first has 2"),
+        ("a,b\n1,2\n3\n", "row 3 has 1 column, the first has 2"),
         ("1,2\n3,x\n", "row 2 contains `x`, which is not a number"),
         ("a,b\n", "contains no numbers"),
         ("1,2,3\n", r"\(1, 3\).*\(steps, 2\)"),

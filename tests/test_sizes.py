@@ -15,8 +15,8 @@ from PIL import Image
 import reportgen
 from page_parser import parse
 from reportgen.cli.main import main
-from reportgen.compute.planning import pattern_size
-from reportgen.compute.prepare import prepare
+from reportgen.compute.planning.plan import pattern_size
+from reportgen.compute.planning.prepare import prepare
 from reportgen.core.errors import UsageError
 from reportgen.core.settings import Settings
 from reportgen.network.accepted_sizes import next_size

@@ -1,18 +1,22 @@
-"""Where ascents begin: every filter at that picture of the layer's bank which it likes best, or dislikes most."""
+"""Where ascents begin: every filter at that picture of the layer's bank which excites it most, or least."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns import colour, parameterization, recipe, starts
-from reportgen.compute.patterns.objectives import LEAST, MOST
+from reportgen.compute.patterns.objectives import Direction
+from reportgen.compute.patterns.results import Patterns
+from reportgen.compute.patterns.search.readable import ReadableAscent
+from reportgen.recipes import channel, fourier, pixels
 from small_models import QUICK, ascent, functional, layers, randomised
 
-STILL = dataclasses.replace(QUICK, steps=1, rate=1e-12)  # the finished picture is the one it starts from
+STILL = dataclasses.replace(QUICK, steps=1, learning_rate=1e-12)  # the finished picture is the one it starts from
 
 
 def made(
@@ -37,7 +41,7 @@ def test_the_bank_follows_from_layer_and_seed_alone() -> None:
         assert (other != bank).any(axis=(1, 2, 3, 4)).all()
 
 
-def test_the_bank_shows_one_faint_cloud_and_many_of_far_more_contrast() -> None:
+def test_the_bank_has_one_faint_noise_image_and_many_of_far_more_contrast() -> None:
     bank, parameters = made(field=None)
     assert bank is not None
     spread = np.asarray(parameters.to_pictures(bank)).std(axis=(1, 2, 3))
@@ -75,8 +79,8 @@ def test_where_filters_see_a_few_pixels_some_starts_have_a_plain_colour(bands: i
     "given",
     [
         recipe.KERAS_IO,
-        dataclasses.replace(recipe.OPTVIS, parameterization="pixel"),
-        dataclasses.replace(recipe.KERAS_IO, parameterization="fourier"),
+        dataclasses.replace(recipe.OPTVIS, parameterization=pixels()),
+        dataclasses.replace(recipe.KERAS_IO, parameterization=fourier()),
     ],
 )
 def test_recipes_that_begin_from_plain_noise_have_no_bank(given: recipe.Recipe) -> None:
@@ -84,18 +88,18 @@ def test_recipes_that_begin_from_plain_noise_have_no_bank(given: recipe.Recipe) 
 
 
 def test_without_a_bank_a_filter_starts_from_its_own_noise() -> None:
-    given = dataclasses.replace(STILL, parameterization="pixel")
+    given = dataclasses.replace(STILL, parameterization=pixels())
     sought = ascent(randomised(functional(layers.Conv2D(3, 3, name="conv"))), recipe=given)
-    found = sought.seek([0, 2])
+    found = sought.find([0, 2])
     own = np.stack([sought.parameters.start(seed) for seed in found.seeds])
     np.testing.assert_array_equal(found.images, sought.parameters.finish(sought.parameters.to_pictures(own)))
 
 
 @pytest.mark.parametrize("objective", ["mean-and-peak", "leaky", "pre-activation", "activation"])
-def test_each_filter_begins_at_the_start_that_it_answers_most_to_or_least(objective: str) -> None:
+def test_each_filter_begins_at_the_start_that_excites_it_most_or_least(objective: str) -> None:
     """Every finished picture of the bank shown to every filter by itself, in NumPy."""
     layer = layers.Conv2D(9, 3, activation="relu", name="conv")
-    given = dataclasses.replace(STILL, objective=objective)
+    given = dataclasses.replace(STILL, objective=channel(measure=objective))
     sought = ascent(randomised(functional(layer), seed=2), batch=4, recipe=given)
     bank = starts.bank(given, 0, "conv", 3, sought.parameters, 3, colour.imagenet())
     assert bank is not None
@@ -109,16 +113,16 @@ def test_each_filter_begins_at_the_start_that_it_answers_most_to_or_least(object
         "activation": np.maximum(inner, 0),
     }[objective]
     value = most.mean((1, 2)) + (0.1 * maps.max((1, 2)) if objective == "mean-and-peak" else 0)
-    best = {MOST: value.argmax(axis=0), LEAST: (-inner).mean((1, 2)).argmax(axis=0)}
-    assert len(set(best[MOST])) > 2
-    assert (best[MOST] != best[LEAST]).any()
+    best = {Direction.MAXIMIZE: value.argmax(axis=0), Direction.MINIMIZE: (-inner).mean((1, 2)).argmax(axis=0)}
+    assert len(set(best[Direction.MAXIMIZE])) > 2
+    assert (best[Direction.MAXIMIZE] != best[Direction.MINIMIZE]).any()
     for direction, expected in best.items():
         for first in (0, 4, 8):
             filters = range(first, min(first + 4, 9))
-            found = sought.seek(filters, direction=direction)
+            found = sought.find(filters, direction=direction)
             starts_of = expected[list(filters)]
             np.testing.assert_array_equal(found.images, pictures[starts_of])
-            assert found.seeds == tuple(starts.cloud_seed(0, "conv", number) for number in starts_of.tolist())
+            assert found.seeds == tuple(starts.bank_seed(0, "conv", number) for number in starts_of.tolist())
             np.testing.assert_allclose(
                 found.pre_activation_start, inner.mean((1, 2))[starts_of, list(filters)], rtol=1e-4, atol=1e-6
             )
@@ -126,9 +130,20 @@ def test_each_filter_begins_at_the_start_that_it_answers_most_to_or_least(object
             np.testing.assert_array_equal(found.activation_start, found.activation)
 
 
-def test_every_restart_begins_at_the_next_start_of_the_bank_and_from_own_noise_when_there_is_none_left() -> None:
-    sought = ascent(randomised(functional(layers.Conv2D(2, 3, name="conv"))), recipe=STILL)
-    found = [sought._climbed([([0, 1], MOST)], restart, lambda: None)[0] for restart in range(23)]
+def test_every_restart_begins_at_the_next_start_of_the_bank_and_from_own_noise_when_there_is_none_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = dataclasses.replace(STILL, restarts=23)
+    sought = ascent(randomised(functional(layers.Conv2D(2, 3, name="conv"))), recipe=given)
+    found: list[Patterns] = []
+    original = ReadableAscent.run
+
+    def run(self: ReadableAscent, *arguments: Any) -> list[Patterns]:
+        found.extend(original(self, *arguments))
+        return found[-1:]
+
+    monkeypatch.setattr(ReadableAscent, "run", run)
+    sought.find([0, 1])
     for own in range(2):
         assert len({each.images[own].tobytes() for each in found}) == 23
         reached = [float(each.activation[own]) for each in found[:21]]
@@ -138,15 +153,15 @@ def test_every_restart_begins_at_the_next_start_of_the_bank_and_from_own_noise_w
     assert found[21].seeds != found[22].seeds
 
 
-def test_a_filter_that_is_not_finite_starts_from_the_faint_cloud_and_no_other_notices() -> None:
+def test_a_filter_that_is_not_finite_starts_from_the_faint_noise_and_no_other_changes() -> None:
     layer = layers.Conv2D(4, 3, name="conv")
     model = randomised(functional(layer))
-    whole = ascent(model, recipe=STILL).seek([0, 1, 2, 3])
+    whole = ascent(model, recipe=STILL).find([0, 1, 2, 3])
     kernel, bias = layer.get_weights()
     kernel[0, 0, 0, 2] = np.nan
     layer.set_weights([kernel, bias])
     sought = ascent(model, recipe=STILL)
-    found = sought.seek([0, 1, 2, 3])
+    found = sought.find([0, 1, 2, 3])
     assert found.images[[0, 1, 3]].tobytes() == whole.images[[0, 1, 3]].tobytes()
     bank = starts.bank(STILL, 0, "conv", 3, sought.parameters, 3, colour.imagenet())
     assert bank is not None

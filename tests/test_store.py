@@ -80,7 +80,7 @@ def test_pickles_are_neither_written_nor_read(store: Store) -> None:
         store.load(KEY)
 
 
-def test_a_figure_that_is_not_finite_cannot_be_a_fact(store: Store) -> None:
+def test_a_number_that_is_not_finite_cannot_be_a_fact(store: Store) -> None:
     with pytest.raises(ValueError, match="JSON"):
         store.save(KEY, {}, {"maximum": float("nan")})
     assert not store.has(KEY)

@@ -1,4 +1,4 @@
-"""Where a filter's channel has passed its own activation: units, their values around it, and rectifiers found by asking."""
+"""Units, where a filter's channel has passed its own activation, their values around it, and rectifiers found by evaluation."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_pre_activation_and_activation_are_those_of_keras(name: str) -> None:
     ],
     ids=str,
 )
-def test_a_rectifier_is_found_by_asking_the_activation(activation: Any, rectified: bool) -> None:
+def test_a_rectifier_is_found_by_evaluating_the_activation(activation: Any, rectified: bool) -> None:
     inside = layer_call(network(functional(conv(name="c", activation=activation))), "c")
     assert inside.unit is not None
     assert inside.unit.rectified is rectified
@@ -235,11 +235,11 @@ class Functions(keras.Model):
         self.scaled = conv(2)
 
     def call(self, inputs: Any) -> Any:
-        answers = [function(self.convs[name](inputs)) for name, function in COMPOSED.items()]
-        return tf.concat([*answers, 3 * self.scaled(inputs)], -1)
+        outputs = [function(self.convs[name](inputs)) for name, function in COMPOSED.items()]
+        return tf.concat([*outputs, 3 * self.scaled(inputs)], -1)
 
 
-def test_functions_made_of_several_operations_are_told_by_what_they_answer() -> None:
+def test_functions_made_of_several_operations_are_recognized_by_their_values() -> None:
     model = randomised(built(Functions()), low=-2, high=2)
     walked = network(model, input_shape=SHAPE)
     found = {item.path.removeprefix("convs/"): item for item in walked.layer_calls if item.unit is not None}

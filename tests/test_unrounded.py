@@ -15,7 +15,7 @@ from PIL import Image
 import reportgen
 from reportgen.cli.main import main
 from reportgen.compute.opening import open_network
-from reportgen.compute.prepare import prepare
+from reportgen.compute.planning.prepare import prepare
 from reportgen.core.errors import ImageError
 from reportgen.core.settings import Settings
 from reportgen.inputs.images import read
@@ -37,11 +37,11 @@ def small(dtype: str | None = None) -> Any:
     entry = keras.Input((SIDE, SIDE, 1), dtype=dtype, name="picture")
     numbers = entry if dtype is None else layers.Rescaling(1 / 255)(entry)
     maps = layers.Conv2D(3, 3, activation="relu", use_bias=False, name="conv")(numbers)
-    answer = layers.Dense(2, activation="softmax", name="answer")(layers.Flatten()(maps))
-    model = randomised(keras.Model(entry, answer), seed=2)
+    output = layers.Dense(2, activation="softmax", name="classes")(layers.Flatten()(maps))
+    model = randomised(keras.Model(entry, output), seed=2)
     kernel = model.get_layer("conv").kernel
     kernel.assign(30 * np.abs(kernel))
-    model.get_layer("answer").kernel.assign(model.get_layer("answer").kernel / 10)
+    model.get_layer("classes").kernel.assign(model.get_layer("classes").kernel / 10)
     return model
 
 
@@ -77,23 +77,23 @@ def test_predictions_are_kerass_own_on_the_files_numbers(report: Path) -> None:
     model = keras.models.load_model(report.parent / "model.keras")
     given = (SPECTRUM, SPECTRUM, SIXTEEN / np.float32(65535))
     for image, numbers in zip(facts(report)["images"], given, strict=True):
-        answer = np.asarray(model(batch(numbers)))[0]
+        output = np.asarray(model(batch(numbers)))[0]
         rounded = np.asarray(model(batch(np.round(numbers * 255) / 255)))[0]
-        assert not np.allclose(answer, rounded, rtol=1e-3)  # the test can tell
+        assert not np.allclose(output, rounded, rtol=1e-3)  # the test can tell
         found = {item["label"]: item["probability"] for item in image["predictions"]}
-        assert [found["output 0"], found["output 1"]] == pytest.approx(answer.tolist(), rel=1e-5)
+        assert [found["output 0"], found["output 1"]] == pytest.approx(output.tolist(), rel=1e-5)
 
 
 def test_maps_and_natural_maxima_are_kerass_own_on_the_files_numbers(report: Path) -> None:
     model = conv_of(keras.models.load_model(report.parent / "model.keras"))
     given = (SPECTRUM, SPECTRUM, SIXTEEN / np.float32(65535))
-    answers = [np.asarray(model(batch(numbers)))[0] for numbers in given]
+    outputs = [np.asarray(model(batch(numbers)))[0] for numbers in given]
     with np.load(report / "data" / "conv" / "feature_maps.npz") as maps:
-        for found, answer in zip((maps[name] for name in maps.files), answers, strict=True):
-            np.testing.assert_allclose(found, answer, rtol=1e-3, atol=1e-3)  # of float16
+        for found, output in zip((maps[name] for name in maps.files), outputs, strict=True):
+            np.testing.assert_allclose(found, output, rtol=1e-3, atol=1e-3)  # of float16
     (layer,) = facts(report)["layers"]
     assert layer["patterns"]["size"] == [SIDE, SIDE]  # so every crop is the whole picture
-    peaks = np.max([answer[2:-2, 2:-2].mean(axis=(0, 1)) for answer in answers], axis=0)
+    peaks = np.max([output[2:-2, 2:-2].mean(axis=(0, 1)) for output in outputs], axis=0)
     found = [item["natural_maximum"] for item in layer["patterns"]["filters"]]
     np.testing.assert_allclose(found, peaks, rtol=1e-5)
 
@@ -124,12 +124,12 @@ def test_numbers_of_the_stated_range_are_what_the_model_is_fed(tmp_path: Path, l
 
 def test_a_held_picture_of_floating_point_is_not_rounded(tmp_path: Path) -> None:
     other = keras.Input((SIDE, SIDE, 1), name="other")
-    looked = keras.Input((SIDE, SIDE, 1), name="looked")
-    both = layers.Concatenate()([looked, other])
-    model = randomised(keras.Model([looked, other], layers.Conv2D(2, 3, name="conv")(both)))
-    tifffile.imwrite(tmp_path / "held.tif", SPECTRUM, photometric="minisblack")
+    primary = keras.Input((SIDE, SIDE, 1), name="primary")
+    both = layers.Concatenate()([primary, other])
+    model = randomised(keras.Model([primary, other], layers.Conv2D(2, 3, name="conv")(both)))
+    tifffile.imwrite(tmp_path / "constant.tif", SPECTRUM, photometric="minisblack")
     walked = open_network(
-        model, Settings(input="looked", hold=(f"other={tmp_path / 'held.tif'}",), input_range=(0.0, 1.0))
+        model, Settings(input="primary", hold=(f"other={tmp_path / 'constant.tif'}",), input_range=(0.0, 1.0))
     )
     (found,) = walked.layer_calls
     seen = np.asarray(walked.units(walked.fed(tf.zeros((1, SIDE, SIDE, 1))), [found])[0][0])
@@ -143,8 +143,8 @@ def test_a_model_of_whole_numbers_is_fed_the_nearest(tmp_path: Path) -> None:
     whole = np.round(numbers * 255).astype(np.uint8)
     walked = network(model, preprocess="auto")
     shown = (numbers * 255)[None, ..., None]
-    answer = np.asarray(model(whole[None, ..., None]))
-    np.testing.assert_allclose(walked.predict(shown), answer, rtol=1e-6)
+    output = np.asarray(model(whole[None, ..., None]))
+    np.testing.assert_allclose(walked.predict(shown), output, rtol=1e-6)
     assert np.array_equal(walked.predict(shown), walked.predict(whole[None, ..., None]))
 
 
@@ -174,11 +174,11 @@ def test_floats_and_files_of_them_are_the_same_to_python(tmp_path: Path) -> None
 
 
 def test_the_colour_profile_of_a_held_picture_is_stated(tmp_path: Path) -> None:
-    looked, other = keras.Input((SIDE, SIDE, 1), name="looked"), keras.Input((SIDE, SIDE, 3), name="other")
-    both = layers.Concatenate()([looked, other])
-    model = randomised(keras.Model([looked, other], layers.Conv2D(2, 3, name="conv")(both)))
-    Image.new("RGB", (SIDE, SIDE)).save(tmp_path / "held.png", icc_profile=b"junk")
-    job = prepare(model, Settings(input="looked", hold=(f"other={tmp_path / 'held.png'}",)))
+    primary, other = keras.Input((SIDE, SIDE, 1), name="primary"), keras.Input((SIDE, SIDE, 3), name="other")
+    both = layers.Concatenate()([primary, other])
+    model = randomised(keras.Model([primary, other], layers.Conv2D(2, 3, name="conv")(both)))
+    Image.new("RGB", (SIDE, SIDE)).save(tmp_path / "constant.png", icc_profile=b"junk")
+    job = prepare(model, Settings(input="primary", hold=(f"other={tmp_path / 'constant.png'}",)))
     assert any(
-        note.startswith("held.png carries a colour profile (one that cannot be read).") for note in job.plan.notes
+        note.startswith("constant.png carries a colour profile (one that cannot be read).") for note in job.plan.notes
     )

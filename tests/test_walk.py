@@ -158,7 +158,7 @@ def test_a_layer_inside_a_graph_function_of_its_own_is_skipped_with_a_reason_and
     assert all(len(maps) == 2 for maps in unit_maps(walked))
 
 
-def test_a_layer_whose_call_is_a_graph_function_is_tapped_with_its_branches() -> None:
+def test_a_layer_whose_call_is_a_graph_function_is_hooked_with_its_branches() -> None:
     class Branching(layers.Layer):
         def __init__(self) -> None:
             super().__init__()
@@ -194,7 +194,7 @@ def test_a_layer_whose_call_is_a_graph_function_is_tapped_with_its_branches() ->
     np.testing.assert_allclose(dark, np.broadcast_to(model.block.conv.bias, dark.shape), rtol=1e-5)
 
 
-def test_a_model_whose_call_is_a_graph_function_is_tapped() -> None:
+def test_a_model_whose_call_is_a_graph_function_is_hooked() -> None:
     class Model(keras.Model):
         def __init__(self) -> None:
             super().__init__()
@@ -301,7 +301,7 @@ def state(model: Any) -> dict[str, Any]:
     return {"attributes": attributes, "weights": [np.asarray(value).tobytes() for value in model.get_weights()]}
 
 
-def test_walking_and_tapping_leave_no_trace_on_any_layer() -> None:
+def test_hooks_leave_no_trace_on_any_layer() -> None:
     model = randomised(
         functional(conv(name="c", activation="relu"), layers.BatchNormalization(), layers.ReLU(), conv())
     )
@@ -340,15 +340,15 @@ def test_probabilities_are_the_models_own() -> None:
     np.testing.assert_allclose(walked.predict(shown), np.asarray(model(shown / np.float32(255))), rtol=1e-5)
 
 
-@pytest.mark.parametrize("wrap", [lambda answer: {"class": answer}, lambda answer: [answer]], ids=["dict", "list"])
+@pytest.mark.parametrize("wrap", [lambda classes: {"class": classes}, lambda classes: [classes]], ids=["dict", "list"])
 def test_probabilities_in_a_container_are_found(wrap: Callable[[Any], Any]) -> None:
     entry = keras.Input(SHAPE)
-    answer = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(conv()(entry)))
-    walked = network(keras.Model(entry, wrap(answer)))
+    classes = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(conv()(entry)))
+    walked = network(keras.Model(entry, wrap(classes)))
     assert walked.class_count == 3
-    answers = walked.predict(pictures(2))
-    assert answers is not None
-    assert answers.shape == (2, 3)
+    found = walked.predict(pictures(2))
+    assert found is not None
+    assert found.shape == (2, 3)
 
 
 def test_numbers_that_are_no_probabilities_are_none() -> None:

@@ -186,7 +186,7 @@ def _note(page: LayerPage, found: Patterns | None) -> str:
     if natural is not None:
         images = compared_inputs(natural.crops, len(page.images), contents.nouns)
         compared = f"; compared with the lowest on {images}"
-    tight = None if found is None else optimization_method.memory(found.recipe, contents.nouns.made)
+    tight = None if found is None else optimization_method.memory(found.recipe)
     return f"The {contents.nouns.one} with the lowest {score} found for each {contents.owners[0]}: {how}{compared}." + (
-        "" if tight is None else f" Computed with {tight}."
+        "" if tight is None else f" {tight.capitalize()}."
     )

@@ -23,7 +23,7 @@ def layers(model: str, **given: Any) -> None:
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
     """
     from reportgen.cli.layer_table import as_table
-    from reportgen.compute.prepare import walk
+    from reportgen.compute.planning.prepare import walk
 
     settings, run = resolve(given)
     network, records = walk(model, settings)

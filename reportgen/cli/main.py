@@ -14,8 +14,8 @@ from reportgen.cli.assemble import assemble
 from reportgen.cli.build import build
 from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
 from reportgen.cli.layers import layers
+from reportgen.core import __version__
 from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError
-from reportgen.core.version import __version__
 
 HELP = """Build static HTML reports that visualize the filters of Keras convolutional networks.
 

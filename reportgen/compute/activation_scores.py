@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.border import BORDER, inner_slices
+from reportgen.core.axes import BORDER, inner_slices
 from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
@@ -34,7 +34,7 @@ def trimmed(maps: Any, border: int = BORDER, times: int = 0) -> Any:
     return maps[(slice(None), *inner_slices(lengths, border, times))]
 
 
-def figures(maps: Any, times: int = 0) -> Any:
+def trimmed_mean(maps: Any, times: int = 0) -> Any:
     """Return the mean of maps over trimmed positions.
 
     Map by map: a mean over the whole batch adds up in an order that depends on an input's place in it.
@@ -115,7 +115,12 @@ class Meter:
             self.traces += 1
             units = network.units(network.fed(images), layer_calls)
             return [
-                (figures(after, layer_call.times), peaks(after), figures(before, layer_call.times), peaks(before))
+                (
+                    trimmed_mean(after, layer_call.times),
+                    peaks(after),
+                    trimmed_mean(before, layer_call.times),
+                    peaks(before),
+                )
                 for layer_call, (before, after) in zip(layer_calls, units, strict=True)
             ]
 

@@ -1,4 +1,4 @@
-"""Bounds of what a unit can output for any input, and which units they prove dead."""
+"""What a unit can answer at all: bounds of its values over every input, and which units are thereby proven dead."""
 
 from __future__ import annotations
 
@@ -20,18 +20,14 @@ SAME_NUMBER = 1e-6  # of a number's size: what lies closer together is the same 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The limits of a unit's channels at every position, for every input within the contract's range.
+    """Between which numbers a unit's channels lie at every position, for every input within the contract's range.
+
+    before_low, before_high: float64 (channels,), before the unit's activation function; infinite where nothing is known. after_low,
+    after_high: after it. varies: bool (channels,), whether the input can change the channel's map at all as far as is known. rectified:
+    of the unit.
 
     Rounding of the model's own arithmetic is included: each term of a sum of n products counts with a relative error of n + 2 roundings
     of the tensor's type, and in single precision 2**-10 more for GPUs that multiply in TensorFloat-32. Values that are not finite are not.
-
-    Attributes:
-        before_low: float64 (channels,), before the unit's activation function; infinite where nothing is known.
-        before_high: likewise.
-        after_low: float64 (channels,), after the activation function.
-        after_high: likewise.
-        varies: bool (channels,), whether the input can change the channel's map at all, as far as is known.
-        rectified: whether the unit's activation function is 0 for every negative value.
     """
 
     before_low: np.ndarray
@@ -43,7 +39,7 @@ class Bounds:
 
     @property
     def constant(self) -> np.ndarray:
-        """Bool (channels,): proven to have one map for all inputs, up to SAME_NUMBER of its values' size.
+        """Bool (channels,): proven to answer one map to every input, up to SAME_NUMBER of its values' size.
 
         That map need not be one number: at its border zero padding may show.
         """
@@ -54,23 +50,14 @@ class Bounds:
 
     @property
     def dead(self) -> np.ndarray:
-        """Bool (channels,): proven that no input raises the rectified unit above zero, or that its map is the same for all."""
+        """Bool (channels,): proven that no input makes the rectified unit answer above zero, or that it answers the same to all."""
         return self.constant | (self.after_high <= 0) if self.rectified else self.constant
 
 
 def bounds_of(network: Network, layer_calls: Sequence[LayerCall], size: tuple[int, ...]) -> dict[str, Bounds]:
-    """Find the bounds of units, in one trace.
+    """The bounds of every site that has a unit, by path, in one trace for inputs of `size`, without bands.
 
-    Args:
-        network: the model.
-        layer_calls: the layers; those without a unit are left out.
-        size: of the inputs, on each spatial axis.
-
-    Returns:
-        Bounds by layer path.
-
-    Raises:
-        Exception: what the model raises where it does not run at that size.
+    Raises what the model raises where it does not run at that size.
     """
     shown = [layer_call for layer_call in layer_calls if layer_call.unit is not None]
     entry: list[Any] = []

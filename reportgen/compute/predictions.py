@@ -44,7 +44,7 @@ def predict(network: Network, image: np.ndarray, classes: Sequence[str] | None) 
 def _ranked(probabilities: np.ndarray, classes: Sequence[str] | None) -> dict[str, Any]:
     """`predictions` of one output's probabilities (classes,), with a `reason` where they are not finite."""
     if not np.isfinite(probabilities).all():
-        return {"predictions": None, "reason": "the model's predictions are not finite numbers"}
+        return {"predictions": None, "reason": "the predictions are not finite numbers"}
     if len(probabilities) == 1 and classes is not None:  # it tells two classes apart: the second one's probability
         probabilities = np.array([1 - probabilities[0], probabilities[0]])
     names = classes if classes is not None else [f"output {number}" for number in range(len(probabilities))]

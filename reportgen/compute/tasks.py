@@ -12,9 +12,9 @@ import numpy as np
 from reportgen.compute.activation_scores import Meter
 from reportgen.compute.natural_maxima import natural_figures
 from reportgen.compute.patterns.ascent import Ascent, Breadth
-from reportgen.compute.patterns.objectives import LEAST, MOST
+from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import display_crop
-from reportgen.compute.planning import NATURAL_BATCH, crop_grid
+from reportgen.compute.planning.plan import NATURAL_BATCH, crop_grid
 from reportgen.compute.predictions import predict
 from reportgen.compute.work import Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
@@ -101,7 +101,9 @@ def _ascend(workspace: Workspace, tasks: Tasks, breadth: Breadth, notify: Notify
     size = layer.pattern_size
     assert size is not None
     notify(Progressed(f"{layer.path}: patterns (tracing)"))
-    parts = [(task.filters, MOST if task.kind == TaskKind.PATTERNS else LEAST) for task in tasks]
+    parts = [
+        (task.filters, Direction.MAXIMIZE if task.kind == TaskKind.PATTERNS else Direction.MINIMIZE) for task in tasks
+    ]
     dead = workspace.dead(layer, notify)
     ascent = Ascent(
         workspace.network,
@@ -119,7 +121,7 @@ def _ascend(workspace: Workspace, tasks: Tasks, breadth: Breadth, notify: Notify
     filters, finished, traces = sum(len(task.filters) for task in tasks), 0, 0
     step = Progressed(cost=sum(task.cost for task in tasks) / ascent.steps_of(parts))
     started = time.perf_counter()
-    for number, found in ascent.seek_each(parts, lambda: notify(step)):
+    for number, found in ascent.find_each(parts, lambda: notify(step)):
         task = tasks[number]
         facts = {
             "steps": recipe.steps,

@@ -1,1 +1,3 @@
-"""What every other package shares: settings, records, the store, errors, verdicts. Imports nothing else of ours."""
+"""What every other package shares: options, settings, records, the store, errors, verdicts. Imports nothing else of ours."""
+
+__version__ = "0.1.0"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec import Meta
 
-from reportgen.core.channels import ChannelOrder
+from reportgen.core.axes import ChannelOrder
 
 PICTURE_RANK = 2  # height and width
 PICTURE_AXES = PICTURE_RANK + 1  # and channels

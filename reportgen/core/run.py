@@ -140,7 +140,7 @@ class Run:
 
 
 def peak_memory_bytes() -> int | None:
-    """Return the largest amount of memory that this process has held, in bytes; None where the system does not tell (Windows)."""
+    """Return the peak memory of this process in bytes; None where the system does not tell (Windows)."""
     try:
         import resource
     except ImportError:

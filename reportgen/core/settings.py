@@ -367,14 +367,11 @@ class Settings:
         "Image parameterization.",
         unset=BY_METHOD,
         choices=Parameterization,
-        recipe="parameterization",
     )
     decorrelate: bool | None = option(
         None, SWITCH, Group.EXPERT, "Color decorrelation.", unset=BY_METHOD, negatable=True
     )
-    objective: str | None = option(
-        None, TEXT, Group.EXPERT, "What is maximized.", unset=BY_METHOD, choices=Objective, recipe="objective"
-    )
+    objective: str | None = option(None, TEXT, Group.EXPERT, "What is maximized.", unset=BY_METHOD, choices=Objective)
     transforms: bool | None = option(
         None,
         SWITCH,
@@ -382,7 +379,6 @@ class Settings:
         "Random jitter, scale and rotation in each step.",
         unset=BY_METHOD,
         negatable=True,
-        recipe="transforms",
     )
     optimizer: str | None = option(
         None,
@@ -391,7 +387,6 @@ class Settings:
         "Any element-wise Keras optimizer.",
         unset=BY_METHOD,
         metavar="NAME",
-        recipe="optimizer",
     )
     learning_rate: float | None = option(
         None,
@@ -401,7 +396,7 @@ class Settings:
         unset="by method and quality",
         metavar="RATE",
         check=positive,
-        recipe="rate",
+        recipe="learning_rate",
     )
     clip_norm: float | None = option(
         None,

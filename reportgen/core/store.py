@@ -99,7 +99,7 @@ class Store:
             return None
 
     def save_plan(self, plan: Plan) -> None:
-        """Remember what the report is made of, for `assemble`."""
+        """Keep the plan, for `assemble`."""
         write_atomically(self.folder / "plan.json", json_bytes({"format": PLAN_FORMAT, **plan.to_json()}))
 
     def load_plan(self) -> Plan:

@@ -15,7 +15,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
-from reportgen.core.channels import RGB_CHANNELS
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 from reportgen.inputs import tiff
 from reportgen.inputs.samples import UNIT, Meaning, Picture, Samples, in_bands, mismatch, scaled

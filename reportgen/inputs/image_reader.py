@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.channels import RGB_CHANNELS
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.core.records import PICTURE_RANK
 from reportgen.inputs import signals
 from reportgen.inputs.decoding import ARRAY_SUFFIX, decode, decode_as_stored, printable_name

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from reportgen.core.channels import RGB_CHANNELS
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 from reportgen.core.records import PICTURE_RANK, ImageRecord, InputContract
 from reportgen.core.slugs import unique_slugs

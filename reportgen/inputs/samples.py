@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.core.channels import RGB_CHANNELS
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 
 # uint8 where the file has 8 bits per channel, else float32 from 0 (black) to 255 (white), not rounded.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.channels import RGB_CHANNELS
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.core.errors import ImageError
 from reportgen.inputs.samples import Meaning, Samples
 

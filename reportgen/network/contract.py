@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reportgen.core.channels import RGB_CHANNELS
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.core.choices import (
     DEFAULT_IMAGE_SIZE,
     EIGHT_BIT_RANGE,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.channels import ChannelOrder
+from reportgen.core.axes import ChannelOrder
 from reportgen.core.choices import Preprocess
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import ConstantInput, ConstantInputRecord, InputContract

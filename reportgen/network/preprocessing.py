@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.channels import RGB_CHANNELS
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.core.choices import Preprocess
 from reportgen.core.records import PICTURE_RANK
 from reportgen.core.settings import Settings

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.border import inner_slices
+from reportgen.core.axes import inner_slices
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, feature_maps, mosaic, palette, png
 from reportgen.render.figure import Tiles
@@ -90,7 +90,7 @@ def strongest(images: Sequence[NDArray[np.generic]], times: int = 0) -> tuple[in
 
     Args:
         images: the maps of each image, (..., channels).
-        times: how many of their first axes are time; on every other axis the border (see `reportgen.core.border`) is excluded.
+        times: how many of their first axes are time; on every other axis the border (see `reportgen.core.axes`) is excluded.
     """
     reached = np.mean(
         [_peaks(np.moveaxis(maps[inner_slices(maps.shape[:-1], times=times)], -1, 0)) for maps in images], axis=0

@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from reportgen.artefacts.views import Inline, PageContext, gradients
-from reportgen.core.version import __version__
+from reportgen.core import __version__
 from reportgen.render.text import Nouns
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView

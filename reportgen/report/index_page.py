@@ -419,7 +419,7 @@ def search_effort(recipe: Any, silent: int) -> str | None:
     """
     if silent == 0 or not isinstance(recipe, Mapping) or recipe.get("steps") is None:
         return None
-    steps = optimization_method.waking(recipe)
+    steps = optimization_method.retry_steps(recipe)
     again = "" if steps is None else f" and {steps} on single positions"
     return (
         f"“Silent” means that {plural(recipe['steps'], 'gradient-ascent step')}{again} found no activation above zero: "

@@ -18,8 +18,8 @@ from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
 from reportgen.artefacts.patterns import PatternRecord
 from reportgen.artefacts.predictions import ImageEntry
+from reportgen.core.axes import by_filter
 from reportgen.core.errors import StoreError, UsageError, few
-from reportgen.core.kernel_axes import by_filter
 from reportgen.core.npz import unpack
 from reportgen.core.records import KernelKind, ModelRecord
 from reportgen.core.store import DAMAGE

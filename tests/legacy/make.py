@@ -1,6 +1,6 @@
 """How the files beside this one were made: `python make.py` where `tf_keras` (Keras 2, Apache-2.0) is installed.
 
-Each has what Keras 3 no longer reads as it stands; the .npz beside it has pictures and what Keras 2 itself answered to them. All weights
+Each has what Keras 3 no longer reads as it stands; the .npz beside it has pictures and the outputs of Keras 2 for them. All weights
 are random numbers.
 """
 
@@ -55,8 +55,8 @@ def functional():
     both = layers.Add()([inner(tensor), layers.Conv2D(4, 1, name="beside")(tensor)])
     both = layers.Concatenate()([shared(shared(both)), tensor])
     both = layers.PReLU(shared_axes=[1, 2])(layers.UpSampling2D(2, interpolation="bilinear")(both))
-    answer = layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(both))
-    model = tf_keras.Model(entry, answer)
+    classes = layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(both))
+    model = tf_keras.Model(entry, classes)
 
     def own_loss(truth, found):
         return truth - found

@@ -25,7 +25,7 @@ from reportgen.compute.intervals.interval import (
     sum_slack,
     unbounded,
 )
-from reportgen.core.kernel_axes import by_filter, filter_shape
+from reportgen.core.axes import by_filter, filter_shape
 from reportgen.network.graph.input_views import LAYOUTS, kernel_kind_of, pad_before
 
 CHUNK = 1 << 22  # weights that are processed at once

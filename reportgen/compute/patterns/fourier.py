@@ -27,14 +27,14 @@ def spectrum_shape(size: tuple[int, ...], bands: int) -> tuple[int, ...]:
     return (bands, *size[:-1], size[-1] // 2 + 1, 2)
 
 
-def frequency_scale(size: tuple[int, ...]) -> np.ndarray:
-    """float32 (height, width // 2 + 1): sqrt(h w) / max(f, 1 / max(h, w)), f in cycles a pixel: natural images' 1/f amplitude.
+def frequency_scale(size: tuple[int, ...], decay: float = 1.0) -> np.ndarray:
+    """float32 (height, width // 2 + 1): sqrt(h w) / max(f, 1 / max(h, w)) ** decay, f in cycles per pixel: 1/f as in natural images.
 
     The mean (f = 0) moves MEAN_GAIN times as fast: filters of the first layers want a plain colour at its limit, which is a long way.
     """
     axes = [*(np.fft.fftfreq(length) for length in size[:-1]), np.fft.rfftfreq(size[-1])]
     frequency = np.sqrt(reduce(np.add.outer, [axis**2 for axis in axes]))
-    scale = np.sqrt(prod(size)) / np.maximum(frequency, 1 / max(size))
+    scale = np.sqrt(prod(size)) / np.maximum(frequency, 1 / max(size)) ** decay
     scale[(0,) * len(size)] *= MEAN_GAIN
     return np.asarray(scale, np.float32)
 
@@ -45,9 +45,9 @@ def start(seed: int, size: tuple[int, ...], bands: int) -> np.ndarray:
     return noise * np.float32(START_DEVIATION)
 
 
-def to_planes(spectra: Any, size: tuple[int, ...]) -> Any:
+def to_planes(spectra: Any, size: tuple[int, ...], decay: float = 1.0) -> Any:
     """float32 (n, *size, bands) without limits, from float32 spectra (n, *spectrum_shape)."""
-    coefficients = _complex(spectra * frequency_scale(size)[None, None, ..., None])
+    coefficients = _complex(spectra * frequency_scale(size, decay)[None, None, ..., None])
     if len(size) > 2:  # TensorFlow's own three-dimensional transform has no gradient
         coefficients = tf.transpose(tf.signal.ifft(tf.transpose(coefficients, (0, 1, 3, 4, 2))), (0, 1, 4, 2, 3))
     planes = (
@@ -68,9 +68,9 @@ def _complex(pairs: Any) -> Any:
     return tf.bitcast(pairs, tf.complex64), gradient
 
 
-def plain(planes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def plain(planes: np.ndarray, size: tuple[int, ...], decay: float = 1.0) -> np.ndarray:
     """float32 (n, *spectrum_shape): spectra of pictures of one colour each, from planes (n, bands)."""
     spectra = np.zeros((len(planes), *spectrum_shape(size, planes.shape[1])), np.float32)
     constant = spectra.reshape(*planes.shape, -1, 2)[:, :, 0, 0]  # a view: the coefficient of frequency 0
-    constant[...] = planes * (MAGIC * prod(size) / frequency_scale(size).flat[0])
+    constant[...] = planes * (MAGIC * prod(size) / frequency_scale(size, decay).flat[0])
     return spectra

@@ -1,4 +1,4 @@
-"""One random affine warp a step (jitter, scale, rotation): what only works pixel-exact does not survive it.
+"""What a picture is seen through at each step: one random affine warp of jitter, scaling and rotation, against pixel-exact patterns.
 
 Signals are not rotated, volumes only in the plane of height and width. Sampling is linear along every axis and a sparse matrix, so its
 gradient is exact; outside the picture the picture is mirrored.
@@ -9,24 +9,109 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import cos, pi, prod, sin
+from math import cos, inf, pi, prod, sin
 from typing import Any
 
 import numpy as np
 
 from reportgen.compute.patterns.randomness import derived_seed, generator
+from reportgen.core.errors import UsageError
 from reportgen.network.backend import tf
+
+EXACT_DIGITS = 12  # 0.95 to 1.05 is 1 and 0.05 to each side, not 0.050000000000000044
+HELD_OUT = 3  # warps that no search sees, by which pictures are recognized that are pixel-exact
+HELD_OUT_STRENGTH = 2.0  # of the standard limits: jitter 1/16 of the side, 10 %, 10 degrees
+HELD_OUT_SEED = 10**6  # far from any seed that an ascent uses
+WARP_BYTES = 2**25  # of all steps' warps that are kept
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """A move along every axis, up to so many pixels, or such a share of the shorter side, to each side."""
+
+    pixels: float | None = None
+    share: float | None = None
+
+    def __str__(self) -> str:
+        """As it was written."""
+        return f"jitter(share={self.share:g})" if self.pixels is None else f"jitter({self.pixels:g})"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An enlargement about the centre, between two factors."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """As it was written."""
+        return f"scale({self.low:g}, {self.high:g})"
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """A turn about the centre, up to so many degrees to each side."""
+
+    degrees: float
+
+    def __str__(self) -> str:
+        """As it was written."""
+        return f"rotate({self.degrees:g})"
+
+
+Transform = Jitter | Scale | Rotate
+
+
+def jitter(pixels: float | None = None, *, share: float | None = None) -> Jitter:
+    """Return the transform that moves pictures by up to `pixels`, or a `share` of the shorter side, to each side.
+
+    Raises:
+        UsageError: Not exactly one of the two is given, or it is negative.
+    """
+    given = [value for value in (pixels, share) if value is not None]
+    if len(given) != 1 or not 0 <= given[0] < inf:
+        raise UsageError("jitter takes either pixels or a share of the side, 0 or more.")
+    return Jitter(pixels, share)
+
+
+def scale(low: float, high: float) -> Scale:
+    """Return the transform that enlarges pictures by a factor between `low` and `high`.
+
+    Raises:
+        UsageError: The factors are not above 0 in this order.
+    """
+    if not 0 < low <= high < inf:
+        raise UsageError(f"scale({low:g}, {high:g}): two factors above 0 are needed, the smaller first.")
+    return Scale(low, high)
+
+
+def rotate(degrees: float) -> Rotate:
+    """Return the transform that turns pictures by up to `degrees` to each side.
+
+    Raises:
+        UsageError: The angle is negative.
+    """
+    if not 0 <= degrees < inf:
+        raise UsageError(f"rotate({degrees:g}): an angle of 0 or more degrees is needed.")
+    return Rotate(degrees)
+
 
 # Half of what the reference implementation of "Feature Visualization" does, about the article's own: measured on VGG16, pictures stand
 # warps of twice this size as well or better, and come out more active (benchmarks/README.md).
-JITTER = 1 / 32  # of the shorter side, to each side: 4 pixels at 128
-SCALE = 0.05  # up to 5 % larger or smaller
-ROTATION = 5 * pi / 180  # to each side
+STANDARD = (jitter(share=1 / 32), scale(0.95, 1.05), rotate(5))
 
 
-HELD_OUT = 3  # warps that no ascent sees, by which pictures are told that only work pixel-exact
-HELD_OUT_STRENGTH = 2.0  # of the usual limits: jitter 1/16 of the side, 10 %, 10 degrees
-HELD_OUT_SEED = 10**6  # far from any seed that an ascent uses
+def checked(transforms: Sequence[Transform]) -> tuple[Transform, ...]:
+    """Return the transforms of one warp. Raises UsageError where one is none, or two are of a kind."""
+    if not isinstance(transforms, Sequence):
+        raise UsageError(f"transforms: {transforms!r} is not a list of transforms such as [jitter(8)].")
+    for number, transform in enumerate(transforms):
+        if not isinstance(transform, Transform):
+            raise UsageError(f"{transform!r} is not a transform: jitter, scale and rotate are.")
+        if any(isinstance(transform, type(other)) for other in transforms[:number]):
+            raise UsageError(f"transforms: {transform} is the second of its kind; a warp has one of each.")
+    return tuple(transforms)
 
 
 @dataclass(frozen=True)
@@ -45,12 +130,46 @@ class Warp:
         return self.sources.nbytes + self.weights.nbytes
 
 
-def draw(seed: int, step: int, size: tuple[int, ...], strength: float = 1.0) -> Warp:
-    """The warp of one step, from (seed, step) alone; `strength` times the usual limits."""
+def draw(
+    seed: int, step: int, size: tuple[int, ...], strength: float = 1.0, transforms: Sequence[Transform] = STANDARD
+) -> Warp:
+    """The warp of one step, from (seed, step) alone; `strength` times the limits of the transforms."""
     random = generator(derived_seed(seed, "warp", step))
-    shifts = strength * random.uniform(-1, 1, len(size)) * JITTER * min(size)
-    scale, angle = strength * random.uniform(-1, 1, 2) * (SCALE, ROTATION)
-    return affine(size, shifts, 1 + scale, angle)
+    shifts = strength * random.uniform(-1, 1, len(size))
+    drawn = strength * random.uniform(
+        -1, 1, 2
+    )  # whatever is used of it: each transform's draws do not depend on the others
+    reach: float = 0
+    factor, spread, turn = 1.0, 0.0, 0.0
+    for transform in transforms:
+        match transform:
+            case Jitter(pixels, share):
+                shifts = shifts * share if pixels is None and share is not None else shifts
+                reach = min(size) if pixels is None else pixels
+            case Scale(low, high):
+                factor, spread = round((low + high) / 2, EXACT_DIGITS), round((high - low) / 2, EXACT_DIGITS)
+            case Rotate(degrees):
+                turn = degrees * pi / 180
+    enlarged, angle = drawn * (spread, turn)
+    return affine(size, shifts * reach, factor + enlarged, angle)
+
+
+class Warps:
+    """The warp of each step of an ascent, kept where all steps' together are small."""
+
+    def __init__(self, seed: int, size: tuple[int, ...], transforms: Sequence[Transform], steps: int) -> None:
+        """steps: how many there are in all."""
+        self._seed, self._size, self._transforms, self._steps = seed, size, transforms, steps
+        self._kept: dict[int, Warp] = {}
+
+    def __getitem__(self, step: int) -> Warp:
+        """What every picture is seen through at `step`."""
+        if step in self._kept:
+            return self._kept[step]
+        warp = draw(self._seed, step, self._size, transforms=self._transforms)
+        if self._steps * warp.nbytes <= WARP_BYTES:
+            self._kept[step] = warp
+        return warp
 
 
 def held_out(number: int, size: tuple[int, ...]) -> Warp:

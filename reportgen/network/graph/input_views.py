@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from reportgen.core.kernel_axes import DEPTHWISE, PLAIN, TRANSPOSED
+from reportgen.core.axes import DEPTHWISE, PLAIN, TRANSPOSED
 from reportgen.network.backend import tf
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.static_values import static_value
@@ -247,7 +247,7 @@ def _windowed(operation: Any, source: Any, view: View, taps: dict[int, int], dil
 
 
 def kernel_kind_of(operation: Any) -> str:
-    """Return how the kernel of an operation in CONVOLVING or TRANSPOSING is to be read, see `core.kernel_axes`."""
+    """Return how the kernel of an operation in CONVOLVING or TRANSPOSING is to be read, see `core.axes`."""
     if operation.type in TRANSPOSING:
         return TRANSPOSED
     return DEPTHWISE if operation.type == "DepthwiseConv2dNative" else PLAIN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from reportgen.core.channels import ChannelOrder
+from reportgen.core.axes import ChannelOrder
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.input_views import View
 from reportgen.network.graph.layer_kinds import POOLINGS

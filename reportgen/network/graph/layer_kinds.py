@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.kernel_axes import DEPTHWISE, PLAIN, TRANSPOSED, filter_shape
+from reportgen.core.axes import DEPTHWISE, PLAIN, TRANSPOSED, filter_shape
 from reportgen.network.backend import keras
 
 layers = keras.layers
@@ -25,7 +25,7 @@ SEPARABLE = "separable"  # a depthwise and a pointwise kernel
 
 
 def kernel_kind(layer: Any) -> str | None:
-    """Return how a convolution's kernel is to be read: `plain`, `transposed`, `depthwise` (see `core.kernel_axes`) or `separable`.
+    """Return how a convolution's kernel is to be read: `plain`, `transposed`, `depthwise` (see `core.axes`) or `separable`.
 
     None for a layer that is no convolution.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from reportgen.core.kernel_axes import filter_shape
+from reportgen.core.axes import filter_shape
 from reportgen.network.backend import tf
 from reportgen.network.graph.input_views import CONVOLVING, TRANSPOSING, View, after, kernel_kind_of, repeated
 

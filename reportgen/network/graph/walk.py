@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from reportgen.core.channels import RGB_CHANNELS, ChannelOrder
+from reportgen.core.axes import RGB_CHANNELS, ChannelOrder
 from reportgen.core.errors import ModelError
 from reportgen.core.records import InputContract
 from reportgen.network.backend import keras, tf

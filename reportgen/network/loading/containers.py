@@ -14,9 +14,9 @@ from typing import IO, Any
 import h5py  # a dependency of Keras
 
 from reportgen.core.errors import ModelError
-from reportgen.network.embedded_class_names import KEYS as CLASS_KEYS
-from reportgen.network.embedded_class_names import in_mapping
 from reportgen.network.error_text import readable_size, shown_name
+from reportgen.network.loading.embedded_class_names import KEYS as CLASS_KEYS
+from reportgen.network.loading.embedded_class_names import in_mapping
 from reportgen.network.loading.hdf5_probe import probe
 
 ARCHITECTURE, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # members of a .keras archive

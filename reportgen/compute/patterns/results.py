@@ -1,35 +1,53 @@
-"""What ascents found: the finished pictures of some filters and their figures, joined and compared."""
+"""The patterns of some filters: finished pictures with their scores, joined and compared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from reportgen.compute.activation_scores import FIGURES, Figures
+from reportgen.compute.patterns.objectives import Direction
 from reportgen.core.records import SEARCHES
 
-START, ASCENT, PIXELS, PATCHES, WAKING = range(len(SEARCHES))
-FAR = 0.25  # of the strongest response: a readable picture below it shows too little of what the filter is for
+
+class Search(IntEnum):
+    """What found a picture: its place in SEARCHES."""
+
+    START = SEARCHES.index("start")
+    ASCENT = SEARCHES.index("ascent")
+    SIGN_ASCENT = SEARCHES.index("sign ascent")
+    SIGN_PATCHES = SEARCHES.index("sign patches")
+    SILENT_FILTERS = SEARCHES.index("search for silent filters")
+
+
+READABLE_SHARE = (
+    0.25  # of the strongest response: a readable picture below it shows too little of what excites the filter
+)
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """Finished patterns of n filters; figures are NaN where not finite.
+    """Finished patterns of n filters; scores are NaN where not finite.
 
-    images: exactly the pixels measured: uint8 (n, height, width, bands), or float32 (n, *size, bands) of signals and volumes.
-    activation, activation_start: float32 (n,), of the unit on the finished picture and on the one that the ascent started from.
-    pre_activation, pre_activation_start: the same before the activation function. peak, peak_start: the largest position of the same maps.
-    answers: float32 (n, channels), the whole layer's figures on each finished picture. restart_similarity: float32
-    (n,), how alike the pictures of
-    several starts are to the layer; NaN for a single start. redirected_relu: bool (n,), whether the gradient had to be let through silent
-    rectifiers. search: uint8 (n,), what found the picture, a place in SEARCHES. survives_warps: float32 (n,), the
-    share of the activation that
-    is left in the median of warps that no search saw. best_pre_activation: float32 (n,), the largest pre-activation at any position of any
-    picture that was measured. strongest_…: the picture of the largest activation that any search found, and its figures; highest_…:
-    that of the largest peak. seeds: that each start was drawn from.
+    Attributes:
+        images: Exactly the pixels measured: uint8 (n, height, width, bands), or float32 (n, *size, bands) of signals and volumes.
+        indices: The filters, int32 (n,).
+        activation, activation_start: float32 (n,), of the unit on the finished picture and on the one that the ascent started from.
+        pre_activation, pre_activation_start: The same before the activation function.
+        peak, peak_start: The largest position of the same maps.
+        responses: float32 (n, channels), the whole layer's activation scores on each finished picture.
+        restart_similarity: float32 (n,), how alike the pictures of several starts are to the layer; NaN for a single start.
+        redirected_relu: bool (n,), whether the gradient had to be let through silent rectifiers.
+        search: uint8 (n,), what found the picture, a place in SEARCHES.
+        survives_warps: float32 (n,), the share of the activation that is left in the median of warps that no search saw.
+        best_pre_activation: float32 (n,), the largest pre-activation at any position of any picture that was measured.
+        strongest_images and the like: The picture of the largest activation that any search found, and its scores.
+        highest_images and the like: That of the largest peak.
+        seeds: That each start was drawn from.
     """
 
     images: np.ndarray
@@ -40,7 +58,7 @@ class Patterns:
     pre_activation_start: np.ndarray
     peak: np.ndarray
     peak_start: np.ndarray
-    answers: np.ndarray
+    responses: np.ndarray
     restart_similarity: np.ndarray
     redirected_relu: np.ndarray
     search: np.ndarray
@@ -64,7 +82,7 @@ class Patterns:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a report keeps of them: strongest and highest pictures where they are not shown already, with their filters' numbers."""
-        kept = {name: getattr(self, name) for name in ARRAYS if name != "answers"}
+        kept = {name: getattr(self, name) for name in ARRAYS if name != "responses"}
         for name, others in (("strongest", (self.images,)), ("highest", (self.images, self.strongest_images))):
             images = kept[f"{name}_images"]
             own = [
@@ -73,32 +91,32 @@ class Patterns:
             kept[f"{name}_images"], kept[f"{name}_indices"] = images[own], self.indices[own]
         return kept
 
-    def considered(self, images: np.ndarray, found: Figures, search: int) -> Patterns:
-        """With other pictures of the same filters, (n, ...), where one has a larger activation or peak; found: their own figures, (n,)."""
+    def with_candidates(self, images: np.ndarray, scores: Figures, search: int) -> Patterns:
+        """With other pictures of the same filters, (n, ...), where one has a larger activation or peak; scores: their own, (n,)."""
         code = np.full(len(self.indices), search, np.uint8)
-        figures = {name: finite_or_nan(getattr(found, name)) for name in FIGURES}
-        stronger = _larger(figures["activation"], self.strongest_activation)
-        higher = _larger(figures["peak"], self.highest_peak)
-        changed: dict[str, Any] = {"best_pre_activation": np.fmax(self.best_pre_activation, figures["pre_peak"])}
+        values = {name: finite_or_nan(getattr(scores, name)) for name in FIGURES}
+        stronger = _larger(values["activation"], self.strongest_activation)
+        higher = _larger(values["peak"], self.highest_peak)
+        changed: dict[str, Any] = {"best_pre_activation": np.fmax(self.best_pre_activation, values["pre_peak"])}
         for prefix, won in (("strongest", stronger), ("highest", higher)):
-            news = {"images": images, "search": code, **figures}
+            new = {"images": images, "search": code, **values}
             for name in ("images", "activation", "pre_activation", "peak", "search"):
                 field = f"{prefix}_{name}"
                 if field in ARRAYS:
                     own = getattr(self, field)
-                    changed[field] = np.where(won.reshape(-1, *(1,) * (own.ndim - 1)), news[name], own)
+                    changed[field] = np.where(won.reshape(-1, *(1,) * (own.ndim - 1)), new[name], own)
         return replace(self, **changed)
 
     def readable(self) -> Patterns:
-        """With the strongest picture in place of one that shows less than its start, or too little of what the filter answers to."""
-        strongest = np.where(self.strongest_activation > 0, FAR * self.strongest_activation, -np.inf)
+        """With the strongest picture in place of one that shows less than its start, or too little of what the filter responses to."""
+        strongest = np.where(self.strongest_activation > 0, READABLE_SHARE * self.strongest_activation, -np.inf)
         needed = np.fmax(self.activation_start, strongest)
         return self.showing_strongest(
             _larger(needed, self.activation) & _larger(self.strongest_activation, self.activation)
         )
 
     def showing_strongest(self, chosen: np.ndarray) -> Patterns:
-        """With the strongest picture as the one that is shown for `chosen` filters, bool (n,); how it stands warps was not measured."""
+        """With the strongest picture shown for `chosen` filters, bool (n,); its survival under warps was not measured."""
         changed: dict[str, Any] = {"survives_warps": np.where(chosen, np.float32(np.nan), self.survives_warps)}
         for name in ("images", "activation", "pre_activation", "peak", "search"):
             own, other = getattr(self, name), getattr(self, f"strongest_{name}")
@@ -109,19 +127,19 @@ class Patterns:
 ARRAYS = tuple(field.name for field in fields(Patterns) if field.name != "seeds")  # one row a filter
 
 
-def begun(
+def of_ascent(
     indices: np.ndarray,
     images: np.ndarray,
-    found: Figures,
-    answers: np.ndarray,
+    end: Figures,
+    responses: np.ndarray,
     start: Figures,
     redirected_relu: np.ndarray,
     seeds: tuple[int, ...],
 ) -> Patterns:
-    """What an ascent found: its pictures with their filters' own figures, (n,) each, and those of their starts; nothing else considered."""
-    own = {name: finite_or_nan(getattr(found, name)) for name in FIGURES}
+    """The pictures that an ascent ended at with their filters' own scores, (n,) each, and those of their starts; no other candidates."""
+    own = {name: finite_or_nan(getattr(end, name)) for name in FIGURES}
     first = {name: finite_or_nan(getattr(start, name)) for name in FIGURES}
-    search = np.full(len(indices), ASCENT, np.uint8)
+    search = np.full(len(indices), Search.ASCENT, np.uint8)
     unknown = np.full(len(indices), np.nan, np.float32)
     return Patterns(
         images=images,
@@ -132,7 +150,7 @@ def begun(
         pre_activation_start=first["pre_activation"],
         peak=own["peak"],
         peak_start=first["peak"],
-        answers=finite_or_nan(answers),
+        responses=finite_or_nan(responses),
         restart_similarity=unknown,
         redirected_relu=redirected_relu,
         search=search,
@@ -152,7 +170,7 @@ def begun(
 
 
 def _larger(new: np.ndarray, old: np.ndarray) -> np.ndarray:
-    """Where a figure is larger than another, or finite where the other is not."""
+    """Where a score is larger than another, or finite where the other is not."""
     return np.asarray((new > old) | (np.isnan(old) & ~np.isnan(new)))
 
 
@@ -174,31 +192,32 @@ def replaced(patterns: Patterns, rows: np.ndarray, others: Patterns) -> Patterns
     return joined([patterns, others]).rows(order)
 
 
-def best(found: Sequence[Patterns], direction: float) -> Patterns:
-    """Of the same filters' patterns from several starts each filter's best, with how alike they are."""
+def best(found: Sequence[Patterns], direction: Direction, reached: Callable[[Patterns], np.ndarray]) -> Patterns:
+    """Of the same filters' patterns from several starts each filter's best, with how alike they are.
+
+    reached: how much of what was optimized each pattern reached, (n,); more is better.
+    """
     kept = found[0]
     for other in found[1:]:
-        kept = better(kept, other, direction)
-    return replace(kept, restart_similarity=restart_similarity([each.answers for each in found], kept.indices))
+        kept = _better(kept, other, direction, reached)
+    return replace(kept, restart_similarity=restart_similarity([each.responses for each in found], kept.indices))
 
 
-def better(one: Patterns, other: Patterns, direction: float) -> Patterns:
-    """For every filter what reached more in the wanted direction; the first where neither did.
-
-    Upwards the unit's own activation counts, and the strongest, the highest and the reach are those of both; downwards the
-    pre-activation, since a rectifier answers 0 to anything it dislikes.
-    """
-    name = "activation" if direction > 0 else "pre_activation"
-    wins = _larger(direction * getattr(other, name), direction * getattr(one, name))
+def _better(
+    one: Patterns, other: Patterns, direction: Direction, reached: Callable[[Patterns], np.ndarray]
+) -> Patterns:
+    """For every filter what reached more; the first where neither did. Maximizing, the strongest and the highest are those of both."""
+    wins = _larger(reached(other), reached(one))
+    maximizing = direction is Direction.MAXIMIZE
 
     def chosen(name: str) -> np.ndarray:
         first, second = getattr(one, name), getattr(other, name)
-        if direction > 0 and name == "best_pre_activation":
+        if maximizing and name == "best_pre_activation":
             return np.asarray(np.fmax(first, second))
         won = wins
-        if direction > 0 and name.startswith("strongest_"):
+        if maximizing and name.startswith("strongest_"):
             won = _larger(other.strongest_activation, one.strongest_activation)
-        if direction > 0 and name.startswith("highest_"):
+        if maximizing and name.startswith("highest_"):
             won = _larger(other.highest_peak, one.highest_peak)
         return np.asarray(np.where(won.reshape(-1, *(1,) * (first.ndim - 1)), second, first))
 
@@ -206,14 +225,14 @@ def better(one: Patterns, other: Patterns, direction: float) -> Patterns:
     return replace(one, **{name: chosen(name) for name in ARRAYS}, seeds=seeds)
 
 
-def restart_similarity(answers: Sequence[np.ndarray], filters: np.ndarray) -> np.ndarray:
-    """float32 (n,): the mean cosine, over all pairs of starts, between what the layer's other filters answer to a filter's pictures.
+def restart_similarity(responses: Sequence[np.ndarray], filters: np.ndarray) -> np.ndarray:
+    """float32 (n,): the mean cosine, over all pairs of starts, between the other filters' responses to a filter's pictures.
 
     1 where every start led to the same mixture of features; NaN for a single start or where the other filters are silent.
     """
-    if len(answers) < 2:
+    if len(responses) < 2:
         return np.full(len(filters), np.nan, np.float32)
-    found = np.nan_to_num(np.stack(answers).astype(np.float64), nan=0)  # starts, filters, channels
+    found = np.nan_to_num(np.stack(responses).astype(np.float64), nan=0)  # starts, filters, channels
     found[:, np.arange(len(filters)), filters] = 0  # each picture excites its own filter: that says nothing
     length = np.linalg.norm(found, axis=2, keepdims=True)
     unit = np.divide(found, length, out=np.full_like(found, np.nan), where=length > 0)

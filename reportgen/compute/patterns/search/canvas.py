@@ -1,4 +1,4 @@
-"""The small periodic canvas on which the strongest response of a filter with a small receptive field is sought for a fraction of the cost.
+"""The small periodic canvas on which filters with small receptive fields are searched for a fraction of the cost of a whole picture.
 
 A picture that repeats itself excites a filter everywhere as it does within one period. So the search needs one period and what its
 filters see around it, whatever the size of the finished picture, which the period then tiles.
@@ -16,6 +16,7 @@ import numpy as np
 from reportgen.network.backend import tf
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.layer_calls import LayerCall
+from reportgen.network.network import Network
 
 SMALLEST_PERIOD = 16  # pixels: below it a texture has no room to find its own period
 SMALL_ENOUGH = 0.5  # of the picture's pixels: a larger canvas is not worth its seams
@@ -79,9 +80,9 @@ def whole(size: tuple[int, ...]) -> Canvas:
 def canvas_for(
     layer_call: LayerCall, size: tuple[int, ...], traced: tuple[int, ...], free: bool, fields: float
 ) -> Canvas:
-    """The canvas for searches of a site whose pictures have `size`.
+    """The canvas for searches of a layer call whose pictures have `size`.
 
-    traced: the size that the site's view was traced at. free: whether the model takes pictures of any size. fields: the period in
+    traced: the size that the model was traced at. free: whether the model takes pictures of any size. fields: the period in
     receptive fields.
     """
     axes = layer_call.even_axes
@@ -92,6 +93,15 @@ def canvas_for(
     if prod(lengths) > SMALL_ENOUGH * prod(size) or any(a > b for a, b in zip(lengths, size, strict=True)):
         return whole(size)
     return Canvas(period, lengths, first, count)
+
+
+def fitting_canvas(network: Network, layer_call: LayerCall, size: tuple[int, ...], fields: float) -> Canvas:
+    """A canvas of a period in receptive fields, or the whole picture where the network does not take pictures of the canvas's size."""
+    contract = network.contract
+    free = all(length is None for length in contract.shape[:-1])
+    canvas = canvas_for(layer_call, size, contract.size, free, fields)
+    fits = canvas.is_whole or network.reaches(layer_call, canvas.size)
+    return canvas if fits else whole(size)
 
 
 def _side(axis: Reach, fields: float, whole: int, traced: int) -> tuple[int, int, int, int]:

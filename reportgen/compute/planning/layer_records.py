@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reportgen.compute.planning import pattern_size
-from reportgen.core.channels import RGB_CHANNELS
+from reportgen.compute.planning.plan import pattern_size
+from reportgen.core.axes import RGB_CHANNELS, input_channels
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
-from reportgen.core.kernel_axes import input_channels
 from reportgen.core.records import CONVOLUTION, POOLING, KernelKind, LayerRecord, LayerStatus
 from reportgen.core.settings import Settings
 from reportgen.core.slugs import unique_slugs

@@ -1,4 +1,6 @@
-"""The axis order of convolution kernels in Keras, in one place: every kind as (filters, inputs, *taps), and back.
+"""The axes of kernels, images and feature maps, in one place: their order in Keras, colour channels, and the border of a map.
+
+Every kind of kernel as (filters, inputs, *taps), and back:
 
 | kind | as Keras keeps it |
 |---|---|
@@ -12,11 +14,14 @@ A separable layer has two kernels, a depthwise and a plain (pointwise) one. Taps
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+RGB_CHANNELS = 3  # red, green and blue
+BORDER = 2  # positions at each end of an axis that scores leave out: padding shows there first; few enough to leave most of a small map
 PLAIN, TRANSPOSED, DEPTHWISE = "plain", "transposed", "depthwise"
 
 
@@ -82,3 +87,30 @@ def as_kept(kind: str, filters: NDArray[Any], channels: int = 1) -> NDArray[Any]
     filter_shape(kind, (1, 1))
     kernel = np.moveaxis(filters, (0, 1) if kind == TRANSPOSED else (1, 0), (-2, -1))
     return kernel.reshape(*kernel.shape[:-2], channels, -1) if kind == DEPTHWISE else kernel
+
+
+class ChannelOrder(StrEnum):
+    """The order of the three channels of a colour picture, or of a kernel that is applied to one."""
+
+    RGB = "RGB"
+    BGR = "BGR"  # as Caffe, and so the weights of VGG and ResNet in keras.applications, take them
+
+
+def border_width(length: int, border: int = BORDER) -> int:
+    """Return how many positions are left out at each end of an axis of `length` positions: at most `border`, never all."""
+    return min(border, (length - 1) // 2)
+
+
+def inner_slices(lengths: Sequence[int], border: int = BORDER, times: int = 0) -> tuple[slice, ...]:
+    """Return the slices that cut the border off a map.
+
+    Args:
+        lengths: positions of the map on each axis, without batch and channels.
+        border: positions to leave out at each end of an axis.
+        times: how many of the first axes are time steps, which have no border.
+
+    Returns:
+        One slice per axis.
+    """
+    widths = [0 if axis < times else border_width(length, border) for axis, length in enumerate(lengths)]
+    return tuple(slice(width, length - width) for width, length in zip(widths, lengths, strict=True))

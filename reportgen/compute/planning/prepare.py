@@ -9,27 +9,27 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from reportgen.compute import notes as noted
-from reportgen.compute import planning
-from reportgen.compute.layer_records import describe, describe_output
 from reportgen.compute.opening import InitialWeights, Lengths, ModelReference, no_lengths, open_network
-from reportgen.compute.pattern_sizes import fitted
 from reportgen.compute.patterns import recipe as recipes
 from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
+from reportgen.compute.planning import notes as noted
+from reportgen.compute.planning import plan as planning
+from reportgen.compute.planning.layer_records import describe, describe_output
+from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.work import Job
+from reportgen.core import __version__
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan
 from reportgen.core.settings import Settings
-from reportgen.core.version import __version__
 from reportgen.inputs import images, signals
 from reportgen.inputs.classes_file import read_classes
 from reportgen.inputs.decoding import PILLOW_VERSION
 from reportgen.inputs.image_reader import ImageReader
 from reportgen.network.backend import environment, gpu_details
-from reportgen.network.embedded_class_names import names_of
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.initial_weights import digest, initial_kernels
+from reportgen.network.loading.embedded_class_names import names_of
 from reportgen.network.loading.hashes import source_sha256
 from reportgen.network.loading.load import import_callable
 from reportgen.network.network import Network
