@@ -132,7 +132,7 @@ class ModelInput(Record):
 
 @dataclass(frozen=True)
 class ConstantInputRecord(Record):
-    """What a model's input that is not looked at is held at: zero throughout, or a file's content. `file` has no folder."""
+    """An input that is not visualized, and its constant value: zero throughout where `file` is None. `file` has no folder."""
 
     name: str
     shape: tuple[int | None, ...] | None
@@ -142,9 +142,11 @@ class ConstantInputRecord(Record):
 
 @dataclass(frozen=True)
 class ConstantInput:
-    """An input that is not looked at, and its value for one example.
+    """An input that is not visualized, with its value for one example.
 
-    values: None for zero; (height, width, bands) of a picture, which is fed as the user's images are; any other array as it is.
+    Attributes:
+        values: None for zero; (height, width, channels) of an image, which is preprocessed as the user's images are; any other
+            array as it is.
     """
 
     record: ConstantInputRecord
@@ -154,13 +156,19 @@ class ConstantInput:
 
 @dataclass(frozen=True)
 class InputContract(Record):
-    """What the model expects and how a picture, a signal or a volume becomes that.
+    """What the model expects, and how an image, a signal or a volume becomes that.
 
-    shape: (height, width, bands) of pictures, (steps, bands) of signals, (depth, height, width, bands) of volumes, None where dynamic.
-    size: the same without bands, that the user's images are fed at. low, high: what black and white of a picture become before
-    `preprocess`; signals and volumes are float32 numbers fed as they are, and there low and high are the range of their patterns. name: of
-    the input that is looked at, None where the model has no other; held: the others.
-    floats: what is black and white in pictures of floating-point numbers.
+    Attributes:
+        shape: (height, width, channels) of images, (steps, channels) of signals, (depth, height, width, channels) of volumes,
+            None where dynamic.
+        size: the lengths that the user's images are resized to, without channels.
+        fit: how they are resized: crop, pad or stretch.
+        low: value of black before `preprocess`; of signals and volumes, which are float32 values passed as they are, the lower end of
+            their patterns' range.
+        high: the same of white, and the upper end.
+        name: of the primary input, None where the model has no other.
+        constant_inputs: the model's other inputs.
+        floats: black and white in images of floating-point numbers.
     """
 
     shape: tuple[int | None, ...]
