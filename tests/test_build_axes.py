@@ -86,7 +86,7 @@ def test_every_figure_of_a_signal_model_is_there(line: Path) -> None:
 NOT_OF_SIGNALS = (
     "(--fit crop)",  # what was chosen by --fit
     "decorrelation images",  # what was chosen by --decorrelate
-    "pixel_rate",  # pieces of the recipe by their names
+    "pixel_learning_rate",  # pieces of the recipe by their names
     "pixel_steps",
 )
 

@@ -312,8 +312,8 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     assert "Only its weights are shown: it does not depend on the primary input." in page
     assert found["beside"]["activation"] == "elu"
     assert report["settings"]["image_size"] is None  # nothing is free
-    assert "elu the layer's own: what follows it was not seen" in page
-    assert "asked for" not in page
+    assert "elu of the layer itself: what follows it was not observed" in page
+    assert "requested" not in page
     index = parse(tmp_path / "report" / "index.html").words
     assert "Build complete without errors, but 1 layer has only weights to show" in index
     assert "every planned part" not in index

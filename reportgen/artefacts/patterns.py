@@ -559,7 +559,7 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
         return (
             "The patterns have not been computed; run `reportgen build` again."
             if planned
-            else f"No patterns were requested for {what}."
+            else f"No patterns were computed for {what}."
         )
     nouns = contents.nouns
     compared = f"its initial {nouns.one}"
