@@ -25,7 +25,7 @@ import numpy as np
 from material import PHOTOGRAPHS, write
 from patterns import head, row, spread
 from peers.protocol import read
-from reportgen.compute.activation_scores import Figures, Meter, trimmed
+from reportgen.compute.activation_scores import Scores, Meter, trimmed
 from reportgen.compute.patterns import transforms
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
@@ -98,7 +98,7 @@ class Search:
 
     def best(self, filters: np.ndarray, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(the largest activation, the largest peak) of each filter over all starts, float (n,)."""
-        natural = self.meter.figures(crops)[0]
+        natural = self.meter.scores(crops)[0]
         order = np.argsort(-natural.pre_peak[:, filters], axis=0)
         random = np.random.default_rng(0)
         starts = [crops[order[0]] / 255, crops[order[1]] / 255]
@@ -112,9 +112,9 @@ class Search:
                 activation, peak = np.maximum(activation, found.activation), np.maximum(peak, found.peak)
         return activation, peak
 
-    def own(self, images: np.ndarray, filters: np.ndarray) -> Figures:
+    def own(self, images: np.ndarray, filters: np.ndarray) -> Scores:
         """The scores of each picture's own filter, (n,) each."""
-        return self.meter.figures(images)[0].of(np.arange(len(filters)), filters)
+        return self.meter.scores(images)[0].of(np.arange(len(filters)), filters)
 
     def warped(self, images: np.ndarray, filters: np.ndarray) -> np.ndarray:
         """Float (n,): the mean activation through the held-out warps."""
@@ -182,7 +182,7 @@ def table(name: str, options: argparse.Namespace, folder: Path) -> None:
     crops = np.concatenate([natural_crops(decode(path, network.contract.bands), size, CROPS) for path in pictures])
     search = Search(network, layer_call, size)
     best, peak = search.best(filters, crops)
-    measured = search.meter.figures(crops)[0]
+    measured = search.meter.scores(crops)[0]
     natural, natural_peak = measured.activation.max(axis=0)[filters], measured.peak.max(axis=0)[filters]
     shown, rows = {}, []
     if options.before is not None and model == "vgg16":

@@ -15,7 +15,7 @@ import numpy as np
 from reportgen.artefacts.natural_maxima import ARRAYS, Natural
 from reportgen.artefacts.patterns import Patterns, above_natural, joined_patterns, pattern_records
 from reportgen.compute.activation_scores import Meter
-from reportgen.compute.natural_maxima import natural_figures
+from reportgen.compute.natural_maxima import natural_maxima
 from reportgen.compute.opening import open_network
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.ascent import Ascent
@@ -221,10 +221,10 @@ def _natural(
     grid = crop_grid(len(photographs))
     crops = ((number, natural_crops(picture, size, grid)) for number, picture in enumerate(photographs))
     meter = Meter(network, [layer_call], size, NATURAL_BATCH)
-    ((arrays, facts),) = natural_figures(meter, crops, lambda number: None)
+    ((arrays, facts),) = natural_maxima(meter, crops, lambda number: None)
     shown = Meter(network, [layer_call], network.contract.size, 1)
     for picture in photographs[:most_shown]:
-        (seen,) = shown.figures(fit(picture, network.contract.size, network.contract.fit)[None])
+        (seen,) = shown.scores(fit(picture, network.contract.size, network.contract.fit)[None])
         arrays["peak"] = np.maximum(arrays["peak"], seen.peak[0])
     return Natural(**{name: arrays[name] for name in ARRAYS}, crops=facts["crops"])
 

@@ -130,6 +130,7 @@ def test_the_same_command_again_computes_nothing_and_changes_no_byte(report: Pat
     assert contents(report) == before
 
 
+@pytest.mark.slow
 def test_two_builds_in_two_folders_have_the_same_bytes(report: Path, tmp_path: Path) -> None:
     """In a process of its own, so that nothing is shared but the inputs."""
     other = tmp_path / "elsewhere"
@@ -264,9 +265,9 @@ def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Pa
     recipe = facts["layers"][0]["patterns"]["recipe"]
     expected = {
         "objective": "pre-activation",
-        "transforms": False,
+        "transforms": [],
         "optimizer": "rmsprop",
-        "rate": 0.1,
+        "learning_rate": 0.1,
         "clip_norm": 2.0,
         "trim": 1,
         "total_variation": 0.1,
@@ -295,13 +296,9 @@ def test_python_and_the_command_line_find_the_same_patterns(report: Path) -> Non
         np.testing.assert_array_equal(found.images, stored_arrays["images"])
     facts = json.loads((report / "report.json").read_bytes())["layers"][1]
     assert facts["path"] == "conv2"
+    of_images = ("natural_image", "natural_peak_image")  # Python was not told what its images are called
     for record, item in zip(found.records, facts["patterns"]["filters"], strict=True):
-        assert record["index"] == item["index"]
-        assert record["verdict"] == item["verdict"]
-        assert record["activation"] == pytest.approx(item["activation"], rel=1e-6)
-        assert record["natural_maximum"] == pytest.approx(item["natural_maximum"], rel=1e-6)
-        assert record["natural_peak"] == pytest.approx(item["natural_peak"], rel=1e-6)
-        assert record["peak"] == pytest.approx(item["peak"], rel=1e-6)
+        assert record == {**item, **dict.fromkeys(of_images)}
 
 
 def test_a_live_model_gives_what_its_file_gives() -> None:

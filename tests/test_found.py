@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reportgen.compute.activation_scores import Figures, peaks
+from reportgen.compute.activation_scores import Scores, peaks
 from reportgen.compute.patterns import reductions, results
 from reportgen.compute.patterns.results import Patterns, Search
 from reportgen.compute.patterns.search.canvas import whole
@@ -19,9 +19,9 @@ from small_models import QUICK, ascent, functional, layers, randomised
 NAN = float("nan")
 
 
-def figures(activation: list[float], peak: list[float] | None = None) -> Figures:
+def figures(activation: list[float], peak: list[float] | None = None) -> Scores:
     first, second = (np.array(values, np.float32) for values in (activation, peak or activation))
-    return Figures(first, second, first - 1, second - 1)
+    return Scores(first, second, first - 1, second - 1)
 
 
 def images(value: int, count: int = 3) -> np.ndarray:

@@ -430,6 +430,7 @@ def test_the_limit_counts_all_variables_and_is_gone_afterwards() -> None:
 NAMES = ["../../etc/passwd", "<script>alert(1)</script>", "n" * 300, "🌌🔭", "con", "a b", "a%20b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_layers_with_hostile_names_make_a_report_in_its_own_folder(tmp_path: Path, suffix: str) -> None:
     import reportgen

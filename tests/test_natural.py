@@ -9,7 +9,7 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.activation_scores import Meter
-from reportgen.compute.natural_maxima import natural_figures
+from reportgen.compute.natural_maxima import natural_maxima
 from reportgen.core.axes import border_width, inner_slices
 from reportgen.inputs.images import natural_crops
 from reportgen.network.backend import keras
@@ -83,7 +83,7 @@ def test_natural_maxima_and_minima_are_those_of_every_crop() -> None:
     images = [pictures(1, 14, 20, seed=1)[0], pictures(1, 9, 30, seed=2)[0] // 4, pictures(1, 40, 12, seed=3)[0]]
     crops = [natural_crops(image, (10, 12), 5) for image in images]
     seen: list[int] = []
-    ((arrays, facts),) = natural_figures(meter, enumerate(crops), seen.append)
+    ((arrays, facts),) = natural_maxima(meter, enumerate(crops), seen.append)
     assert seen == [0, 1, 2]
     assert facts == {"crops": 3 * 26}
     by_image = np.stack([score(layer, item) for item in crops])
@@ -131,7 +131,7 @@ def test_a_filter_that_is_not_finite_somewhere_has_no_natural_maximum_and_the_ot
     layer.set_weights([kernel, bias])
     walked = network(made, preprocess="unit")
     meter = Meter(walked, walked.layer_calls, (10, 12), 4)
-    ((arrays, _),) = natural_figures(meter, [(0, pictures(3, 10, 12))], lambda number: None)
+    ((arrays, _),) = natural_maxima(meter, [(0, pictures(3, 10, 12))], lambda number: None)
     assert np.isnan(arrays["maximum"]).tolist() == [False, False, True, False]
     assert np.isnan(arrays["minimum"]).tolist() == [False, False, True, False]
     for name in ("pre_minimum", "peak", "pre_peak"):
@@ -141,7 +141,7 @@ def test_a_filter_that_is_not_finite_somewhere_has_no_natural_maximum_and_the_ot
 def test_without_an_activation_function_the_lowest_score_is_the_same_before_and_after_it() -> None:
     walked = network(randomised(functional(layers.Conv2D(4, 3))), preprocess="unit")
     meter = Meter(walked, walked.layer_calls, (16, 16), 4)
-    ((arrays, _),) = natural_figures(meter, [(0, pictures(3)), (1, pictures(2, seed=1))], lambda number: None)
+    ((arrays, _),) = natural_maxima(meter, [(0, pictures(3)), (1, pictures(2, seed=1))], lambda number: None)
     assert arrays["pre_minimum"].tobytes() == arrays["minimum"].tobytes()
 
 
@@ -149,7 +149,7 @@ def test_scores_before_the_activation_function_stand_beside_those_after_it() -> 
     made, layer = model()
     walked = network(made, preprocess="unit")
     meter = Meter(walked, walked.layer_calls, (10, 12), 4)
-    (found,) = meter.figures(pictures(6, 10, 12))
+    (found,) = meter.scores(pictures(6, 10, 12))
     before, after = found.pre_activation, found.activation
     np.testing.assert_allclose(before, score(layer, pictures(6, 10, 12), -np.inf), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(after, score(layer, pictures(6, 10, 12)), rtol=1e-4, atol=1e-6)

@@ -101,6 +101,7 @@ def test_a_filter_that_never_activates_is_silent_where_the_bounds_leave_it_room(
     assert problems == ()
 
 
+@pytest.mark.slow
 def test_a_kernel_of_zeros_is_proof_for_every_kind_of_convolution(tmp_path: Path) -> None:
     plain, depthwise = (
         layers.Conv2D(4, 3, name="plain"),
@@ -139,6 +140,7 @@ def model_state(model: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_whole_build_leaves_the_users_model_as_it_was(tmp_path: Path, images: str) -> None:
     entry = keras.Input((16, 16, 3))
     inner = keras.Sequential(

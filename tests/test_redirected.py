@@ -193,13 +193,13 @@ def test_nothing_is_measured_while_convolutions_are_fused(monkeypatch: pytest.Mo
     recipe = dataclasses.replace(OPTVIS, steps=2, pixel_steps=1, strongest_steps=1, retry_steps=1)
     sought = ascent(sleeping(), batch=2, abreast=2, recipe=recipe)
     measured: list[object] = []
-    original = Meter.figures
+    original = Meter.scores
 
-    def figures(self: Meter, pictures: np.ndarray) -> Any:
+    def scores(self: Meter, pictures: np.ndarray) -> Any:
         measured.append(tf.config.optimizer.get_experimental_options()["remapping"])
         return original(self, pictures)
 
-    monkeypatch.setattr(Meter, "figures", figures)
+    monkeypatch.setattr(Meter, "scores", scores)
     sought.find([STUCK, AWAKE, HOPELESS])
     assert len(measured) > 6
     assert not any(measured)

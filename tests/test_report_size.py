@@ -14,6 +14,9 @@ KIB, MIB = 2**10, 2**20
 LARGEST_INDEX, LARGEST_PAGE = 300 * KIB, 3 * MIB
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Only the last layer, as large as any, shows all its filters: pages do not depend on each other."""

@@ -83,6 +83,7 @@ def test_a_retried_filter_does_not_depend_on_its_company() -> None:
     assert same(every, ascent(spotted(), batch=2, abreast=3, recipe=RETRIED).find(range(6)))
 
 
+@pytest.mark.slow
 def test_parts_with_silent_filters_wait_for_enough_of_them_while_that_is_cheap() -> None:
     """Two silent filters are retried at once, where a batch holds as many."""
     most, least = Direction

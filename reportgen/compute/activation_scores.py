@@ -65,7 +65,7 @@ def peaks(maps: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Scores:
     """The scores of a layer's units on n inputs, float32 (n, channels) each.
 
     Attributes:
@@ -80,7 +80,7 @@ class Figures:
     pre_activation: np.ndarray
     pre_peak: np.ndarray
 
-    def of(self, rows: np.ndarray, filters: np.ndarray) -> Figures:
+    def of(self, rows: np.ndarray, filters: np.ndarray) -> Scores:
         """Return the scores of single pairs.
 
         Args:
@@ -90,10 +90,10 @@ class Figures:
         Returns:
             Scores, (m,) each.
         """
-        return Figures(*(getattr(self, name)[rows, filters] for name in FIGURES))
+        return Scores(*(getattr(self, name)[rows, filters] for name in SCORES))
 
 
-FIGURES = tuple(field.name for field in fields(Figures))
+SCORES = tuple(field.name for field in fields(Scores))
 
 
 class Meter:
@@ -133,9 +133,9 @@ class Meter:
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Return the activation, float32 (n, channels) per layer, for `images` (n, *size, channels), uint8 or float32."""
-        return [found.activation for found in self.figures(images)]
+        return [found.activation for found in self.scores(images)]
 
-    def figures(self, images: np.ndarray) -> list[Figures]:
+    def scores(self, images: np.ndarray) -> list[Scores]:
         """Return all scores per layer, for `images` (n, *size, channels), uint8 or float32."""
         parts = [
             self._measure(padded(images[start : start + self._batch], self._batch).astype(np.float32))
@@ -143,7 +143,7 @@ class Meter:
         ]
         count = len(images)
         return [
-            Figures(*(_joined(values, count) for values in zip(*layer_call, strict=True)))
+            Scores(*(_joined(values, count) for values in zip(*layer_call, strict=True)))
             for layer_call in zip(*parts, strict=True)
         ]
 

@@ -1,4 +1,4 @@
-"""What a unit can answer at all: bounds of its values over every input, and which units are thereby proven dead."""
+"""Bounds of a unit's values over every input, and which units are thereby proven dead."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
-SAME_NUMBER = 1e-6  # of a number's size: what lies closer together is the same number in single precision
+SAME_NUMBER = 1e-6  # of a number's size: numbers that are closer are the same in single precision
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Between which numbers a unit's channels lie at every position, for every input within the contract's range.
+    """Lower and upper bounds of a unit's channels at every position, for every input within the contract's range.
 
     before_low, before_high: float64 (channels,), before the unit's activation function; infinite where nothing is known. after_low,
     after_high: after it. varies: bool (channels,), whether the input can change the channel's map at all as far as is known. rectified:
@@ -39,25 +39,34 @@ class Bounds:
 
     @property
     def constant(self) -> np.ndarray:
-        """Bool (channels,): proven to answer one map to every input, up to SAME_NUMBER of its values' size.
+        """Bool (channels,): proven to have the same map for every input, up to SAME_NUMBER of its values' size.
 
-        That map need not be one number: at its border zero padding may show.
+        That map need not be one number: zero padding may show at its border.
         """
         size = np.maximum(np.abs(self.after_low), np.abs(self.after_high))
         with np.errstate(invalid="ignore"):
-            alike = self.after_high - self.after_low <= SAME_NUMBER * size + np.finfo(np.float32).tiny
-        return np.asarray(~self.varies | (alike & np.isfinite(size)))
+            equal = self.after_high - self.after_low <= SAME_NUMBER * size + np.finfo(np.float32).tiny
+        return np.asarray(~self.varies | (equal & np.isfinite(size)))
 
     @property
     def dead(self) -> np.ndarray:
-        """Bool (channels,): proven that no input makes the rectified unit answer above zero, or that it answers the same to all."""
+        """Bool (channels,): proven that no input makes the rectified unit exceed zero, or that it is the same for all inputs."""
         return self.constant | (self.after_high <= 0) if self.rectified else self.constant
 
 
 def bounds_of(network: Network, layer_calls: Sequence[LayerCall], size: tuple[int, ...]) -> dict[str, Bounds]:
-    """The bounds of every site that has a unit, by path, in one trace for inputs of `size`, without bands.
+    """Bound the unit of every layer call, in one trace.
 
-    Raises what the model raises where it does not run at that size.
+    Args:
+        network: the model.
+        layer_calls: those without a unit are left out.
+        size: length of each spatial axis of the input.
+
+    Returns:
+        The bounds by path.
+
+    Raises:
+        Exception: what the model raises where it does not run at that size.
     """
     shown = [layer_call for layer_call in layer_calls if layer_call.unit is not None]
     entry: list[Any] = []
@@ -84,7 +93,7 @@ def bounds_of(network: Network, layer_calls: Sequence[LayerCall], size: tuple[in
 
 
 def _by_channel(value: Value, tensor: Any) -> Interval:
-    """Bounds (channels,) of a unit's maps (1, ..., channels), whatever the position."""
+    """Return bounds (channels,) of a unit's maps (1, ..., channels), for all positions."""
     assert isinstance(value, Interval)
     one = hull_but(value, -1)
     return Interval(*(np.broadcast_to(values.reshape(-1), (tensor.shape[-1],)).copy() for values in one.arrays))

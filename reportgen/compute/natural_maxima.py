@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.activation_scores import FIGURES, Figures, Meter
+from reportgen.compute.activation_scores import SCORES, Meter, Scores
 
 
-def natural_figures(
+def natural_maxima(
     meter: Meter, crops: Iterable[tuple[int, np.ndarray]], on_image: Callable[[int], None]
 ) -> list[tuple[dict[str, np.ndarray], dict[str, Any]]]:
     """Measure the layers of a meter on the user's images.
@@ -27,19 +27,19 @@ def natural_figures(
         inputs were measured.
     """
     images: list[np.ndarray] = []
-    measured: list[list[Figures]] = []
+    measured: list[list[Scores]] = []
     for number, pictures in crops:
-        measured.append(meter.figures(pictures))
+        measured.append(meter.scores(pictures))
         images.append(np.full(len(pictures), number, np.int32))
         on_image(number)
     of_crop = np.concatenate(images)
     return [
-        _summary(Figures(*(np.concatenate([getattr(part, name) for part in layer]) for name in FIGURES)), of_crop)
+        _summary(Scores(*(np.concatenate([getattr(part, name) for part in layer]) for name in SCORES)), of_crop)
         for layer in zip(*measured, strict=True)
     ]
 
 
-def _summary(found: Figures, of_crop: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _summary(found: Scores, of_crop: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     maximum, best = _largest(found.activation)
     peak, highest = _largest(found.peak)
     arrays = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.activation_scores import Meter
-from reportgen.compute.natural_maxima import natural_figures
+from reportgen.compute.natural_maxima import natural_maxima
 from reportgen.compute.patterns.ascent import Ascent, Breadth
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import display_crop
@@ -75,7 +75,7 @@ def compute_natural_maxima(workspace: Workspace, tasks: Tasks, notify: Notify) -
             notify(Progressed(f"{image.record.name}: natural maxima"))
             yield number, natural_crops(workspace.pixels(image), size, grid)
 
-    results = natural_figures(meter, crops(), lambda number: notify(Progressed(cost=share)))
+    results = natural_maxima(meter, crops(), lambda number: notify(Progressed(cost=share)))
     for task, (arrays, facts) in zip(tasks, results, strict=True):
         yield Result(task.key, arrays, facts, traces=meter.traces)
 

@@ -339,7 +339,7 @@ class Task(Record):
     """One piece of work whose result the store keeps under `key`.
 
     kind: "image" (the picture as fed, predictions), "weights", "initial" (the weights that
-    training started from), "feature_maps" (a layer, an image), "natural" (a layer's figures on the
+    training started from), "feature_maps" (a layer, an image), "natural" (a layer's scores on the
     user's images), "patterns" and "negatives" (a layer, some filters: what excites them most and least). `layer` and `image` are slugs,
     "" where they do not apply. `cost` has no unit.
     """

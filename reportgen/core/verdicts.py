@@ -1,4 +1,4 @@
-"""The one word on each pattern of a layer, from figures alone: `not-finite`, `dead`, `silent`, `ok` or `weak`."""
+"""The verdict on each pattern of a layer, from scores alone: `not-finite`, `dead`, `silent`, `ok` or `weak`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ NOT_COMPUTED = "not computed"  # counted among the verdicts, but is none: there 
 VERDICTS = tuple(Word)
 BY_PRECEDENCE = (SKIPPED, NOT_FINITE, DEAD, SILENT, OK, WEAK)  # the first that fits is the verdict
 
-SILENCE = 1e-6  # of the layer's largest figure: below it a rectified unit's answer is rounding, not a response
-CLEAR_GAIN = 1e-3  # of the layer's largest figure: a smaller rise above the start image is not worth the word
+SILENCE = 1e-6  # of the layer's largest score: below it a rectified unit's output is rounding, not a response
+CLEAR_GAIN = 1e-3  # of the layer's largest score: a smaller rise above the initial image does not count
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The word on one pattern. by: of an `ok`, which figures are above what they are compared with: `activation`, `peak`."""
+    """The word on one pattern. by: of an `ok`, which scores are above what they are compared with: `activation`, `peak`."""
 
     word: Word
     by: tuple[Score, ...] = ()
@@ -58,10 +58,10 @@ def judge(
     picture. NaN where not finite.
     indices: (n,), which filter each pattern belongs to.
     natural_maximum, natural_peak: float32 (filters_total,) over the user's images, both None without images.
-    rectified: the unit answers exactly 0 to every negative number.
-    dead: bool (n,), whether it is proven that no input makes the unit answer above zero, or that it answers the same to all.
+    rectified: whether the unit returns exactly 0 for every negative number.
+    dead: bool (n,), whether it is proven that no input activates the unit above zero, or that its output is the same for all.
 
-    Without images, a pattern's own start stands in for the natural figures.
+    Without images, a pattern's own start stands in for the natural scores.
     """
     reached, start, highest = (np.asarray(values, np.float64) for values in (activation, activation_start, peak))
     strongest = np.asarray(response, np.float64)
@@ -109,6 +109,6 @@ def prefers_strongest(
 
 
 def _largest(*groups: np.ndarray) -> float:
-    """The largest absolute finite figure of all groups, 0 where there is none."""
+    """The largest absolute finite score of all groups, 0 where there is none."""
     figures = np.abs(np.concatenate(groups))
     return float(np.max(figures, initial=0, where=np.isfinite(figures)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.activation_scores import FIGURES, Figures
+from reportgen.compute.activation_scores import SCORES, Scores
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.core.records import SEARCHES
 
@@ -91,10 +91,10 @@ class Patterns:
             kept[f"{name}_images"], kept[f"{name}_indices"] = images[own], self.indices[own]
         return kept
 
-    def with_candidates(self, images: np.ndarray, scores: Figures, search: int) -> Patterns:
+    def with_candidates(self, images: np.ndarray, scores: Scores, search: int) -> Patterns:
         """With other pictures of the same filters, (n, ...), where one has a larger activation or peak; scores: their own, (n,)."""
         code = np.full(len(self.indices), search, np.uint8)
-        values = {name: finite_or_nan(getattr(scores, name)) for name in FIGURES}
+        values = {name: finite_or_nan(getattr(scores, name)) for name in SCORES}
         stronger = _larger(values["activation"], self.strongest_activation)
         higher = _larger(values["peak"], self.highest_peak)
         changed: dict[str, Any] = {"best_pre_activation": np.fmax(self.best_pre_activation, values["pre_peak"])}
@@ -130,15 +130,15 @@ ARRAYS = tuple(field.name for field in fields(Patterns) if field.name != "seeds"
 def of_ascent(
     indices: np.ndarray,
     images: np.ndarray,
-    end: Figures,
+    end: Scores,
     responses: np.ndarray,
-    start: Figures,
+    start: Scores,
     redirected_relu: np.ndarray,
     seeds: tuple[int, ...],
 ) -> Patterns:
     """The pictures that an ascent ended at with their filters' own scores, (n,) each, and those of their starts; no other candidates."""
-    own = {name: finite_or_nan(getattr(end, name)) for name in FIGURES}
-    first = {name: finite_or_nan(getattr(start, name)) for name in FIGURES}
+    own = {name: finite_or_nan(getattr(end, name)) for name in SCORES}
+    first = {name: finite_or_nan(getattr(start, name)) for name in SCORES}
     search = np.full(len(indices), Search.ASCENT, np.uint8)
     unknown = np.full(len(indices), np.nan, np.float32)
     return Patterns(

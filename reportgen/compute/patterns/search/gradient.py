@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.activation_scores import Figures
+from reportgen.compute.activation_scores import Scores
 from reportgen.compute.patterns import reductions, transforms
 from reportgen.compute.patterns.objectives import Channel, Direction, Function, Measure, PenaltyKind
 from reportgen.compute.patterns.parameterization import Parameterization
@@ -84,7 +84,7 @@ class ObjectiveGradient:
             gradient = tf.where(redirected_relu.reshape(-1, *(1,) * len(self._parameters.shape)), other, gradient)
         return gradient, redirected_relu
 
-    def from_scores(self, scores: Figures, filters: np.ndarray, direction: Direction) -> np.ndarray:
+    def from_scores(self, scores: Scores, filters: np.ndarray, direction: Direction) -> np.ndarray:
         """(k, n): the objective of each of n filters on each of k pictures, as far as the scores (k, channels) of these tell.
 
         That is up to the border that `--trim` leaves out, a peak standing for the level of the strongest positions; functions are left out.
@@ -99,7 +99,7 @@ class ObjectiveGradient:
                 total = total + np.float32(weight) * self._measured(own, term.measure)
         return total
 
-    def _measured(self, own: Figures, measure: Measure | None) -> np.ndarray:
+    def _measured(self, own: Scores, measure: Measure | None) -> np.ndarray:
         if measure is Measure.ACTIVATION:
             return own.activation
         if measure is Measure.MEAN_AND_PEAK and self.rectified:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.activation_scores import Figures, Meter, padded
+from reportgen.compute.activation_scores import Meter, Scores, padded
 from reportgen.compute.patterns import parameterization, transforms
 from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.recipe import KERAS_IO, Recipe
@@ -43,11 +43,11 @@ class Measurement:
         """How often the measurement was traced."""
         return self._meter.traces
 
-    def scores(self, images: np.ndarray) -> Figures:
+    def scores(self, images: np.ndarray) -> Scores:
         """The scores of all the layer's units on finished `images`, float32 (n, channels) each."""
-        return self._meter.figures(images)[0]
+        return self._meter.scores(images)[0]
 
-    def own_scores(self, images: np.ndarray, filters: np.ndarray) -> Figures:
+    def own_scores(self, images: np.ndarray, filters: np.ndarray) -> Scores:
         """The scores of each finished image's own filter, (n,) each."""
         return self.scores(images).of(np.arange(len(images)), filters)
 

@@ -9,7 +9,7 @@ from math import cos, pi, sqrt
 
 import numpy as np
 
-from reportgen.compute.activation_scores import Figures, padded
+from reportgen.compute.activation_scores import Scores, padded
 from reportgen.compute.patterns import results, starts
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.optimizers import BatchOptimizer
@@ -41,7 +41,7 @@ class _Start:
     seeds: tuple[int, ...]
     coefficients: np.ndarray
     images: np.ndarray
-    scores: Figures
+    scores: Scores
 
 
 class ReadableAscent:
