@@ -185,7 +185,7 @@ def test_objectives_add_up_and_read_as_they_are_written() -> None:
         ({"transforms": 3}, "transforms: 3 is not a list of transforms"),
         ({"objective": "loudest"}, "--objective loudest is none of"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
 def test_what_cannot_be_combined_is_one_clear_sentence(model: Any, pieces: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=re.escape(sentence)) as caught:
