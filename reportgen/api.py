@@ -235,4 +235,6 @@ def _records(
     """The records that a report states, as plain dictionaries; a minimal pattern has no verdict."""
     assert layer_call.unit is not None
     records = [msgspec.to_builtins(one) for one in pattern_records(shown, natural, rectified=layer_call.unit.rectified)]
-    return tuple({**one, "verdict": None, "above": ()} if minimal else one for one in records)
+    if minimal:
+        return tuple({**one, "verdict": None, "above": []} for one in records)
+    return tuple({**one, "above": list(one["above"])} for one in records)

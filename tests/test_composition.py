@@ -13,7 +13,7 @@ import reportgen
 from plain_convolution import convolve
 from reportgen.compute.patterns import recipe
 from reportgen.compute.patterns import transforms as warps
-from reportgen.core.choices import Objective as Objectives
+from reportgen.core.choices import Measure
 from reportgen.core.errors import UsageError
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
@@ -76,8 +76,8 @@ def test_equal_recipes_give_equal_bytes(model: Any) -> None:
 
 
 def test_every_objective_of_the_command_line_is_a_measure_of_a_channel() -> None:
-    for word in Objectives:
-        assert str(channel(2, word)) == f"channel(2, {word!r})"
+    for measure in Measure:
+        assert str(channel(2, measure.value)) == f"channel(2, {measure.value!r})"
     with pytest.raises(UsageError, match="channel: loudest is none of mean-and-peak"):
         channel(2, "loudest")
 

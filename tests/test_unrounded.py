@@ -100,7 +100,7 @@ def test_maps_and_natural_maxima_are_kerass_own_on_the_files_numbers(report: Pat
 
 def test_what_is_drawn_of_them_says_what_black_and_white_are(report: Path) -> None:
     page = (report / "index.html").read_text()
-    assert page.count("in 8 bits, black is what is fed as 0, white as 1") >= 3
+    assert page.count("in 8 bits, black is an input of 0, white of 1") >= 3
     with Image.open(report / "assets" / "images" / "spectrum.png") as image:
         assert np.array_equal(np.asarray(image), np.round(SPECTRUM * 255))
 

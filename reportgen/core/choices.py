@@ -56,8 +56,8 @@ class Parameterization(StrEnum):
     PIXEL = "pixel"
 
 
-class Objective(StrEnum):
-    """What gradient ascent maximizes."""
+class Measure(StrEnum):
+    """How a channel's map becomes one number; `mean-and-peak` and `leaky` mean the plain pre-activation where no rectifier follows."""
 
     MEAN_AND_PEAK = "mean-and-peak"
     LEAKY = "leaky"

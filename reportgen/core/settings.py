@@ -14,9 +14,9 @@ from reportgen.core.choices import (
     Colormap,
     FilterChoice,
     Fit,
+    Measure,
     Method,
     Normalization,
-    Objective,
     Parameterization,
     Precision,
     Preprocess,
@@ -371,7 +371,7 @@ class Settings:
     decorrelate: bool | None = option(
         None, SWITCH, Group.EXPERT, "Color decorrelation.", unset=BY_METHOD, negatable=True
     )
-    objective: str | None = option(None, TEXT, Group.EXPERT, "What is maximized.", unset=BY_METHOD, choices=Objective)
+    objective: str | None = option(None, TEXT, Group.EXPERT, "What is maximized.", unset=BY_METHOD, choices=Measure)
     transforms: bool | None = option(
         None,
         SWITCH,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Any
 
+from reportgen.core.choices import Measure
 from reportgen.core.errors import UsageError
 
 
@@ -26,15 +27,6 @@ class Direction(Enum):
     def sign(self) -> float:
         """What responses are multiplied by, so that more is always better."""
         return self.value
-
-
-class Measure(StrEnum):
-    """How a channel's map becomes one number; `mean-and-peak` and `leaky` mean the plain pre-activation where no rectifier follows."""
-
-    MEAN_AND_PEAK = "mean-and-peak"
-    LEAKY = "leaky"
-    PRE_ACTIVATION = "pre-activation"
-    ACTIVATION = "activation"
 
 
 class PenaltyKind(StrEnum):

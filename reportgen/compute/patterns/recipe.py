@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from reportgen.compute.patterns import parameterization as parameterizations
-from reportgen.compute.patterns.objectives import Measure, Objective, channel, l2, total_variation
+from reportgen.compute.patterns.objectives import Objective, channel, l2, total_variation
 from reportgen.compute.patterns.optimizers import described, own_learning_rate
 from reportgen.compute.patterns.parameterization import Fourier, Pixels
 from reportgen.compute.patterns.transforms import STANDARD, Transform, checked
+from reportgen.core.choices import Measure
 from reportgen.core.errors import UsageError
 from reportgen.core.records import PICTURE_RANK
 from reportgen.core.settings import Settings

@@ -12,10 +12,11 @@ import numpy as np
 
 from reportgen.compute.activation_scores import Scores
 from reportgen.compute.patterns import reductions, transforms
-from reportgen.compute.patterns.objectives import Channel, Direction, Function, Measure, PenaltyKind
+from reportgen.compute.patterns.objectives import Channel, Direction, Function, PenaltyKind
 from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.search.canvas import Canvas, whole
+from reportgen.core.choices import Measure
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.network.backend import tf
 from reportgen.network.contract import as_shown
