@@ -23,6 +23,7 @@ from reportgen.artefacts.base import (
 )
 from reportgen.artefacts.views import Fact, FigureView
 from reportgen.artefacts.weights import FIGURE, INITIAL_FIGURE, WEIGHTS, load_kernels, undrawable
+from reportgen.core.axes import by_filter
 from reportgen.core.numbers import plain
 from reportgen.core.records import Count, KernelKind, LayerRecord, RelativePath, TaskKind
 from reportgen.render import weights as grid
@@ -134,12 +135,11 @@ def filter_rows(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> NDArray
     Returns:
         float64 (filters, weights). A separable filter's own slice is that of the pointwise kernel; the depthwise one is shared by all.
     """
-    kernel = np.asarray(arrays["pointwise_kernel"] if "pointwise_kernel" in arrays else arrays["kernel"])
-    if layer.kernel_kind == KernelKind.DEPTHWISE:
-        kernel = kernel.reshape(*kernel.shape[:-2], -1)
-    elif layer.kernel_kind == KernelKind.TRANSPOSED:
-        kernel = np.swapaxes(kernel, -1, -2)
-    return kernel.reshape(-1, kernel.shape[-1]).T.astype(np.float64)
+    if "pointwise_kernel" in arrays:
+        kernel = by_filter(KernelKind.PLAIN, arrays["pointwise_kernel"])
+    else:
+        kernel = by_filter(layer.kernel_kind or KernelKind.PLAIN, arrays["kernel"])
+    return np.moveaxis(kernel, 1, -1).reshape(len(kernel), -1).astype(np.float64)
 
 
 def _change(trained: NDArray[np.float64], initial: NDArray[np.float64]) -> tuple[float | None, float | None]:

@@ -8,10 +8,10 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.render import curves, palette, slices
 from reportgen.render.text import listed, number
 
-RGB_BANDS = 3
 WHITE = 255
 SIGNAL_AXES, PICTURE_AXES = (
     3,
@@ -99,7 +99,7 @@ def visible(pixels: NDArray[np.uint8], bands: Bands | None = None) -> NDArray[np
         return pixels[..., 0]
     if bands is not None:
         return pixels[..., list(bands)]
-    return pixels if count == RGB_BANDS else _grid(pixels)
+    return pixels if count == RGB_CHANNELS else _grid(pixels)
 
 
 def bands_shown(count: int, bands: Bands | None = None, of: str = "") -> str | None:
@@ -113,7 +113,7 @@ def bands_shown(count: int, bands: Bands | None = None, of: str = "") -> str | N
     Returns:
         The clause; None where they are shown as gray or RGB.
     """
-    if count == 1 or (bands is None and count == RGB_BANDS):
+    if count == 1 or (bands is None and count == RGB_CHANNELS):
         return None
     if bands is not None:
         return f"channels {listed([str(band) for band in bands])} of 0 to {count - 1} as red, green and blue"

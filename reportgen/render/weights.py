@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.core.axes import RGB_CHANNELS, ChannelOrder, by_filter, input_channels
 from reportgen.core.records import KernelKind, LayerRecord
 from reportgen.render import curves, mosaic, palette, png, slices
 from reportgen.render.figure import Figure, Tiles
 from reportgen.render.scale import SCALE_PERCENTILE
-from reportgen.render.strongest import strongest
 from reportgen.render.text import count, named, number, percent, plural, shape
 
 TILE_LIMIT = 4096  # 64 filters of 64 channels; beyond it a slice is too small to see and the picture too large to load
-RGB = 3
+MOST_SLICES = 16  # per filter: a row that a reader can follow
 KERNEL_AXES = (3, 4, 5)  # of one, two or three spatial axes
 CURVE_HEIGHTS, CURVE_WIDTHS = (24, 48), (28, 72)  # pixels of a curve: least and most
 LARGEST_VOLUME, SMALLEST_VOLUME = 96, 36  # the same of slices side by side
@@ -141,6 +141,25 @@ def pointwise(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> tuple[dic
     return {"kernel": kernel.reshape(1, 1, *kernel.shape[-2:])}, plain
 
 
+def largest_slices(parts: NDArray[np.floating], most: int) -> NDArray[np.intp]:
+    """Return the input channels whose slices have the largest L2 norm.
+
+    Args:
+        parts: (filters, inputs, *taps).
+        most: slices of all filters together; per filter at most MOST_SLICES.
+
+    Returns:
+        (filters, slices), by falling norm; slices with values that are not finite come first, and of equals the lower number.
+    """
+    filters, inputs = parts.shape[:2]
+    count = max(1, min(MOST_SLICES, inputs, most // filters))
+    values = parts.reshape(filters, inputs, -1).astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        weight = np.sqrt((values**2).sum(axis=2))
+    weight = np.where(np.isfinite(weight), weight, np.inf)
+    return np.argsort(-weight, axis=1, kind="stable")[:, :count]
+
+
 def _limit(tiles: NDArray[np.floating], layout: KernelLayout) -> float:
     """Where the scale ends: at the largest finite magnitude; of many slices at a percentile, or a few would make the others pale."""
     magnitudes = np.abs(tiles[np.isfinite(tiles)])
@@ -165,26 +184,24 @@ def _arrange(
         )
     kernel = stored.astype(np.result_type(stored.dtype, np.float32))
     taps = kernel.shape[:-2]
-    if separable or layer.kernel_kind == "depthwise":
-        tiles = np.moveaxis(kernel.reshape(*taps, -1), -1, 0)
+    if separable or layer.kernel_kind == KernelKind.DEPTHWISE:
+        tiles = by_filter(KernelKind.DEPTHWISE, kernel)[:, 0]
         kind = "depthwise" if separable else "channels"
         if not separable and len(tiles) != layer.filters_total:
             raise _misfit(layer, stored)
         return tiles, _only_zeros(tiles), KernelLayout(kind, _layout(len(tiles), taps), 0 if separable else 1, taps)
-    if layer.kernel_kind == "transposed":
-        kernel = np.swapaxes(kernel, -1, -2)
-    inputs, filters = kernel.shape[-2:]
+    parts = by_filter(layer.kernel_kind or KernelKind.PLAIN, kernel)
+    filters, inputs = parts.shape[:2]
     if filters != layer.filters_total:
         raise _misfit(layer, stored)
-    parts = np.moveaxis(kernel, (-1, -2), (0, 1))  # (filters, inputs, *taps)
     zero = _only_zeros(parts)
-    if layer.kernel_bands in ("RGB", "BGR") and inputs == RGB:
+    if layer.kernel_bands is not None and inputs == RGB_CHANNELS:
         tiles = np.moveaxis(parts, 1, -1)
-        tiles = tiles[..., ::-1] if layer.kernel_bands == "BGR" else tiles
+        tiles = tiles[..., ::-1] if layer.kernel_bands == ChannelOrder.BGR else tiles
         return tiles, zero, KernelLayout("color", _layout(len(tiles), taps), 1, taps)
     if filters * inputs > TILE_LIMIT:
         if channels is None:
-            channels = strongest(parts, TILE_LIMIT)
+            channels = largest_slices(parts, TILE_LIMIT)
         tiles = parts[np.arange(filters)[:, None], channels].reshape(-1, *taps)
         each = channels.shape[1]
         return tiles, zero, KernelLayout("strongest", _grouped(len(tiles), taps, each), each, taps, channels)
@@ -319,4 +336,4 @@ def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndar
 
 
 def _inputs(layer: LayerRecord, arrays: Mapping[str, np.ndarray]) -> int:
-    return int(arrays["kernel"].shape[-1 if layer.kernel_kind == "transposed" else -2])
+    return input_channels(layer.kernel_kind or KernelKind.PLAIN, arrays["kernel"].shape)

@@ -12,6 +12,7 @@ from reportgen.compute.patterns.objectives import Objective, channel, l2, total_
 from reportgen.compute.patterns.optimizers import described, own_learning_rate
 from reportgen.compute.patterns.parameterization import Fourier, Pixels
 from reportgen.compute.patterns.transforms import STANDARD, Transform, checked
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.core.choices import Measure
 from reportgen.core.errors import UsageError
 from reportgen.core.records import PICTURE_RANK
@@ -21,8 +22,7 @@ ALGORITHM = 5  # raised whenever the same numbers would give another picture: st
 
 # The keras.io recipe is stated for pictures of 180 x 180 x 3: there a step of one learning rate along the gradient of unit
 # length moves a value by rate / sqrt(180 * 180 * 3) on average. Elsewhere the same average is kept.
-KERAS_IO_SIDE, KERAS_IO_BANDS = 180, 3
-RGB = 3  # color channels, whose correlation in natural pictures is known
+KERAS_IO_SIDE = 180
 KERAS_IO_CROP = 25  # pixels cut off each side of a picture of that size, for display
 
 
@@ -230,7 +230,7 @@ def _pixel_steps(recipe: Recipe, steps: int | None) -> int:
 
 def decorrelation(bands: int, have_images: bool) -> str:
     """Where the correlation of color channels comes from: ImageNet for three, the user's images for any other number above one."""
-    if bands == RGB:
+    if bands == RGB_CHANNELS:  # whose correlation in natural pictures is known
         return "imagenet"
     return "images" if bands > 1 and have_images else "none"
 

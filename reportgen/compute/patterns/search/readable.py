@@ -15,7 +15,7 @@ from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.optimizers import BatchOptimizer
 from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.randomness import derived_seed
-from reportgen.compute.patterns.recipe import KERAS_IO_BANDS, KERAS_IO_SIDE, Recipe
+from reportgen.compute.patterns.recipe import KERAS_IO_SIDE, Recipe
 from reportgen.compute.patterns.results import Patterns, Search
 from reportgen.compute.patterns.search.canvas import whole
 from reportgen.compute.patterns.search.gradient import ObjectiveGradient
@@ -23,6 +23,7 @@ from reportgen.compute.patterns.search.measurement import Measurement
 from reportgen.compute.patterns.search.pixel_steps import Aim, PixelAscent
 from reportgen.compute.patterns.search.threads import Threads
 from reportgen.compute.patterns.transforms import Warps
+from reportgen.core.axes import RGB_CHANNELS
 from reportgen.network.backend import fused
 
 FAINT = 0.01  # of the largest activation of the layer's starts: a filter below it is treated as silent
@@ -177,5 +178,5 @@ class ReadableAscent:
         if recipe.schedule == "cosine":
             rates = [recipe.learning_rate * ((1 + cos(pi * number / steps)) / 2) for number in range(steps)]
         if recipe.keras_io_steps:  # stated for a gradient of unit length there
-            rates = [rate / sqrt(KERAS_IO_SIDE * KERAS_IO_SIDE * KERAS_IO_BANDS) for rate in rates]
+            rates = [rate / sqrt(KERAS_IO_SIDE * KERAS_IO_SIDE * RGB_CHANNELS) for rate in rates]
         return rates
