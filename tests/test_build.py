@@ -47,11 +47,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    return draw(tmp_path / "picture.png")
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of one picture, to be copied."""

@@ -14,28 +14,18 @@ import pytest
 import report_fixture
 import reportgen
 from reportgen.core.errors import StoreError, UsageError
-from reportgen.report.assemble import assemble
 from reportgen.report.opened import Report
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with everything, of which two chunks of patterns are missing."""
-    made = tmp_path_factory.mktemp("opened") / "report"
-    report_fixture.make(made, negative=True, outputs=True, whole=True)
-    assemble(made)
-    return made
+def report(whole_report: Path) -> Report:
+    return reportgen.open(whole_report)
 
 
-@pytest.fixture(scope="module")
-def report(folder: Path) -> Report:
-    return reportgen.open(folder)
-
-
-def test_every_fact_of_the_file_is_in_the_records(folder: Path, report: Report) -> None:
-    assert json.loads(report.document.to_json()) == json.loads((folder / "report.json").read_bytes())
+def test_every_fact_of_the_file_is_in_the_records(whole_report: Path, report: Report) -> None:
+    assert json.loads(report.document.to_json()) == json.loads((whole_report / "report.json").read_bytes())
 
 
 def test_layers_are_those_that_are_covered_in_order(report: Report) -> None:
@@ -47,11 +37,11 @@ def test_layers_are_those_that_are_covered_in_order(report: Report) -> None:
     assert report[report_fixture.HOSTILE_PATH].record.slug == report["colour"].record.slug == "colour"
 
 
-def test_filters_have_their_own_arrays(folder: Path, report: Report) -> None:
+def test_filters_have_their_own_arrays(whole_report: Path, report: Report) -> None:
     layer = report["colour"]
-    stored = np.load(folder / "data" / "colour" / "patterns.npz")
-    kernel = np.load(folder / "data" / "colour" / "weights.npz")["kernel"]
-    maps = np.load(folder / "data" / "colour" / "feature_maps.npz")["cat"]
+    stored = np.load(whole_report / "data" / "colour" / "patterns.npz")
+    kernel = np.load(whole_report / "data" / "colour" / "weights.npz")["kernel"]
+    maps = np.load(whole_report / "data" / "colour" / "feature_maps.npz")["cat"]
     assert len(layer.filters) == len(stored["indices"]) == 6
     for row, item in enumerate(layer.filters):
         assert item.record is not None
@@ -66,8 +56,8 @@ def test_filters_have_their_own_arrays(folder: Path, report: Report) -> None:
     assert (far.strongest != far.pattern).any()
 
 
-def test_minimal_patterns_are_those_of_the_filter(folder: Path, report: Report) -> None:
-    stored = np.load(folder / "data" / "colour" / "minimal_patterns.npz")
+def test_minimal_patterns_are_those_of_the_filter(whole_report: Path, report: Report) -> None:
+    stored = np.load(whole_report / "data" / "colour" / "minimal_patterns.npz")
     for row, item in enumerate(report["colour"].filters):
         np.testing.assert_array_equal(item.minimal_pattern, stored["images"][row])
         assert item.minimal_record is not None
@@ -100,9 +90,9 @@ def test_a_name_that_is_not_there_is_named(report: Report) -> None:
         report["deep"].feature_maps("dog")
 
 
-def test_a_damaged_array_file_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_array_file_is_a_sentence(whole_report: Path, tmp_path: Path) -> None:
     for name in ("report.json", "index.html"):
-        (tmp_path / name).write_bytes((folder / name).read_bytes())
+        (tmp_path / name).write_bytes((whole_report / name).read_bytes())
     with pytest.raises(StoreError, match=r"^data/colour/weights.npz of the report \S+ cannot be read"):
         assert reportgen.open(tmp_path / "index.html")["colour"].weights
 
@@ -136,11 +126,11 @@ def test_what_is_no_finished_report_is_refused_with_a_sentence(
     assert str(tmp_path) in str(refused.value)
 
 
-def test_the_example_of_the_documentation_runs_without_tensorflow(folder: Path, tmp_path: Path) -> None:
+def test_the_example_of_the_documentation_runs_without_tensorflow(whole_report: Path, tmp_path: Path) -> None:
     (example,) = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
     )
-    example = example.replace('"report"', repr(str(folder))).replace('"conv2"', '"deep"')
+    example = example.replace('"report"', repr(str(whole_report))).replace('"conv2"', '"deep"')
     program = f"{example}\nimport sys\nprint({{'tensorflow', 'keras', 'jinja2', 'matplotlib'}} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
