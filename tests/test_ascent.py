@@ -63,6 +63,7 @@ def test_a_picture_does_not_depend_on_the_filters_found_beside_it(name: str) -> 
 FULL = dataclasses.replace(OPTVIS, steps=3, pixel_steps=2, strongest_steps=2, retry_steps=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "first layer"])
 def test_with_every_search_a_picture_depends_neither_on_its_neighbours_nor_on_batches_abreast(name: str) -> None:
     """Nor on a neighbour that is not finite."""

@@ -55,6 +55,7 @@ def test_the_example_of_the_first_page_writes_a_report(
     assert capsys.readouterr().out == "report/index.html ()\n"
 
 
+@pytest.mark.slow
 def test_the_examples_of_patterns_run_and_give_what_they_say(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -195,6 +195,7 @@ def test_the_unit_is_what_the_field_is_stated_for() -> None:
     assert all(axes is not None and axes[0].size == axes[1].size for axes in fields.values())
 
 
+@pytest.mark.slow
 def test_resnet50_sees_483_pixels() -> None:
     resnet = network(keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3)))
     fields = {item.path: item.view.axes for item in resnet.layer_calls}

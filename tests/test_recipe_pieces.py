@@ -257,6 +257,7 @@ def test_without_a_clip_every_gradient_has_unit_size_a_value() -> None:
 # What regularizers are for
 
 
+@pytest.mark.slow
 def test_total_variation_makes_pictures_smoother_and_l2_makes_them_greyer() -> None:
     """Also where that costs so much of the response that a stronger picture is known."""
     model = randomised(functional(layers.Conv2D(4, 5, activation="relu", name="conv")), seed=3)
