@@ -22,7 +22,7 @@ from reportgen.artefacts.base import (
     Section,
 )
 from reportgen.artefacts.predictions import ImageEntry
-from reportgen.artefacts.views import Cut, FigureView
+from reportgen.artefacts.views import Cut, FigureView, SmallPicture, small_picture
 from reportgen.core.choices import Normalization
 from reportgen.core.errors import few
 from reportgen.core.numbers import plain
@@ -75,16 +75,6 @@ class ImageMaps:
 
 
 @dataclass(frozen=True)
-class SmallImage:
-    """A thumbnail of one of the user's images; `pixelated` where it is enlarged nevertheless, so that its pixels are repeated."""
-
-    href: str
-    width: int
-    height: int
-    pixelated: bool
-
-
-@dataclass(frozen=True)
 class ImageMapsView:
     """The feature maps of one image.
 
@@ -96,7 +86,7 @@ class ImageMapsView:
     anchor: str
     name: str
     prediction: str | None
-    picture: SmallImage | None
+    picture: SmallPicture | None
     facts: str
     after: FigureView | None
     before: FigureView | None
@@ -350,10 +340,9 @@ def _view(
     )
 
 
-def _small(picture: ImageFile, root: str) -> SmallImage:
-    scale = PICTURE_PIXELS / max(picture.width, picture.height)
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return SmallImage(root + picture.path, *size, scale > 1)
+def _small(picture: ImageFile, root: str) -> SmallPicture:
+    size = picture.width, picture.height
+    return small_picture(root + picture.path, size, PICTURE_PIXELS / max(size))
 
 
 def zeros(zero: float | None, silenced: float | None) -> str:

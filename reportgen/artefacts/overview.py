@@ -12,6 +12,7 @@ from msgspec import Meta
 from reportgen.artefacts.base import ImageFile, LayerContents
 from reportgen.artefacts.feature_maps import FEATURE_MAPS
 from reportgen.artefacts.predictions import ImageEntry, PredictionView, prediction_views
+from reportgen.artefacts.views import SmallPicture, small_picture
 from reportgen.core.choices import Normalization
 from reportgen.core.numbers import plain
 from reportgen.core.records import Count, LayerRecord, Plan, Slug
@@ -93,23 +94,12 @@ class ColumnView:
 
 
 @dataclass(frozen=True)
-class CellView:
-    """A small picture in the overview; `pixelated` where it is enlarged, so its pixels are repeated and not blurred."""
-
-    href: str
-    width: int
-    height: int
-    alt: str
-    pixelated: bool
-
-
-@dataclass(frozen=True)
 class RowView:
     """One image: its picture, a cell per column (None where it is not computed), the most probable classes."""
 
     name: str
-    picture: CellView | None
-    cells: tuple[CellView | None, ...]
+    picture: SmallPicture | None
+    cells: tuple[SmallPicture | None, ...]
     predictions: tuple[PredictionView, ...]
 
 
@@ -266,16 +256,15 @@ def _scale_words(scale: Scale | None) -> str:
     return "constant" if scale is None else "one scale per map"
 
 
-def _cell(cell: CellPicture | None) -> CellView | None:
+def _cell(cell: CellPicture | None) -> SmallPicture | None:
     if cell is None:
         return None
-    scale = CELL_PIXELS / max(cell.tiles.width, cell.tiles.height)
-    return CellView(cell.path, round(cell.tiles.width * scale), round(cell.tiles.height * scale), cell.alt, scale > 1)
+    size = cell.tiles.width, cell.tiles.height
+    return small_picture(cell.path, size, CELL_PIXELS / max(size), cell.alt)
 
 
-def _picture(picture: ImageFile | None) -> CellView | None:
+def _picture(picture: ImageFile | None) -> SmallPicture | None:
     if picture is None:
         return None
-    scale = PICTURE_PIXELS / max(picture.width, picture.height)
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return CellView(picture.path, *size, "", scale > 1)  # its name is below it
+    size = picture.width, picture.height
+    return small_picture(picture.path, size, PICTURE_PIXELS / max(size))  # its name is below it

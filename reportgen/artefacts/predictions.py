@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Meta
 
 from reportgen.artefacts.base import ImageFile, failures, stored_entry
+from reportgen.artefacts.views import SmallPicture, small_picture
 from reportgen.core.errors import few
 from reportgen.core.numbers import plain
 from reportgen.core.records import PICTURE_RANK, Count, ImageRecord, InputContract, Plan, Slug, TaskKind
@@ -97,19 +98,14 @@ class ImageView:
     """One of the user's images as the model receives it.
 
     Attributes:
-        href: of its picture; None where that is not stored.
+        picture: None where it is not stored.
         outputs: (name, prediction) of each output that classifies, without a name where the model has one output.
-        pixelated: it is shown enlarged, so its pixels are repeated and not blurred.
     """
 
     name: str
     size: str
     sha256: str
-    href: str | None
-    width: int
-    height: int
-    pixelated: bool
-    alt: str
+    picture: SmallPicture | None
     outputs: tuple[tuple[str | None, tuple[PredictionView, ...]], ...]
     without_predictions: str | None
 
@@ -219,25 +215,25 @@ def _view(image: ImageEntry, file: ImageFile | None) -> ImageView:
     outputs: tuple[tuple[str | None, tuple[PredictionView, ...]], ...] = ((None, rows),)
     if image.outputs:
         outputs = tuple((each.name, prediction_views(each.predictions)) for each in image.outputs)
-    width, height = (1, 1) if file is None else (file.width, file.height)
-    scale = PICTURE_PIXELS / max(width, height)
-    best = f"; prediction: {rows[0].label}, {rows[0].percent}" if rows else ""
     own = image.lengths if len(image.lengths) not in (0, PICTURE_RANK) else (image.width, image.height)
-    fed = (1, 1) if file is None else file.lengths
     drawn = None if file is None else file.drawn
     note = image.predictions_note
     return ImageView(
         name=image.name,
         size=dimensions(own) + ("" if drawn is None else f", displayed: {drawn}"),
         sha256=image.sha256[:HASH_SHOWN],
-        href=None if file is None else file.path,
-        width=round(width * scale),
-        height=round(height * scale),
-        pixelated=scale > 1,
-        alt=f"{image.name} as the model receives it{'' if drawn is None else f' ({drawn})'}, "
-        f"{dimensions(fed[::-1] if len(fed) == PICTURE_RANK else fed)}{best}",
+        picture=None if file is None else _picture(image, file),
         outputs=outputs,
         without_predictions=None
         if all(found for _, found in outputs)
         else sentence(note if note is not None else "no predictions were requested"),
     )
+
+
+def _picture(image: ImageEntry, file: ImageFile) -> SmallPicture:
+    rows, fed = prediction_views(image.predictions), file.lengths
+    best = f"; prediction: {rows[0].label}, {rows[0].percent}" if rows else ""
+    drawn = "" if file.drawn is None else f" ({file.drawn})"
+    size = dimensions(fed[::-1] if len(fed) == PICTURE_RANK else fed)
+    alt = f"{image.name} as the model receives it{drawn}, {size}{best}"
+    return small_picture(file.path, (file.width, file.height), PICTURE_PIXELS / max(file.width, file.height), alt)

@@ -108,6 +108,23 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class SmallPicture:
+    """A picture as it stands on a page, in CSS pixels; `pixelated` where it is enlarged, so its pixels are repeated and not blurred."""
+
+    href: str
+    width: int
+    height: int
+    alt: str
+    pixelated: bool
+
+
+def small_picture(href: str, size: tuple[int, int], scale: float, alt: str = "") -> SmallPicture:
+    """Return a picture of `size` (width, height) in pixels, scaled."""
+    width, height = (max(1, round(length * scale)) for length in size)
+    return SmallPicture(href, width, height, alt, scale > 1)
+
+
+@dataclass(frozen=True)
 class Inline:
     """Style and script inside a report of one file."""
 

@@ -19,8 +19,10 @@ from reportgen.artefacts.views import (
     Keys,
     Link,
     PageContext,
+    SmallPicture,
     Verdict,
     known_keys,
+    small_picture,
     verdict_key,
     verdict_view,
     verdict_views,
@@ -38,16 +40,6 @@ THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
 
 @dataclass(frozen=True)
-class Thumbnails:
-    """The strip of small patterns of one layer."""
-
-    href: str
-    width: int
-    height: int
-    alt: str
-
-
-@dataclass(frozen=True)
 class LayerRow:
     """One row of the layer table; `keys` are what scripts search, filter and sort it by, as (name, value)."""
 
@@ -62,7 +54,7 @@ class LayerRow:
     verdicts: tuple[Verdict, ...]
     failed: str | None
     partial: str | None
-    strip: Thumbnails | None
+    strip: SmallPicture | None
     keys: Keys
 
 
@@ -76,7 +68,7 @@ class OutputsView:
     classes: str
     verdicts: tuple[Verdict, ...]
     failed: str | None
-    strip: Thumbnails | None
+    strip: SmallPicture | None
 
 
 @dataclass(frozen=True)
@@ -427,6 +419,6 @@ def search_effort(recipe: Any, silent: int) -> str | None:
     )
 
 
-def _thumbnails(strip: Picture) -> Thumbnails:
-    tall = strip.tiles.height
-    return Thumbnails(strip.path, round(strip.tiles.width * THUMBNAIL_PIXELS / tall), THUMBNAIL_PIXELS, strip.alt)
+def _thumbnails(strip: Picture) -> SmallPicture:
+    size = strip.tiles.width, strip.tiles.height
+    return small_picture(strip.path, size, THUMBNAIL_PIXELS / strip.tiles.height, strip.alt)
