@@ -335,7 +335,7 @@ def _patterns(
         reached = [{1: 0.25, 2: -1.0, 3: np.nan}.get(index, -2.0) for index in chunk]  # 1 stays where it was
         arrays["pre_activation"] = np.array(reached, np.float32)
         facts["seeds"] = [2000 + index for index in chunk]
-        writer.save("negatives", key, arrays, facts, layer=slug, filters=chunk, missing=lost)
+        writer.save("minimal_patterns", key, arrays, facts, layer=slug, filters=chunk, missing=lost)
 
 
 def _others(slug: str, chunk: tuple[int, ...], arrays: dict[str, np.ndarray]) -> None:

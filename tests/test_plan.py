@@ -233,10 +233,10 @@ def test_without_images_there_are_weights_and_patterns_only() -> None:
 
 def test_what_filters_like_least_is_a_task_of_its_own_beside_what_they_like_most() -> None:
     both, most = tasks(negative=True), tasks()
-    assert [task for task in both if task.kind != "negatives"] == list(most)
-    paired = [task for task in both if task.kind in ("patterns", "negatives")]
+    assert [task for task in both if task.kind != "minimal_patterns"] == list(most)
+    paired = [task for task in both if task.kind in ("patterns", "minimal_patterns")]
     for first, second in zip(paired[::2], paired[1::2], strict=True):
-        assert (first.kind, second.kind) == ("patterns", "negatives")
+        assert (first.kind, second.kind) == ("patterns", "minimal_patterns")
         assert (first.layer, first.filters, first.cost) == (second.layer, second.filters, second.cost)
     assert len({task.key for task in both}) == len(both)
 
@@ -258,7 +258,7 @@ def test_the_models_own_outputs_have_patterns_and_natural_maxima_only() -> None:
     assert [(task.kind, task.filters) for task in made if task.layer == "logits"] == [
         ("natural", ()),
         ("patterns", (1, 3)),
-        ("negatives", (1, 3)),
+        ("minimal_patterns", (1, 3)),
     ]
 
 
@@ -274,7 +274,7 @@ def test_the_models_own_outputs_have_patterns_and_natural_maxima_only() -> None:
 def test_patterns_whose_bands_are_related_by_the_images_depend_on_them(changes: dict[str, Any]) -> None:
     def keys(decorrelation: str, **named: Any) -> set[str]:
         made = tasks(recipe={**RECIPE, "decorrelation": decorrelation}, negative=True, **named)
-        return {task.key for task in made if task.kind in ("patterns", "negatives")}
+        return {task.key for task in made if task.kind in ("patterns", "minimal_patterns")}
 
     assert not keys("images") & keys("images", **changes)
     assert keys("imagenet") == keys("imagenet", **changes)

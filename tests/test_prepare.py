@@ -223,7 +223,7 @@ def test_outputs_come_last_with_tasks_of_their_own(tmp_path: Path, images: str) 
     assert [task.kind for task in plan.tasks if task.layer == plan.layers[1].slug] == [
         "natural",
         "patterns",
-        "negatives",
+        "minimal_patterns",
     ]
     assert {task.key for task in without.tasks} < {task.key for task in plan.tasks}
 

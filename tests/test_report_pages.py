@@ -482,7 +482,7 @@ def test_images_patterns_and_cards_say_how_their_bands_are_shown(
     report_fixture.replan(tmp_path, plan, settings={**plan.settings, "bands": bands})
     store = Store(tmp_path)
     for task in plan.tasks:
-        if task.kind in ("image", "patterns", "negatives"):
+        if task.kind in ("image", "patterns", "minimal_patterns"):
             arrays, facts = store.load(task.key)
             pixels = "picture" if task.kind == "image" else "images"
             for name in (pixels,) if task.kind == "image" else (pixels, "strongest_images", "highest_images"):

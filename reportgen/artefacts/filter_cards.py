@@ -266,7 +266,7 @@ def _pattern(page: LayerPage, name: str, place: int, label: str, pixels: int, dr
 def _minimal(page: LayerPage, entry: LayerEntry, index: int, restarts: int, drawn: str | None) -> Minimal | None:
     """A filter's minimal pattern; None where it was not requested, or the layer has no pattern at all."""
     contents, owner, nouns = page.contents, page.contents.owners[0], page.contents.nouns
-    if entry.patterns is None or index not in contents.planned_filters(TaskKind.NEGATIVES):
+    if entry.patterns is None or index not in contents.planned_filters(TaskKind.MINIMAL_PATTERNS):
         return None
     title = "Minimal pattern" + ("" if page.layer.is_output else " (pre-activation)")
     entries = () if entry.minimal_patterns is None else entry.minimal_patterns.filters

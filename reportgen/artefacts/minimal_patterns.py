@@ -85,7 +85,7 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
 
     def load(self, reader: LayerReader) -> Patterns | None:
         """Read the minimal patterns, which are only shown beside patterns."""
-        found = load_patterns(reader, TaskKind.NEGATIVES, "minimal patterns")
+        found = load_patterns(reader, TaskKind.MINIMAL_PATTERNS, "minimal patterns")
         if found is not None and reader[PATTERNS] is None:
             reader.lost("minimal patterns are not shown without the patterns")
             return None
@@ -113,7 +113,7 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
                     seed=found.seeds[row],
                 )
             )
-        missing = missing_filters(contents, TaskKind.NEGATIVES, found)
+        missing = missing_filters(contents, TaskKind.MINIMAL_PATTERNS, found)
         return MinimalPatternsRecord(array=contents.data_path(FILE), missing=missing, filters=tuple(records))
 
     def draw(self, contents: LayerContents, record: MinimalPatternsRecord | None, appearance: Appearance) -> Figures:
@@ -148,9 +148,9 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
     def section(self, page: LayerPage, record: MinimalPatternsRecord | None) -> Section | None:
         """Return the section; None where none were requested, or the layer has no patterns."""
         contents, found = page.contents, page.contents[self]
-        if contents[PATTERNS] is None or not contents.planned_filters(TaskKind.NEGATIVES):
+        if contents[PATTERNS] is None or not contents.planned_filters(TaskKind.MINIMAL_PATTERNS):
             return None
-        lost = contents.planned_filters(TaskKind.NEGATIVES) if record is None else record.missing
+        lost = contents.planned_filters(TaskKind.MINIMAL_PATTERNS) if record is None else record.missing
         view = MinimalPatternsView(page.figure(FIGURE), _note(page, found), lost_words(contents, sorted(lost)))
         return Section("minimal-patterns", "Minimal patterns", "sections/minimal_patterns.html", view)
 

@@ -168,7 +168,7 @@ COMPUTATIONS = (  # in the order in which a run goes through them: the cheap one
     Computation((TaskKind.INITIAL,), _alone, compute_initial_weights),
     Computation((TaskKind.FEATURE_MAPS,), lambda task, layer: task.image, compute_feature_maps),
     Computation((TaskKind.NATURAL,), lambda task, layer: layer and layer.pattern_size, compute_natural_maxima),
-    Computation((TaskKind.PATTERNS, TaskKind.NEGATIVES), lambda task, layer: task.layer, compute_patterns),
+    Computation((TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS), lambda task, layer: task.layer, compute_patterns),
 )
 
 

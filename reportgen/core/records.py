@@ -85,7 +85,7 @@ class TaskKind(StrEnum):
     FEATURE_MAPS = "feature_maps"
     NATURAL = "natural"
     PATTERNS = "patterns"
-    NEGATIVES = "negatives"
+    MINIMAL_PATTERNS = "minimal_patterns"
 
 
 class Search(StrEnum):
@@ -338,10 +338,11 @@ class DiagramNode(Record):
 class Task(Record):
     """One piece of work whose result the store keeps under `key`.
 
-    kind: "image" (the picture as fed, predictions), "weights", "initial" (the weights that
-    training started from), "feature_maps" (a layer, an image), "natural" (a layer's scores on the
-    user's images), "patterns" and "negatives" (a layer, some filters: what excites them most and least). `layer` and `image` are slugs,
-    "" where they do not apply. `cost` has no unit.
+    Attributes:
+        kind: what is computed: of an image its pixels as fed and the predictions, of a layer the rest; patterns and minimal patterns of
+            some filters.
+        layer: slug; "" where it does not apply, like `image`.
+        cost: of the computation, without a unit.
     """
 
     kind: TaskKind

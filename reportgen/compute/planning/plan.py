@@ -302,7 +302,7 @@ def _natural_tasks(facts: TaskFacts) -> Iterator[Task]:
 def _pattern_tasks(facts: TaskFacts) -> Iterator[Task]:
     """One per layer and batch of filters, and one more for their minimal patterns."""
     recipe, contract = facts.recipe, facts.contract
-    kinds = (TaskKind.PATTERNS, TaskKind.NEGATIVES) if facts.negative else (TaskKind.PATTERNS,)
+    kinds = (TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS) if facts.negative else (TaskKind.PATTERNS,)
     steps = recipe["steps"] * recipe["restarts"] + recipe["strongest_steps"]
     for layer in facts.rendered:
         if layer.pattern_size is None:
