@@ -52,7 +52,8 @@ class LayerPatterns:
         images: uint8 (n, height, width, channels), RGB or the model's own channels, exactly the pixels measured.
         strongest_images: of the strongest response that any search found for each filter, like `images`.
         records: one a filter, in the same order, with the keys and digits that report.json has in `patterns.filters`
-            (`PatternRecord`); of minimal patterns the verdict is None. Numbers that are not finite are None.
+            (`PatternRecord`), of which `label`, `natural_image` and `natural_peak_image` are None, since only a report knows what
+            classes and images are called. Of minimal patterns the verdict is None. Numbers that are not finite are None.
         recipe: how they were made, every number.
     """
 
@@ -75,14 +76,21 @@ def build(
 ) -> Built:
     """Write the report of a model, as `reportgen build` does; the same settings give the same files.
 
-    model: a live Keras model, which is left as it is, or whatever `reportgen build` takes. images: files and folders, one or many.
-    output: the report's folder, `reports/<model name>` by default; one that holds something else is refused without `force`.
-    progress: a bar on stderr, None for one where stderr is a terminal. say: receives notes and warnings, one sentence each.
-    settings: options of `reportgen build` by their names with underscores (`size=128, quality="draft", imports=["my.layers"]`).
+    Args:
+        model: A live Keras model, which stays as it is, or whatever `reportgen build` takes.
+        images: Files and folders, one or many.
+        output: The report's folder, `reports/<model name>` by default; one that holds something else is refused without `force`.
+        force: Whether to write into a folder that is not a report.
+        progress: Whether to show a bar on stderr; None for one where stderr is a terminal.
+        say: Receives notes and warnings, one sentence each.
+        settings: Options of `reportgen build` by their names with underscores (`size=128, quality="draft", imports=["my.layers"]`).
 
-    The result has `index`, the path of the first page, for which it can stand wherever a path is taken, and `problems`: one sentence
-    for each thing that failed in the report, none where all is well (the command line's exit codes 3 and 0). Raises ReportgenError
-    where there is nothing to report; nothing is written then.
+    Returns:
+        `index`, the path of the first page, for which the result can stand wherever a path is taken, and `problems`: one sentence for
+        each thing that failed in the report, none where all is well (the command line's exit codes 3 and 0).
+
+    Raises:
+        ReportgenError: There is nothing to report, and nothing is written.
     """
     folder = None if output is None else Path(output)
     given = Settings(**_known({**settings, "images": images}))

@@ -108,6 +108,14 @@ def test_a_bad_template_is_told_before_anything_is_computed(tmp_path: Path, text
     assert not output.exists()
 
 
+def test_a_bad_partial_of_a_section_is_told_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "sections").mkdir()
+    (tmp_path / "sections" / "weights.html").write_text("{{ item.histogram }} {{ item.nothing }}")
+    result = CliRunner().invoke(main, ["build", "no.keras", "--template", str(tmp_path), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "the template sections/weights.html cannot be used: pages have no item.nothing." in result.stderr
+
+
 def test_a_template_may_ask_whether_a_field_is_there(report: Path, tmp_path: Path) -> None:
     text = "{% for view in [] %}{{ view.mine }}{% endfor %}"
     (tmp_path / "index.html").write_text("{% if view.later is defined %}later{% else %}now{% endif %}")

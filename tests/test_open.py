@@ -137,3 +137,9 @@ def test_the_example_of_the_documentation_runs_without_tensorflow(whole_report: 
     )
     assert done.stdout.startswith("tiny 1234 {")
     assert done.stdout.endswith("set()\n")
+
+
+def test_layers_and_filters_can_be_put_into_sets(report: Report) -> None:
+    assert len({*report.layers, *report.layers}) == len(report.layers)
+    layer = report["colour"]
+    assert len({*layer.filters, *layer.filters}) == len(layer.filters)

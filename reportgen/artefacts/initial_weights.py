@@ -22,7 +22,7 @@ from reportgen.artefacts.base import (
     Section,
 )
 from reportgen.artefacts.views import Fact, FigureView
-from reportgen.artefacts.weights import FIGURE, INITIAL_FIGURE, WEIGHTS, load_kernels, undrawable
+from reportgen.artefacts.weights import FIGURE, INITIAL_FIGURE, INITIAL_WEIGHTS_NAME, WEIGHTS, load_kernels, undrawable
 from reportgen.core.axes import by_filter
 from reportgen.core.numbers import plain
 from reportgen.core.records import Count, KernelKind, LayerRecord, RelativePath, TaskKind
@@ -71,7 +71,7 @@ class InitialWeightsView:
 class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
     """The kernel that training started from."""
 
-    name = "initial_weights"
+    name = INITIAL_WEIGHTS_NAME
 
     def load(self, reader: LayerReader) -> Arrays | None:
         """Read the arrays by Keras's names."""
@@ -104,7 +104,9 @@ class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
     def draw(self, contents: LayerContents, record: InitialWeightsRecord | None, appearance: Appearance) -> Figures:
         """Yield the weight grid, on the scale of the trained weights."""
         trained, initial = contents[WEIGHTS], contents[self]
-        if trained is None or initial is None or undrawable(trained, contents.layer) is not None:
+        if trained is None or initial is None:
+            return
+        if any(undrawable(arrays, contents.layer) is not None for arrays in (trained, initial)):
             return
         drawn = grid.draw(initial, contents.layer, trained, trained)
         yield INITIAL_FIGURE, replace(drawn, alt=f"Initial weights: {drawn.alt}")

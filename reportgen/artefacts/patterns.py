@@ -44,7 +44,7 @@ from reportgen.render import patterns as grid
 from reportgen.render.figure import Figure
 from reportgen.render.picture import Bands, seen
 from reportgen.render.text import dimensions, plural
-from reportgen.render.wording import compared_inputs, flattened
+from reportgen.render.wording import compared_inputs, flattened, owner_words
 
 FILE = "patterns.npz"
 FIGURE, STRIP, STRONGEST_FIGURE = "patterns.png", "strip.png", "strongest.png"
@@ -341,7 +341,7 @@ def load_patterns(reader: LayerReader, kind: TaskKind, what: str) -> Patterns | 
     planned = sum(len(task.filters) for task in tasks)
     computed = sum(len(arrays["indices"]) for arrays, _ in entries)
     if computed < planned:
-        owners = ("class", "classes") if reader.layer.is_output else ("filter", "filters")
+        owners = owner_words(reader.layer.is_output)
         reader.lost(f"{what} of {planned - computed} of {plural(planned, *owners)} are not computed", tasks)
     return joined_patterns(entries) if entries else None
 

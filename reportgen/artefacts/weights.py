@@ -31,7 +31,10 @@ from reportgen.render.weights import KernelLayout
 from reportgen.render.wording import not_finite, sentence
 
 FILE, FIGURE, POINTWISE_FIGURE = "weights.npz", "weights.png", "pointwise_weights.png"
-INITIAL_FIGURE = "initial_weights.png"
+INITIAL_WEIGHTS_NAME, INITIAL_FIGURE = (
+    "initial_weights",
+    "initial_weights.png",
+)  # of the artefact drawn on the same scale
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode
 KERNEL_PIXELS = 56  # longer side of a kernel slice on a card, CSS pixels
 KERNEL_ROW = 16  # slices of a kernel in one row of a card
@@ -113,7 +116,9 @@ class Weights(Artefact[Arrays, WeightsRecord]):
         arrays, layer = contents[self], contents.layer
         if arrays is None or undrawable(arrays, layer) is not None:
             return
-        yield FIGURE, grid.draw(arrays, layer, contents.stored.get("initial_weights"))
+        initial = contents.stored.get(INITIAL_WEIGHTS_NAME)
+        same_scale = initial is not None and undrawable(initial, layer) is None
+        yield FIGURE, grid.draw(arrays, layer, initial if same_scale else None)
         for plain_arrays, plain_layer, _ in _pointwise(arrays, layer):
             drawn = grid.draw(plain_arrays, plain_layer)
             title = "Pointwise kernel: "

@@ -172,15 +172,17 @@ class _Assembly:
                 path = f"figures/{layer.slug}/{name}"
                 self.output.write(path, figure.png)
                 pictures[name] = Picture(path, figure.tiles, figure.caption, figure.alt, figure.legend)
+        files = []
         for artefact in ARTEFACTS:
             for name, arrays in artefact.arrays(contents).items():
                 self.output.write(contents.data_path(name), pack(arrays))
+                files.append(name)
         used = {picture.legend[2] for picture in pictures.values() if picture.legend is not None}
         self.palettes |= used
         heading = f"{page_heading(layer)} · {self.title}"
         context = page_context(self.look, self.title, heading, "../", used, self.nouns, self.base)
         page = LayerPage(contents, pictures, images, image_files, context.root)
-        view = layer_view(context, page, entry, self.appearance.bands)
+        view = layer_view(context, page, entry, self.appearance.bands, files)
         self.output.write(f"layers/{layer.slug}.html", render_layer(self.look, view))
         return pictures
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reportgen.artefacts.base import LayerPage, Section
 from reportgen.artefacts.filter_cards import Card, cards, orders
-from reportgen.artefacts.layer_entry import ARTEFACTS, LayerEntry, records_of
+from reportgen.artefacts.layer_entry import LayerEntry, records_of
 from reportgen.artefacts.patterns import against_images
 from reportgen.artefacts.pooling import pooling_facts
 from reportgen.artefacts.views import Fact, Link, PageContext, Verdict, verdict_views
@@ -47,7 +48,9 @@ class LayerView:
     downloads: tuple[Link, ...]
 
 
-def layer_view(context: PageContext, page: LayerPage, entry: LayerEntry, bands: Bands | None) -> LayerView:
+def layer_view(
+    context: PageContext, page: LayerPage, entry: LayerEntry, bands: Bands | None, files: Sequence[str]
+) -> LayerView:
     """Return the view of one layer.
 
     Args:
@@ -55,12 +58,12 @@ def layer_view(context: PageContext, page: LayerPage, entry: LayerEntry, bands: 
         page: what the sections are made from.
         entry: of the layer in report.json.
         bands: channels that patterns show as red, green and blue.
+        files: names of the layer's array files.
     """
     layer, plan = page.layer, page.contents.plan
     covered = [item for item in plan.layers if item.status != LayerStatus.SKIPPED]
     position = covered.index(layer)
     sections = [artefact.section(page, record) for artefact, record in records_of(entry)]
-    files = [name for artefact in ARTEFACTS for name in artefact.arrays(page.contents)]
     failed = sentence(entry.reason if entry.reason is not None else "failed")
     return LayerView(
         page=context,

@@ -109,7 +109,7 @@ class Report:
             raise StoreError(f"{path} of the report {self.folder.name} cannot be read: {error}") from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """A layer of a report; arrays are None where the report has none.
 
@@ -198,7 +198,7 @@ class Layer:
         return f"<Layer {self.path}: {len(self.record.filters_shown)} of {self.record.filters_total} filters>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Filter:
     """A shown filter of a layer; arrays are None where the report has none."""
 

@@ -7,20 +7,41 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import jinja2.nodes
 
+from reportgen.artefacts.feature_maps import FeatureMapsView
+from reportgen.artefacts.initial_weights import InitialWeightsView
+from reportgen.artefacts.minimal_patterns import MinimalPatternsView
+from reportgen.artefacts.overview import OverviewView
+from reportgen.artefacts.patterns import PatternsView
 from reportgen.artefacts.views import PageContext
+from reportgen.artefacts.weights import WeightsView
 from reportgen.core.errors import ReportgenError, UsageError
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
 
 ASSET_HASH = 8  # hexadecimal digits in an asset's name: a browser never shows new pages in an old style
 STYLE, SCRIPT = "assets/style.css", "assets/report.js"
+
+
+def _field_names(view: Any) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(view))
+
+
 FIELDS = {  # what every template can name; `view` is that of the first page or of a layer's
-    "page": frozenset(field.name for field in dataclasses.fields(PageContext)),
-    "view": frozenset(field.name for view in (IndexView, LayerView) for field in dataclasses.fields(view)),
+    "page": _field_names(PageContext),
+    "view": _field_names(IndexView) | _field_names(LayerView),
+}
+SECTIONS = {  # what `item` is in the partial of a section
+    "sections/weights.html": WeightsView,
+    "sections/initial_weights.html": InitialWeightsView,
+    "sections/patterns.html": PatternsView,
+    "sections/minimal_patterns.html": MinimalPatternsView,
+    "sections/feature_maps.html": FeatureMapsView,
+    "sections/overview.html": OverviewView,
 }
 BUILT_IN = "reportgen"  # `reportgen/index.html` is the built-in template where the user's has the same name
 
@@ -116,25 +137,26 @@ def _check(folder: Path, environment: jinja2.Environment) -> None:
         if name.endswith(".html"):
             try:
                 environment.get_template(name)
-                unknown = _unknown(environment, folder / name)
+                unknown = _unknown(environment, folder, name)
             except (jinja2.TemplateError, UnicodeDecodeError) as error:
                 raise template_error(name, error) from error
             if unknown is not None:
                 raise UsageError(f"the template {name} cannot be used: pages have no {unknown}.")
 
 
-def _unknown(environment: jinja2.Environment, template: Path) -> str | None:
+def _unknown(environment: jinja2.Environment, folder: Path, name: str) -> str | None:
     """A field of a page's view that a template uses and no page has, such as `view.nothing`; None where there is none.
 
     This reports before computing what would otherwise fail after it. A name tested with `is defined` is no error.
     """
-    tree = environment.parse(template.read_text(encoding="utf-8"))
+    tree = environment.parse((folder / name).read_text(encoding="utf-8"))
+    fields = FIELDS if name not in SECTIONS else {**FIELDS, "item": _field_names(SECTIONS[name])}
     asked = {id(test.node) for test in tree.find_all(jinja2.nodes.Test) if test.name in ("defined", "undefined")}
-    own = {name.name for name in tree.find_all(jinja2.nodes.Name) if name.ctx != "load"}
+    own = {found.name for found in tree.find_all(jinja2.nodes.Name) if found.ctx != "load"}
     for field in tree.find_all(jinja2.nodes.Getattr):
         if not isinstance(field.node, jinja2.nodes.Name) or id(field) in asked or field.node.name in own:
             continue
-        known = FIELDS.get(field.node.name)
+        known = fields.get(field.node.name)
         if known is not None and field.attr not in known:
             return f"{field.node.name}.{field.attr}"
     return None

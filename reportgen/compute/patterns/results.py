@@ -108,7 +108,7 @@ class Patterns:
         return replace(self, **changed)
 
     def readable(self) -> Patterns:
-        """With the strongest picture in place of one that shows less than its start, or too little of what the filter responses to."""
+        """With the strongest picture in place of one that shows less than its start, or too little of what the filter responds to."""
         strongest = np.where(self.strongest_activation > 0, READABLE_SHARE * self.strongest_activation, -np.inf)
         needed = np.fmax(self.activation_start, strongest)
         return self.showing_strongest(
