@@ -1,6 +1,6 @@
-"""The axes of kernels, images and feature maps, in one place: their order in Keras, colour channels, and the border of a map.
+"""The axes of kernels, images and feature maps, in one place: their order in Keras, color channels, and the border of a map.
 
-Every kind of kernel as (filters, inputs, *taps), and back:
+Every kind of kernel, which `by_filter` returns as (filters, inputs, *taps):
 
 | kind | as Keras keeps it |
 |---|---|
@@ -71,22 +71,6 @@ def by_filter(kind: str, kernel: NDArray[Any]) -> NDArray[Any]:
     if kind == DEPTHWISE:
         kernel = kernel.reshape(*shape[2:], 1, shape[0])
     return np.moveaxis(kernel, (-2, -1), (0, 1) if kind == TRANSPOSED else (1, 0))
-
-
-def as_kept(kind: str, filters: NDArray[Any], channels: int = 1) -> NDArray[Any]:
-    """Return a kernel as Keras keeps it: the inverse of `by_filter`.
-
-    Args:
-        kind: "plain", "transposed" or "depthwise".
-        filters: (filters, inputs, *taps).
-        channels: of a depthwise kernel, the number of channels that it is applied to.
-
-    Raises:
-        ValueError: there is no such kind.
-    """
-    filter_shape(kind, (1, 1))
-    kernel = np.moveaxis(filters, (0, 1) if kind == TRANSPOSED else (1, 0), (-2, -1))
-    return kernel.reshape(*kernel.shape[:-2], channels, -1) if kind == DEPTHWISE else kernel
 
 
 class ChannelOrder(StrEnum):
