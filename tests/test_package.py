@@ -24,9 +24,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_templates_and_the_types(wheel: Path) -> None:
+def test_the_wheel_holds_the_templates_the_schema_and_the_types(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "reportgen/py.typed" in names
+    assert "reportgen/report/report.schema.json" in names
     for path in (ROOT / "templates").rglob("*"):
         if path.is_file():
             assert f"reportgen/templates/{path.relative_to(ROOT / 'templates').as_posix()}" in names
