@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reportgen.compute.patterns import results
 from reportgen.compute.planning.prepare import prepare
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.progress import Progress
@@ -298,6 +299,16 @@ def test_class_names_are_lines_or_a_json_list(tmp_path: Path, text: str, words: 
 def test_a_model_without_convolutions_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no convolution layer"):
         prepared(functional(layers.Flatten(), layers.Dense(2)), tmp_path)
+
+
+def test_a_score_that_older_reports_lack_gives_patterns_other_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, keys = randomised(functional(layers.Conv2D(2, 3))), []
+    for arrays in (results.ARRAYS, (*results.ARRAYS, "new_score")):
+        monkeypatch.setattr(results, "ARRAYS", arrays)
+        keys.append({task.kind: task.key for task in prepared(model, tmp_path).tasks})
+    assert {kind for kind in keys[0] if keys[0][kind] != keys[1][kind]} == {"patterns"}
 
 
 def test_another_preprocessing_code_gives_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from reportgen.compute.opening import InitialWeights, Lengths, ModelReference, no_lengths, open_network
 from reportgen.compute.patterns import recipe as recipes
+from reportgen.compute.patterns import results
 from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.compute.planning import notes as noted
@@ -111,7 +112,13 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
         images=records,
         contract=network.contract,
         identity=_identity(network, stated),
-        recipe={**recipe.describe(), "precision": settings.precision, "bfloat16": has_bfloat16()},
+        # With what is stored of a pattern, so that a new score is computed and not missed in a report from before it.
+        recipe={
+            **recipe.describe(),
+            "precision": settings.precision,
+            "bfloat16": has_bfloat16(),
+            "arrays": results.ARRAYS,
+        },
         seed=settings.seed,
         batches={slug: breadth.batch for slug, breadth in breadths.items()},
         classes=classes,
