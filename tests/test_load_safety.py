@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import marshal
+import queue
 import resource
-import select
 import shutil
 import signal
 import subprocess
@@ -550,7 +550,7 @@ def test_the_reply_to_an_interrupted_reading_is_not_the_next_files(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(select, "select", interrupted)
+        patch.setattr(queue, "SimpleQueue", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load(str(path), Settings())
     assert reader.process is None

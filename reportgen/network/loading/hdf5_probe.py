@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import atexit
 import json
-import select
+import queue
 import subprocess
 import sys
+import threading
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -58,8 +59,10 @@ class Reader:
         try:
             process.stdin.write(json.dumps([str(path.resolve()), member]).encode() + b"\n")
             process.stdin.flush()
-            ready, _, _ = select.select([process.stdout], [], [], timeout)
-            reply = process.stdout.readline() if ready else None
+            lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+            # In a thread, since not every system can wait for a pipe; when the process ends, it ends too.
+            threading.Thread(target=lambda pipe=process.stdout: lines.put(pipe.readline()), daemon=True).start()
+            reply = _next(lines, timeout)
         except BrokenPipeError:
             pass
         finally:
@@ -89,6 +92,13 @@ class Reader:
                     except BrokenPipeError:  # what was never read
                         pass
             self.process = None
+
+
+def _next(lines: queue.SimpleQueue[bytes], timeout: float) -> bytes | None:
+    try:
+        return lines.get(timeout=timeout)
+    except queue.Empty:
+        return None
 
 
 READER = Reader()
