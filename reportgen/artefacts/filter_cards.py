@@ -22,7 +22,7 @@ from reportgen.artefacts.patterns import (
     strongest_filters,
 )
 from reportgen.artefacts.views import Cut, Fact, Keys, Verdict, known_keys, verdict_view
-from reportgen.artefacts.weights import kernel_cuts
+from reportgen.artefacts.weights import kernel_cuts, kernel_grid
 from reportgen.core.numbers import plain
 from reportgen.core.records import TaskKind
 from reportgen.core.verdicts import DEAD, NOT_COMPUTED, OK, SILENT, SKIPPED
@@ -103,10 +103,15 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
     strongest = {}
     if patterns is not None and entry.patterns is not None:
         strongest = {index: place for place, index in enumerate(strongest_filters(patterns, entry.patterns))}
+    kernels = kernel_grid(page)
+    asked_minimal = set() if entry.patterns is None else set(contents.planned_filters(TaskKind.MINIMAL_PATTERNS))
+    minimal = {}
+    if entry.minimal_patterns is not None:
+        minimal = {item.index: place for place, item in enumerate(entry.minimal_patterns.filters)}
     made = []
     for index in contents.layer.filters_shown:
         item = None if entry.patterns is None or index not in found else entry.patterns.filters[found[index]]
-        kernel, note = kernel_cuts(page, index)
+        kernel, note = ((), None) if kernels is None else kernel_cuts(*kernels, index, page.root)
         verdict = _verdict(item, index in planned, natural, owner, nouns.one)
         made.append(
             Card(
@@ -128,7 +133,9 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 strongest=None
                 if item is None or index not in strongest
                 else _strongest(page, item, strongest[index], owner, nouns),
-                minimal=_minimal(page, entry, index, restarts, drawn),
+                minimal=_minimal(page, entry, index, minimal.get(index), restarts, drawn)
+                if index in asked_minimal
+                else None,
                 kernel=kernel,
                 kernel_note=note,
                 maps=map_cuts(page, index),
@@ -263,17 +270,15 @@ def _pattern(page: LayerPage, name: str, place: int, label: str, pixels: int, dr
     return page.tile(name, place, pixels, label if drawn is None else f"{label}: {drawn}")
 
 
-def _minimal(page: LayerPage, entry: LayerEntry, index: int, restarts: int, drawn: str | None) -> Minimal | None:
-    """A filter's minimal pattern; None where it was not requested, or the layer has no pattern at all."""
-    contents, owner, nouns = page.contents, page.contents.owners[0], page.contents.nouns
-    if entry.patterns is None or index not in contents.planned_filters(TaskKind.MINIMAL_PATTERNS):
-        return None
+def _minimal(
+    page: LayerPage, entry: LayerEntry, index: int, place: int | None, restarts: int, drawn: str | None
+) -> Minimal:
+    """A filter's minimal pattern, which was requested; `place` is its position among those that are stored."""
+    owner, nouns = page.contents.owners[0], page.contents.nouns
     title = "Minimal pattern" + ("" if page.layer.is_output else " (pre-activation)")
-    entries = () if entry.minimal_patterns is None else entry.minimal_patterns.filters
-    place = next((place for place, item in enumerate(entries) if item.index == index), None)
-    if place is None:
+    if place is None or entry.minimal_patterns is None:
         return Minimal(title, None, (), ("Not computed.",))
-    item = entries[place]
+    item = entry.minimal_patterns.filters[place]
     lowest = item.natural_pre_minimum
     return Minimal(
         title,

@@ -114,11 +114,15 @@ class Weights(Artefact[Arrays, WeightsRecord]):
     def draw(self, contents: LayerContents, record: WeightsRecord | None, appearance: Appearance) -> Figures:
         """Yield the weight grid, and that of the pointwise kernel of a separable layer, which is where its filters differ."""
         arrays, layer = contents[self], contents.layer
-        if arrays is None or undrawable(arrays, layer) is not None:
+        if arrays is None:
             return
         initial = contents.stored.get(INITIAL_WEIGHTS_NAME)
         same_scale = initial is not None and undrawable(initial, layer) is None
-        yield FIGURE, grid.draw(arrays, layer, initial if same_scale else None)
+        try:
+            drawn = grid.draw(arrays, layer, initial if same_scale else None)
+        except ValueError:  # the section says why
+            return
+        yield FIGURE, drawn
         for plain_arrays, plain_layer, _ in _pointwise(arrays, layer):
             drawn = grid.draw(plain_arrays, plain_layer)
             title = "Pointwise kernel: "
@@ -231,7 +235,7 @@ def _note(page: LayerPage, arrays: Arrays | None) -> str | None:
             if lacking
             else "This layer has no kernel of its own."
         )
-    why = undrawable(arrays, page.layer)
+    why = None if FIGURE in page.pictures else undrawable(arrays, page.layer)
     return None if why is None else sentence(f"not drawn: {why}")
 
 
@@ -240,23 +244,33 @@ def _histogram(record: WeightsRecord) -> Chart | None:
     return histogram(drawn.counts, drawn.limit or 0.0, record.count - record.nonfinite)
 
 
-def kernel_cuts(page: LayerPage, index: int) -> tuple[tuple[Cut, ...], str | None]:
-    """Return the slices of a filter's kernel for its card, and a note on those that are not shown."""
+def kernel_grid(page: LayerPage) -> tuple[Picture, KernelLayout] | None:
+    """Return the figure in which each filter has its own tiles, and which; None where it was not drawn. Once for all cards of a page."""
     arrays = page.contents[WEIGHTS]
     if arrays is None or FIGURE not in page.pictures:
-        return (), None
-    picture, layout = page.pictures[FIGURE], grid.kernel_layout(arrays, page.layer)
+        return None
     if POINTWISE_FIGURE in page.pictures:
-        picture = page.pictures[POINTWISE_FIGURE]
-        layout = next(found for _, _, found in _pointwise(arrays, page.layer))
+        return page.pictures[POINTWISE_FIGURE], next(found for _, _, found in _pointwise(arrays, page.layer))
+    return page.pictures[FIGURE], grid.kernel_layout(arrays, page.layer)
+
+
+def kernel_cuts(picture: Picture, layout: KernelLayout, index: int, root: str) -> tuple[tuple[Cut, ...], str | None]:
+    """Return the slices of a filter's kernel for its card, and a note on those that are not shown.
+
+    Args:
+        picture: the figure of `kernel_grid`.
+        layout: which of its tiles belong to which filter.
+        index: of the filter.
+        root: from the page to the report's folder.
+    """
     tiles = layout.filter_tiles(index)
     if not tiles:
         return (), "its pointwise kernel is not drawn"
     if layout.channels is not None:
-        return _largest_slices(picture, layout.channels[index].tolist(), tiles, index, page.root)
+        return _largest_slices(picture, layout.channels[index].tolist(), tiles, index, root)
     if len(tiles) == 1:
         label = f"Kernel of filter {index}"
-        return (cut(picture, page.root, picture.tiles.box(tiles[0]), KERNEL_PIXELS, label),), None
+        return (cut(picture, root, picture.tiles.box(tiles[0]), KERNEL_PIXELS, label),), None
     shown = tiles[: KERNEL_ROW * KERNEL_ROWS]
     rows = [shown[first : first + KERNEL_ROW] for first in range(0, len(shown), KERNEL_ROW)]
     pixels = KERNEL_ROW_PIXELS // min(KERNEL_ROW, len(tiles))
@@ -267,7 +281,7 @@ def kernel_cuts(page: LayerPage, index: int) -> tuple[tuple[Cut, ...], str | Non
         first = place * KERNEL_ROW
         label = f"Kernel of filter {index}, input channels {first} to {first + len(row) - 1}"
         window = (x, y, last + width - x, height)
-        cuts.append(cut(picture, page.root, window, min(pixels, KERNEL_PIXELS) * len(row), label))
+        cuts.append(cut(picture, root, window, min(pixels, KERNEL_PIXELS) * len(row), label))
     left = len(tiles) - len(shown)
     note = (
         f"the first {len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
