@@ -174,7 +174,7 @@ class FeatureMaps(Artefact[tuple[ImageMaps, ...], tuple[FeatureMapRecord, ...]])
         """Return the section; None for the model's outputs, which have one number each, and for pooling layers, which have their own."""
         if page.layer.is_output or page.layer.is_pooling:
             return None
-        return maps_section(page, record or (), _note(page))
+        return maps_section(page, record or (), without_maps(page) or _note(page))
 
 
 FEATURE_MAPS = FeatureMaps()
@@ -281,20 +281,23 @@ def _mosaic(maps: np.ndarray, title: str, style: MapStyle, facts: dict[str, Any]
         return None
 
 
-def _note(page: LayerPage) -> str:
-    """What the maps are of."""
-    noun, found = page.contents.nouns.one, page.contents[FEATURE_MAPS] or ()
+def without_maps(page: LayerPage) -> str | None:
+    """Return why a layer's page has no feature maps; None where it has some."""
     if not page.layer.is_met:
         return "There are no feature maps: no data was observed to pass through this layer."
     if not page.contents.plan.images:
-        return f"No {noun}s were given."
-    if not found:
+        return f"No {page.contents.nouns.one}s were given."
+    if not page.contents[FEATURE_MAPS]:
         return "The feature maps of this layer have not been computed; run `reportgen build` again."
-    both = " Pre-activation and post-activation, each with its own scale."
+    return None
+
+
+def _note(page: LayerPage) -> str:
+    """What the maps are of."""
+    found = page.contents[FEATURE_MAPS] or ()
     has_before = any(before_figure(maps.image.slug) in page.pictures for maps in found)
-    return (
-        f"Feature maps of every filter on {plural(len(found), noun)}, one tile per filter.{both if has_before else ''}"
-    )
+    both = " Pre-activation and post-activation, each with its own scale." if has_before else ""
+    return f"Feature maps of every filter on {plural(len(found), page.contents.nouns.one)}, one tile per filter.{both}"
 
 
 def _ranges_view(page: LayerPage, found: Sequence[ImageMaps]) -> RangesView:

@@ -23,9 +23,9 @@ from reportgen.artefacts.base import (
 )
 from reportgen.artefacts.views import Fact, FigureView
 from reportgen.artefacts.weights import FIGURE, INITIAL_FIGURE, INITIAL_WEIGHTS_NAME, WEIGHTS, load_kernels, undrawable
-from reportgen.core.axes import by_filter
+from reportgen.core.axes import KernelKind, by_filter
 from reportgen.core.numbers import plain
-from reportgen.core.records import Count, KernelKind, LayerRecord, RelativePath, TaskKind
+from reportgen.core.records import Count, LayerRecord, RelativePath, TaskKind
 from reportgen.render import weights as grid
 from reportgen.render.text import NONE, named, number, plural, span
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reportgen.artefacts.base import Artefact, LayerPage, LayerReader, Section
-from reportgen.artefacts.feature_maps import FEATURE_MAPS, before_figure, maps_section
+from reportgen.artefacts.feature_maps import FEATURE_MAPS, before_figure, maps_section, without_maps
 from reportgen.artefacts.views import Fact
 from reportgen.core.records import LayerRecord
 from reportgen.render.text import NONE, count, dimensions, plural, shape
@@ -21,21 +21,16 @@ class Pooling(Artefact[None, None]):
         """Return the section of the maps before and after pooling; None for other layers."""
         if not page.layer.is_pooling:
             return None
-        return maps_section(page, FEATURE_MAPS.record(page.contents), _note(page))
+        return maps_section(page, FEATURE_MAPS.record(page.contents), without_maps(page) or _note(page))
 
 
 POOLING = Pooling()
 
 
 def _note(page: LayerPage) -> str:
+    """What the maps are of."""
     noun, found = page.contents.nouns.one, page.contents[FEATURE_MAPS] or ()
-    if not page.layer.is_met:
-        return "There are no feature maps: no data was observed to pass through this layer."
-    if not page.contents.plan.images:
-        return f"No {noun}s were given."
-    if not found:
-        return "The feature maps of this layer have not been computed; run `reportgen build` again."
-    if before_figure(found[0].image.slug) in page.pictures:
+    if found and before_figure(found[0].image.slug) in page.pictures:
         return (
             f"Every channel on {plural(len(found), noun)}, one tile per channel. Before pooling and after pooling, each "
             "with its own scale."

@@ -22,7 +22,18 @@ from numpy.typing import NDArray
 
 RGB_CHANNELS = 3  # red, green and blue
 BORDER = 2  # positions at each end of an axis that scores leave out: padding shows there first; few enough to leave most of a small map
-PLAIN, TRANSPOSED, DEPTHWISE = "plain", "transposed", "depthwise"
+
+
+class KernelKind(StrEnum):
+    """How the axes of a kernel are to be read, without its spatial axes."""
+
+    PLAIN = "plain"  # (..., in, out)
+    TRANSPOSED = "transposed"  # (..., out, in)
+    DEPTHWISE = "depthwise"  # (..., in, multiplier)
+    SEPARABLE = "separable"  # a depthwise and a pointwise kernel
+
+
+PLAIN, TRANSPOSED, DEPTHWISE, SEPARABLE = KernelKind
 
 
 def filter_shape(kind: str, shape: Sequence[int]) -> tuple[int, ...]:

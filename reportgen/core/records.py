@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec import Meta
 
-from reportgen.core.axes import ChannelOrder
+from reportgen.core.axes import ChannelOrder, KernelKind
 
 PICTURE_RANK = 2  # height and width
 PICTURE_AXES = PICTURE_RANK + 1  # and channels
@@ -54,15 +54,6 @@ class LayerKind(StrEnum):
 
     CONVOLUTION = "convolution"
     POOLING = "pooling"
-
-
-class KernelKind(StrEnum):
-    """How the axes of a kernel are to be read, without its spatial axes."""
-
-    PLAIN = "plain"  # (..., in, out)
-    TRANSPOSED = "transposed"  # (..., out, in)
-    DEPTHWISE = "depthwise"  # (..., in, multiplier)
-    SEPARABLE = "separable"  # a depthwise and a pointwise kernel
 
 
 class NodeKind(StrEnum):

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.core.axes import RGB_CHANNELS, ChannelOrder, by_filter, input_channels
-from reportgen.core.records import KernelKind, LayerRecord
+from reportgen.core.axes import RGB_CHANNELS, ChannelOrder, KernelKind, by_filter, input_channels
+from reportgen.core.records import LayerRecord
 from reportgen.render import curves, mosaic, palette, png, slices
 from reportgen.render.figure import Figure, Tiles
 from reportgen.render.scale import SCALE_PERCENTILE

@@ -18,10 +18,10 @@ from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
 from reportgen.artefacts.patterns import PatternRecord
 from reportgen.artefacts.predictions import ImageEntry
-from reportgen.core.axes import by_filter
+from reportgen.core.axes import KernelKind, by_filter
 from reportgen.core.errors import StoreError, UsageError, few
 from reportgen.core.npz import unpack
-from reportgen.core.records import KernelKind, ModelRecord
+from reportgen.core.records import ModelRecord
 from reportgen.core.store import DAMAGE
 from reportgen.report.document import SCHEMA, ReportDocument
 

@@ -9,7 +9,7 @@ from reportgen.compute.planning.plan import pattern_size
 from reportgen.core.axes import RGB_CHANNELS, input_channels
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
-from reportgen.core.records import CONVOLUTION, POOLING, KernelKind, LayerRecord, LayerStatus
+from reportgen.core.records import CONVOLUTION, POOLING, LayerRecord, LayerStatus
 from reportgen.core.settings import Settings
 from reportgen.core.slugs import unique_slugs
 from reportgen.network.graph.layer_calls import LayerCall
@@ -170,7 +170,7 @@ def _record(
         macs=layer_call.costs.macs,
         kind=POOLING if layer_call.is_pooling else CONVOLUTION,
         window=_numbers(layer, "pool_size") if layer_call.is_pooling else None,
-        kernel_kind=None if kernel_kind(layer) is None else KernelKind(str(kernel_kind(layer))),
+        kernel_kind=kernel_kind(layer),
         kernel_note=layer_call.kernel_note,
         time_axes=layer_call.times,
         by_request=left_out is not None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from reportgen.core.axes import DEPTHWISE, PLAIN, TRANSPOSED
+from reportgen.core.axes import DEPTHWISE, PLAIN, TRANSPOSED, KernelKind
 from reportgen.network.backend import tf
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.static_values import static_value
@@ -246,7 +246,7 @@ def _windowed(operation: Any, source: Any, view: View, taps: dict[int, int], dil
     return View(tuple(reaches), None, False, view.places)
 
 
-def kernel_kind_of(operation: Any) -> str:
+def kernel_kind_of(operation: Any) -> KernelKind:
     """Return how the kernel of an operation in CONVOLVING or TRANSPOSING is to be read, see `core.axes`."""
     if operation.type in TRANSPOSING:
         return TRANSPOSED

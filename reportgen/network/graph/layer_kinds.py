@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.axes import DEPTHWISE, PLAIN, TRANSPOSED, filter_shape
+from reportgen.core.axes import DEPTHWISE, PLAIN, SEPARABLE, TRANSPOSED, KernelKind, filter_shape
 from reportgen.network.backend import keras
 
 layers = keras.layers
@@ -21,14 +21,10 @@ POOLINGS = (
     layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
 )  # fmt: skip
 TRANSPOSED_CONVOLUTIONS = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-SEPARABLE = "separable"  # a depthwise and a pointwise kernel
 
 
-def kernel_kind(layer: Any) -> str | None:
-    """Return how a convolution's kernel is to be read: `plain`, `transposed`, `depthwise` (see `core.axes`) or `separable`.
-
-    None for a layer that is no convolution.
-    """
+def kernel_kind(layer: Any) -> KernelKind | None:
+    """Return how a convolution's kernel is to be read; None for a layer that is no convolution."""
     if not isinstance(layer, CONVOLUTIONS):
         return None
     if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
