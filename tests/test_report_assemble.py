@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import report_fixture
 from reportgen.cli.main import main
 from reportgen.core.errors import OutputError, StoreError
 from reportgen.core.store import Store
+from reportgen.render import weights
 from reportgen.report import assemble as module
 from reportgen.report import writing as output
 from reportgen.report.assemble import assemble
@@ -56,6 +58,20 @@ def test_what_is_written_is_what_the_contract_lists(folder: Path) -> None:
         expected |= {f"figures/{slug}/feature_maps/{image}{kind}.png" for image in ("cat", "plain") for kind in maps}
     expected.add("figures/colour/strongest.png")  # of the one filter whose pattern is far from its strongest picture
     assert written == expected
+
+
+def test_the_tiles_of_a_kernel_are_found_once_for_all_cards_of_a_page(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, original = [], weights.kernel_layout
+
+    def counted(arrays: Any, layer: Any) -> Any:
+        found.append(layer.slug)
+        return original(arrays, layer)
+
+    monkeypatch.setattr(weights, "kernel_layout", counted)
+    assemble(folder)
+    assert {slug: found.count(slug) for slug in found} == {"colour": 1, "deep": 1, "point": 1}
 
 
 def test_what_is_written_with_minimal_patterns_and_outputs_is_only_what_they_have(tmp_path: Path) -> None:
