@@ -22,9 +22,10 @@ from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.objectives import Direction, Objective
 from reportgen.compute.patterns.parameterization import Fourier, Pixels
 from reportgen.compute.patterns.recipe import choose, display_crop
+from reportgen.compute.patterns.shared import MEASURED_AT_ONCE, Shared
 from reportgen.compute.patterns.transforms import Transform
 from reportgen.compute.planning.pattern_sizes import fitted
-from reportgen.compute.planning.plan import NATURAL_BATCH, crop_grid, pattern_size
+from reportgen.compute.planning.plan import crop_grid, pattern_size
 from reportgen.compute.planning.prepare import breadth_for, limit_patterns
 from reportgen.compute.workspace import proven_dead
 from reportgen.core.choices import FilterChoice
@@ -160,10 +161,11 @@ def patterns(
     mixing = None
     if recipe.decorrelation == "images":
         mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
-    breadth = breadth_for(network, layer_call, size, given)
+    breadth = breadth_for(network, layer_call, size, given, len(numbers))
     direction = Direction.MINIMIZE if given.negative else Direction.MAXIMIZE
     dead = proven_dead(network, [layer_call]).get(layer_call.path, np.zeros(layer_call.channels, bool))
-    ascent = Ascent(network, layer_call, size, breadth, recipe, given.seed, given.precision, mixing, [direction], dead)
+    shared = Shared(network, recipe, given.seed, mixing)
+    ascent = Ascent(shared, layer_call, size, breadth, given.precision, [direction], dead)
     found = ascent.find(numbers, on_step, direction)
     natural = _natural(network, layer_call, size, photographs, given.max_images)
     arrays = {**found.arrays(), "dead": dead[found.indices]}
@@ -228,7 +230,7 @@ def _natural(
         return None
     grid = crop_grid(len(photographs))
     crops = ((number, natural_crops(picture, size, grid)) for number, picture in enumerate(photographs))
-    meter = Meter(network, [layer_call], size, NATURAL_BATCH)
+    meter = Meter(network, [layer_call], size, MEASURED_AT_ONCE)
     ((arrays, facts),) = natural_maxima(meter, crops, lambda number: None)
     shown = Meter(network, [layer_call], network.contract.size, 1)
     for picture in photographs[:most_shown]:

@@ -12,6 +12,7 @@ import pytest
 from reportgen.compute.patterns.ascent import Ascent, Breadth
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.compute.patterns.results import ARRAYS, Patterns
+from reportgen.compute.patterns.shared import Shared
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
 from reportgen.network.graph.layer_calls import LayerCall
@@ -128,7 +129,7 @@ def ascent(
         size = (height, width)
     if walked.contract.bands != 3 and recipe.decorrelation == "imagenet":
         recipe = dataclasses.replace(recipe, decorrelation="none")
-    return Ascent(walked, found, size, Breadth(batch, abreast), recipe, seed, mixing=mixing, dead=dead)
+    return Ascent(Shared(walked, recipe, seed, mixing), found, size, Breadth(batch, abreast), dead=dead)
 
 
 def same(first: Patterns, second: Patterns, where: list[int] | None = None) -> bool:

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.activation_scores import Meter
 from reportgen.compute.natural_maxima import natural_maxima
 from reportgen.compute.patterns.ascent import Ascent, Breadth
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import display_crop
-from reportgen.compute.planning.plan import NATURAL_BATCH, crop_grid
+from reportgen.compute.planning.plan import crop_grid
 from reportgen.compute.predictions import predict
 from reportgen.compute.work import Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
@@ -67,7 +66,8 @@ def compute_natural_maxima(workspace: Workspace, tasks: Tasks, notify: Notify) -
     assert size is not None
     images = list(workspace.images.values())
     layer_calls = [workspace.layer_calls[task.layer] for task in tasks]
-    meter = Meter(workspace.network, layer_calls, size, NATURAL_BATCH)
+    meter = workspace.shared.meter(layer_calls, size)
+    before = meter.traces
     grid, share = crop_grid(len(images)), sum(task.cost for task in tasks) / len(images)
 
     def crops() -> Iterator[tuple[int, np.ndarray]]:
@@ -77,7 +77,7 @@ def compute_natural_maxima(workspace: Workspace, tasks: Tasks, notify: Notify) -
 
     results = natural_maxima(meter, crops(), lambda number: notify(Progressed(cost=share)))
     for task, (arrays, facts) in zip(tasks, results, strict=True):
-        yield Result(task.key, arrays, facts, traces=meter.traces)
+        yield Result(task.key, arrays, facts, traces=meter.traces - before)
 
 
 def compute_patterns(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:
@@ -106,14 +106,11 @@ def _ascend(workspace: Workspace, tasks: Tasks, breadth: Breadth, notify: Notify
     ]
     dead = workspace.dead(layer, notify)
     ascent = Ascent(
-        workspace.network,
+        workspace.shared,
         workspace.layer_calls[layer.slug],
         size,
         breadth,
-        recipe,
-        settings["seed"],
         settings["precision"],
-        workspace.channel_correlation,
         list(dict.fromkeys(direction for _, direction in parts)),
         dead,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from reportgen.compute.bounds import bounds_of
 from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.patterns import colour
+from reportgen.compute.patterns.shared import Shared
 from reportgen.compute.work import Job, Notify, Progressed
 from reportgen.core.records import LayerRecord
 from reportgen.inputs.images import UserImage, fit
@@ -51,6 +52,13 @@ class Workspace:
             notify(Progressed("bounds of every layer"))
             self._dead = proven_dead(self.network, list(self.layer_calls.values()))
         return self._dead.get(layer.path, np.zeros(layer.filters_total, bool))
+
+    @cached_property
+    def shared(self) -> Shared:
+        """What the ascents of all layers share."""
+        job = self.job
+        sizes = {layer.path: layer.pattern_size for layer in self.layers.values() if layer.pattern_size is not None}
+        return Shared(self.network, job.recipe, self.plan.settings["seed"], self.channel_correlation, sizes)
 
     @cached_property
     def channel_correlation(self) -> np.ndarray | None:

@@ -26,6 +26,7 @@ from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS, as_numpy
 from reportgen.network.graph.map_layout import stored, takes_channels_first
 from reportgen.network.graph.paths import named_layers, path_of
 from reportgen.network.graph.walk import RECURRENT, Walk, is_empty, never, traced
+from reportgen.network.inference_layers import Replacement, replaced, replacements
 from reportgen.network.loading.hashes import weights_sha256
 from reportgen.network.loading.load import Loaded
 from reportgen.network.outputs import logits
@@ -341,8 +342,8 @@ class Network:
     def own_channels(self, inputs: Any, layer_call: LayerCall, filters: Any, activated: bool = False) -> Any:
         """Compute one chosen filter of a unit per picture. Call inside a trace.
 
-        Before the activation only the chosen channels are computed where the layer allows it. Weights of the layer that are not finite
-        count as 0.
+        Before the activation only the chosen channels are computed where the layer allows it, and layers before it compute as in
+        `inference_layers`. Weights of the layer that are not finite count as 0.
 
         Args:
             inputs: float32 (n, *size, channels), as the model is fed.
@@ -361,18 +362,27 @@ class Network:
             or unit.layer is self.model
             or not can_select(layer_call.layer, unit.normalisations)
         ):
-            with finite_weights(
-                self._broken_layers if layer_call.is_output else (layer_call.layer, *unit.normalisations)
-            ):
+            own = self._broken_layers if layer_call.is_output else (layer_call.layer, *unit.normalisations)
+            with finite_weights(own), replaced(self._replacements_but(own)):
                 (maps,) = self.units(inputs, [layer_call])
             return tf.cast(
                 tf.gather(maps[activated], filters, axis=len(maps[activated].shape) - 1, batch_dims=1), tf.float32
             )
         calls: list[Call] = []
-        self._run(
-            inputs, lambda call: call.layer is layer_call.layer and call.occurrence == layer_call.occurrence, calls
-        )
+        with replaced(self._replacements):
+            self._run(
+                inputs, lambda call: call.layer is layer_call.layer and call.occurrence == layer_call.occurrence, calls
+            )
         return selected(layer_call.layer, unit.normalisations, calls[-1].input, filters)
+
+    @cached_property
+    def _replacements(self) -> tuple[Replacement, ...]:
+        return replacements(self.layers, self.layer_calls)
+
+    def _replacements_but(self, layers: Sequence[Any]) -> list[Replacement]:
+        """Those that replace none of `layers`, whose own weights are read."""
+        kept = {id(layer) for layer in layers}
+        return [each for each in self._replacements if not any(id(layer) in kept for layer, _ in each)]
 
     @cached_property
     def _broken_layers(self) -> list[Any]:

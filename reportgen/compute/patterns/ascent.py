@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.patterns import colour, parameterization, results, starts
+from reportgen.compute.patterns import results
 from reportgen.compute.patterns.objectives import Channel, Direction
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.results import Patterns, Search
@@ -22,10 +22,9 @@ from reportgen.compute.patterns.search.readable import ReadableAscent
 from reportgen.compute.patterns.search.silent import SilentSearch
 from reportgen.compute.patterns.search.strongest import StrongestSearch
 from reportgen.compute.patterns.search.threads import Threads
-from reportgen.compute.patterns.transforms import Warps
+from reportgen.compute.patterns.shared import Shared
 from reportgen.core.errors import UsageError
 from reportgen.network.graph.layer_calls import LayerCall
-from reportgen.network.network import Network
 
 Part = tuple[Sequence[int], Direction]
 
@@ -48,29 +47,23 @@ class Ascent:
 
     def __init__(
         self,
-        network: Network,
+        shared: Shared,
         layer_call: LayerCall,
         size: tuple[int, ...],
         breadth: Breadth,
-        recipe: Recipe,
-        seed: int,
         precision: str = "float32",
-        mixing: np.ndarray | None = None,
         directions: Sequence[Direction] = (Direction.MAXIMIZE,),
         dead: np.ndarray | None = None,
     ) -> None:
         """Trace the layer.
 
         Args:
-            network: The model.
+            shared: The model, the recipe and the seed, and what the ascents of other layers have made already.
             layer_call: Whose units are visualized.
             size: Of the pictures, without color channels.
             breadth: Filters per step, the batch from layer and settings alone.
-            recipe: Every choice and every number of the ascent.
-            seed: Of all random numbers.
             precision: Of the ascent, `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees; scores are always measured in
                 the model's own.
-            mixing: float32 (bands, bands), the correlation of the color channels, for a recipe that takes it from images.
             directions: What will be asked for.
             dead: bool (channels,), which units are proven to respond to nothing, so that they are not retried.
 
@@ -78,29 +71,29 @@ class Ascent:
             ModelError: No gradient reaches the input.
             UsageError: The optimizer couples filters, or the objective does not fit.
         """
+        network, recipe, seed = shared.network, shared.recipe, shared.seed
         _check(recipe, layer_call, directions)
-        self._recipe, self._batch, self._abreast = recipe, breadth.batch, breadth.abreast
-        bands = network.contract.bands
-        self._mixing = {"imagenet": colour.imagenet(), "images": mixing}.get(recipe.decorrelation)
-        self.parameters = parameterization.make(recipe, size, bands, self._mixing, network.contract.is_picture)
-        self._measurement = Measurement(network, layer_call, size, breadth.batch, recipe, self.parameters)
-        self.gradient = ObjectiveGradient(network, layer_call, size, breadth.batch, recipe, self.parameters)
+        self._shared, self._recipe, self._batch, self._abreast = shared, recipe, breadth.batch, breadth.abreast
+        self._measured_before = shared.traces
+        self.parameters = shared.parameters(size)
+        pipeline = shared.pipeline(size, breadth.batch)
+        if recipe.coefficient_steps > 0:
+            pipeline.optimizers(breadth.abreast)
+        self.gradient = ObjectiveGradient(network, layer_call, size, recipe, pipeline)
         self.gradient.precision = choose_precision(
             precision, network, layer_call, size, recipe, self.parameters, self.gradient, seed
         )
-        field = None if layer_call.receptive_field is None else max(layer_call.receptive_field)
-        bank = starts.bank(recipe, seed, layer_call.path, field, self.parameters, bands, self._mixing)
-        self._threads = Threads()
-        warps = Warps(seed, size, recipe.transforms, recipe.steps)
-        pixel_ascent = PixelAscent(self.gradient, recipe, warps, self._threads)
-        shared = (self.gradient, self._measurement, pixel_ascent)
-        self._readable = ReadableAscent(
-            layer_call.path, size, recipe, seed, self.parameters, bank, *shared, warps, self._threads
-        )
-        place = (network, layer_call, size, recipe, seed, *shared, self._threads)
+        measurement, threads = Measurement(shared, layer_call, size, breadth.batch), Threads()
+        self._measurement, self._threads = measurement, threads
+        pixel_ascent = PixelAscent(self.gradient, recipe, pipeline, threads)
+        searching = (self.gradient, measurement, pixel_ascent)
+        self._readable = ReadableAscent(shared, layer_call, size, *searching, pipeline, threads)
+        place = (network, layer_call, size, recipe, seed, *searching, threads)
         self._make_strongest = partial(StrongestSearch, *place)
         dead = np.zeros(layer_call.channels, bool) if dead is None else dead
-        self._silent = SilentSearch(*place, breadth.abreast, self._readable.faint, dead)
+        self._silent = SilentSearch(
+            shared, layer_call, size, self.gradient, pixel_ascent, threads, self._readable.faint, dead
+        )
         for direction in directions:  # now, so that the first chunk's time is that of any other
             self._prepare(direction)
 
@@ -117,13 +110,14 @@ class Ascent:
 
     @property
     def traces(self) -> int:
-        """How often anything of this layer was traced."""
-        return self.gradient.traces + self._measurement.traces
+        """How often anything was traced for this layer."""
+        return self.gradient.traces + self._shared.traces - self._measured_before
 
     def describe(self) -> dict[str, Any]:
         """The recipe as it was carried out, as plain JSON values."""
-        mixing = None if self._mixing is None else [[float(number) for number in row] for row in self._mixing]
-        return {**self._recipe.describe(), "precision": self.gradient.precision, "mixing": mixing}
+        mixing = self._shared.mixing
+        stated = None if mixing is None else [[float(number) for number in row] for row in mixing]
+        return {**self._recipe.describe(), "precision": self.gradient.precision, "mixing": stated}
 
     def steps_of(self, parts: Sequence[Part]) -> int:
         """How often `find_each` will call `on_step` for these parts."""
@@ -158,7 +152,7 @@ class Ascent:
         """(number of the part, its patterns) for each part, some filters and a direction, as soon as they are there. See `find`.
 
         Several batches run at the same time, each in a thread; `on_step` is never called by two at once. Filters that stayed silent are
-        retried, several parts' together, so such parts come later than others.
+        retried.
         """
         lock = Lock()
 
@@ -168,45 +162,36 @@ class Ascent:
 
         for direction in dict.fromkeys(direction for _, direction in parts):
             self._prepare(direction)
-        batches = [
-            (number, filters[at : at + self._batch], direction)
-            for number, (filters, direction) in enumerate(parts)
-            for at in range(0, len(filters), self._batch)
-        ]
-        done: list[list[Patterns]] = [[] for _ in parts]
-        waiting: dict[int, Patterns] = {}
-        for at in range(0, len(batches), self._abreast):
-            some = batches[at : at + self._abreast]
-            for own, (number, _, direction) in zip(self._found([batch[1:] for batch in some], step), some, strict=True):
-                done[number].append(own)
-                if len(done[number]) * self._batch >= len(parts[number][0]):
-                    of_part = results.joined(done[number])
-                    if direction is Direction.MAXIMIZE and self._silent.silent(of_part).any():
-                        waiting[number] = of_part
-                    else:
-                        yield number, of_part
-            if self._silent.is_due(waiting.values()):
-                yield from self._silent.run(waiting)
-                waiting = {}
-        yield from self._silent.run(waiting)
+        for number, patterns in self._joined_rounds(parts, step):
+            yield number, self._silent.run(patterns) if parts[number][1] is Direction.MAXIMIZE else patterns
 
-    def _found(self, batches: Sequence[Part], on_step: Callable[[], None]) -> list[Patterns]:
-        """The patterns of batches that run at once: the best of all restarts, and with their strongest responses where they maximize."""
-        restarts = [self._readable.run(batches, restart, on_step) for restart in range(self._recipe.restarts)]
-        kept = [
-            results.best(own, direction, partial(self._reached, direction))
-            for own, (_, direction) in zip(zip(*restarts, strict=True), batches, strict=True)
+    def _joined_rounds(self, parts: Sequence[Part], on_step: Callable[[], None]) -> Iterator[tuple[int, Patterns]]:
+        """(number of the part, its patterns before any retry), as many filters at once as there is room for, whatever part they are of."""
+        at_once = self._batch * self._abreast
+        for direction in dict.fromkeys(direction for _, direction in parts):
+            wanted = [
+                (number, each) for number, (filters, own) in enumerate(parts) if own is direction for each in filters
+            ]
+            done: dict[int, list[Patterns]] = {}
+            for at in range(0, len(wanted), at_once):
+                numbers, filters = zip(*wanted[at : at + at_once], strict=True)
+                found = self._found(filters, direction, on_step)
+                for number in dict.fromkeys(numbers):
+                    done.setdefault(number, []).append(found.rows(np.flatnonzero(np.array(numbers) == number)))
+                    if sum(len(own.indices) for own in done[number]) == len(parts[number][0]):
+                        yield number, results.joined(done.pop(number))
+
+    def _found(self, filters: Sequence[int], direction: Direction, on_step: Callable[[], None]) -> Patterns:
+        """The patterns of filters that run at once: the best of all restarts, and with their strongest responses where they maximize."""
+        restarts = [
+            self._readable.run(filters, direction, restart, on_step) for restart in range(self._recipe.restarts)
         ]
-        rows = [row for row, (_, direction) in enumerate(batches) if direction is Direction.MAXIMIZE]
-        maximal = [kept[row] for row in rows]
-        if maximal and self.strongest is not None:
-            maximal = self.strongest.run(maximal, on_step)
-        else:
-            tasks = [partial(self._measurement.completed, each, (), Search.SIGN_ASCENT) for each in maximal]
-            maximal = self._threads.run(tasks)
-        for row, patterns in zip(rows, maximal, strict=True):
-            kept[row] = patterns
-        return kept
+        kept = results.best(restarts, direction, partial(self._reached, direction))
+        if direction is Direction.MINIMIZE:
+            return kept
+        if self.strongest is not None:
+            return self.strongest.run(kept, on_step)
+        return self._measurement.completed(kept, (), Search.SIGN_ASCENT)
 
     def _reached(self, direction: Direction, patterns: Patterns) -> np.ndarray:
         """(n,): how much of what is optimized each pattern reached; of a composed objective the weighted activations of its channels."""

@@ -1,10 +1,12 @@
-"""Where an ascent begins: a bank of pictures that all filters of a layer are measured on at once; each starts from its best.
+"""Where an ascent begins: a bank of pictures that all layers are measured on at once; each filter starts from its best.
 
 From mid-grey many filters have no gradient to follow: one of the first layers may want a plain color at its limit, one in the middle may
 be silent on anything faint. Measuring a few pictures of natural contrast helps them, and saves all others some steps.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,32 +26,44 @@ FEW_BANDS = 3  # up to here every corner of the color cube is tried
 CONTRAST = 12.0  # times the faint start: noise of about natural contrast
 
 
-def bank(
-    recipe: Recipe,
-    seed: int,
-    path: str,
-    field: int | None,
-    parameters: Parameterization,
-    bands: int,
-    mixing: np.ndarray | None,
-) -> np.ndarray | None:
-    """float32 (k, *parameters.shape): where filters may begin, first faint noise; from layer and seed alone.
+@dataclass(frozen=True)
+class Bank:
+    """Pictures that filters may begin at.
 
-    field: the receptive field in pixels, None where not known. None for recipes that begin from plain grey noise.
+    Attributes:
+        coefficients: float32 (k, ...), first faint noise, then noise of natural contrast, then some of that on plain colors.
+        plain: How many come before the colored ones.
     """
+
+    coefficients: np.ndarray
+    plain: int
+
+    def offered(self, field: int | None) -> np.ndarray:
+        """Return the places of the starts that a layer is offered, by its receptive field in pixels (None where not known)."""
+        colored = len(self.coefficients) - self.plain
+        if field is None or field > PLAIN_COLOUR_FIELD:
+            return np.arange(self.plain)
+        return np.concatenate([np.arange(self.plain - colored), np.arange(self.plain, self.plain + colored)])
+
+    def noise_of(self, place: int) -> int:
+        """Return the number of the noise that a start was made of."""
+        return place if place < self.plain else place - (len(self.coefficients) - self.plain)
+
+
+def bank(recipe: Recipe, seed: int, parameters: Parameterization, bands: int, mixing: np.ndarray | None) -> Bank | None:
+    """Return where filters may begin, from seed and size alone; None for recipes that begin from plain grey noise."""
     if not isinstance(recipe.parameterization, Fourier) or recipe.limits != "sigmoid":
         return None
-    noises = np.stack([parameters.start(bank_seed(seed, path, number)) for number in range(1 + NOISES)])
+    noises = np.stack([parameters.start(bank_seed(seed, number)) for number in range(1 + NOISES)])
     noises[1:] *= np.float32(CONTRAST)
-    if field is not None and field <= PLAIN_COLOUR_FIELD:
-        colours = parameters.plain(colour.unmixed(plain_logits(bands), mixing))
-        noises[-COLOURED:] += colours[np.arange(COLOURED) % len(colours)]
-    return noises
+    colours = parameters.plain(colour.unmixed(plain_logits(bands), mixing))
+    colored = noises[-COLOURED:] + colours[np.arange(COLOURED) % len(colours)]
+    return Bank(np.concatenate([noises, colored]), len(noises))
 
 
-def bank_seed(seed: int, path: str, number: int) -> int:
-    """What picture `number` of a layer's bank is drawn from."""
-    return derived_seed(seed, path, number, "bank")
+def bank_seed(seed: int, number: int) -> int:
+    """Return what noise `number` of the bank is drawn from."""
+    return derived_seed(seed, number, "bank")
 
 
 def plain_logits(bands: int) -> np.ndarray:

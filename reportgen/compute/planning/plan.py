@@ -25,10 +25,8 @@ MAPS_COST = 2  # of a forward pass: what reading and storing all feature maps of
 WEIGHTS_PER_FORWARD = 10  # layers whose weights are stored in the time of a forward pass
 AUTO_SMALLEST, AUTO_LARGEST, AUTO_STEP = 64, 224, 32  # pixels: sides of patterns sized by receptive field
 AUTO_FIELDS = 2  # receptive fields along a side of such a pattern
-LARGEST_BATCH = 8  # two cores are busy with this many; more only takes memory
+LARGEST_BATCH = 8  # more only takes memory
 MOST_ABREAST = 2  # batches whose steps overlap: what one core does alone in one is hidden behind the other
-BYTES_OVER_FORWARD = 3  # what an ascent keeps for the gradient, over the tensors of the forward pass
-NATURAL_BATCH = 4  # inputs measured at once, whatever the layers: a score must not depend on what else is asked for
 MANY_IMAGES = 8  # beyond these the images themselves are variety enough
 FEW_GRID, MANY_GRID = 5, 2  # crops along a side of an image
 
@@ -135,28 +133,23 @@ def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None,
     return tuple(sides)
 
 
-def batch_size(tensor_bytes: int, memory_bytes: int, filters: int) -> int:
+def breadth(picture_bytes: int, memory_bytes: int, filters: int, most_abreast: int) -> tuple[int, int]:
     """Return how many patterns of a layer are optimized at once.
 
     Args:
-        tensor_bytes: what the forward pass of one input takes.
+        picture_bytes: what an ascent of one pattern takes.
         memory_bytes: what `--memory` allows.
-        filters: of the layer.
+        filters: that are wanted of the layer.
+        most_abreast: batches that may run at the same time.
+
+    Returns:
+        (patterns of a batch, batches at the same time), the filters divided evenly among batches.
     """
-    return max(1, min(LARGEST_BATCH, filters, memory_bytes // max(1, BYTES_OVER_FORWARD * tensor_bytes)))
-
-
-def abreast(tensor_bytes: int, memory_bytes: int, batch: int) -> int:
-    """Return how many batches are optimized at the same time by a processor's cores; no pattern depends on it.
-
-    By the forward pass alone: on VGG16 a whole ascent was measured to take half of that, since much of it is not kept.
-
-    Args:
-        tensor_bytes: what the forward pass of one input takes.
-        memory_bytes: what `--memory` allows.
-        batch: patterns of a batch.
-    """
-    return max(1, min(MOST_ABREAST, memory_bytes // max(1, tensor_bytes * batch)))
+    room, filters = max(1, memory_bytes // max(1, picture_bytes)), max(1, filters)
+    abreast = min(most_abreast, room, filters)
+    at_once = abreast * min(LARGEST_BATCH, room // abreast)
+    rounds = -(-filters // at_once)
+    return -(-filters // (rounds * abreast)), abreast
 
 
 def crop_grid(image_count: int) -> int:

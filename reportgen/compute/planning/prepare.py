@@ -232,13 +232,17 @@ def _breadths(network: Network, layers: Iterable[LayerRecord], settings: Setting
     """How many patterns are optimized at once, by layer slug."""
     layer_calls = network.by_path
     return {
-        layer.slug: breadth_for(network, layer_calls[layer.path], layer.pattern_size, settings)
+        layer.slug: breadth_for(
+            network, layer_calls[layer.path], layer.pattern_size, settings, len(layer.filters_shown)
+        )
         for layer in layers
         if layer.status == "rendered" and layer.pattern_size is not None
     }
 
 
-def breadth_for(network: Network, layer_call: LayerCall, size: tuple[int, ...], settings: Settings) -> Breadth:
+def breadth_for(
+    network: Network, layer_call: LayerCall, size: tuple[int, ...], settings: Settings, filters: int
+) -> Breadth:
     """Return how many patterns of a layer are optimized at once.
 
     Args:
@@ -246,13 +250,14 @@ def breadth_for(network: Network, layer_call: LayerCall, size: tuple[int, ...], 
         layer_call: the layer.
         size: of the patterns, on each spatial axis.
         settings: `memory` is used.
+        filters: how many are wanted.
 
     Returns:
-        The batch from the layer and the settings alone, and how many batches at the same time: one on a GPU.
+        The batch from the layer, the filters and the settings alone, and how many batches at the same time: one on a GPU.
     """
-    tensor_bytes = layer_call.costs.tensor_bytes * prod(size) // prod(network.contract.size)
-    batch = planning.batch_size(tensor_bytes, settings.memory_bytes, layer_call.channels)
-    return Breadth(batch, 1 if gpu_details() else planning.abreast(tensor_bytes, settings.memory_bytes, batch))
+    picture_bytes = layer_call.costs.tensor_bytes * prod(size) // prod(network.contract.size)
+    most = 1 if gpu_details() else planning.MOST_ABREAST
+    return Breadth(*planning.breadth(picture_bytes, settings.memory_bytes, filters, most))
 
 
 def _resolved(settings: Settings, network: Network, recipe: recipes.Recipe) -> dict[str, Any]:

@@ -55,17 +55,17 @@ def watch(layers: Collection[Any], on_call: Callable[[Call], None]) -> Iterator[
             original = _python_call(layer)
             if isinstance(layer, keras.layers.TimeDistributed):
                 original = _all_times_at_once(layer, original, times)
-            _shadow(layer, "call", _watched_call(layer, original, counts, times, on_call), shadowed)
+            shadow(layer, "call", _watched_call(layer, original, counts, times, on_call), shadowed)
         yield
     finally:
-        _restore(shadowed)
+        restore(shadowed)
 
 
 _ABSENT = object()
 
 
-def _restore(shadowed: list[tuple[Any, str, Any]]) -> None:
-    """Put back what `_shadow` replaced, the last first."""
+def restore(shadowed: list[tuple[Any, str, Any]]) -> None:
+    """Put back what `shadow` replaced, the last first."""
     for layer, name, original in reversed(shadowed):
         if original is _ABSENT:
             layer.__dict__.pop(name, None)
@@ -73,7 +73,7 @@ def _restore(shadowed: list[tuple[Any, str, Any]]) -> None:
             layer.__dict__[name] = original
 
 
-def _shadow(layer: Any, name: str, value: Any, shadowed: list[tuple[Any, str, Any]]) -> None:
+def shadow(layer: Any, name: str, value: Any, shadowed: list[tuple[Any, str, Any]]) -> None:
     """Set an attribute on the instance, and note what was there."""
     shadowed.append((layer, name, layer.__dict__.get(name, _ABSENT)))
     layer.__dict__[name] = value  # past Keras's __setattr__: nothing is tracked, nothing remains
@@ -243,8 +243,8 @@ def safe_scopes() -> Iterator[None]:
 def _in_python(model: Any) -> Iterator[None]:
     """Run the model's own `call` as plain Python while the block runs: calls inside a graph function could not be recorded."""
     shadowed: list[tuple[Any, str, Any]] = []
-    _shadow(model, "call", _python_call(model), shadowed)
+    shadow(model, "call", _python_call(model), shadowed)
     try:
         yield
     finally:
-        _restore(shadowed)
+        restore(shadowed)

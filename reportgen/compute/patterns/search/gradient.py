@@ -1,21 +1,21 @@
-"""The objective of a batch of pictures and its gradient, in a constant number of traces."""
+"""The objective of a batch of pictures and its gradient by what the network sees, traced once for all steps of a layer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from math import prod
+from enum import Enum
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from reportgen.compute.activation_scores import Scores
-from reportgen.compute.patterns import reductions, transforms
-from reportgen.compute.patterns.objectives import Channel, Direction, Function, PenaltyKind
-from reportgen.compute.patterns.parameterization import Parameterization
+from reportgen.compute.patterns import reductions
+from reportgen.compute.patterns.objectives import Channel, Direction, Function
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.search.canvas import Canvas, whole
+from reportgen.compute.patterns.search.pipeline import PicturePipeline
 from reportgen.core.choices import Measure
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.network.backend import tf
@@ -27,63 +27,111 @@ from reportgen.network.redirected_relu import redirected
 
 NO_GRADIENT = "no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)"
 REDIRECTED_STEPS = 16  # at most, and never more than half: how long silent rectifiers let the gradient through
-PENALTIES = {PenaltyKind.TOTAL_VARIATION: reductions.total_variation, PenaltyKind.L2: reductions.l2}
+
+
+class Aim(Enum):
+    """What an ascent maximizes."""
+
+    READABLE = "the recipe's objective"
+    STRONGEST = "the own channel's objective"
+    POSITIONS = "the own channel's strongest positions a receptive field apart"
+
+
+Gradient = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class ObjectiveGradient:
-    """The objective of one layer's filters and its gradient by the pictures' coefficients, for batches of one shape.
+    """The objective of one layer's filters and its gradient by what the network sees, for batches of one shape.
 
     precision: that the network computes in here, `float32` or `bfloat16`. rectified: of the unit. traces: how often anything was traced.
     """
 
     def __init__(
-        self,
-        network: Network,
-        layer_call: LayerCall,
-        size: tuple[int, ...],
-        batch: int,
-        recipe: Recipe,
-        parameters: Parameterization,
+        self, network: Network, layer_call: LayerCall, size: tuple[int, ...], recipe: Recipe, pipeline: PicturePipeline
     ) -> None:
         """size: of the pictures, without color channels."""
-        self._network, self._layer_call, self._size, self.batch = network, layer_call, size, batch
+        self._network, self._layer_call, self._size, self.batch = network, layer_call, size, pipeline.batch
         self.bands = network.contract.bands
-        self._recipe, self._parameters = recipe, parameters
+        self._recipe, self._pipeline = recipe, pipeline
         assert layer_call.unit is not None
         self.rectified = layer_call.unit.rectified
-        self.has_transforms = bool(recipe.transforms)
         self.traces = 0
         self.precision = "float32"
         self._tracing = Lock()
         self._reading: Any = None
         self._mapping: Any = None
-        self._gradients: dict[tuple[Direction, bool], Any] = {}
+        self._gradients: dict[tuple[Canvas, int, Aim, Direction, bool], Gradient] = {}
 
-    def prepare(self, direction: Direction) -> None:
-        """Trace what an ascent in this direction needs. Raises ModelError where no gradient reaches the input."""
-        self._traced(direction, redirecting=False)
-
-    def at_step(
-        self,
-        number: int,
-        position: Any,
-        indices: np.ndarray,
-        warp: transforms.Warp,
-        direction: Direction,
-    ) -> tuple[Any, np.ndarray]:
+    def at_step(self, number: int, position: Any, indices: np.ndarray, direction: Direction) -> tuple[Any, np.ndarray]:
         """(the gradient that step `number` follows, bool (batch,) for which pictures it was let through silent rectifiers).
 
-        position: float32 (batch, ...), coefficients. indices: int32 (batch,), each picture's filter. warp: what all are seen through.
+        position: float32 (batch, ...), coefficients. indices: int32 (batch,), each picture's filter.
         """
-        given = (position, indices, warp.sources, warp.weights)
-        gradient, stuck = self._traced(direction, False)(*given)
+        pipeline, warp = self._pipeline, self._pipeline.warps[number + 1]
+        canvas = whole(self._size)
+        seen = pipeline.seen(position, warp)
+        values, by_seen = self.function(canvas, self.batch, Aim.READABLE, direction)(seen, indices)
+        gradient, stuck = pipeline.by_coefficients(position, by_seen, values, warp)
         redirected_relu = np.zeros(self.batch, bool)
         redirecting = self._recipe.redirected_relu and number < min(REDIRECTED_STEPS, self._recipe.steps // 2)
-        if redirecting and np.asarray(stuck).any():
-            other, still = self._traced(direction, True)(*given)
-            redirected_relu = np.asarray(stuck) & ~np.asarray(still)
-            gradient = tf.where(redirected_relu.reshape(-1, *(1,) * len(self._parameters.shape)), other, gradient)
+        if redirecting and stuck.any():
+            values, by_seen = self.function(canvas, self.batch, Aim.READABLE, direction, True)(seen, indices)
+            other, still = pipeline.by_coefficients(position, by_seen, values, warp)
+            redirected_relu = stuck & ~still
+            gradient = tf.where(redirected_relu.reshape(-1, *(1,) * len(pipeline.parameters.shape)), other, gradient)
         return gradient, redirected_relu
+
+    def function(
+        self, canvas: Canvas, batch: int, aim: Aim, direction: Direction = Direction.MAXIMIZE, redirecting: bool = False
+    ) -> Gradient:
+        """Return what computes an objective and its gradient, traced at the first call.
+
+        Args:
+            canvas: What the pictures are shown on.
+            batch: How many there are.
+            aim: What is maximized.
+            direction: MINIMIZE for how little a filter responds.
+            redirecting: Whether silent rectifiers let the gradient through.
+
+        Returns:
+            A function of float32 pictures (batch, *period, bands), as the network sees them, and int32 filters (batch,); it returns the
+            objectives (batch,) and their gradients by the pictures.
+
+        Raises:
+            ModelError: No gradient reaches the input.
+        """
+        if aim is Aim.READABLE and self._recipe.objective.own is not None:
+            aim = Aim.STRONGEST  # which is the same then, and traced once for both
+        key = canvas, batch, aim, direction, redirecting
+        with self._tracing:  # batches that run at once may both be the first to need it
+            if key not in self._gradients:
+                self._gradients[key] = self._trace(*key)
+            return self._gradients[key]
+
+    def _trace(self, canvas: Canvas, batch: int, aim: Aim, direction: Direction, redirecting: bool) -> Gradient:
+        def read(pictures: Any, filters: Any) -> tuple[Any, Any]:
+            self.traces += 1
+            with redirected() if redirecting else nullcontext():
+                values = self._value(pictures, filters, canvas, aim, direction)
+                (gradient,) = tf.gradients(values, [pictures])
+            if gradient is None:
+                raise ModelError(NO_GRADIENT)
+            return values, gradient
+
+        signature = [
+            tf.TensorSpec((batch, *canvas.period, self.bands), tf.float32),
+            tf.TensorSpec((batch,), tf.int32),
+        ]
+        traced = tf.function(read, input_signature=signature, autograph=False)
+        traced.get_concrete_function()
+        return traced  # type: ignore[no-any-return]
+
+    def _value(self, pictures: Any, filters: Any, canvas: Canvas, aim: Aim, direction: Direction) -> Any:
+        if aim is Aim.POSITIONS:
+            return self.separate_peaks(pictures, filters, canvas)
+        if aim is Aim.STRONGEST:
+            return self.own_objective(pictures, filters, self.precision, direction, canvas)
+        return self.objective(pictures, filters, self.precision, direction)
 
     def from_scores(self, scores: Scores, filters: np.ndarray, direction: Direction) -> np.ndarray:
         """(k, n): the objective of each of n filters on each of k pictures, as far as the scores (k, channels) of these tell.
@@ -181,33 +229,6 @@ class ObjectiveGradient:
             return lengths
         return [-(-axis.size // axis.shift) for axis in axes]
 
-    def by_coefficients(
-        self,
-        coefficients: Any,
-        filters: Any,
-        transform: Callable[[Any], Any],
-        precision: str = "float32",
-        direction: Direction = Direction.MAXIMIZE,
-    ) -> tuple[Any, Any]:
-        """(objectives (n,), their gradient by `coefficients`), each picture seen through `transform`. Call inside a trace."""
-        pictures = self._parameters.to_pictures(coefficients)
-        values = self.objective(transform(pictures), filters, precision, direction)
-        (by_pixels,) = tf.gradients(values, [pictures])
-        if by_pixels is None:
-            raise ModelError(NO_GRADIENT)
-        by_pixels = self.regularized(by_pixels, pictures)
-        (gradient,) = tf.gradients(pictures, [coefficients], grad_ys=[by_pixels])
-        return values, gradient
-
-    def regularized(self, gradient: Any, pictures: Any) -> Any:
-        """The gradient less the penalties' own, in units of its size: a weight means the same in every layer."""
-        weights = self._recipe.objective.penalties
-        terms = [(weights[kind], penalty) for kind, penalty in PENALTIES.items() if weights.get(kind, 0) != 0]
-        if not terms:
-            return gradient
-        against = tf.add_n([weight * tf.gradients(penalty(pictures), [pictures])[0] for weight, penalty in terms])
-        return gradient - root_mean_square(gradient) * against
-
     def at_position(self, pictures: np.ndarray, filters: np.ndarray, place: tuple[int, ...]) -> tuple[Any, Any]:
         """(pre-activations (n,) at one place of the map, their gradients by the pictures).
 
@@ -228,10 +249,10 @@ class ObjectiveGradient:
         values, gradients = self._reading(tf.constant(pictures), tf.constant(filters, tf.int32))
         return np.asarray(values), np.asarray(gradients)
 
-    def highest_positions(self, pictures: np.ndarray, filters: np.ndarray) -> np.ndarray:
-        """Int (n, rank): where each picture's own filter is largest before its activation.
+    def highest_position(self, pictures: np.ndarray, number: int) -> np.ndarray:
+        """Int (rank,): where a filter is largest on one picture, before its activation.
 
-        pictures: float32 (n, *size, bands), 0 black and 1 white.
+        pictures: float32 (1, *size, bands), 0 black and 1 white.
         """
 
         def read(pictures: Any, filters: Any) -> Any:
@@ -241,59 +262,5 @@ class ObjectiveGradient:
 
         if self._mapping is None:
             self._mapping = tf.function(read, autograph=False, reduce_retracing=True)
-        maps = np.asarray(self._mapping(tf.constant(pictures), tf.constant(filters, tf.int32)))
-        flat = maps.reshape(len(maps), -1).argmax(axis=1)
-        return np.stack(np.unravel_index(flat, maps.shape[1:]), axis=1)
-
-    def _traced(self, direction: Direction, redirecting: bool) -> Any:
-        """(gradient as the optimizer takes it, bool (n,) whether a picture has none at all), traced at the first call."""
-        with self._tracing:  # batches that run at once may both be the first to need it
-            key = direction, redirecting
-            if key not in self._gradients:
-                self._gradients[key] = self._trace(*key)
-            return self._gradients[key]
-
-    def _trace(self, direction: Direction, redirecting: bool) -> Any:
-        corners = (2 ** len(self._size), prod(self._size))
-        signature = [
-            tf.TensorSpec((self.batch, *self._parameters.shape), tf.float32),
-            tf.TensorSpec((self.batch,), tf.int32),
-            tf.TensorSpec(corners, tf.int32),
-            tf.TensorSpec(corners, tf.float32),
-        ]
-
-        def read(position: Any, filters: Any, sources: Any, weights: Any) -> tuple[Any, Any]:
-            self.traces += 1
-
-            def warped(pictures: Any) -> Any:
-                return transforms.apply(pictures, sources, weights) if self.has_transforms else pictures
-
-            with redirected() if redirecting else nullcontext():
-                values, gradient = self.by_coefficients(position, filters, warped, self.precision, direction)
-            stuck = tf.reduce_all(tf.reshape(gradient, (self.batch, -1)) == 0, axis=1) & tf.math.is_finite(values)
-            return self._normalized(gradient), stuck
-
-        traced = tf.function(read, input_signature=signature, autograph=False)
-        traced.get_concrete_function()
-        return traced
-
-    def _normalized(self, gradient: Any) -> Any:
-        """Each picture's gradient clipped at a length, or brought to unit size per value and clipped there; 0 where not finite."""
-        rows = tf.reshape(gradient, (self.batch, -1))  # TensorFlow is slow at spreading one number over many axes
-        finite = tf.reduce_all(tf.math.is_finite(rows), axis=1, keepdims=True)
-        rows = tf.math.multiply_no_nan(rows, tf.cast(finite, tf.float32))
-        if self._recipe.clip_norm is not None:
-            rows = tf.clip_by_norm(rows, self._recipe.clip_norm, axes=[1])
-        else:
-            rows = tf.math.divide_no_nan(rows, root_mean_square(rows))
-            if self._recipe.clip_value is not None:
-                rows = tf.clip_by_value(rows, -self._recipe.clip_value, self._recipe.clip_value)
-        return tf.reshape(rows, gradient.shape)
-
-
-def root_mean_square(gradient: Any) -> Any:
-    """Each picture's root mean square, shaped to divide it; scaled first, since squares of very small numbers are 0."""
-    axes = tuple(range(1, gradient.shape.rank))
-    largest = tf.reduce_max(tf.abs(gradient), axis=axes, keepdims=True)
-    scaled = tf.math.divide_no_nan(gradient, largest)
-    return largest * tf.sqrt(tf.reduce_mean(tf.square(scaled), axis=axes, keepdims=True))
+        (own,) = np.asarray(self._mapping(tf.constant(pictures), tf.constant([number], tf.int32)))
+        return np.array(np.unravel_index(own.argmax(), own.shape))

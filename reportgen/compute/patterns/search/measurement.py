@@ -8,44 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.activation_scores import Meter, Scores, padded
+from reportgen.compute.activation_scores import Scores
 from reportgen.compute.patterns import parameterization, transforms
-from reportgen.compute.patterns.parameterization import Parameterization
-from reportgen.compute.patterns.recipe import KERAS_IO, Recipe
+from reportgen.compute.patterns.recipe import KERAS_IO
 from reportgen.compute.patterns.results import Patterns
+from reportgen.compute.patterns.shared import Shared
 from reportgen.network.backend import tf
 from reportgen.network.contract import as_shown
 from reportgen.network.graph.layer_calls import LayerCall
-from reportgen.network.network import Network
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
 
 class Measurement:
     """Finishes and measures pictures of one layer, in batches of one shape."""
 
-    def __init__(
-        self,
-        network: Network,
-        layer_call: LayerCall,
-        size: tuple[int, ...],
-        batch: int,
-        recipe: Recipe,
-        parameters: Parameterization,
-    ) -> None:
-        """Trace the measurement. size: of the pictures, without color channels."""
-        self._contract, self._size, self.batch = network.contract, size, batch
-        self._recipe, self._parameters = recipe, parameters
-        self._meter = Meter(network, [layer_call], size, batch)
-        self._meter.trace()
-
-    @property
-    def traces(self) -> int:
-        """How often the measurement was traced."""
-        return self._meter.traces
+    def __init__(self, shared: Shared, layer_call: LayerCall, size: tuple[int, ...], batch: int) -> None:
+        """size: of the pictures, without color channels. batch: that they are measured in, since rounding may depend on it."""
+        self._shared, self._layer_call, self._size, self._batch = shared, layer_call, size, batch
+        self._contract, self._recipe = shared.network.contract, shared.recipe
+        self._parameters = shared.parameters(size)
 
     def scores(self, images: np.ndarray) -> Scores:
         """The scores of all the layer's units on finished `images`, float32 (n, channels) each."""
-        return self._meter.scores(images)[0]
+        return self._shared.scores(self._layer_call, self._size, images, self._batch)
 
     def own_scores(self, images: np.ndarray, filters: np.ndarray) -> Scores:
         """The scores of each finished image's own filter, (n,) each."""
@@ -89,7 +74,7 @@ class Measurement:
 
     def _with_survival(self, patterns: Patterns) -> Patterns:
         """`patterns` with the share of their activation that is left in the median of warps that no search saw."""
-        rows, images = np.arange(len(patterns.indices)), tf.constant(padded(patterns.images, self.batch), tf.float32)
+        rows, images = np.arange(len(patterns.indices)), tf.constant(patterns.images, tf.float32)
         seen = []
         for number in range(transforms.HELD_OUT):
             warp = transforms.held_out(number, self._size)

@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from math import cos, pi, sqrt
+from typing import Any
 
 import numpy as np
 
-from reportgen.compute.activation_scores import Scores, padded
+from reportgen.compute.activation_scores import SCORES, Scores, padded
 from reportgen.compute.patterns import results, starts
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.optimizers import BatchOptimizer
-from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.randomness import derived_seed
-from reportgen.compute.patterns.recipe import KERAS_IO_SIDE, Recipe
+from reportgen.compute.patterns.recipe import KERAS_IO_SIDE
 from reportgen.compute.patterns.results import Patterns, Search
 from reportgen.compute.patterns.search.canvas import whole
-from reportgen.compute.patterns.search.gradient import ObjectiveGradient
+from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
-from reportgen.compute.patterns.search.pixel_steps import Aim, PixelAscent
+from reportgen.compute.patterns.search.pipeline import PicturePipeline
+from reportgen.compute.patterns.search.pixel_steps import PixelAscent
 from reportgen.compute.patterns.search.threads import Threads
-from reportgen.compute.patterns.transforms import Warps
+from reportgen.compute.patterns.shared import Shared
 from reportgen.core.axes import RGB_CHANNELS
 from reportgen.network.backend import fused
+from reportgen.network.graph.layer_calls import LayerCall
 
 FAINT = 0.01  # of the largest activation of the layer's starts: a filter below it is treated as silent
 
@@ -46,35 +49,32 @@ class _Start:
 
 
 class ReadableAscent:
-    """Optimizes batches of pictures, all of one shape, so that a picture does not depend on its neighbours."""
+    """Optimizes pictures in batches of one shape, several at once, so that a picture does not depend on its neighbours."""
 
     def __init__(
         self,
-        path: str,
+        shared: Shared,
+        layer_call: LayerCall,
         size: tuple[int, ...],
-        recipe: Recipe,
-        seed: int,
-        parameters: Parameterization,
-        bank: np.ndarray | None,
         gradient: ObjectiveGradient,
         measurement: Measurement,
         pixel_ascent: PixelAscent,
-        warps: Warps,
+        pipeline: PicturePipeline,
         threads: Threads,
     ) -> None:
-        """path: of the layer, for seeds. bank: starts that all filters share, None where each has its own noise."""
-        self._path, self._size, self._recipe, self._seed = path, size, recipe, seed
-        self._parameters, self._gradient, self._measurement = parameters, gradient, measurement
-        self._pixel_ascent, self._warps, self._threads = pixel_ascent, warps, threads
-        self._bank = bank
+        """size: of the pictures, without color channels."""
+        self._path, self._size, self._recipe, self._seed = layer_call.path, size, shared.recipe, shared.seed
+        self._gradient, self._measurement, self._pixel_ascent = gradient, measurement, pixel_ascent
+        self._pipeline, self._threads = pipeline, threads
+        bank = shared.bank(size)
+        self._bank: np.ndarray | None = None
         if bank is not None:
-            self._bank_images = measurement.finished(bank)
-            self._bank_scores = measurement.scores(self._bank_images)
-        self._optimizers = [self._optimizer()]
-
-    def _optimizer(self) -> BatchOptimizer:
-        shape = (self._gradient.batch, *self._parameters.shape)
-        return BatchOptimizer(self._recipe.optimizer, shape, self._recipe.clip_norm is None)
+            field = None if layer_call.receptive_field is None else max(layer_call.receptive_field)
+            offered = bank.offered(field)
+            self._bank, self._bank_images = bank.coefficients[offered], shared.bank_images(size)[offered]
+            scores = shared.bank_scores(layer_call, size)
+            self._bank_scores = Scores(*(getattr(scores, name)[offered] for name in SCORES))
+            self._bank_seeds = [starts.bank_seed(shared.seed, bank.noise_of(int(place))) for place in offered]
 
     @property
     def faint(self) -> float:
@@ -86,66 +86,69 @@ class ReadableAscent:
 
     def prepare(self, direction: Direction) -> None:
         """Trace what every batch in this direction needs, before threads ask for it."""
-        if self._recipe.coefficient_steps > 0:
-            self._gradient.prepare(direction)
-        if self._recipe.pixel_steps > 0:
-            self._pixel_ascent.steps(whole(self._size), self._gradient.batch, Aim.READABLE, direction)
+        self._gradient.function(whole(self._size), self._gradient.batch, Aim.READABLE, direction)
 
-    def run(
-        self, batches: Sequence[tuple[Sequence[int], Direction]], restart: int, on_step: Callable[[], None]
-    ) -> list[Patterns]:
-        """The patterns of one ascent of every batch of filters."""
-        begun = [self._started(np.array(filters, np.int32), restart, direction) for filters, direction in batches]
-        while len(self._optimizers) < len(begun):
-            self._optimizers.append(self._optimizer())
-        ends = self._threads.run(
-            [
-                partial(self._ascended, start, optimizer, on_step)
-                for start, optimizer in zip(begun, self._optimizers, strict=False)
-            ],
-            fused,
+    def run(self, filters: Sequence[int], direction: Direction, restart: int, on_step: Callable[[], None]) -> Patterns:
+        """The patterns of one ascent of some filters."""
+        begun = self._started(np.array(filters, np.int32), restart, direction)
+        batch, count = self._gradient.batch, len(filters)
+        rows = [slice(at, min(at + batch, count)) for at in range(0, count, batch)]
+        optimizers = self._pipeline.optimizers(len(rows) if self._recipe.coefficient_steps > 0 else 0)
+        tasks = [
+            partial(self._ascended, begun.filters[own], begun.coefficients[own], direction, optimizer, on_step)
+            for own, optimizer in zip_longest(rows, optimizers)
+        ]
+        images, redirected_relu = (
+            np.concatenate(parts) for parts in zip(*self._threads.run(tasks, fused), strict=True)
         )
-        return [self._ended(start, *end) for start, end in zip(begun, ends, strict=True)]
+        return self._ended(begun, images, redirected_relu)
 
     def _ascended(
-        self, start: _Start, optimizer: BatchOptimizer, on_step: Callable[[], None]
+        self,
+        filters: np.ndarray,
+        coefficients: np.ndarray,
+        direction: Direction,
+        optimizer: BatchOptimizer | None,
+        on_step: Callable[[], None],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(the finished pictures, bool (batch,) for which of them the gradient was let through silent rectifiers)."""
-        batch = self._gradient.batch
-        indices = padded(start.filters, batch)
-        position = optimizer.start(padded(start.coefficients, batch))
+        """(the finished pictures of a batch, bool (n,) for which of them the gradient was let through silent rectifiers)."""
+        batch, count = self._gradient.batch, len(filters)
+        indices = padded(filters, batch)
+        position: Any = padded(coefficients, batch)
         redirected_relu = np.zeros(batch, bool)
-        for number, rate in enumerate(self._learning_rates()):
-            if self._threads.stopping:
-                break
-            gradient, redirected = self._gradient.at_step(
-                number, position, indices, self._warps[number + 1], start.direction
-            )
-            redirected_relu |= redirected
-            position = optimizer.step(gradient, rate)
-            on_step()
+        if optimizer is not None:
+            position = optimizer.start(position)
+            for number, rate in enumerate(self._learning_rates()):
+                if self._threads.stopping:
+                    break
+                gradient, redirected = self._gradient.at_step(number, position, indices, direction)
+                redirected_relu |= redirected
+                position = optimizer.step(gradient, rate)
+                on_step()
         if self._recipe.pixel_steps == 0:
-            return self._measurement.finished(position), redirected_relu
+            return self._measurement.finished(position)[:count], redirected_relu[:count]
         pictures = self._pixel_ascent.run(
-            self._pixel_ascent.steps(whole(self._size), batch, Aim.READABLE, start.direction),
-            self._parameters.to_pictures(position),
+            whole(self._size),
+            Aim.READABLE,
+            self._pipeline.parameters.to_pictures(position),
             indices,
             self._recipe.pixel_steps,
             self._recipe.pixel_learning_rate,
             on_step,
+            direction,
         )
-        return self._measurement.rounded(pictures), redirected_relu
+        return self._measurement.rounded(pictures)[:count], redirected_relu[:count]
 
     def _ended(self, start: _Start, images: np.ndarray, redirected_relu: np.ndarray) -> Patterns:
         """The finished pictures, measured, with their starts."""
-        scores, count = self._measurement.scores(images), len(start.filters)
+        scores = self._measurement.scores(images)
         patterns = results.of_ascent(
             start.filters,
-            images[:count],
-            scores.of(np.arange(count), start.filters),
-            scores.activation[:count],
+            images,
+            scores.of(np.arange(len(images)), start.filters),
+            scores.activation,
             start.scores,
-            redirected_relu[:count],
+            redirected_relu,
             start.seeds,
         )
         if start.direction is Direction.MINIMIZE:
@@ -156,15 +159,14 @@ class ReadableAscent:
         """Where filters begin: in the bank while it lasts, measured once for all filters; then each in its own noise."""
         if self._bank is not None and restart < len(self._bank):
             chosen = self._ranked(filters, direction)[restart]
-            seeds = tuple(starts.bank_seed(self._seed, self._path, int(number)) for number in chosen)
+            seeds = tuple(self._bank_seeds[number] for number in chosen)
             own = self._bank_scores.of(chosen, filters)
             return _Start(filters, direction, seeds, self._bank[chosen], self._bank_images[chosen], own)
         key = ("start",) if restart == 0 else ("start", restart)
         seeds = tuple(derived_seed(self._seed, self._path, int(number), *key) for number in filters)
-        noise = np.stack([self._parameters.start(seed) for seed in seeds])
-        images = self._measurement.finished(padded(noise, self._gradient.batch))
-        own = self._measurement.own_scores(images[: len(filters)], filters)
-        return _Start(filters, direction, seeds, noise, images[: len(filters)], own)
+        noise = np.stack([self._pipeline.parameters.start(seed) for seed in seeds])
+        images = self._measurement.finished(noise)
+        return _Start(filters, direction, seeds, noise, images, self._measurement.own_scores(images, filters))
 
     def _ranked(self, filters: np.ndarray, direction: Direction) -> np.ndarray:
         """For each of n filters the numbers of the bank's starts, the best first: int (k, n)."""

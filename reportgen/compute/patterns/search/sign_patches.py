@@ -183,11 +183,15 @@ class SignPatches:
         return None
 
     def affine(self, filters: np.ndarray) -> Affine:
-        """The affine form of some filters, at most a batch."""
-        axes = self._layer_call.even_axes
+        """The affine form of some filters."""
+        axes, batch = self._layer_call.even_axes, self._gradient.batch
         assert axes is not None
-        grey, indices = _grey(self._size, self._gradient), padded(filters, self._gradient.batch)
-        level, gradients = (values[: len(filters)] for values in self._gradient.at_position(grey, indices, self.place))
+        grey = _grey(self._size, self._gradient)
+        parts = [
+            self._gradient.at_position(grey, padded(filters[at : at + batch], batch), self.place)
+            for at in range(0, len(filters), batch)
+        ]
+        level, gradients = (np.concatenate(values)[: len(filters)] for values in zip(*parts, strict=True))
         inner = tuple(slice(first, last + 1) for first, last in self.window)
         return Affine(
             gradients[(slice(None), *inner)].astype(np.float64),

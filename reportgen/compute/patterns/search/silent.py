@@ -2,61 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 
 import numpy as np
 
-from reportgen.compute.activation_scores import padded
 from reportgen.compute.patterns.randomness import derived_seed, generator
-from reportgen.compute.patterns.recipe import Recipe
-from reportgen.compute.patterns.results import Patterns, Search, joined, replaced
+from reportgen.compute.patterns.results import Patterns, Search, replaced
 from reportgen.compute.patterns.search.canvas import Canvas, fitting_canvas, repeated
-from reportgen.compute.patterns.search.gradient import ObjectiveGradient
+from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
-from reportgen.compute.patterns.search.pixel_steps import Aim, PixelAscent
+from reportgen.compute.patterns.search.pixel_steps import PixelAscent
 from reportgen.compute.patterns.search.threads import Threads
+from reportgen.compute.patterns.shared import Shared
 from reportgen.network.backend import fused
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.layer_calls import LayerCall
-from reportgen.network.network import Network
 
-COSTLY = 8  # times the steps of a retry: parts that took so many do not wait for more silent filters
 # The period of the canvas in receptive fields: what is active at single positions only needs room between them.
 POSITION_FIELDS = 3.0
 # Of the receptive field: periods that what activated a filter is repeated in.
 TILE_SHARES = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
-BATCH = 2  # silent filters at once: there are seldom more, and a batch is always filled
+ALONE = 1  # filter of a batch: there are seldom more, and rounding may depend on what else is in a batch
+ABREAST = 2  # searches beside each other
 NOISE = 0.05  # deviation around mid-grey of the start
 
 
 class SilentSearch:
-    """Retries a layer's silent filters, several parts' together, always in batches of one shape."""
+    """Retries a layer's silent filters, each by itself."""
 
     def __init__(
         self,
-        network: Network,
+        shared: Shared,
         layer_call: LayerCall,
         size: tuple[int, ...],
-        recipe: Recipe,
-        seed: int,
         gradient: ObjectiveGradient,
-        measurement: Measurement,
         pixel_ascent: PixelAscent,
         threads: Threads,
-        abreast: int,
         faint: float,
         dead: np.ndarray,
     ) -> None:
-        """Args beyond those of `StrongestSearch`.
-
-        abreast: batches that run at once. faint: the activation up to which a filter is retried. dead: bool (channels,), which units are
-        proven dead and not retried.
-        """
-        self._network, self._layer_call, self._size = network, layer_call, size
-        self._recipe, self._seed, self._gradient = recipe, seed, gradient
-        self._measurement, self._pixel_ascent, self._threads = measurement, pixel_ascent, threads
-        self._batch, self._abreast = min(gradient.batch, BATCH), abreast
+        """faint: the activation up to which a filter is retried. dead: bool (channels,), which units are proven dead and not retried."""
+        self._network, self._layer_call, self._size = shared.network, layer_call, size
+        self._recipe, self._seed, self._gradient = shared.recipe, shared.seed, gradient
+        self._measurement = Measurement(shared, layer_call, size, ALONE)
+        self._pixel_ascent, self._threads = pixel_ascent, threads
         self._faint, self._dead = faint, dead
 
     @cached_property
@@ -69,69 +59,48 @@ class SilentSearch:
         retries = self._gradient.rectified and self._recipe.retry_steps > 0
         return np.asarray(retries & (patterns.strongest_activation <= self._faint) & ~self._dead[patterns.indices])
 
-    def is_due(self, waiting: Collection[Patterns]) -> bool:
-        """Whether silent filters fill what runs at once, or what would be lost by waiting is costly beside a retry."""
-        silent = sum(self.silent(part).sum() for part in waiting)
-        taken = len(waiting) * self._recipe.restarts * self._recipe.steps
-        return bool(silent >= self._batch * self._abreast or taken >= COSTLY * self._recipe.retry_steps > 0)
-
-    def run(self, waiting: dict[int, Patterns]) -> Iterator[tuple[int, Patterns]]:
-        """The parts by their numbers, their silent filters retried."""
-        if not waiting:
-            return
-        silent = joined([part.rows(np.flatnonzero(self.silent(part))) for part in waiting.values()])
-        batches = [
-            silent.rows(np.arange(at, min(at + self._batch, len(silent.indices))))
-            for at in range(0, len(silent.indices), self._batch)
-        ]
-        again: list[Patterns] = []
-        for at in range(0, len(batches), self._abreast):
-            some = batches[at : at + self._abreast]
-            ended = self._threads.run([self._searching(each) for each in some], fused)
-            tiled = [[*pictures, *self._tilings(each, pictures[0])] for each, pictures in zip(some, ended, strict=True)]
-            again += self._threads.run(
-                [
-                    partial(self._measurement.completed, *each, Search.SILENT_FILTERS)
-                    for each in zip(some, tiled, strict=True)
-                ]
-            )
-        retried, taken = joined(again), 0
-        for number, part in waiting.items():
-            rows = np.flatnonzero(self.silent(part))
-            yield number, replaced(part, rows, retried.rows(np.arange(taken, taken + len(rows))))
-            taken += len(rows)
-
-    def _searching(self, patterns: Patterns) -> Callable[[], list[np.ndarray]]:
-        """The search of one batch: from noise for single positions, and on from there for the mean."""
-        recipe, canvas, run = self._recipe, self._canvas, self._pixel_ascent.run
-        # Now: threads only ask for what is there.
-        positions, spread = (
-            self._pixel_ascent.steps(canvas, self._batch, aim) for aim in (Aim.POSITIONS, Aim.STRONGEST)
+    def run(self, patterns: Patterns) -> Patterns:
+        """The patterns, those of silent filters retried."""
+        rows = np.flatnonzero(self.silent(patterns))
+        if len(rows) == 0:
+            return patterns
+        silent = patterns.rows(rows)
+        pictures = self._searched(silent.indices)
+        tilings = self._tilings(silent, pictures[0])
+        return replaced(
+            patterns, rows, self._measurement.completed(silent, [*pictures, *tilings], Search.SILENT_FILTERS)
         )
 
-        def search() -> list[np.ndarray]:
-            indices, count = padded(patterns.indices, self._batch), len(patterns.indices)
-            seeds = [
-                derived_seed(self._seed, self._layer_call.path, int(number), "noise") for number in patterns.indices
-            ]
-            drawn = [generator(seed).standard_normal(positions.shape[1:], dtype=np.float32) for seed in seeds]
-            noise = np.clip(0.5 + NOISE * np.stack(drawn), 0, 1).astype(np.float32)
-            rate = recipe.retry_learning_rate
-            first = run(positions, padded(noise, self._batch), indices, recipe.retry_steps, rate)
-            second = run(spread, first, indices, recipe.strongest_steps, rate / 2)
-            return [canvas.filled(np.asarray(each)[:count], self._size) for each in (first, second)]
+    def _searched(self, filters: np.ndarray) -> list[np.ndarray]:
+        """The pictures that the search of some filters ends at: from noise for single positions, and on from there for the mean."""
+        for aim in (Aim.POSITIONS, Aim.STRONGEST):  # now: threads only ask for what is there
+            self._gradient.function(self._canvas, ALONE, aim)
+        ended: list[list[np.ndarray]] = []
+        for at in range(0, len(filters), ABREAST):
+            ended += self._threads.run([partial(self._search, int(one)) for one in filters[at : at + ABREAST]], fused)
+        return [np.concatenate(pictures) for pictures in zip(*ended, strict=True)]
 
-        return search
+    def _search(self, number: int) -> list[np.ndarray]:
+        """The two pictures (1, *size, bands) of one filter."""
+        recipe, canvas, run = self._recipe, self._canvas, self._pixel_ascent.run
+        filters, rate = np.array([number], np.int32), recipe.retry_learning_rate
+        random = generator(derived_seed(self._seed, self._layer_call.path, number, "noise"))
+        drawn = random.standard_normal((ALONE, *canvas.period, self._gradient.bands), dtype=np.float32)
+        noise = np.clip(0.5 + NOISE * drawn, 0, 1).astype(np.float32)
+        first = run(canvas, Aim.POSITIONS, noise, filters, recipe.retry_steps, rate)
+        second = run(canvas, Aim.STRONGEST, first, filters, recipe.strongest_steps, rate / 2)
+        return [canvas.filled(np.asarray(each), self._size) for each in (first, second)]
 
     def _tilings(self, patterns: Patterns, pictures: np.ndarray) -> list[np.ndarray]:
         """What activates each filter, cut out of `pictures` (n, *size, bands) and tiled in several periods; none of unknown fields."""
         axes = self._layer_call.even_axes
         if axes is None or self._layer_call.times:
             return []
-        shown, indices = padded(pictures, self._batch), padded(patterns.indices, self._batch)
-        places = self._gradient.highest_positions(shown, indices)[: len(pictures)]
         windows = np.stack(
-            [self._seen_from(place, axes, picture) for place, picture in zip(places, pictures, strict=True)]
+            [
+                self._seen_from(self._gradient.highest_position(picture[None], number), axes, picture)
+                for picture, number in zip(pictures, patterns.indices, strict=True)
+            ]
         )
         tilings = []
         for share in TILE_SHARES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property, partial
 from math import prod
 
@@ -12,9 +12,9 @@ from reportgen.compute.activation_scores import padded
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.results import Patterns, Search
 from reportgen.compute.patterns.search.canvas import Canvas, fitting_canvas, whole
-from reportgen.compute.patterns.search.gradient import ObjectiveGradient
+from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
-from reportgen.compute.patterns.search.pixel_steps import Aim, PixelAscent
+from reportgen.compute.patterns.search.pixel_steps import PixelAscent
 from reportgen.compute.patterns.search.sign_patches import SignPatches
 from reportgen.compute.patterns.search.threads import Threads
 from reportgen.network.backend import fused
@@ -50,7 +50,7 @@ class StrongestSearch:
 
     def prepare(self) -> None:
         """Trace what every batch needs."""
-        self._pixel_ascent.steps(self._canvas, self._gradient.batch, Aim.STRONGEST)
+        self._gradient.function(self._canvas, self._gradient.batch, Aim.STRONGEST)
 
     @cached_property
     def _canvas(self) -> Canvas:
@@ -65,18 +65,14 @@ class StrongestSearch:
         smaller = prod(self._size) / prod(self._canvas.size)
         return int(self._recipe.strongest_steps * min(MAX_STEPS_FACTOR, smaller))
 
-    def run(self, batches: Sequence[Patterns], on_step: Callable[[], None]) -> list[Patterns]:
-        """Each batch with the strongest responses found, and completed."""
-        begun = self._threads.run([partial(self.start, each) for each in batches])
-        ended = self._threads.run(
-            [partial(self._searched, each, start, step_sizes, on_step) for each, start, step_sizes in begun], fused
-        )
-        return self._threads.run(
-            [
-                partial(self._measurement.completed, each, [pictures], Search.SIGN_ASCENT)
-                for (each, _, _), pictures in zip(begun, ended, strict=True)
-            ]
-        )
+    def run(self, patterns: Patterns, on_step: Callable[[], None]) -> Patterns:
+        """The patterns with the strongest responses found, and completed."""
+        patterns, start, step_sizes = self.start(patterns)
+        batch, count = self._gradient.batch, len(patterns.indices)
+        rows = [slice(at, min(at + batch, count)) for at in range(0, count, batch)]
+        tasks = [partial(self._searched, patterns.indices[own], start[own], step_sizes[own], on_step) for own in rows]
+        pictures = np.concatenate(self._threads.run(tasks, fused))
+        return self._measurement.completed(patterns, [pictures], Search.SIGN_ASCENT)
 
     def start(self, patterns: Patterns) -> tuple[Patterns, np.ndarray, np.ndarray]:
         """(patterns, where on the canvas their search begins, (n,) how far its first step goes)."""
@@ -93,11 +89,12 @@ class StrongestSearch:
         return patterns, start, step_sizes
 
     def _searched(
-        self, patterns: Patterns, start: np.ndarray, step_sizes: np.ndarray, on_step: Callable[[], None]
+        self, filters: np.ndarray, start: np.ndarray, step_sizes: np.ndarray, on_step: Callable[[], None]
     ) -> np.ndarray:
-        """The pictures that the search ends at, float32 (n, *size, bands)."""
+        """The pictures that the search of a batch ends at, float32 (n, *size, bands)."""
         batch = self._gradient.batch
-        steps = self._pixel_ascent.steps(self._canvas, batch, Aim.STRONGEST)
         start, step_sizes = padded(start, batch), padded(step_sizes, batch)
-        ended = self._pixel_ascent.run(steps, start, padded(patterns.indices, batch), self.steps, step_sizes, on_step)
-        return self._canvas.filled(np.asarray(ended)[: len(patterns.indices)], self._size)
+        ended = self._pixel_ascent.run(
+            self._canvas, Aim.STRONGEST, start, padded(filters, batch), self.steps, step_sizes, on_step
+        )
+        return self._canvas.filled(np.asarray(ended)[: len(filters)], self._size)

@@ -1,0 +1,179 @@
+"""Layers as they compute in inference, in fewer operations: batch normalizations as constants, folded into the convolution before them.
+
+In inference a batch normalization multiplies and shifts each channel by numbers that no input changes, so what a convolution
+followed by one computes is a convolution with other weights. That is the same up to rounding, and it is used only while pictures are
+optimized: whatever is reported is measured with the untouched layers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reportgen.network.backend import keras, tf
+from reportgen.network.graph.hooks import restore, shadow
+from reportgen.network.graph.layer_calls import LayerCall
+from reportgen.network.graph.layer_kinds import as_numpy
+
+DENSE_KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+DEPTHWISE_KERNELS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+FLOATS = ("float32", "bfloat16")  # in which batch normalizations compute as they are written here
+
+Replacement = tuple[
+    tuple[Any, Callable[..., Any]], ...
+]  # layers that only count together, and what computes the call of each
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """What a batch normalization does to each channel in inference, float32 (channels,) each."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+
+def replacements(layers: Sequence[Any], layer_calls: Sequence[LayerCall]) -> tuple[Replacement, ...]:
+    """Find the layers that can compute in fewer operations in inference.
+
+    Args:
+        layers: every layer inside the model.
+        layer_calls: of its convolutions.
+
+    Returns:
+        For each plain batch normalization, with the convolution that it is folded into if any, what computes its call.
+    """
+    with tf.init_scope():
+        normalisations = [layer for layer in layers if _is_plain_normalisation(layer)]
+        pairs = _pairs(layer_calls, normalisations)
+        folded = {id(normalisation) for _, normalisation in pairs}
+        found: list[Replacement] = []
+        for convolution, normalisation in pairs:
+            found.append(((convolution, _folded(convolution, _affine(normalisation))), (normalisation, _unchanged)))
+        found += [((layer, _normalising(layer)),) for layer in normalisations if id(layer) not in folded]
+        return tuple(found)
+
+
+@contextmanager
+def replaced(found: Sequence[Replacement]) -> Iterator[None]:
+    """Let layers compute by their replacements while the block is traced."""
+    shadowed: list[tuple[Any, str, Any]] = []
+    try:
+        for layer, call in (each for replacement in found for each in replacement):
+            shadow(layer, "call", call, shadowed)
+        yield
+    finally:
+        restore(shadowed)
+
+
+def _pairs(layer_calls: Sequence[LayerCall], normalisations: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Return the convolutions whose only reader is one batch normalization, at every call of either, with it."""
+    plain = {id(layer) for layer in normalisations}
+    readers: dict[int, set[int]] = defaultdict(set)
+    sources: dict[int, set[int]] = defaultdict(set)
+    for layer_call in layer_calls:
+        unit = layer_call.unit
+        first = unit.normalisations[0] if unit is not None and unit.normalisations else None
+        readers[id(layer_call.layer)].add(id(first))
+        if unit is not None:
+            for normalisation in unit.normalisations:
+                sources[id(normalisation)].add(id(layer_call.layer))
+    pairs = []
+    for layer_call in {id(each.layer): each for each in layer_calls}.values():
+        convolution, unit = layer_call.layer, layer_call.unit
+        if unit is None or not unit.normalisations or layer_call.times or not _is_plain_convolution(convolution):
+            continue
+        (normalisation, *_) = unit.normalisations
+        alone = len(readers[id(convolution)]) == 1 and len(sources[id(normalisation)]) == 1
+        if alone and id(normalisation) in plain and _same_channels(convolution, normalisation):
+            pairs.append((convolution, normalisation))
+    return pairs
+
+
+def _is_plain_normalisation(layer: Any) -> bool:
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.built
+        and isinstance(layer.axis, int)
+        and layer.compute_dtype in FLOATS
+    )
+
+
+def _is_plain_convolution(layer: Any) -> bool:
+    return (
+        type(layer) in (*DENSE_KERNELS, *DEPTHWISE_KERNELS)
+        and layer.built
+        and layer.padding in ("same", "valid")
+        and layer.compute_dtype in FLOATS
+        and getattr(layer.activation, "__name__", None) == "linear"
+        and getattr(layer, "quantization_mode", None) is None
+        and not getattr(layer, "lora_enabled", False)
+    )
+
+
+def _same_channels(convolution: Any, normalisation: Any) -> bool:
+    """Whether a batch normalization works on a convolution's own channels."""
+    last = convolution.data_format == "channels_last"
+    return normalisation.axis in ((-1, convolution.rank + 1) if last else (1,))
+
+
+def _affine(normalisation: Any) -> _Affine:
+    variance = as_numpy(normalisation.moving_variance).astype(np.float64)
+    scale = 1 / np.sqrt(variance + normalisation.epsilon)
+    if normalisation.scale:
+        scale = scale * as_numpy(normalisation.gamma)
+    shift = -as_numpy(normalisation.moving_mean) * scale
+    if normalisation.center:
+        shift = shift + as_numpy(normalisation.beta)
+    return _Affine(scale.astype(np.float32), shift.astype(np.float32))
+
+
+def _unchanged(inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    return tf.identity(inputs)
+
+
+def _normalising(layer: Any) -> Callable[..., Any]:
+    """Make the call of a batch normalization that is not folded."""
+    affine = _affine(layer)
+    scale, shift = tf.constant(affine.scale), tf.constant(affine.shift)
+
+    def call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        shape = [1] * inputs.shape.rank
+        shape[layer.axis] = -1
+        own_scale, own_shift = (tf.cast(tf.reshape(each, shape), inputs.dtype) for each in (scale, shift))
+        return inputs * own_scale + own_shift
+
+    return call
+
+
+def _folded(convolution: Any, affine: _Affine) -> Callable[..., Any]:
+    """Make the call of a convolution that also does what the batch normalization after it does."""
+    depthwise = type(convolution) in DEPTHWISE_KERNELS
+    own = as_numpy(convolution.kernel)
+    scale = affine.scale.reshape(own.shape[-2:]) if depthwise else affine.scale
+    kernel = tf.constant(own * scale)
+    bias = as_numpy(convolution.bias) * affine.scale if convolution.use_bias else 0.0
+    shift = tf.constant((bias + affine.shift).astype(np.float32))
+    last = convolution.data_format == "channels_last"
+    compute, strides = keras.ops.conv, list(convolution.strides)
+    if depthwise:
+        compute, strides = keras.ops.depthwise_conv, convolution.strides
+
+    def call(inputs: Any) -> Any:
+        maps = compute(
+            inputs,
+            tf.cast(kernel, inputs.dtype),
+            strides=strides,
+            padding=convolution.padding,
+            data_format=convolution.data_format,
+            dilation_rate=convolution.dilation_rate,
+        )
+        if last:
+            return tf.nn.bias_add(maps, tf.cast(shift, maps.dtype))
+        return maps + tf.cast(tf.reshape(shift, (1, -1, *(1,) * convolution.rank)), maps.dtype)
+
+    return call
