@@ -94,10 +94,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Patterns]:
     ascents: list[Patterns] = []
     original = ReadableAscent.run
 
-    def run(self: ReadableAscent, *arguments: Any) -> list[Patterns]:
-        found = original(self, *arguments)
-        ascents.extend(found)
-        return found
+    def run(self: ReadableAscent, *arguments: Any) -> Patterns:
+        ascents.append(original(self, *arguments))
+        return ascents[-1]
 
     monkeypatch.setattr(ReadableAscent, "run", run)
     return ascents

@@ -11,7 +11,7 @@ from reportgen.compute.activation_scores import Scores, peaks
 from reportgen.compute.patterns import reductions, results
 from reportgen.compute.patterns.results import Patterns, Search
 from reportgen.compute.patterns.search.canvas import whole
-from reportgen.compute.patterns.search.pixel_steps import Aim, PixelSteps
+from reportgen.compute.patterns.search.gradient import Aim
 from reportgen.network.backend import tf
 from reportgen.recipes import channel
 from small_models import QUICK, ascent, functional, layers, randomised
@@ -160,10 +160,15 @@ def test_a_pixel_step_goes_by_the_sign_of_gradient_and_half_the_last_one_within_
     kernel[0, 0] = np.array([[1, 0, np.inf, 0.5], [-1, 0, 1, 0.25], [2, 0, 1, 0]], np.float32)
     layer.set_weights([kernel, bias])
     sought = ascent(model, recipe=dataclasses.replace(QUICK, trim=0, objective=channel(measure="pre-activation")))
-    steps = PixelSteps(sought.gradient, whole((6, 5)), 4, Aim.STRONGEST)
+    shown = whole((6, 5))
+
+    def steps(pictures: np.ndarray, momentum: np.ndarray, filters: np.ndarray, sizes: np.ndarray) -> tuple[Any, Any]:
+        _, gradient = sought.gradient.function(shown, 4, Aim.STRONGEST)(pictures, filters.astype(np.int32))
+        return sought.pipeline.moved(tf.constant(pictures), momentum, gradient, sizes, None, False)
+
     start = np.random.default_rng(0).random((4, 6, 5, 3)).astype(np.float32)
     rates = np.array([0.1, 0.1, 0.1, 0.7])
-    moved, momentum = steps(start, np.zeros_like(start), np.arange(4), rates, None)
+    moved, momentum = steps(start, np.zeros_like(start), np.arange(4), rates)
     directions = np.array([[1, -1, 2], [0, 0, 0], [0, 1, 1], [0.5, 0.25, 0]], np.float64)
     signs = np.sign(directions)
     unit = directions / np.maximum(np.sqrt((directions**2).mean(1, keepdims=True)), 1e-9)
@@ -175,7 +180,7 @@ def test_a_pixel_step_goes_by_the_sign_of_gradient_and_half_the_last_one_within_
     np.testing.assert_allclose(momentum, np.broadcast_to(unit[:, None, None], start.shape), rtol=1e-4, atol=1e-6)
     against = np.broadcast_to(-unit[:, None, None] * np.array([1.9, 2.1, 2.1, 1.9])[:, None, None, None], start.shape)
     middle = np.full_like(start, 0.5)
-    turned, left = steps(middle, against.astype(np.float32), np.arange(4), np.full(4, 0.1), None)
+    turned, left = steps(middle, against.astype(np.float32), np.arange(4), np.full(4, 0.1))
     stronger = np.array([1, 0, -1, 1])[:, None] * signs
     np.testing.assert_allclose(turned, np.broadcast_to(0.5 + 0.1 * stronger[:, None, None], start.shape), atol=1e-6)
     np.testing.assert_allclose(left, unit[:, None, None] + 0.5 * against, rtol=1e-3, atol=1e-4)

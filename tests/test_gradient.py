@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from plain_convolution import convolve
-from reportgen.compute.patterns import colour, fourier
+from reportgen.compute.patterns import colour, fourier, transforms
+from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
+from reportgen.compute.patterns.search.canvas import whole
+from reportgen.compute.patterns.search.gradient import Aim
 from reportgen.core.errors import ModelError
 from reportgen.network.backend import tf
-from reportgen.recipes import channel, pixels
+from reportgen.recipes import channel, jitter, pixels
 from small_models import QUICK, ascent, functional, layers, randomised
 
 
@@ -31,6 +34,7 @@ def smooth_maps(first: Any, second: Any, shown: np.ndarray) -> np.ndarray:
     return convolve(middle, kernel, bias, how="same")
 
 
+STRAIGHT = transforms.affine((8, 9), (0, 0), 1.0, 0.0)
 SPACES = {
     "fourier": QUICK,
     "pixel": dataclasses.replace(QUICK, parameterization=pixels()),
@@ -86,9 +90,7 @@ def test_the_gradient_is_that_of_finite_differences(activation: str, kind: str, 
     sought, filters = ascent(model, batch=3, recipe=given_recipe), [2, 0, 1]
     random = np.random.default_rng(0)
     given = random.normal(0, 0.05 if space == "fourier" else 0.8, (3, *sought.parameters.shape)).astype(np.float32)
-    values, gradient = tf.function(
-        lambda given: sought.gradient.by_coefficients(given, filters, lambda shown: shown), autograph=False
-    )(tf.constant(given))
+    values, gradient = by_coefficients(sought, given, filters)
     exact = given.astype(np.float64)
     np.testing.assert_allclose(values, objective(first, second, space, exact, filters, kind), rtol=1e-4, atol=1e-6)
     maps = smooth_maps(first, second, shown_picture(space, exact))[:, 2:-2, 2:-2]
@@ -102,23 +104,39 @@ def test_the_gradient_is_that_of_finite_differences(activation: str, kind: str, 
         np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-3, atol=1e-5 * np.abs(found).max())
 
 
+def by_coefficients(sought: Ascent, given: np.ndarray, filters: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(objectives, their gradient by coefficients) as the steps of `sought` see them, but not brought to unit size."""
+    pipeline, (_, *size, _) = sought.pipeline, sought.parameters.to_pictures(tf.constant(given)).shape
+    seen = pipeline.seen(given, STRAIGHT)
+    function = sought.gradient.function(whole(tuple(size)), len(given), Aim.READABLE)
+    values, gradient = function(seen, np.array(filters, np.int32))
+    with tf.GradientTape() as tape:
+        coefficients = tf.constant(given)
+        tape.watch(coefficients)
+        pictures = sought.parameters.to_pictures(coefficients)
+    own = tape.gradient(pictures, coefficients, output_gradients=gradient)
+    return np.asarray(values), np.asarray(own)
+
+
 def test_the_gradient_goes_through_the_transform() -> None:
-    model, first, second = smooth_model("linear")
-    sought = ascent(model, batch=1)
-    spectra = tf.constant(
-        np.random.default_rng(0).normal(0, 0.05, (1, *fourier.spectrum_shape((8, 9), 3))).astype(np.float32)
-    )
-    read = tf.function(
-        lambda given, scale: sought.gradient.by_coefficients(given, [0], lambda shown: shown * scale), autograph=False
-    )
-    value, gradient = read(spectra, 0.0)
-    assert np.asarray(gradient).max() == 0
-    assert float(value[0]) == pytest.approx(_dark(first, second), rel=1e-4)
-    assert np.abs(read(spectra, 1.0)[1]).max() > 0
-
-
-def _dark(first: Any, second: Any) -> float:
-    return float(smooth_maps(first, second, np.zeros((1, 8, 9, 3)))[0, 2:-2, 2:-2, 0].mean())
+    """Moved by a pixel, mirrored at the border: the gradient by coefficients is that by the moved pixels, moved back."""
+    model, _, _ = smooth_model("linear")
+    recipe = dataclasses.replace(SPACES["pixel"], transforms=(jitter(1),), clip_value=None)
+    sought = ascent(model, batch=1, recipe=recipe)
+    given = np.random.default_rng(0).normal(0, 0.5, (1, *sought.parameters.shape)).astype(np.float32)
+    warp = transforms.affine((8, 9), (0, 1), 1.0, 0.0)
+    upstream = np.random.default_rng(1).standard_normal((1, 8, 9, 3)).astype(np.float32)
+    gradient, none = sought.pipeline.by_coefficients(given, upstream, np.zeros(1, np.float32), warp)
+    shown = 1 / (1 + np.exp(-given.astype(np.float64)))
+    back = np.zeros_like(upstream, dtype=np.float64)
+    for to in range(9):
+        back[:, :, abs(to - 1)] += upstream[:, :, to]
+    expected = back * shown * (1 - shown)
+    expected /= np.sqrt((expected**2).mean())
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
+    assert not none.any()
+    moved = sought.pipeline.seen(given, warp)
+    np.testing.assert_allclose(moved[:, :, 1:], shown[:, :, :-1], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

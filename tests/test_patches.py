@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.compute.patterns import parameterization
 from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.results import Search
 from reportgen.compute.patterns.search import sign_patches
 from reportgen.compute.patterns.search.gradient import ObjectiveGradient
 from reportgen.compute.patterns.search.sign_patches import Affine, SignPatches
+from reportgen.compute.patterns.shared import Shared
 from reportgen.network.backend import tf
 from reportgen.network.contract import as_shown
 from reportgen.network.graph.layer_calls import LayerCall
@@ -48,8 +48,7 @@ def made(
     walked = network(randomised(functional(*stack, shape=shape), seed=1), **{"preprocess": "unit", **settings})
     layer_call = next(item for item in walked.layer_calls if item.path == path)
     size = size or shape[:-1]
-    parameters = parameterization.make(GIVEN, size, shape[-1], None)
-    gradient = ObjectiveGradient(walked, layer_call, size, 4, GIVEN, parameters)
+    gradient = ObjectiveGradient(walked, layer_call, size, GIVEN, Shared(walked, GIVEN, 0).pipeline(size, 4))
     return Traced(walked, layer_call, size, gradient, SignPatches.find(layer_call, size, gradient, 0))
 
 

@@ -32,9 +32,9 @@ def test_every_piece_of_a_recipe_has_its_words_but_the_number_of_the_algorithm()
 
 def test_the_number_of_random_images_is_that_of_the_bank() -> None:
     parameters = parameterization.make(OPTVIS, (8, 8), 3, None)
-    bank = starts.bank(OPTVIS, 0, "conv", None, parameters, 3, None)
+    bank = starts.bank(OPTVIS, 0, parameters, 3, None)
     assert bank is not None
-    assert len(bank) == START_IMAGES
+    assert len(bank.offered(None)) == len(bank.offered(3)) == START_IMAGES
 
 
 def test_the_standard_recipe_reads_as_it_is() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from plain_convolution import convolve
 from reportgen.compute.patterns import colour, parameterization, recipe, starts
+from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.results import Patterns
 from reportgen.compute.patterns.search.readable import ReadableAscent
@@ -20,15 +21,24 @@ STILL = dataclasses.replace(QUICK, steps=1, learning_rate=1e-12)  # the finished
 
 
 def made(
-    bands: int = 3, field: int | None = 3, seed: int = 0, path: str = "conv", given: recipe.Recipe = recipe.OPTVIS
+    bands: int = 3, field: int | None = 3, seed: int = 0, given: recipe.Recipe = recipe.OPTVIS
 ) -> tuple[np.ndarray | None, parameterization.Parameterization]:
-    """The bank of a layer with this receptive field, and what its pictures are made of."""
+    """What a layer with this receptive field is offered of the bank, and what its pictures are made of."""
     mixing = colour.imagenet() if bands == 3 else None
     parameters = parameterization.make(given, (10, 12), bands, mixing)
-    return starts.bank(given, seed, path, field, parameters, bands, mixing), parameters
+    bank = starts.bank(given, seed, parameters, bands, mixing)
+    return None if bank is None else bank.coefficients[bank.offered(field)], parameters
 
 
-def test_the_bank_follows_from_layer_and_seed_alone() -> None:
+def offered(sought: Ascent) -> tuple[np.ndarray, list[int]]:
+    """(the starts of a first layer of `sought`'s recipe STILL, the seeds of each)."""
+    bank = starts.bank(STILL, 0, sought.parameters, 3, colour.imagenet())
+    assert bank is not None
+    places = bank.offered(3).tolist()
+    return bank.coefficients[places], [starts.bank_seed(0, bank.noise_of(place)) for place in places]
+
+
+def test_the_bank_follows_from_size_and_seed_alone() -> None:
     bank, again, longer = made()[0], made()[0], made(given=dataclasses.replace(recipe.OPTVIS, steps=99, restarts=4))[0]
     assert bank is not None
     assert again is not None
@@ -36,9 +46,9 @@ def test_the_bank_follows_from_layer_and_seed_alone() -> None:
     assert bank.dtype == np.float32
     assert bank.tobytes() == again.tobytes() == longer.tobytes()
     assert len({picture.tobytes() for picture in bank}) == len(bank) == 21
-    for other in (made(seed=1)[0], made(path="conv@2")[0]):
-        assert other is not None
-        assert (other != bank).any(axis=(1, 2, 3, 4)).all()
+    other = made(seed=1)[0]
+    assert other is not None
+    assert (other != bank).any(axis=(1, 2, 3, 4)).all()
 
 
 def test_the_bank_has_one_faint_noise_image_and_many_of_far_more_contrast() -> None:
@@ -101,8 +111,7 @@ def test_each_filter_begins_at_the_start_that_excites_it_most_or_least(objective
     layer = layers.Conv2D(9, 3, activation="relu", name="conv")
     given = dataclasses.replace(STILL, objective=channel(measure=objective))
     sought = ascent(randomised(functional(layer), seed=2), batch=4, recipe=given)
-    bank = starts.bank(given, 0, "conv", 3, sought.parameters, 3, colour.imagenet())
-    assert bank is not None
+    bank, seeds = offered(sought)
     pictures = np.asarray(sought.parameters.finish(sought.parameters.to_pictures(bank)))
     maps = convolve(pictures / 255, *layer.get_weights())
     inner = maps[:, 2:12, 2:12]
@@ -122,7 +131,7 @@ def test_each_filter_begins_at_the_start_that_excites_it_most_or_least(objective
             found = sought.find(filters, direction=direction)
             starts_of = expected[list(filters)]
             np.testing.assert_array_equal(found.images, pictures[starts_of])
-            assert found.seeds == tuple(starts.bank_seed(0, "conv", number) for number in starts_of.tolist())
+            assert found.seeds == tuple(seeds[number] for number in starts_of)
             np.testing.assert_allclose(
                 found.pre_activation_start, inner.mean((1, 2))[starts_of, list(filters)], rtol=1e-4, atol=1e-6
             )
@@ -138,9 +147,9 @@ def test_every_restart_begins_at_the_next_start_of_the_bank_and_from_own_noise_w
     found: list[Patterns] = []
     original = ReadableAscent.run
 
-    def run(self: ReadableAscent, *arguments: Any) -> list[Patterns]:
-        found.extend(original(self, *arguments))
-        return found[-1:]
+    def run(self: ReadableAscent, *arguments: Any) -> Patterns:
+        found.append(original(self, *arguments))
+        return found[-1]
 
     monkeypatch.setattr(ReadableAscent, "run", run)
     sought.find([0, 1])
@@ -163,6 +172,5 @@ def test_a_filter_that_is_not_finite_starts_from_the_faint_noise_and_no_other_ch
     sought = ascent(model, recipe=STILL)
     found = sought.find([0, 1, 2, 3])
     assert found.images[[0, 1, 3]].tobytes() == whole.images[[0, 1, 3]].tobytes()
-    bank = starts.bank(STILL, 0, "conv", 3, sought.parameters, 3, colour.imagenet())
-    assert bank is not None
+    bank, _ = offered(sought)
     np.testing.assert_array_equal(found.images[2:3], sought.parameters.finish(sought.parameters.to_pictures(bank[:1])))

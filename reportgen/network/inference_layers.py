@@ -176,10 +176,7 @@ def _computing(convolution: Any, kernel: np.ndarray, bias: np.ndarray | None) ->
     """Make the call of a convolution with these weights and its own activation function."""
     kept, shift = tf.constant(kernel), None if bias is None else tf.constant(bias)
     last = convolution.data_format == "channels_last"
-    if _mirrors(convolution):
-        compute = _with_mirrored_gradient(convolution, kernel)
-    else:
-        compute = _plainly(convolution)
+    compute = _with_mirrored_gradient(convolution, kernel) if _mirrors(convolution) else _plainly(convolution)
 
     def call(inputs: Any) -> Any:
         maps = compute(inputs, tf.cast(kept, inputs.dtype))
@@ -225,7 +222,7 @@ def _with_mirrored_gradient(convolution: Any, kernel: np.ndarray) -> Callable[[A
     plain = {"strides": 1, "data_format": "channels_last", "dilation_rate": dilation}
 
     def compute(inputs: Any, weights: Any) -> Any:
-        @tf.custom_gradient
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
         def convolved(inputs: Any) -> Any:
             def gradient(upstream: Any) -> Any:
                 if padding == "valid" and any(reach):

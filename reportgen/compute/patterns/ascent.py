@@ -42,6 +42,7 @@ class Ascent:
 
     Attributes:
         parameters: How pictures are represented.
+        pipeline: From coefficients or pixels to what the network sees, and back.
         gradient: Of the objective.
     """
 
@@ -76,7 +77,7 @@ class Ascent:
         self._shared, self._recipe, self._batch, self._abreast = shared, recipe, breadth.batch, breadth.abreast
         self._measured_before = shared.traces
         self.parameters = shared.parameters(size)
-        pipeline = shared.pipeline(size, breadth.batch)
+        self.pipeline = pipeline = shared.pipeline(size, breadth.batch)
         if recipe.coefficient_steps > 0:
             pipeline.optimizers(breadth.abreast)
         self.gradient = ObjectiveGradient(network, layer_call, size, recipe, pipeline)
