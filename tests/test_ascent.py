@@ -131,7 +131,9 @@ def test_batches_that_run_at_once_find_the_same_pictures_one_at_a_time() -> None
     ]
     found = list(together.find_each(parts, lambda: steps.append(1)))
     assert len(steps) == together.steps_of(parts) == 5 * 2 * QUICK.steps
-    for (filters, direction), (_, patterns) in zip(parts, found, strict=True):
+    assert sorted(number for number, _ in found) == [0, 1, 2, 3]
+    for number, patterns in found:
+        filters, direction = parts[number]
         assert same(patterns, alone.find(filters, direction=direction))
     assert together.traces == alone.traces
 

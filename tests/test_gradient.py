@@ -127,11 +127,12 @@ def test_the_gradient_goes_through_the_transform() -> None:
     warp = transforms.affine((8, 9), (0, 1), 1.0, 0.0)
     upstream = np.random.default_rng(1).standard_normal((1, 8, 9, 3)).astype(np.float32)
     gradient, none = sought.pipeline.by_coefficients(given, upstream, np.zeros(1, np.float32), warp)
-    shown = 1 / (1 + np.exp(-given.astype(np.float64)))
+    mixing = colour.imagenet().astype(np.float64)
+    shown = 1 / (1 + np.exp(-given.astype(np.float64) @ mixing.T))
     back = np.zeros_like(upstream, dtype=np.float64)
     for to in range(9):
         back[:, :, abs(to - 1)] += upstream[:, :, to]
-    expected = back * shown * (1 - shown)
+    expected = (back * shown * (1 - shown)) @ mixing
     expected /= np.sqrt((expected**2).mean())
     np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
     assert not none.any()

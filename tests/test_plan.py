@@ -157,26 +157,25 @@ def test_another_size_on_a_fixed_input_is_refused() -> None:
         plan.pattern_size(CONTRACT, (3, 3), Settings(size="32"))
 
 
-def test_batches_follow_from_memory_and_have_limits() -> None:
-    assert plan.batch_size(10**6, 2**31, 64) == plan.LARGEST_BATCH
-    assert plan.batch_size(10**9, 2**31, 64) == 1
-    assert plan.batch_size(10**8, 2**30, 64) == 2**30 // (3 * 10**8) == 3
-    assert plan.batch_size(0, 1, 64) == 1
-
-
-@pytest.mark.parametrize(("filters", "expected"), [(1, 1), (3, 3), (8, 8), (9, 8), (0, 1)])
-def test_a_batch_has_no_more_places_than_the_layer_has_filters(filters: int, expected: int) -> None:
-    assert plan.batch_size(10**6, 2**31, filters) == expected
-
-
 @pytest.mark.parametrize(
-    ("tensor_bytes", "memory", "expected"),
-    [(10**6, 2**31, 2), (10**8, 2**30, 1), (10**8, 2**31, 2), (10**12, 1, 1), (0, 2, 2)],
+    ("picture_bytes", "memory", "filters", "most", "expected"),
+    [
+        (10**6, 2**31, 64, 2, (8, 2)),
+        (10**6, 2**31, 64, 1, (8, 1)),
+        (10**8, 2**30, 64, 2, (5, 2)),
+        (10**9, 2**31, 64, 2, (1, 2)),
+        (10**12, 1, 64, 2, (1, 1)),
+        (0, 1, 64, 1, (1, 1)),
+        (10**6, 2**31, 4, 2, (2, 2)),
+        (10**6, 2**31, 20, 2, (5, 2)),
+        (10**6, 2**31, 1, 2, (1, 1)),
+        (10**6, 2**31, 0, 2, (1, 1)),
+    ],
 )
-def test_two_batches_of_eight_run_at_the_same_time_where_memory_allows(
-    tensor_bytes: int, memory: int, expected: int
+def test_batches_fit_memory_and_share_filters_evenly(
+    picture_bytes: int, memory: int, filters: int, most: int, expected: tuple[int, int]
 ) -> None:
-    assert plan.abreast(tensor_bytes, memory, 8) == expected
+    assert plan.breadth(picture_bytes, memory, filters, most) == expected
 
 
 def test_natural_crops_are_counted_as_the_contract_says() -> None:

@@ -223,8 +223,8 @@ def test_outputs_come_last_with_tasks_of_their_own(tmp_path: Path, images: str) 
     assert plan.layers[1].labels == ("output 0", "output 1")
     assert [task.kind for task in plan.tasks if task.layer == plan.layers[1].slug] == [
         "natural",
-        "patterns",
-        "minimal_patterns",
+        *("patterns", "minimal_patterns"),
+        *("patterns", "minimal_patterns"),
     ]
     assert {task.key for task in without.tasks} < {task.key for task in plan.tasks}
 

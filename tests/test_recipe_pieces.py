@@ -41,7 +41,7 @@ def some_model(bands: int = 3) -> tuple[Any, Any]:
     layer = layers.Conv2D(4, 3, activation="relu", name="conv")
     model = randomised(functional(layer, shape=(HEIGHT, WIDTH, bands)), seed=1)
     kernel, _ = layer.get_weights()
-    kernel[..., 0] /= 2  # so that gradients differ in length
+    kernel[..., 0] /= 4  # so that gradients differ in length
     layer.set_weights([kernel, -kernel.sum((0, 1, 2)) / 2])
     return model, layer
 

@@ -363,7 +363,8 @@ class Network:
             or not can_select(layer_call.layer, unit.normalisations)
         ):
             own = self._broken_layers if layer_call.is_output else (layer_call.layer, *unit.normalisations)
-            with finite_weights(own), replaced(self._replacements_but(own)):
+            others = self._replacements_but(own)
+            with finite_weights(own), replaced(others):
                 (maps,) = self.units(inputs, [layer_call])
             return tf.cast(
                 tf.gather(maps[activated], filters, axis=len(maps[activated].shape) - 1, batch_dims=1), tf.float32

@@ -95,6 +95,7 @@ class Ascent:
         self._silent = SilentSearch(
             shared, layer_call, size, self.gradient, pixel_ascent, threads, self._readable.faint, dead
         )
+        measurement.prepare()
         for direction in directions:  # now, so that the first chunk's time is that of any other
             self._prepare(direction)
 

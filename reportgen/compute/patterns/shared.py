@@ -92,8 +92,13 @@ class Shared:
 
     def scores(self, layer_call: LayerCall, size: Size, images: np.ndarray, batch: int) -> Scores:
         """Return the scores of all of a layer's units on finished `images` (n, *size, bands), float32 (n, channels) each."""
+        meter, place = self.own_meter(layer_call, size, batch)
+        return meter.scores(images)[place]
+
+    def own_meter(self, layer_call: LayerCall, size: Size, batch: int) -> tuple[Meter, int]:
+        """Return the meter of a layer and of others of similar depth, and which of them it is."""
         together = self._of_similar_depth(layer_call, size)
-        return self.meter(together, size, batch).scores(images)[together.index(layer_call)]
+        return self.meter(together, size, batch), together.index(layer_call)
 
     def bank(self, size: Size) -> Bank | None:
         """Return the starts of this size; None for a recipe that begins elsewhere."""

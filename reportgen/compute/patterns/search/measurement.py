@@ -28,6 +28,10 @@ class Measurement:
         self._contract, self._recipe = shared.network.contract, shared.recipe
         self._parameters = shared.parameters(size)
 
+    def prepare(self) -> None:
+        """Trace the measurement, unless another layer's did."""
+        self._shared.own_meter(self._layer_call, self._size, self._batch)[0].trace()
+
     def scores(self, images: np.ndarray) -> Scores:
         """The scores of all the layer's units on finished `images`, float32 (n, channels) each."""
         return self._shared.scores(self._layer_call, self._size, images, self._batch)
