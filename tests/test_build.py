@@ -182,7 +182,10 @@ def test_an_interrupted_build_goes_on_where_it_was(
     monkeypatch.setattr("os._exit", left.append)
     assert build(folder, "-i", picture).exit_code == 130
     assert left == [130]
-    assert not (folder / "index.html").exists()
+    assert "Unfinished: the run was interrupted" in (folder / "index.html").read_text()
+    with pytest.raises(UsageError, match="is unfinished"):
+        reportgen.open(folder)
+    assert "not yet computed" in (folder / "layers" / "conv2.html").read_text()
     kept = stored(folder)
     assert kept
 
@@ -193,6 +196,11 @@ def test_an_interrupted_build_goes_on_where_it_was(
     monkeypatch.setattr("reportgen.compute.executors.carry_out", carry_out)
     assert build(folder, "-i", picture).exit_code == 0
     assert {name: time for name, time in stored(folder).items() if name in kept} == kept
+    finished = contents(folder)
+    for name in ("index.html", "layers", "figures", "data", "assets", "report.json", ".store/written.json"):
+        (shutil.rmtree if (folder / name).is_dir() else os.remove)(folder / name)
+    assert run("assemble", folder).exit_code == 0
+    assert contents(folder) == finished, "as if nothing had been written early"
 
 
 def test_assemble_makes_the_same_pages_without_tensorflow(report: Path) -> None:

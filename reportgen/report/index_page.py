@@ -35,6 +35,7 @@ from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensio
 from reportgen.render.wording import MODEL_OUTPUTS, flattened, sentence, stopped, unquoted
 from reportgen.report.document import ReportDocument
 from reportgen.report.network_drawing import DiagramView
+from reportgen.report.unfinished import Unfinished
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
@@ -85,6 +86,7 @@ class IndexView:
     """Everything on index.html.
 
     Attributes:
+        unfinished: the state of a report that is still being computed; None of a finished one.
         complete: the notice shown where there are no problems.
         natural: whether any layer's patterns are compared with natural maxima; `start`: with their initial image.
         has_minimal: whether minimal patterns were requested.
@@ -95,6 +97,7 @@ class IndexView:
 
     page: PageContext
     lede: str
+    unfinished: Unfinished | None
     complete: str | None
     facts: tuple[Fact, ...]
     problems: tuple[str, ...]
@@ -130,6 +133,7 @@ def index_view(
     overview: OverviewView | None,
     diagram: DiagramView | None,
     extent: str,
+    unfinished: Unfinished | None = None,
 ) -> IndexView:
     """Return the view of the index page.
 
@@ -141,6 +145,7 @@ def index_view(
         overview: the overview of feature maps; None where there is none.
         diagram: the network graph; None where there is none.
         extent: the size of the report, as a sentence.
+        unfinished: the state of a report that is still being computed.
     """
     shown_at_all = [layer for layer in report.layers if layer.status != LayerStatus.SKIPPED]
     rows = [layer for layer in shown_at_all if layer.labels is None]
@@ -159,7 +164,8 @@ def index_view(
     return IndexView(
         page=context,
         lede=_lede(shown, total, len(covered)),
-        complete=None if report.problems else _complete(report.layers),
+        unfinished=unfinished,
+        complete=None if report.problems or unfinished is not None else _complete(report.layers),
         facts=model_facts(report),
         problems=tuple(stopped(item) for item in report.problems),
         warnings=tuple(
@@ -199,7 +205,7 @@ def index_view(
         effort=search_effort(report.settings.get("recipe"), verdicts[SILENT]),
         settings=flattened(report.settings),
         environment=flattened(report.environment),
-        downloads=(Link("report.json", "report.json"),),
+        downloads=(Link("report.json", "report.json"),) if unfinished is None else (),
         extent=extent,
     )
 
