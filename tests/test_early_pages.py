@@ -91,7 +91,7 @@ def test_the_same_in_a_single_file(going: Going, finished: Path, tmp_path: Path)
 def test_an_unfinished_report_says_what_is_there_and_what_is_not(going: Going) -> None:
     for key in going.states():
         words = going.words()
-        assert "Unfinished: the run goes on" in words
+        assert "Unfinished: the rest is being computed" in words
         assert "Build complete" not in words
         if key == "":
             assert "not yet known" in words
@@ -136,7 +136,7 @@ def test_an_interrupted_run_says_so_and_how_to_go_on(going: Going) -> None:
         states.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
     words = going.words()
     assert "Unfinished: the run was interrupted" in words
-    assert "Run the same reportgen build command again" in words
+    assert "Run the same build command again" in words
 
 
 def test_before_the_first_pages_an_index_says_what_is_coming_but_never_in_place_of_an_earlier_report(

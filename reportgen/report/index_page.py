@@ -42,7 +42,12 @@ THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One row of the layer table; `keys` are what scripts search, filter and sort it by, as (name, value)."""
+    """One row of the layer table.
+
+    Attributes:
+        later: whether patterns are still to be computed.
+        keys: what scripts search, filter and sort it by, as (name, value).
+    """
 
     path: str
     href: str
@@ -55,6 +60,7 @@ class LayerRow:
     verdicts: tuple[Verdict, ...]
     failed: str | None
     partial: str | None
+    later: bool
     strip: SmallPicture | None
     keys: Keys
 
@@ -185,7 +191,7 @@ def index_view(
         images_note=images_note(report.images, noun),
         diagram=diagram,
         overview=overview,
-        layers=tuple(_row(layer, strips.get(layer.slug)) for layer in rows),
+        layers=tuple(_row(layer, strips.get(layer.slug), unfinished is not None) for layer in rows),
         outputs=tuple(_outputs(layer, strips.get(layer.slug)) for layer in outputs),
         left_out=tuple(
             LeftOut(
@@ -322,7 +328,7 @@ def _constant(one: ConstantInputRecord) -> str:
     return "constant: zeros" if one.file is None else f"constant: the content of {one.file}"
 
 
-def _row(layer: LayerEntry, strip: Picture | None) -> LayerRow:
+def _row(layer: LayerEntry, strip: Picture | None, is_unfinished: bool) -> LayerRow:
     field, convolves = layer.receptive_field, layer.kind == CONVOLUTION
     return LayerRow(
         path=layer.path,
@@ -340,6 +346,7 @@ def _row(layer: LayerEntry, strip: Picture | None) -> LayerRow:
         verdicts=_verdicts(layer),
         failed=_failed(layer),
         partial=sentence(layer.reason) if layer.status == LayerStatus.RENDERED and layer.reason else None,
+        later=is_unfinished and layer.status == LayerStatus.RENDERED and layer.verdicts[NOT_COMPUTED] > 0,
         strip=None if strip is None else _thumbnails(strip),
         keys=_keys(layer),
     )

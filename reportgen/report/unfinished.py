@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from reportgen.render.text import count, plural
 
 MINUTE, HOUR = 60, 3600  # seconds
-RESUME = "Run the same `reportgen build` command again: it continues from here, and nothing is computed twice."
+RESUME = "Run the same build command again: it continues from here, and nothing is computed twice."
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Unfinished:
     @property
     def title(self) -> str:
         """The heading of the notice."""
-        return "Unfinished: the run was interrupted" if self.interrupted else "Unfinished: the run goes on"
+        return "Unfinished: the run was interrupted" if self.interrupted else "Unfinished: the rest is being computed"
 
     @property
     def counted(self) -> str:
@@ -43,7 +43,7 @@ class Unfinished:
     def sentences(self) -> tuple[str, ...]:
         """What there is, and what a reader can do."""
         if self.interrupted:
-            return (f"The run ended at {_clock(self.moment)}. {RESUME}".replace("`", ""),)
+            return (f"The run ended at {_clock(self.moment)}. {RESUME}",)
         if not self.total:
             state = "Weights, predictions and feature maps are being computed; pages follow as soon as they are there."
         elif self.left is None:
@@ -52,7 +52,7 @@ class Unfinished:
             state = f"The rest is expected at {_clock(self.moment + timedelta(seconds=self.left))}, {_span(self.left)} later."
         return (
             f"As of {_clock(self.moment)}. {state} Reload this page to see what is new.",
-            "Should nothing change any more, the run has ended early; the same command continues from there.",
+            "If nothing changes for long after that, the run has ended early; the same command continues from there.",
         )
 
 
