@@ -6,12 +6,15 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reportgen.core.errors import OutputError
+from reportgen.core.errors import ModelError, OutputError
+from reportgen.core.lock import FILE as LOCK
+from reportgen.core.lock import writing
+from reportgen.core.npz import is_partial
 from reportgen.core.progress import Progress
 from reportgen.core.records import Plan
 from reportgen.core.run import Run
@@ -20,12 +23,16 @@ from reportgen.core.store import Store
 from reportgen.inputs.image_reader import ImageReader
 from reportgen.inputs.images import check_named
 from reportgen.inputs.samples import UNIT
-from reportgen.report.assemble import assemble
-from reportgen.report.theme import load_look
+from reportgen.report.assemble import AssembleResult, Assembly
+from reportgen.report.early_pages import EarlyPages
+from reportgen.report.theme import Look, load_look
+from reportgen.report.writing import remove_partial
 
 if TYPE_CHECKING:
     from reportgen.compute.executors import Executor
+    from reportgen.compute.work import Job
 
+STORE = ".store"
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # a dot in `package.module:callable` starts none
 PLAN_FORMATS, REPORT_SCHEMAS = "reportgen-plan/", "reportgen/"  # how our files name themselves, in every version
 LONGEST_SHOWN = 40  # characters of a folder's name that is too long for the file system
@@ -79,28 +86,69 @@ def build(
     started = time.perf_counter()
     folder = output if output is not None else Path("reports") / default_name(specification)
     check_output(folder, force)
-    look = load_look(*(None if path is None else Path(path) for path in (settings.template, settings.css)))
-    reader = ImageReader()
-    check_named(settings.images, UNIT if settings.input_range is None else settings.input_range, reader)
+    with ExitStack() as held:
+        if (folder / STORE).is_dir():  # a new folder is made only when there is something to write
+            _hold(held, folder, say)
+        look = load_look(*(None if path is None else Path(path) for path in (settings.template, settings.css)))
+        reader = ImageReader()
+        check_named(settings.images, UNIT if settings.input_range is None else settings.input_range, reader)
 
-    from reportgen.compute.executors import InProcessExecutor, compute  # with TensorFlow, which nothing above needs
-    from reportgen.compute.planning.prepare import prepare
+        from reportgen.compute.executors import InProcessExecutor  # with TensorFlow, which nothing above needs
+        from reportgen.compute.planning.prepare import prepare
 
-    if isinstance(specification, str):
-        say(f"loading {specification}")
-    job = prepare(specification, settings, reader)
-    _say_notes(job.plan, say)
-    store = Store(folder)
-    with _naming(folder):
-        store.save_plan(job.plan)
-    with _naming(folder, "; what was computed is kept"), Run(folder, job.plan, store, progress, started) as run:
-        compute(job, run, InProcessExecutor() if executor is None else executor)
-        written = assemble(
-            folder, look=look, progress=lambda done, total, what: progress.doing(f"writing pages: {what}")
-        )
+        if isinstance(specification, str):
+            say(f"loading {specification}")
+        job = prepare(specification, settings, reader)
+        if _has_changed(specification, job.plan):
+            raise ModelError(f"{job.plan.model.source} changed while it was read; run the same command again.")
+        _say_notes(job.plan, say)
+        with _naming(folder):
+            if not (folder / STORE).is_dir():
+                _hold(held, folder, say)
+            Store(folder).save_plan(job.plan)
+        with _naming(folder, "; what was computed is kept"):
+            written = _written(
+                job, folder, look, InProcessExecutor() if executor is None else executor, progress, started
+            )
+    if _has_changed(specification, job.plan):
+        say(f"{job.plan.model.source} has changed since it was read; the report shows the model as it was then.")
     for sentence in written.notes:
         say(sentence)
     return Built(written.index, written.problems)
+
+
+def _written(
+    job: Job, folder: Path, look: Look, executor: Executor, progress: Progress, started: float
+) -> AssembleResult:
+    """Compute what the store lacks, and write pages of what there is: meanwhile, and all that are left at the end."""
+    from reportgen.compute.executors import compute
+
+    def tell(done: int, total: int, what: str) -> None:
+        progress.doing(f"writing pages: {what}")
+
+    assembly = Assembly(folder, job.plan, look)
+    with Run(folder, job.plan, Store(folder), progress, started) as run, EarlyPages(assembly, run, tell) as pages:
+        run.watch = pages.update
+        pages.update()
+        compute(job, run, executor)
+        return assembly.finish(tell)
+
+
+def _hold(held: ExitStack, folder: Path, say: Say) -> None:
+    """Hold the lock of a report's folder, and remove what a run that was killed there has left half written."""
+    if not held.enter_context(writing(folder)):
+        say(f"the file system of {folder} has no locks; start no second run there until this one has ended.")
+    remove_partial(folder)
+
+
+def _has_changed(specification: Any, plan: Plan) -> bool:
+    """Whether a model's file has another content than the one that was read; not where there is no file."""
+    from reportgen.network.loading.hashes import file_sha256
+
+    try:
+        return plan.model.sha256 is not None and file_sha256(Path(specification)) != plan.model.sha256
+    except OSError:
+        return False
 
 
 def _say_notes(plan: Plan, say: Say) -> None:
@@ -153,7 +201,11 @@ def check_output(folder: Path, force: bool) -> None:
 
 def is_report(folder: Path) -> bool:
     """Return whether `folder` holds a report, finished or not."""
-    plan, report = _stated(folder / ".store" / "plan.json", "format"), _stated(folder / "report.json", "schema")
+    plan, report = _stated(folder / STORE / "plan.json", "format"), _stated(folder / "report.json", "schema")
+    if [path.name for path in folder.iterdir()] == [STORE] and all(
+        path.name == LOCK or is_partial(path) for path in (folder / STORE).iterdir()
+    ):
+        return True  # a run was killed before it had written more
     return plan.startswith(PLAN_FORMATS) or report.startswith(REPORT_SCHEMAS)
 
 

@@ -19,6 +19,7 @@ import pytest
 from reportgen.compute.tasks import carry_out
 from reportgen.core.errors import UsageError
 from reportgen.core.progress import Progress
+from reportgen.report.opened import Report
 from sample_build import (
     BARE,
     ONE_LAYER,
@@ -182,7 +183,10 @@ def test_an_interrupted_build_goes_on_where_it_was(
     monkeypatch.setattr("os._exit", left.append)
     assert build(folder, "-i", picture).exit_code == 130
     assert left == [130]
-    assert not (folder / "index.html").exists()
+    assert "Unfinished: the run was interrupted" in (folder / "index.html").read_text()
+    with pytest.raises(UsageError, match="is unfinished"):
+        Report.open(folder)
+    assert "not yet computed" in (folder / "layers" / "conv2.html").read_text()
     kept = stored(folder)
     assert kept
 
@@ -193,6 +197,11 @@ def test_an_interrupted_build_goes_on_where_it_was(
     monkeypatch.setattr("reportgen.compute.executors.carry_out", carry_out)
     assert build(folder, "-i", picture).exit_code == 0
     assert {name: time for name, time in stored(folder).items() if name in kept} == kept
+    whole = contents(folder)
+    for name in ("index.html", "layers", "figures", "data", "assets", "report.json", ".store/written.json"):
+        (shutil.rmtree if (folder / name).is_dir() else os.remove)(folder / name)
+    assert run("assemble", folder).exit_code == 0
+    assert contents(folder) == whole, "as if nothing had been written early"
 
 
 def test_assemble_makes_the_same_pages_without_tensorflow(report: Path) -> None:

@@ -101,7 +101,10 @@ def test_a_damaged_array_file_is_a_sentence(whole_report: Path, tmp_path: Path) 
     ("files", "words"),
     [
         ({}, "holds no report: there is no report.json"),
-        ({".store/plan.json": "{}"}, "is unfinished: run the same `reportgen build` again"),
+        (
+            {".store/plan.json": "{}"},
+            "is unfinished: wait for the run that is writing it, or run the same `reportgen build` again",
+        ),
         (
             {"report.json": '{"schema": "reportgen/1"}'},
             "has the schema reportgen/1, and this reportgen reads reportgen/2",

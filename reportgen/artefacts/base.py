@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -79,6 +79,9 @@ class Artefact(Generic[StoredT, RecordT]):
     """
 
     name: str
+    comes_late = (
+        False  # whether it is computed only after the first pages are written; the figures of others never change then
+    )
 
     def load(self, reader: LayerReader) -> StoredT | None:
         """Read what the store holds of a layer; `reader.lost` notes what was planned and is missing."""
@@ -104,12 +107,14 @@ class Artefact(Generic[StoredT, RecordT]):
 class LayerReader:
     """Reads the stored tasks of one layer; an artefact that another one needs is loaded once, when it is first needed."""
 
-    def __init__(self, plan: Plan, store: Store, layer: LayerRecord) -> None:
+    def __init__(self, plan: Plan, store: Store, layer: LayerRecord, awaited: Set[str] = frozenset()) -> None:
+        """Read nothing yet; `awaited` are keys of tasks that a run is still to compute."""
         self.plan, self.layer = plan, layer
         self.nouns = NOUNS[plan.contract.rank]
         self._store = store
         self._loaded: dict[str, Any] = {}
         self._missing: list[tuple[str, tuple[str, ...]]] = []
+        self._awaited, self._later = awaited, list[str]()
 
     def __getitem__(self, artefact: Artefact[StoredT, Any]) -> StoredT | None:
         """What the store holds of an artefact of this layer."""
@@ -130,11 +135,19 @@ class LayerReader:
         """Note what is missing, as a clause; the reasons are those for which `tasks` failed."""
         self._missing.append((clause, failures(self._store, tasks)))
 
+    def awaits(self, kind: TaskKind) -> bool:
+        """Whether a task of this kind is still to be computed by the run that goes on."""
+        return any(task.key in self._awaited for task in self.tasks(kind))
+
+    def later(self, clause: str) -> None:
+        """Note what is not there yet, as a clause."""
+        self._later.append(clause)
+
     def contents(self, artefacts: Sequence[Artefact[Any, Any]]) -> LayerContents:
         """Everything that is stored of the layer."""
         for artefact in artefacts:
             self[artefact]
-        return LayerContents(self.plan, self.layer, dict(self._loaded), reasoned(self._missing))
+        return LayerContents(self.plan, self.layer, dict(self._loaded), reasoned(self._missing), tuple(self._later))
 
 
 @dataclass(frozen=True)
@@ -144,12 +157,14 @@ class LayerContents:
     Attributes:
         stored: by the artefacts' names; index with the artefact itself instead.
         missing: what the plan asks for and the store lacks, each as a clause.
+        later: what the run that goes on is still to compute, each as a clause.
     """
 
     plan: Plan
     layer: LayerRecord
     stored: Mapping[str, Any]
     missing: tuple[str, ...]
+    later: tuple[str, ...] = ()
 
     def __getitem__(self, artefact: Artefact[StoredT, Any]) -> StoredT | None:
         """What the store holds of an artefact."""

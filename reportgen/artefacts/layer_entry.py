@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Annotated, Any
 
 import msgspec
@@ -47,9 +47,9 @@ FACTS = tuple(field.name for field in msgspec.structs.fields(LayerFacts))
 RECORDS = frozenset(field.name for field in msgspec.structs.fields(LayerEntry)) - {*FACTS, "verdicts"}
 
 
-def read_layer(plan: Plan, store: Store, layer: LayerRecord) -> LayerContents:
-    """Read whatever the store holds of a layer; a damaged task counts as missing."""
-    return LayerReader(plan, store, layer).contents(ARTEFACTS)
+def read_layer(plan: Plan, store: Store, layer: LayerRecord, awaited: Set[str] = frozenset()) -> LayerContents:
+    """Read whatever the store holds of a layer; a damaged task counts as missing, one of `awaited` as not yet computed."""
+    return LayerReader(plan, store, layer, awaited).contents(ARTEFACTS)
 
 
 def layer_entry(contents: LayerContents) -> LayerEntry:

@@ -82,12 +82,14 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
     """The images that a layer's filters respond to least."""
 
     name = "minimal_patterns"
+    comes_late = True
 
     def load(self, reader: LayerReader) -> Patterns | None:
         """Read the minimal patterns, which are only shown beside patterns."""
         found = load_patterns(reader, TaskKind.MINIMAL_PATTERNS, "minimal patterns")
         if found is not None and reader[PATTERNS] is None:
-            reader.lost("minimal patterns are not shown without the patterns")
+            if not reader.awaits(TaskKind.PATTERNS):
+                reader.lost("minimal patterns are not shown without the patterns")
             return None
         return found
 
@@ -151,7 +153,8 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
         if contents[PATTERNS] is None or not contents.planned_filters(TaskKind.MINIMAL_PATTERNS):
             return None
         lost = contents.planned_filters(TaskKind.MINIMAL_PATTERNS) if record is None else record.missing
-        view = MinimalPatternsView(page.figure(FIGURE), _note(page, found), lost_words(contents, sorted(lost)))
+        words = None if contents.later else lost_words(contents, sorted(lost))
+        view = MinimalPatternsView(page.figure(FIGURE), _note(page, found), words)
         return Section("minimal-patterns", "Minimal patterns", "sections/minimal_patterns.html", view)
 
 

@@ -220,6 +220,7 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
     """Images optimized to maximize the activation of a layer's filters."""
 
     name = "patterns"
+    comes_late = True
 
     def load(self, reader: LayerReader) -> Patterns | None:
         """Read the patterns; those below the user's images give way to the strongest image where that one is not."""
@@ -309,7 +310,7 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
         view = PatternsView(
             figure=page.figure(FIGURE),
             note=_note(page, record),
-            lost=None if record is None else lost_words(page.contents, record.missing),
+            lost=None if record is None or page.contents.later else lost_words(page.contents, record.missing),
             method=None if found is None else method_words(page.contents, found),
             parameters=() if record is None else flattened(record.recipe),
         )
@@ -341,8 +342,11 @@ def load_patterns(reader: LayerReader, kind: TaskKind, what: str) -> Patterns | 
     planned = sum(len(task.filters) for task in tasks)
     computed = sum(len(arrays["indices"]) for arrays, _ in entries)
     if computed < planned:
-        owners = owner_words(reader.layer.is_output)
-        reader.lost(f"{what} of {planned - computed} of {plural(planned, *owners)} are not computed", tasks)
+        share = f"{planned - computed} of {plural(planned, *owner_words(reader.layer.is_output))}"
+        if reader.awaits(kind):
+            reader.later(f"{what} of {share} are not yet computed")
+        else:
+            reader.lost(f"{what} of {share} are not computed", tasks)
     return joined_patterns(entries) if entries else None
 
 
@@ -553,6 +557,8 @@ def _strip(
 def _note(page: LayerPage, record: PatternsRecord | None) -> str:
     """What the patterns are, and what they are compared with."""
     contents, is_output = page.contents, page.layer.is_output
+    if record is None and contents.later:
+        return "Not yet computed."
     if record is None:
         what = "the model's outputs" if is_output else "this layer"
         planned = contents.planned_filters(TaskKind.PATTERNS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 PERMISSIONS, UNIX_ATTRIBUTES = 0o644, 16  # of an entry: read by all, and the bits where ZIP keeps that
+PARTIAL = re.compile(r"\..+\.\d+\.tmp")
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a ZIP entry can carry: no time of day in the file
 COMPRESSION_LEVEL = 1  # of zlib; measured on feature maps: level 6 takes four times as long and saves a twentieth
 
@@ -26,12 +28,17 @@ def write_atomically(path: Path, data: bytes) -> None:
         OSError: the file cannot be written; the old one is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a name by PARTIAL
     try:
         temporary.write_bytes(data)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Return whether this is what `write_atomically` leaves where its process is killed."""
+    return PARTIAL.fullmatch(path.name) is not None and path.is_file()
 
 
 def pack(arrays: Mapping[str, np.ndarray], members: Mapping[str, bytes] | None = None) -> bytes:

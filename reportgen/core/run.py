@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,9 @@ class Run:
     Attributes:
         plan: what the run is about.
         missing: keys of the tasks that are not in the store yet.
+        left: those of them that are neither finished nor failed by now.
         progress: the bar.
+        watch: called after each task that is over.
     """
 
     def __init__(self, folder: Path, plan: Plan, store: Store, progress: Progress, started: float) -> None:
@@ -53,6 +55,8 @@ class Run:
         self._started = started
         self._date = datetime.now(UTC) - timedelta(seconds=time.perf_counter() - started)
         self.missing: frozenset[str] = frozenset()
+        self.left: set[str] = set()
+        self.watch: Callable[[], None] = lambda: None
         self._behind = self._finished = 0.0  # cost that the bar shows, and that of the tasks which are over
 
     def _earlier(self) -> dict[str, Any]:
@@ -64,6 +68,7 @@ class Run:
 
     def __enter__(self) -> Self:
         self.missing = frozenset(key for key in self._tasks if not self._store.has(key))
+        self.left = set(self.missing)
         self.progress.start(sum(self._cost(key) for key in self.missing))
         return self
 
@@ -112,10 +117,22 @@ class Run:
         self.progress.advance(cost)
 
     def _over(self, key: str) -> None:
-        """Move the bar to the end of a task, of which parts may be counted already."""
+        """Move the bar to the end of a task, of which parts may be counted already, and tell whoever watches."""
+        self.left.discard(key)
         self._finished += self._cost(key)
         if self._finished > self._behind:
             self.advance(self._finished - self._behind)
+        self.watch()
+
+    @property
+    def behind(self) -> float:
+        """The cost of what is computed, in the unit of `Task.cost`."""
+        return self._behind
+
+    @property
+    def ahead(self) -> float:
+        """The cost of what is still to be computed."""
+        return sum(self._cost(key) for key in self.missing) - self._behind
 
     def _write(self) -> None:
         layers: dict[str, dict[str, Any]] = {}

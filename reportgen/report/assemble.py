@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from reportgen.artefacts import overview
-from reportgen.artefacts.base import Appearance, ImageFile, LayerContents, LayerPage, check_slugs
-from reportgen.artefacts.layer_entry import ARTEFACTS, LayerEntry, layer_entry, read_layer, records_of
+from reportgen.artefacts.base import Appearance, Artefact, ImageFile, LayerContents, LayerPage, check_slugs
+from reportgen.artefacts.layer_entry import LayerEntry, layer_entry, read_layer, records_of
 from reportgen.artefacts.patterns import STRIP
 from reportgen.artefacts.predictions import ImageEntry, draw_image, image_entry, load_image
+from reportgen.core.lock import writing
 from reportgen.core.npz import pack
-from reportgen.core.records import LayerStatus, Plan
+from reportgen.core.records import LayerRecord, LayerStatus, Plan, Task
 from reportgen.core.store import Store
 from reportgen.render.figure import Picture
 from reportgen.render.text import NOUNS
 from reportgen.report import single_file
 from reportgen.report.document import make_document, report_title
-from reportgen.report.html import FRAGMENT, PAGE, page_context, render_index, render_layer, render_single
+from reportgen.report.html import (
+    FRAGMENT,
+    PAGE,
+    page_context,
+    render_index,
+    render_layer,
+    render_single,
+    render_unfinished,
+)
 from reportgen.report.index_page import extent, index_view
 from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.network_drawing import diagram_view
 from reportgen.report.theme import Look, own_look
-from reportgen.report.writing import Output
+from reportgen.report.unfinished import Unfinished
+from reportgen.report.writing import Output, remove_partial
 
 Progress = Callable[[int, int, str], None]
+FACTS_FILE = "report.json"
 
 
 @dataclass(frozen=True)
@@ -64,145 +77,285 @@ def assemble(
 
     Raises:
         StoreError: no run is stored.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or another run writes to the folder.
         UsageError: a template of the user's fails.
     """
-    store = Store(folder)
-    plan = store.load_plan()
-    look = own_look() if look is None else look
-    stated = {
-        name: given
-        for name, given in (("template", look.template), ("css", look.css))
-        if name in plan.settings or given is not None
-    }
-    plan = replace(plan, settings={**plan.settings, **stated, **({} if drawing is None else drawing)})
-    check_slugs(plan)
-    output = Output(folder, single_file.INLINED if plan.settings.get("single_file") else ())
-    try:
-        problems = _Assembly(plan, store, output, look).write(progress)
-    except BaseException:
-        output.remember()
-        raise
-    output.remove_stale()
-    index = folder / single_file.INDEX
-    return AssembleResult(index, problems, single_file.notes(index.stat().st_size) if output.keeps else ())
+    plan = Store(folder).load_plan()
+    with writing(folder):
+        remove_partial(folder)
+        return Assembly(folder, plan, own_look() if look is None else look, drawing).finish(progress)
 
 
-@dataclass
-class _Assembly:
-    """One report being written: this is the only place that writes figures, arrays and pages."""
+@dataclass(frozen=True)
+class _Drawn:
+    """A layer whose page is written.
 
-    plan: Plan
-    store: Store
-    output: Output
-    look: Look
-    palettes: set[str] = field(default_factory=set)  # color maps that any page's color bars need
+    Attributes:
+        awaited: the tasks that were still to be computed then.
+        pictures: of each artefact by file name, by the artefact's name; likewise `arrays`, the names of its array files.
+        column: of the overview; None where the layer has none.
+    """
 
-    def __post_init__(self) -> None:
-        self.title = report_title(self.plan)
-        self.nouns = NOUNS[self.plan.contract.rank]
-        self.appearance = Appearance.of(self.plan.settings)
-        self.base = FRAGMENT if self.output.keeps else PAGE
+    layer: LayerRecord
+    entry: LayerEntry
+    awaited: frozenset[str] = frozenset()
+    pictures: Mapping[str, Mapping[str, Picture]] = field(default_factory=dict)
+    arrays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    column: overview.Column | None = None
 
-    def write(self, progress: Progress | None) -> tuple[str, ...]:
-        """Write every file of the report; returns its problems."""
-        for asset in (self.look.style, self.look.script):
-            self.output.write(asset.path, asset.text.encode())
-        images, image_files = self._images()
-        entries: list[LayerEntry] = []
-        strips: dict[str, Picture] = {}
-        columns: list[overview.Column] = []
-        in_overview = overview.selected(self.plan)
-        for done, layer in enumerate(self.plan.layers):
-            if progress is not None:
-                progress(done, len(self.plan.layers), layer.path)
-            contents = read_layer(self.plan, self.store, layer)
-            entry = layer_entry(contents)
-            entries.append(entry)
-            if layer.status != LayerStatus.SKIPPED:
-                pictures = self._layer(contents, entry, images, image_files)
-                if STRIP in pictures:
-                    strips[layer.slug] = pictures[STRIP]
-            if layer.slug in in_overview:
-                columns += self._overview_column(contents)
-        if progress is not None:
-            progress(len(self.plan.layers), len(self.plan.layers), "index.html")
+    @property
+    def all_pictures(self) -> dict[str, Picture]:
+        """The pictures of all artefacts."""
+        return {name: picture for pictures in self.pictures.values() for name, picture in pictures.items()}
 
-        report = make_document(self.plan, images, tuple(entries), overview.record(self.plan, columns))
-        written = report.to_json()
-        files, size = self.output.files + 1, self.output.bytes + len(written)
-        view = index_view(
-            page_context(self.look, self.title, self.title, "", set(), self.nouns, self.base),
-            report,
-            image_files,
-            strips,
-            overview.overview_view(report.overview, columns, images, image_files, self.appearance.maps, self.nouns.one),
-            diagram_view(self.plan),
-            extent(files, size, one_file=self.output.keeps),
+    @property
+    def all_arrays(self) -> tuple[str, ...]:
+        """The names of all array files."""
+        return tuple(name for names in self.arrays.values() for name in names)
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The paths of figures, arrays and the page."""
+        cells = () if self.column is None else self.column.cells.values()
+        return frozenset(
+            {
+                *(picture.path for picture in (*self.all_pictures.values(), *cells)),
+                *(f"data/{self.layer.slug}/{name}" for name in self.all_arrays),
+                page_path(self.layer),
+            }
         )
-        page = render_index(self.look, view)
-        self.output.write("report.json", written)
-        self.output.write(single_file.INDEX, self._bound(page) if self.output.keeps else page)
-        return report.problems
 
+    @property
+    def palettes(self) -> set[str]:
+        """Color maps that the color bars of its page need."""
+        return {picture.legend[2] for picture in self.all_pictures.values() if picture.legend is not None}
+
+
+class Assembly:
+    """A report being written: this is the only place that writes figures, arrays and pages.
+
+    Layers can be drawn as they are finished, each with the page and the index as they are then; `finish` draws what is left. What was
+    drawn before changes no byte of the finished report.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, look: Look, drawing: Mapping[str, Any] | None = None) -> None:
+        """Write nothing yet.
+
+        Args:
+            folder: of the report.
+            plan: of the run that is stored there.
+            look: of the pages.
+            drawing: as for `assemble`.
+
+        Raises:
+            StoreError: the plan cannot be one of ours.
+        """
+        stated = {
+            name: given
+            for name, given in (("template", look.template), ("css", look.css))
+            if name in plan.settings or given is not None
+        }
+        self.plan = replace(plan, settings={**plan.settings, **stated, **({} if drawing is None else drawing)})
+        check_slugs(self.plan)
+        self.output = Output(folder, single_file.INLINED if self.plan.settings.get("single_file") else ())
+        self._store, self._look = Store(folder), look
+        self._title = report_title(self.plan)
+        self._nouns = NOUNS[self.plan.contract.rank]
+        self._appearance = Appearance.of(self.plan.settings)
+        self._base = FRAGMENT if self.output.keeps else PAGE
+        self._in_overview = frozenset(overview.selected(self.plan))
+        self._drawn: dict[str, _Drawn] = {}  # by path, which alone is unique
+
+    @cached_property
     def _images(self) -> tuple[tuple[ImageEntry, ...], dict[str, ImageFile]]:
-        """The entries of all images, and the picture files of those that have one."""
+        """The entries of all images, and the picture files of those that have one, which are written."""
         entries, files = [], {}
         for image in self.plan.images:
-            stored = load_image(self.plan, self.store, image)
+            stored = load_image(self.plan, self._store, image)
             entries.append(image_entry(image, stored))
             if stored.picture is not None:
-                file, data = draw_image(image, stored.picture, self.appearance.bands, self.plan.contract)
+                file, data = draw_image(image, stored.picture, self._appearance.bands, self.plan.contract)
                 self.output.write(file.path, data)
                 files[image.slug] = file
         return tuple(entries), files
 
-    def _layer(
-        self,
-        contents: LayerContents,
-        entry: LayerEntry,
-        images: tuple[ImageEntry, ...],
-        image_files: Mapping[str, ImageFile],
-    ) -> dict[str, Picture]:
-        """Write the figures, arrays and page of one layer; returns its pictures by file name."""
-        layer = contents.layer
-        pictures: dict[str, Picture] = {}
+    def draw(self, awaited: Set[str], progress: Progress | None = None) -> bool:
+        """Write the pages of layers that are not written, or were when more was still to be computed; their figures and arrays before.
+
+        Args:
+            awaited: keys of the tasks that are still to be computed; of what is partly there nothing is drawn twice until all of it is.
+            progress: called as (done, total, what) before each layer.
+
+        Returns:
+            Whether there was such a layer.
+        """
+        any_new = False
+        for done, layer in enumerate(self.plan.layers):
+            known = self._drawn.get(layer.path)
+            left = frozenset(task.key for task in self._tasks[layer.slug] if task.key in awaited)
+            if known is not None and (not known.awaited or left):
+                continue
+            any_new = True
+            if progress is not None:
+                progress(done, len(self.plan.layers), layer.path)
+            self._drawn[layer.path] = self._layer(layer, left, known)
+        return any_new
+
+    @cached_property
+    def _tasks(self) -> defaultdict[str, list[Task]]:
+        tasks: defaultdict[str, list[Task]] = defaultdict(list)
+        for task in self.plan.tasks:
+            tasks[task.layer].append(task)
+        return tasks
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is a first page, of this report or an earlier one."""
+        return (self.output.folder / single_file.INDEX).exists()
+
+    def announce(self, unfinished: Unfinished) -> None:
+        """Write a first page that only says that there is none yet.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._assets()
+        context = page_context(self._look, self._title, self._title, "", set(), self._nouns, self._base)
+        page = render_unfinished(self._look, context, unfinished)
+        if self.output.keeps:
+            page = render_single(self._look, self._title, set(), self._nouns, page.decode())
+        self.output.write(single_file.INDEX, page)
+
+    def write_index(self, unfinished: Unfinished) -> None:
+        """Write the first page of a report that is unfinished: of all layers as they are drawn.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._assets()
+        self._index(unfinished)
+        self.output.remember()
+
+    def finish(self, progress: Progress | None = None) -> AssembleResult:
+        """Write whatever is not written, report.json and index.html last; then remove what is of no use any more.
+
+        Raises:
+            OutputError: a file cannot be written.
+            UsageError: a template of the user's fails.
+        """
+        try:
+            self._assets()
+            self.draw(frozenset(), progress)
+            if progress is not None:
+                progress(len(self.plan.layers), len(self.plan.layers), single_file.INDEX)
+            problems = self._index(None)
+        except BaseException:
+            self.output.remember()
+            raise
+        self.output.remove_stale()
+        index = self.output.folder / single_file.INDEX
+        return AssembleResult(index, problems, single_file.notes(index.stat().st_size) if self.output.keeps else ())
+
+    def _assets(self) -> None:
+        for asset in (self._look.style, self._look.script):
+            self.output.write(asset.path, asset.text.encode())
+
+    def _index(self, unfinished: Unfinished | None) -> tuple[str, ...]:
+        """Write index.html, and before it report.json where the report is finished; returns its problems."""
+        images, image_files = self._images
+        drawn = [self._drawn[layer.path] for layer in self.plan.layers]
+        columns = [each.column for each in drawn if each.column is not None]
+        entries = tuple(each.entry for each in drawn)
+        report = make_document(self.plan, images, entries, overview.record(self.plan, columns))
+        written = report.to_json()
+        self.output.forget({single_file.INDEX})  # an unfinished one is no file beside the first page
+        files, size = self.output.files + 1, self.output.size + len(written)
+        view = index_view(
+            page_context(self._look, self._title, self._title, "", set(), self._nouns, self._base),
+            report,
+            image_files,
+            {each.entry.slug: each.all_pictures[STRIP] for each in drawn if STRIP in each.all_pictures},
+            overview.overview_view(
+                report.overview, columns, images, image_files, self._appearance.maps, self._nouns.one
+            ),
+            diagram_view(self.plan),
+            extent(files, size, one_file=self.output.keeps),
+            unfinished,
+        )
+        page = render_index(self._look, view)
+        if unfinished is None:
+            self.output.write(FACTS_FILE, written)
+        self.output.write(single_file.INDEX, self._bound(page) if self.output.keeps else page)
+        return report.problems
+
+    def _layer(self, layer: LayerRecord, awaited: frozenset[str], known: _Drawn | None) -> _Drawn:
+        """Write the figures, arrays and page of one layer, but for what is `known` and cannot have changed."""
+        contents = read_layer(self.plan, self._store, layer, awaited)
+        entry = layer_entry(contents)
+        if layer.status == LayerStatus.SKIPPED:
+            return _Drawn(layer, entry)
+        pictures: dict[str, Mapping[str, Picture]] = {}
+        arrays: dict[str, tuple[str, ...]] = {}
         for artefact, record in records_of(entry):
-            for name, figure in artefact.draw(contents, record, self.appearance):
-                path = f"figures/{layer.slug}/{name}"
-                self.output.write(path, figure.png)
-                pictures[name] = Picture(path, figure.tiles, figure.caption, figure.alt, figure.legend)
-        files = []
-        for artefact in ARTEFACTS:
-            for name, arrays in artefact.arrays(contents).items():
-                self.output.write(contents.data_path(name), pack(arrays))
-                files.append(name)
-        used = {picture.legend[2] for picture in pictures.values() if picture.legend is not None}
-        self.palettes |= used
-        heading = f"{page_heading(layer)} · {self.title}"
-        context = page_context(self.look, self.title, heading, "../", used, self.nouns, self.base)
-        page = LayerPage(contents, pictures, images, image_files, context.root)
-        view = layer_view(context, page, entry, self.appearance.bands, files)
-        self.output.write(f"layers/{layer.slug}.html", render_layer(self.look, view))
+            if known is not None and not artefact.comes_late:
+                pictures[artefact.name], arrays[artefact.name] = (
+                    known.pictures[artefact.name],
+                    known.arrays[artefact.name],
+                )
+            else:
+                pictures[artefact.name] = self._figures(artefact, contents, record)
+                arrays[artefact.name] = self._arrays(artefact, contents)
+        column = self._overview_column(contents) if known is None else known.column
+        drawn = _Drawn(layer, entry, awaited, pictures, arrays, column)
+        heading = f"{page_heading(layer)} · {self._title}"
+        context = page_context(self._look, self._title, heading, "../", drawn.palettes, self._nouns, self._base)
+        images, image_files = self._images
+        page = LayerPage(contents, drawn.all_pictures, images, image_files, context.root)
+        view = layer_view(context, page, entry, self._appearance.bands, drawn.all_arrays)
+        self.output.write(page_path(layer), render_layer(self._look, view))
+        if known is not None:
+            self.output.forget(known.files - drawn.files)
+        return drawn
+
+    def _figures(self, artefact: Artefact[Any, Any], contents: LayerContents, record: Any) -> dict[str, Picture]:
+        """Write the figures of an artefact; returns them by file name."""
+        pictures = {}
+        for name, figure in artefact.draw(contents, record, self._appearance):
+            path = f"figures/{contents.layer.slug}/{name}"
+            self.output.write(path, figure.png)
+            pictures[name] = Picture(path, figure.tiles, figure.caption, figure.alt, figure.legend)
         return pictures
 
-    def _overview_column(self, contents: LayerContents) -> list[overview.Column]:
-        """A layer's column of the overview, its cells written; nothing where it has none."""
-        drawn = overview.draw(contents, self.appearance.maps)
+    def _arrays(self, artefact: Artefact[Any, Any], contents: LayerContents) -> tuple[str, ...]:
+        """Write the array files of an artefact; returns their names."""
+        found = artefact.arrays(contents)
+        for name, arrays in found.items():
+            self.output.write(contents.data_path(name), pack(arrays))
+        return tuple(found)
+
+    def _overview_column(self, contents: LayerContents) -> overview.Column | None:
+        """A layer's column of the overview, its cells written; None where it has none."""
+        drawn = overview.draw(contents, self._appearance.maps) if contents.layer.slug in self._in_overview else None
         if drawn is None:
-            return []
+            return None
         column, files = drawn
         for path, data in files:
             self.output.write(path, data)
-        return [column]
+        return column
 
     def _bound(self, index: bytes) -> bytes:
         """The first page and all others as one file."""
         kept = self.output.kept
-        paths = ((f"layers/{layer.slug}.html", page_heading(layer)) for layer in self.plan.layers)
+        paths = ((page_path(layer), page_heading(layer)) for layer in self.plan.layers)
         pages = [(path, heading, kept[path]) for path, heading in paths if path in kept]
         parts = [
             single_file.Part(path, name, html.decode())
-            for path, name, html in ((single_file.INDEX, self.title, index), *pages)
+            for path, name, html in ((single_file.INDEX, self._title, index), *pages)
         ]
-        return render_single(self.look, self.title, self.palettes, self.nouns, single_file.bind(parts, kept))
+        palettes = set().union(*(drawn.palettes for drawn in self._drawn.values()))
+        return render_single(self._look, self._title, palettes, self._nouns, single_file.bind(parts, kept))
+
+
+def page_path(layer: LayerRecord) -> str:
+    """Return where a layer's page lies, relative to the report."""
+    return f"layers/{layer.slug}.html"

@@ -14,6 +14,7 @@ from reportgen.render.text import Nouns
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
 from reportgen.report.theme import Look, template_error
+from reportgen.report.unfinished import Unfinished
 
 PAGE, FRAGMENT = "base.html", "fragment.html"  # what a page extends: a document of its own, or a part of one file
 POLICY = (
@@ -54,6 +55,11 @@ def page_context(
 def render_index(look: Look, view: IndexView) -> bytes:
     """Return index.html."""
     return _render(look, "index.html", view=view, page=view.page)
+
+
+def render_unfinished(look: Look, page: PageContext, unfinished: Unfinished) -> bytes:
+    """Return the first page of a report of which there is none yet."""
+    return _render(look, "unfinished.html", unfinished=unfinished, page=page)
 
 
 def render_layer(look: Look, view: LayerView) -> bytes:

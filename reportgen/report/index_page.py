@@ -35,13 +35,19 @@ from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensio
 from reportgen.render.wording import MODEL_OUTPUTS, flattened, sentence, stopped, unquoted
 from reportgen.report.document import ReportDocument
 from reportgen.report.network_drawing import DiagramView
+from reportgen.report.unfinished import Unfinished
 
 THUMBNAIL_PIXELS = 34  # height of a thumbnail in the layer table, CSS pixels
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One row of the layer table; `keys` are what scripts search, filter and sort it by, as (name, value)."""
+    """One row of the layer table.
+
+    Attributes:
+        later: whether patterns are still to be computed.
+        keys: what scripts search, filter and sort it by, as (name, value).
+    """
 
     path: str
     href: str
@@ -54,6 +60,7 @@ class LayerRow:
     verdicts: tuple[Verdict, ...]
     failed: str | None
     partial: str | None
+    later: bool
     strip: SmallPicture | None
     keys: Keys
 
@@ -85,6 +92,7 @@ class IndexView:
     """Everything on index.html.
 
     Attributes:
+        unfinished: the state of a report that is still being computed; None of a finished one.
         complete: the notice shown where there are no problems.
         natural: whether any layer's patterns are compared with natural maxima; `start`: with their initial image.
         has_minimal: whether minimal patterns were requested.
@@ -95,6 +103,7 @@ class IndexView:
 
     page: PageContext
     lede: str
+    unfinished: Unfinished | None
     complete: str | None
     facts: tuple[Fact, ...]
     problems: tuple[str, ...]
@@ -130,6 +139,7 @@ def index_view(
     overview: OverviewView | None,
     diagram: DiagramView | None,
     extent: str,
+    unfinished: Unfinished | None = None,
 ) -> IndexView:
     """Return the view of the index page.
 
@@ -141,6 +151,7 @@ def index_view(
         overview: the overview of feature maps; None where there is none.
         diagram: the network graph; None where there is none.
         extent: the size of the report, as a sentence.
+        unfinished: the state of a report that is still being computed.
     """
     shown_at_all = [layer for layer in report.layers if layer.status != LayerStatus.SKIPPED]
     rows = [layer for layer in shown_at_all if layer.labels is None]
@@ -159,7 +170,8 @@ def index_view(
     return IndexView(
         page=context,
         lede=_lede(shown, total, len(covered)),
-        complete=None if report.problems else _complete(report.layers),
+        unfinished=unfinished,
+        complete=None if report.problems or unfinished is not None else _complete(report.layers),
         facts=model_facts(report),
         problems=tuple(stopped(item) for item in report.problems),
         warnings=tuple(
@@ -179,7 +191,7 @@ def index_view(
         images_note=images_note(report.images, noun),
         diagram=diagram,
         overview=overview,
-        layers=tuple(_row(layer, strips.get(layer.slug)) for layer in rows),
+        layers=tuple(_row(layer, strips.get(layer.slug), unfinished is not None) for layer in rows),
         outputs=tuple(_outputs(layer, strips.get(layer.slug)) for layer in outputs),
         left_out=tuple(
             LeftOut(
@@ -199,7 +211,7 @@ def index_view(
         effort=search_effort(report.settings.get("recipe"), verdicts[SILENT]),
         settings=flattened(report.settings),
         environment=flattened(report.environment),
-        downloads=(Link("report.json", "report.json"),),
+        downloads=(Link("report.json", "report.json"),) if unfinished is None else (),
         extent=extent,
     )
 
@@ -316,7 +328,7 @@ def _constant(one: ConstantInputRecord) -> str:
     return "constant: zeros" if one.file is None else f"constant: the content of {one.file}"
 
 
-def _row(layer: LayerEntry, strip: Picture | None) -> LayerRow:
+def _row(layer: LayerEntry, strip: Picture | None, is_unfinished: bool) -> LayerRow:
     field, convolves = layer.receptive_field, layer.kind == CONVOLUTION
     return LayerRow(
         path=layer.path,
@@ -334,6 +346,7 @@ def _row(layer: LayerEntry, strip: Picture | None) -> LayerRow:
         verdicts=_verdicts(layer),
         failed=_failed(layer),
         partial=sentence(layer.reason) if layer.status == LayerStatus.RENDERED and layer.reason else None,
+        later=is_unfinished and layer.status == LayerStatus.RENDERED and layer.verdicts[NOT_COMPUTED] > 0,
         strip=None if strip is None else _thumbnails(strip),
         keys=_keys(layer),
     )

@@ -26,6 +26,7 @@ class LayerView:
         is_output: whether these are the model's outputs, which have neither weights nor maps.
         has_filters: whether the layer has filters of its own; a pooling layer has none.
         owner: filter, or class; `owners` its plural.
+        later: what the run is still to compute.
         sections: of the artefacts, in the order of the page.
         orders: how scripts can sort the cards.
     """
@@ -40,6 +41,7 @@ class LayerView:
     previous: Link | None
     following: Link | None
     failed: str | None
+    later: str | None
     verdicts: tuple[Verdict, ...]
     facts: tuple[Fact, ...]
     sections: tuple[Section, ...]
@@ -76,6 +78,7 @@ def layer_view(
         previous=_neighbor(covered, position - 1),
         following=_neighbor(covered, position + 1),
         failed=failed if entry.status == LayerStatus.FAILED else None,
+        later=sentence("; ".join(page.contents.later)) if page.contents.later else None,
         verdicts=verdict_views(
             entry.verdicts, images=against_images(entry.patterns) is True, noun=page.contents.nouns.one
         ),

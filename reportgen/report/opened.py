@@ -280,7 +280,7 @@ def read_document(folder: Path) -> ReportDocument:
     if not path.is_file():
         if (folder / ".store" / "plan.json").is_file():
             raise UsageError(
-                f"the report in {folder} is unfinished: run the same `reportgen build` again to finish it."
+                f"the report in {folder} is unfinished: wait for the run that is writing it, or run the same `reportgen build` again."
             )
         raise UsageError(f"{folder} holds no report: there is no {FILE}.")
     try:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from reportgen.core.errors import OutputError
-from reportgen.core.npz import write_atomically
+from reportgen.core.npz import is_partial, write_atomically
 from reportgen.core.store import json_bytes
 
 # What may be removed, whatever the list contains: nothing outside these folders, and no part of a name that is `..`.
 REMOVABLE = re.compile(r"(?:layers|figures|data|assets)(?:/[a-z0-9_-][a-z0-9_.-]*)+")
 WRITTEN = ".store/written.json"
+FOLDERS, FILES = (".store", "layers", "figures", "data", "assets"), ("index.html", "report.json", "run.json")
 
 
 class Output:
@@ -24,17 +26,15 @@ class Output:
 
     Attributes:
         kept: the bytes of files that are kept here instead of being written, by relative path.
-        bytes: of the files that were written.
     """
 
     def __init__(self, folder: Path, keeps: tuple[str, ...] = ()) -> None:
         """Nothing is written yet; `folder` need not exist. Files whose paths begin with one of `keeps` are kept and not written."""
         self.folder = folder
         self.kept: dict[str, bytes] = {}
-        self.bytes = 0
         self._keeps = keeps
         self._earlier = _listed(folder / WRITTEN)
-        self._written: set[str] = set()
+        self._written: dict[str, int] = {}  # bytes of each file
 
     @property
     def keeps(self) -> bool:
@@ -46,6 +46,11 @@ class Output:
         """How many were written."""
         return len(self._written)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the files that were written."""
+        return sum(self._written.values())
+
     def write(self, relative: str, data: bytes) -> None:
         """Replace the file at `relative` (with slashes, inside the folder) unless it already has these bytes.
 
@@ -56,13 +61,27 @@ class Output:
             self.kept[relative] = data
             return
         self._replace(relative, data)
-        self._written.add(relative)
-        self.bytes += len(data)
+        self._written[relative] = len(data)
+
+    def forget(self, relatives: Iterable[str]) -> None:
+        """No longer count files of this report that were written: `remove_stale` removes those that are not written again."""
+        for relative in relatives:
+            self.kept.pop(relative, None)
+            if self._written.pop(relative, None) is not None:
+                self._earlier |= {relative}
+
+    def withdraw(self, relative: str) -> None:
+        """Remove a file at once.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        self._remove(relative)
 
     def remember(self) -> None:
         """List what was written so far beside what an earlier list names: for a run that ends before it is done."""
         with contextlib.suppress(OutputError):  # the error that ended the run is the one to report
-            self._replace(WRITTEN, json_bytes(sorted(self._earlier | self._written)))
+            self._replace(WRITTEN, json_bytes(sorted(self._earlier.union(self._written))))
 
     def remove_stale(self) -> None:
         """Remove the files that an earlier list names and this report does not have, and folders left empty by that.
@@ -72,7 +91,7 @@ class Output:
         Raises:
             OutputError: a file cannot be removed.
         """
-        for relative in sorted(self._earlier - self._written):
+        for relative in sorted(self._earlier.difference(self._written)):
             self._remove(relative)
         self._replace(WRITTEN, json_bytes(sorted(self._written)))
 
@@ -110,6 +129,15 @@ class Output:
             raise OutputError(
                 f"{relative} of an older report cannot be removed ({error.strerror}); remove it by hand."
             ) from error
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what processes that were killed left half written; only while the folder's lock is held, or it is another's work."""
+    found = [path for name in FOLDERS for path in (folder / name).rglob(".*.tmp")]
+    for path in (*found, *(path for name in FILES for path in folder.glob(f".{name}.*.tmp"))):
+        if is_partial(path):
+            with contextlib.suppress(OSError):  # it is only in the way
+                path.unlink()
 
 
 def _listed(path: Path) -> frozenset[str]:
