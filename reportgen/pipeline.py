@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reportgen.core.choices import ExecutorKind
 from reportgen.core.errors import OutputError
+from reportgen.core.execution import Execution
 from reportgen.core.progress import Progress
 from reportgen.core.records import Plan
 from reportgen.core.run import Run
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # a dot in `package.module:callable` starts none
 PLAN_FORMATS, REPORT_SCHEMAS = "reportgen-plan/", "reportgen/"  # how our files name themselves, in every version
 LONGEST_SHOWN = 40  # characters of a folder's name that is too long for the file system
+IN_PROCESS = Execution()
 Say = Callable[[str], None]
 
 
@@ -57,6 +60,7 @@ def build(
     force: bool = False,
     progress: Progress,
     say: Say,
+    execution: Execution = IN_PROCESS,
     executor: Executor | None = None,
 ) -> Built:
     """Write the report of a model.
@@ -68,7 +72,8 @@ def build(
         force: whether the folder may hold something other than a report.
         progress: the bar.
         say: receives warnings and notes, one sentence each.
-        executor: computes what the store lacks; in this process where it is None.
+        execution: where what the store lacks is computed.
+        executor: computes it instead of the one that `execution` names.
 
     Returns:
         The first page, and what failed.
@@ -83,9 +88,14 @@ def build(
     reader = ImageReader()
     check_named(settings.images, UNIT if settings.input_range is None else settings.input_range, reader)
 
-    from reportgen.compute.executors import InProcessExecutor, compute  # with TensorFlow, which nothing above needs
+    from reportgen.compute.executors import chosen, compute  # with TensorFlow, which nothing above needs
+    from reportgen.compute.opening import check_named as check_model_named
     from reportgen.compute.planning.prepare import prepare
 
+    if execution.kind is not ExecutorKind.IN_PROCESS:
+        check_model_named(specification)
+    if executor is None:
+        executor = chosen(execution, say)
     if isinstance(specification, str):
         say(f"loading {specification}")
     job = prepare(specification, settings, reader)
@@ -94,7 +104,7 @@ def build(
     with _naming(folder):
         store.save_plan(job.plan)
     with _naming(folder, "; what was computed is kept"), Run(folder, job.plan, store, progress, started) as run:
-        compute(job, run, InProcessExecutor() if executor is None else executor)
+        compute(job, run, executor)
         written = assemble(
             folder, look=look, progress=lambda done, total, what: progress.doing(f"writing pages: {what}")
         )
