@@ -7,10 +7,12 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from reportgen.compute.work import Refused
+from reportgen.compute.worker import carry_out, open_job
 from reportgen.core.errors import ReportgenError
 
 if TYPE_CHECKING:
-    from reportgen.compute.work import Refused, Result
+    from reportgen.compute.work import Result
     from reportgen.compute.workspace import Workspace
 
 _one_at_a_time = Lock()  # a worker of several threads has one model, and TensorFlow one setting of its optimizer
@@ -31,9 +33,6 @@ def carry_out_pickled(payload: bytes, work: bytes) -> list[Result] | Refused:
     Returns:
         A result for each task, or why this worker cannot compute the job.
     """
-    from reportgen.compute.tasks import carry_out
-    from reportgen.compute.work import Refused
-
     with _one_at_a_time:
         try:
             workspace = _opened(payload)
@@ -44,6 +43,4 @@ def carry_out_pickled(payload: bytes, work: bytes) -> list[Result] | Refused:
 
 @lru_cache(1)
 def _opened(payload: bytes) -> Workspace:
-    from reportgen.compute.worker import open_job
-
     return open_job(payload)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reportgen.compute.opening import ModelReference
-from reportgen.compute.patterns.ascent import Breadth
-from reportgen.compute.patterns.recipe import Recipe
 from reportgen.core.records import Plan, Task, TaskKind
-from reportgen.inputs.image_reader import ImageReader
-from reportgen.inputs.images import UserImage
+
+if TYPE_CHECKING:  # a process that only passes work on needs no TensorFlow
+    from reportgen.compute.opening import ModelReference
+    from reportgen.compute.patterns.ascent import Breadth
+    from reportgen.compute.patterns.recipe import Recipe
+    from reportgen.inputs.image_reader import ImageReader
+    from reportgen.inputs.images import UserImage
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a process that computes for another one does: open the job, or refuse it; `main` is such a process, talking over its pipes."""
+"""A process that computes for another one and talks with it over its pipes."""
 
 from __future__ import annotations
 
@@ -6,60 +6,53 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from reportgen.compute.machine import stated
-from reportgen.compute.tasks import carry_out
-from reportgen.compute.work import Done, Job, Message, Notify, Ready, Refused
-from reportgen.compute.workspace import Workspace
-from reportgen.core.errors import ReportgenError, UsageError
-from reportgen.inputs.images import check_unchanged
-from reportgen.network.backend import fix_threads
-from reportgen.network.error_text import one_line
+from reportgen.compute.work import Done, Message, Notify, Ready, Refused, Result, Work
+from reportgen.core.errors import ReportgenError
 
+if TYPE_CHECKING:
+    from reportgen.compute.workspace import Workspace
 
-def open_job(payload: bytes) -> Workspace:
-    """Open a job that another process planned.
-
-    Args:
-        payload: the pickled `Job`.
-
-    Returns:
-        The job, open in this process.
-
-    Raises:
-        ReportgenError: the model, an image or the versions here are not those that the job was planned with, or something is missing here.
-    """
-    try:
-        job = pickle.loads(payload)
-    except Exception as error:
-        raise UsageError(
-            f"the work cannot be read here, where another reportgen or Python may run: {one_line(error)}"
-        ) from error
-    assert isinstance(job, Job)
-    for name, here in stated().items():
-        planned = job.machine[name]
-        if here != planned:
-            raise UsageError(f"{name} is {here} here and {planned} where the report was planned; bytes would differ.")
-    fix_threads(job.threads)
-    for image in job.images:
-        check_unchanged(image)
-    return Workspace(job)
+CarryOut = Callable[[Any, Work, Notify], Iterator[Result]]
 
 
 def main() -> None:
-    """Compute what comes in at stdin, pickled, and write what comes of it to stdout; end when stdin does, so with the driver."""
+    """Compute for the process that started this one."""
+    serve(open_job, carry_out)
+
+
+def open_job(payload: bytes) -> Workspace:
+    """See `received.open_job`; TensorFlow is imported now and not before."""
+    from reportgen.compute import received
+
+    return received.open_job(payload)
+
+
+def carry_out(workspace: Workspace, work: Work, notify: Notify) -> Iterator[Result]:
+    """See `tasks.carry_out`."""
+    from reportgen.compute import tasks
+
+    return tasks.carry_out(workspace, work, notify)
+
+
+def serve(open_job: Callable[[bytes], Any], carry_out: CarryOut) -> None:
+    """Compute what comes in at stdin and write what comes of it to stdout, pickled; end when stdin does, and so with the driver.
+
+    Args:
+        open_job: opens what comes in first, a pickled job.
+        carry_out: computes each piece of work that comes in later, from the open job.
+    """
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches every process of a terminal; the driver ends its workers
+    )  # Ctrl-C reaches all processes of a terminal; the driver ends its workers
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a user's own layers print must not mix with answers
     inbox: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(sys.stdin.buffer, inbox), daemon=True).start()
-
     one_at_a_time = Lock()
 
     def answer(message: Message) -> None:
@@ -67,21 +60,16 @@ def main() -> None:
             pickle.dump(message, answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
 
-    for message in _answers(inbox, answer):
-        answer(message)
-
-
-def _answers(inbox: SimpleQueue[bytes], notify: Notify) -> Iterator[Message]:
-    """What is answered to the job and to each piece of work that comes in after it."""
     try:
-        workspace = open_job(inbox.get())
+        job = open_job(inbox.get())
     except Exception as error:
-        yield Refused(str(error) if isinstance(error, ReportgenError) else one_line(error))
+        answer(Refused(str(error) if isinstance(error, ReportgenError) else f"{type(error).__name__}: {error}"))
         return
-    yield Ready()
+    answer(Ready())
     while True:
-        yield from carry_out(workspace, pickle.loads(inbox.get()), notify)
-        yield Done()
+        for result in carry_out(job, pickle.loads(inbox.get()), answer):
+            answer(result)
+        answer(Done())
 
 
 def _receive(source: BinaryIO, inbox: SimpleQueue[bytes]) -> None:
