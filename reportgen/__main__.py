@@ -2,4 +2,5 @@
 
 from reportgen.cli.main import main
 
-main(prog_name="reportgen")
+if __name__ == "__main__":  # a process that Dask starts imports this module as well
+    main(prog_name="reportgen")

@@ -30,12 +30,14 @@ from reportgen.compute.planning.prepare import breadth_for, limit_patterns
 from reportgen.compute.workspace import proven_dead
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
+from reportgen.core.execution import Execution
 from reportgen.core.progress import Progress
 from reportgen.core.records import InputContract
 from reportgen.core.settings import DEFAULT_FILTERS, Settings, from_call
 from reportgen.inputs import signals
 from reportgen.inputs.images import fit, natural_crops, read
 from reportgen.inputs.samples import scaled
+from reportgen.network.backend import fix_threads
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.pipeline import Built
@@ -73,6 +75,9 @@ def build(
     force: bool = False,
     progress: bool | None = False,
     say: Callable[[str], None] = lambda sentence: None,
+    jobs: int | None = None,
+    executor: str | None = None,
+    scheduler: str | None = None,
     **settings: Any,
 ) -> Built:
     """Write the report of a model, as `reportgen build` does; the same settings give the same files.
@@ -84,6 +89,9 @@ def build(
         force: Whether to write into a folder that is not a report.
         progress: Whether to show a bar on stderr; None for one where stderr is a terminal.
         say: Receives notes and warnings, one sentence each.
+        jobs: Processes that compute at once; a live model is computed on in this one only.
+        executor: `in-process`, `processes` (where there are several jobs) or `dask`.
+        scheduler: Address of a Dask scheduler; None for workers on this machine.
         settings: Options of `reportgen build` by their names with underscores (`size=128, quality="draft", imports=["my.layers"]`).
 
     Returns:
@@ -95,7 +103,8 @@ def build(
     """
     folder = None if output is None else Path(output)
     given = Settings(**_known({**settings, "images": images}))
-    return build_report(model, given, folder, force=force, progress=Progress(progress), say=say)
+    execution = Execution(executor, jobs, scheduler)
+    return build_report(model, given, folder, force=force, progress=Progress(progress), say=say, execution=execution)
 
 
 def patterns(
@@ -148,6 +157,7 @@ def patterns(
         photographs.extend(_pixels(item, contract) for item in images)
         return [picture.shape[:-1] for picture in photographs]
 
+    fix_threads(given.threads)
     network = open_network(model, given, collected)
     layer_call = _layer_call(network, layer)
     bands = network.contract.bands

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reportgen.core.choices import ExecutorKind
 from reportgen.core.errors import ModelError, OutputError
+from reportgen.core.execution import Execution
 from reportgen.core.lock import FILE as LOCK
 from reportgen.core.lock import writing
 from reportgen.core.npz import is_partial
@@ -36,6 +38,7 @@ STORE = ".store"
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # a dot in `package.module:callable` starts none
 PLAN_FORMATS, REPORT_SCHEMAS = "reportgen-plan/", "reportgen/"  # how our files name themselves, in every version
 LONGEST_SHOWN = 40  # characters of a folder's name that is too long for the file system
+IN_PROCESS = Execution()
 Say = Callable[[str], None]
 
 
@@ -64,6 +67,7 @@ def build(
     force: bool = False,
     progress: Progress,
     say: Say,
+    execution: Execution = IN_PROCESS,
     executor: Executor | None = None,
 ) -> Built:
     """Write the report of a model.
@@ -75,7 +79,8 @@ def build(
         force: whether the folder may hold something other than a report.
         progress: the bar.
         say: receives warnings and notes, one sentence each.
-        executor: computes what the store lacks; in this process where it is None.
+        execution: where what the store lacks is computed.
+        executor: computes it instead of the one that `execution` names.
 
     Returns:
         The first page, and what failed.
@@ -93,9 +98,14 @@ def build(
         reader = ImageReader()
         check_named(settings.images, UNIT if settings.input_range is None else settings.input_range, reader)
 
-        from reportgen.compute.executors import InProcessExecutor  # with TensorFlow, which nothing above needs
+        from reportgen.compute.executors import chosen  # with TensorFlow, which nothing above needs
+        from reportgen.compute.opening import check_named as check_model_named
         from reportgen.compute.planning.prepare import prepare
 
+        if execution.kind is not ExecutorKind.IN_PROCESS:
+            check_model_named(specification)
+        if executor is None:
+            executor = chosen(execution, say)
         if isinstance(specification, str):
             say(f"loading {specification}")
         job = prepare(specification, settings, reader)
@@ -107,9 +117,7 @@ def build(
                 _hold(held, folder, say)
             Store(folder).save_plan(job.plan)
         with _naming(folder, "; what was computed is kept"):
-            written = _written(
-                job, folder, look, InProcessExecutor() if executor is None else executor, progress, started
-            )
+            written = _written(job, folder, look, executor, progress, started)
     if _has_changed(specification, job.plan):
         say(f"{job.plan.model.source} has changed since it was read; the report shows the model as it was then.")
     for sentence in written.notes:

@@ -167,6 +167,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "seed": 0,
         "precision": "auto",
         "memory": "2GiB",
+        "threads": None,
         "method": "optvis",
         "parameterization": None,
         "decorrelate": None,

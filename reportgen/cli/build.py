@@ -9,6 +9,7 @@ import click
 
 from reportgen.cli.command import GroupedCommand, Written, say, silent
 from reportgen.cli.options import resolve, takes_options
+from reportgen.core.execution import Execution
 from reportgen.core.settings import Command
 
 
@@ -31,4 +32,5 @@ def build(model: str, **given: Any) -> Written:
         force=run.force,
         progress=Progress(False if run.quiet else run.progress),
         say=silent if run.quiet else say,
+        execution=Execution(run.executor, run.jobs, run.scheduler),
     )

@@ -1,14 +1,20 @@
-"""Where work is computed: executors, of which the one that computes in this process is the default; and the driver, which keeps results."""
+"""Where work is computed: executors, of which the one that computes in this process is the default; and the driver, which keeps results.
+
+Whichever computes, the report has the same bytes: each task is a function of the job alone, and the driver alone writes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from typing import Protocol
 
+from reportgen.compute.executors_processes import ProcessExecutor
 from reportgen.compute.tasks import carry_out, divide
 from reportgen.compute.work import Job, Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
+from reportgen.core.choices import ExecutorKind
+from reportgen.core.execution import Execution
 from reportgen.core.run import Run
 
 
@@ -38,6 +44,27 @@ class InProcessExecutor:
         workspace = Workspace(job)
         for each in work:
             yield from carry_out(workspace, each, notify)
+
+
+def chosen(execution: Execution, say: Callable[[str], None]) -> Executor:
+    """Return the executor that the user chose.
+
+    Args:
+        execution: the choice.
+        say: receives notes, one sentence each.
+
+    Raises:
+        UsageError: no scheduler answers at the address that the user gave.
+    """
+    match execution.kind:
+        case ExecutorKind.PROCESSES:
+            return ProcessExecutor(execution)
+        case ExecutorKind.DASK:
+            from reportgen.compute.executors_dask import DaskExecutor  # an optional package
+
+            return DaskExecutor(execution, say)
+        case ExecutorKind.IN_PROCESS:
+            return InProcessExecutor()
 
 
 def compute(job: Job, run: Run, executor: Executor) -> None:

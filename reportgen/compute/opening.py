@@ -56,6 +56,12 @@ def open_network(
     return Network(loaded, settings, constant_inputs, lengths(unwalked(loaded.model, settings)))
 
 
+def check_named(specification: Any) -> None:
+    """Raise UsageError for a live model, which no other process can open."""
+    if not isinstance(specification, str | os.PathLike):
+        raise UsageError("A live model cannot be computed on in another process; save it and name its file.")
+
+
 class ModelReference:
     """Says how to open the model of a report. What was opened stays with it, but is never pickled: a copy opens the model anew."""
 
@@ -88,8 +94,7 @@ class ModelReference:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what names the model. Raises UsageError for a live one."""
-        if not isinstance(self.specification, str):
-            raise UsageError("A live model cannot be computed on in another process; save it and name its file.")
+        check_named(self.specification)
         kept = (self.specification, self.settings, self.lengths, self.weights_sha256, self.pattern_range)
         return ModelReference, kept
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reportgen.compute.opening import ModelReference
-from reportgen.compute.patterns.ascent import Breadth
-from reportgen.compute.patterns.recipe import Recipe
 from reportgen.core.records import Plan, Task, TaskKind
-from reportgen.inputs.image_reader import ImageReader
-from reportgen.inputs.images import UserImage
+
+if TYPE_CHECKING:  # a process that only passes work on needs no TensorFlow
+    from reportgen.compute.opening import ModelReference
+    from reportgen.compute.patterns.ascent import Breadth
+    from reportgen.compute.patterns.recipe import Recipe
+    from reportgen.inputs.image_reader import ImageReader
+    from reportgen.inputs.images import UserImage
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Job:
         reader: decodes them; a pickled copy has decoded none.
         recipe: how patterns are optimized.
         breadths: how many patterns are optimized at once, by layer slug.
+        machine: versions and device that all of it must be computed with, see `machine.stated`.
     """
 
     plan: Plan
@@ -35,6 +38,12 @@ class Job:
     reader: ImageReader
     recipe: Recipe
     breadths: Mapping[str, Breadth]
+    machine: Mapping[str, Any]
+
+    @property
+    def threads(self) -> int:
+        """How many threads each operation is computed with."""
+        return int(self.plan.settings["threads"])
 
 
 @dataclass(frozen=True)
@@ -80,3 +89,23 @@ class Progressed:
 
 
 Notify = Callable[[Progressed], None]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker's answer to a job: the model is open."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker's other answer to a job: one sentence on why it cannot compute it."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """A worker's last answer to a piece of work, after all of its results."""
+
+
+Message = Ready | Refused | Progressed | Result | Done

@@ -102,6 +102,14 @@ class Colormap(StrEnum):
     GREY = "grey"
 
 
+class ExecutorKind(StrEnum):
+    """Where work is computed."""
+
+    IN_PROCESS = "in-process"
+    PROCESSES = "processes"
+    DASK = "dask"
+
+
 @dataclass(frozen=True)
 class FilterChoice:
     """Which filters of a layer are shown: all (`count` and `numbers` None), an evenly spaced count, or a list of numbers."""

@@ -12,6 +12,7 @@ from reportgen.core.choices import (
     DEFAULT_IMAGE_SIZE,
     EIGHT_BIT_RANGE,
     Colormap,
+    ExecutorKind,
     FilterChoice,
     Fit,
     Measure,
@@ -357,6 +358,15 @@ class Settings:
         metavar="SIZE",
         check=lambda _, value: parse_memory(value),
     )
+    threads: int | None = option(
+        None,
+        WHOLE,
+        Group.RUN,
+        "Threads of each operation; more round differently.",
+        unset="one per core",
+        metavar="N",
+        check=at_least(1),
+    )
 
     # Expert settings of patterns
     method: str = option(Method.OPTVIS.value, TEXT, Group.EXPERT, "Optimization method.", choices=Method)
@@ -507,6 +517,32 @@ class RunOptions:
         commands=(Command.LAYERS,),
         everyday=True,
         in_file=False,
+    )
+    jobs: int | None = option(
+        None,
+        WHOLE,
+        Group.RUN,
+        "Processes that compute at once, each with the model.",
+        unset="1",
+        metavar="N",
+        check=at_least(1),
+        everyday=True,
+    )
+    executor: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "Where work is computed; the report is the same.",
+        unset="in-process; processes with --jobs",
+        choices=ExecutorKind,
+    )
+    scheduler: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "Address of a Dask scheduler, for --executor dask.",
+        unset="a cluster on this machine",
+        metavar="ADDRESS",
     )
     quiet: bool = option(
         False,

@@ -227,16 +227,26 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, str]
     ]
 
 
+def check_unchanged(image: UserImage) -> None:
+    """Raise ImageError where an image's file can no longer be read or has other bytes than when the report was planned."""
+    if _file_sha256(image.path) != image.record.sha256:
+        raise ImageError(f"{image.record.name} has changed since the report was planned; build it again.")
+
+
 def _record(path: Path, lengths: tuple[int, ...], shown: bool) -> ImageRecord:
     rank = len(lengths)
     height, width = lengths[-2:] if rank > 1 else (1, lengths[0])
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ImageError(f"{printable_name(path)} cannot be read; check its permissions.") from error
+    digest = _file_sha256(path)
     profile = colour_profile(path) if rank == PICTURE_RANK else None
     return ImageRecord(printable_name(path), "", digest, width, height, shown, lengths, profile)
+
+
+def _file_sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ImageError(f"{printable_name(path)} cannot be read; check its permissions.") from error
 
 
 def _notes(given: int, used: int, shown: int) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from reportgen.core.cores import usable_cores
+from reportgen.core.errors import UsageError
+
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -73,6 +76,32 @@ def gpu_details() -> list[dict[str, Any]]:
     return [tf.config.experimental.get_device_details(device) for device in tf.config.list_physical_devices("GPU")]
 
 
+def fix_threads(wanted: int | None = None) -> int:
+    """Fix how many threads TensorFlow computes an operation with: sums that are split among more are rounded otherwise.
+
+    Args:
+        wanted: the number; None for what this process computes with already, else one per core that it may run on.
+
+    Returns:
+        The number.
+
+    Raises:
+        UsageError: TensorFlow computes with another number in this process already and cannot change it.
+    """
+    threading = tf.config.threading
+    own = threading.get_intra_op_parallelism_threads() or usable_cores()
+    count = own if wanted is None else wanted
+    try:
+        threading.set_intra_op_parallelism_threads(count)
+    except RuntimeError as error:  # it computes already
+        if count != own:
+            raise UsageError(
+                f"TensorFlow computes with {own} {'thread' if own == 1 else 'threads'} in this process already and cannot change to "
+                f"{count}; leave `threads` out, or state it before anything is computed."
+            ) from error
+    return count
+
+
 def environment() -> dict[str, str]:
     """Return the versions of python, tensorflow and keras, and the device's name; no host name."""
     names = [details.get("device_name", "GPU") for details in gpu_details()]
@@ -84,4 +113,4 @@ def environment() -> dict[str, str]:
     }
 
 
-__all__ = ["environment", "fused", "gpu_details", "keras", "tf"]
+__all__ = ["environment", "fix_threads", "fused", "gpu_details", "keras", "tf"]

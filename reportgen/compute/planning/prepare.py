@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from reportgen.compute import machine
 from reportgen.compute.opening import InitialWeights, Lengths, ModelReference, no_lengths, open_network
 from reportgen.compute.patterns import recipe as recipes
 from reportgen.compute.patterns import results
@@ -19,15 +20,13 @@ from reportgen.compute.planning import plan as planning
 from reportgen.compute.planning.layer_records import describe, describe_output
 from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.work import Job
-from reportgen.core import __version__
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan
 from reportgen.core.settings import Settings
 from reportgen.inputs import images, signals
 from reportgen.inputs.classes_file import read_classes
-from reportgen.inputs.decoding import PILLOW_VERSION
 from reportgen.inputs.image_reader import ImageReader
-from reportgen.network.backend import environment, gpu_details
+from reportgen.network.backend import fix_threads, gpu_details
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.initial_weights import digest, initial_kernels
 from reportgen.network.loading.embedded_class_names import names_of
@@ -79,6 +78,7 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
         ReportgenError: the model or an image cannot be read, or the settings do not fit them.
     """
     reader = ImageReader() if reader is None else reader
+    threads = fix_threads(settings.threads)
     network, layers, collection = _open(specification, settings, reader)
     filter_notes = planning.check_filters(settings, layers)
     _check_bands(settings, network.contract.bands)
@@ -94,7 +94,7 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
     recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
     breadths = _breadths(network, layers, settings)
     initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
-    stated = {**environment(), "numpy": np.__version__, "pillow": PILLOW_VERSION, "reportgen": __version__}
+    versions = machine.versions()
     records = tuple(image.record for image in collection.images)
     notes = (
         *filter_notes,
@@ -111,7 +111,7 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
         layers=layers if differentiable else [msgspec.structs.replace(layer, filters_shown=()) for layer in layers],
         images=records,
         contract=network.contract,
-        identity=_identity(network, stated),
+        identity=_identity(network, versions, threads),
         # With what is stored of a pattern, so that a new score is computed and not missed in a report from before it.
         recipe={
             **recipe.describe(),
@@ -129,8 +129,8 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
     plan = Plan(
         model=_model_record(network, classes),
         contract=network.contract,
-        settings=_resolved(settings, network, recipe),
-        environment=stated,
+        settings=_resolved(settings, network, recipe, threads),
+        environment=versions,
         images=records,
         images_left_out=collection.left_out,
         layers=layers,
@@ -140,7 +140,7 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
         problems=() if network.problem is None else (network.problem,),
     )
     reference = _reference(specification, settings, network, records, initial, range_note is not None)
-    return Job(plan, reference, collection.images, reader, recipe, breadths)
+    return Job(plan, reference, collection.images, reader, recipe, breadths, machine.stated())
 
 
 def _open(
@@ -260,7 +260,7 @@ def breadth_for(
     return Breadth(*planning.breadth(picture_bytes, settings.memory_bytes, filters, most))
 
 
-def _resolved(settings: Settings, network: Network, recipe: recipes.Recipe) -> dict[str, Any]:
+def _resolved(settings: Settings, network: Network, recipe: recipes.Recipe, threads: int) -> dict[str, Any]:
     """The settings as the report states them: what was chosen for the user is stated too."""
     contract = network.contract
     free = [size for size, own in zip(contract.size, contract.shape[:-1], strict=True) if own is None]
@@ -271,6 +271,7 @@ def _resolved(settings: Settings, network: Network, recipe: recipes.Recipe) -> d
         "preprocess": contract.preprocess,
         "input_range": (contract.low, contract.high),
         "recipe": recipe.describe(),
+        "threads": threads,
     }
 
 
@@ -295,13 +296,14 @@ def _check_bands(settings: Settings, bands: int) -> None:
         raise UsageError(f"--bands {named}: the model's input has {have}.")
 
 
-def _identity(network: Network, stated: dict[str, Any]) -> dict[str, Any]:
+def _identity(network: Network, versions: dict[str, str], threads: int) -> dict[str, Any]:
     """What the key of every task depends on."""
     return {
         "weights": network.weights_sha256,
         "model_code": _model_code(network),
         "algorithm": ALGORITHM,
-        **{name: stated[name] for name in IDENTIFYING},
+        "threads": threads,  # sums are split among them, and rounded otherwise
+        **{name: versions[name] for name in IDENTIFYING},
     }
 
 

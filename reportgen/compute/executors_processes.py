@@ -1,0 +1,195 @@
+"""The executor of several processes on this machine: fresh interpreters, one model each, that talk over their pipes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+
+from reportgen.compute.balance import balanced
+from reportgen.compute.work import Done, Job, Message, Notify, Progressed, Ready, Refused, Result, Work
+from reportgen.core.errors import ModelError
+from reportgen.core.execution import Execution
+
+TRIES = 3  # of a piece of work whose worker ends, and of starting workers none of which opens the model
+PROGRAM = "from reportgen.compute.worker import main; main()"
+
+
+class ProcessExecutor:
+    """Computes in several processes, each of which opens the model once and gets one piece of work after the other.
+
+    Processes are new interpreters and never forks of this one, whose TensorFlow has threads. None imports the user's script, so that
+    it needs no `if __name__ == "__main__"`.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def run(self, job: Job, work: Iterable[Work], notify: Notify) -> Generator[Result, None, None]:
+        """Compute `work`; see `Executor`.
+
+        Raises:
+            ModelError: a worker could not open the model, or found another than was planned for.
+        """
+        workers = self._execution.workers(job.threads)
+        pieces = [_Piece(each) for each in balanced(work, workers)]
+        if pieces:
+            crew = _Crew(pickle.dumps(job), pieces, notify)
+            try:
+                yield from crew.run(min(workers, len(pieces)))
+            finally:
+                crew.end()
+
+
+class _Piece:
+    """A piece of work, and how often a worker has ended over it."""
+
+    def __init__(self, work: Work) -> None:
+        self.left = {task.key: task for task in work.tasks}
+        self.kind, self.ends = work.kind, 0
+
+    @property
+    def work(self) -> Work:
+        return Work(self.kind, tuple(self.left.values()))
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What is heard of a worker last."""
+
+
+class _Worker:
+    """One process and the thread that listens to it."""
+
+    def __init__(self, job: bytes, heard: SimpleQueue[tuple[_Worker, Message | _Ended]]) -> None:
+        self.piece: _Piece | None = None
+        self.is_ready = False
+        folders = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        environment = {**os.environ, "PYTHONPATH": folders}
+        environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first takes all memory of a GPU
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        Thread(target=self._listen, args=(heard,), daemon=True).start()
+        self._send(job)
+
+    def _listen(self, heard: SimpleQueue[tuple[_Worker, Message | _Ended]]) -> None:
+        assert self.process.stdout is not None
+        try:
+            while True:
+                heard.put((self, pickle.load(self.process.stdout)))
+        except Exception:  # it ended, maybe in the middle of a word
+            heard.put((self, _Ended()))
+
+    def _send(self, message: bytes) -> None:
+        assert self.process.stdin is not None
+        try:
+            pickle.dump(message, self.process.stdin)
+            self.process.stdin.flush()
+        except OSError:  # it ended, which `_listen` tells
+            pass
+
+    def give(self, piece: _Piece) -> None:
+        """Let the worker, which has nothing to do, compute a piece of work."""
+        self.piece = piece
+        self._send(pickle.dumps(piece.work))
+
+    def end(self) -> int:
+        """End the process, whatever it does; return its exit status."""
+        self.process.kill()
+        status = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except OSError:  # what was not read any more
+                pass
+        return status
+
+
+class _Crew:
+    """Workers and the work that is left; each worker has at most one piece, so that little waits in memory to be written."""
+
+    def __init__(self, job: bytes, pieces: Iterable[_Piece], notify: Notify) -> None:
+        self._job, self._waiting, self._notify = job, deque(pieces), notify
+        self._heard: SimpleQueue[tuple[_Worker, Message | _Ended]] = SimpleQueue()
+        self._workers: set[_Worker] = set()
+        self._failed_starts = 0
+
+    def run(self, count: int) -> Generator[Result, None, None]:
+        """Yield the results of all work, computed by so many workers."""
+        for _ in range(count):
+            self._start()
+        while self._workers:
+            worker, message = self._heard.get()
+            match message:
+                case Progressed():
+                    self._notify(message)
+                case Result():
+                    assert worker.piece is not None
+                    worker.piece.left.pop(message.key, None)
+                    yield message
+                case Refused(reason):
+                    raise ModelError(reason)
+                case Ready() | Done():
+                    worker.is_ready, self._failed_starts, worker.piece = True, 0, None
+                    self._supply(worker)
+                case _Ended():
+                    yield from self._lost(worker)
+
+    def end(self) -> None:
+        """End all workers, at once."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.end()
+        self._workers = set()
+
+    def _start(self) -> None:
+        self._workers.add(_Worker(self._job, self._heard))
+
+    def _supply(self, worker: _Worker) -> None:
+        """Give a worker the next piece of work, or let it go."""
+        if self._waiting:
+            worker.give(self._waiting.popleft())
+        else:
+            self._workers.discard(worker)
+            worker.end()
+
+    def _lost(self, worker: _Worker) -> Generator[Result, None, None]:
+        """Try a lost worker's work again, by another; yield failures where that was tried often enough."""
+        self._workers.discard(worker)
+        status = worker.end()
+        piece = worker.piece
+        if not worker.is_ready:
+            self._failed_starts += 1
+        elif piece is not None and piece.left:
+            piece.ends += 1
+            if piece.ends < TRIES:
+                self._waiting.appendleft(piece)
+            else:
+                yield from _failures(piece, f"the process that computed it ended {TRIES} times ({_ending(status)})")
+        busy = len(self._workers)
+        if self._waiting and self._failed_starts < TRIES and (worker.is_ready or not busy):
+            self._start()
+        elif not busy:
+            for left in self._waiting:
+                yield from _failures(
+                    left, f"no process could open the model: {TRIES} ended over it ({_ending(status)})"
+                )
+
+
+def _failures(piece: _Piece, reason: str) -> Generator[Result, None, None]:
+    for key in piece.left:
+        yield Result(key, failure=f"{reason}.")
+
+
+def _ending(status: int) -> str:
+    """How a process ended, for a sentence."""
+    return f"signal {-status}, as where memory runs out" if status < 0 else f"exit status {status}"

@@ -1,0 +1,55 @@
+"""Where work is computed, and in how many processes: no result depends on it, and no report states it."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+
+from reportgen.core.choices import ExecutorKind
+from reportgen.core.cores import usable_cores
+from reportgen.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The user's choice of an executor.
+
+    Attributes:
+        executor: its kind, one of ExecutorKind; None for `processes` where there are several jobs, else `in-process`.
+        jobs: processes that compute at once; None for as many as there are cores for.
+        scheduler: address of a Dask scheduler; None for a cluster of this machine's own.
+
+    Raises:
+        UsageError: the choice cannot be meant, or the package that it needs is missing.
+    """
+
+    executor: str | None = None
+    jobs: int | None = None
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.executor is not None and self.executor not in tuple(ExecutorKind):
+            raise UsageError(f"--executor {self.executor} is none of {', '.join(ExecutorKind)}.")
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError(f"--jobs {self.jobs} is below 1.")
+        if self.kind is ExecutorKind.IN_PROCESS and self.jobs not in (None, 1):
+            raise UsageError(f"--executor in-process computes in one process; leave --jobs {self.jobs} out.")
+        if self.scheduler is not None and self.kind is not ExecutorKind.DASK:
+            raise UsageError("--scheduler names a Dask scheduler; add --executor dask.")
+        if self.scheduler is not None and self.jobs is not None:
+            raise UsageError("--jobs is for workers on this machine; those of a --scheduler are started beside it.")
+        if self.kind is ExecutorKind.DASK and importlib.util.find_spec("distributed") is None:
+            raise UsageError(
+                "--executor dask needs the package `distributed`; install it with `pip install reportgen[dask]`."
+            )
+
+    @property
+    def kind(self) -> ExecutorKind:
+        """The kind of the executor."""
+        if self.executor is not None:
+            return ExecutorKind(self.executor)
+        return ExecutorKind.IN_PROCESS if self.jobs in (None, 1) else ExecutorKind.PROCESSES
+
+    def workers(self, threads: int) -> int:
+        """Return how many processes compute on this machine, each operation with so many threads."""
+        return max(1, usable_cores() // threads) if self.jobs is None else self.jobs

@@ -1,0 +1,175 @@
+"""Several processes: whatever ends, the rest is computed, nothing is computed without end, and no process stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fake_worker
+from fake_worker import FakeJob
+from reportgen.compute import executors_processes
+from reportgen.compute.balance import PIECES, balanced
+from reportgen.compute.executors_processes import TRIES, ProcessExecutor
+from reportgen.compute.work import Progressed, Result, Work
+from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.execution import Execution
+from reportgen.core.records import Task, TaskKind
+
+PATIENCE = 60  # seconds after which a process is taken to stay for ever
+
+
+@pytest.fixture(autouse=True)
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors_processes, "PROGRAM", fake_worker.PROGRAM)
+
+
+def pieces(*keys: str, kind: TaskKind = TaskKind.WEIGHTS, cost: float = 1.0) -> list[Work]:
+    """One piece of work for each text, of the tasks that it names between commas."""
+    return [Work(kind, tuple(Task(kind, key, "layer", "", (), cost) for key in text.split(","))) for text in keys]
+
+
+def run(job: FakeJob, work: list[Work], jobs: int = 2, heard: list[Progressed] | None = None) -> Iterator[Result]:
+    news: list[Progressed] = [] if heard is None else heard
+    return ProcessExecutor(Execution("processes", jobs)).run(job, work, news.append)  # type: ignore[arg-type]
+
+
+def workers(folder: Path) -> list[int]:
+    return [int(path.name.partition("-")[2]) for path in folder.glob("worker-*")]
+
+
+def assert_gone(processes: list[int]) -> None:
+    assert processes
+    until = time.monotonic() + PATIENCE
+    while any(Path(f"/proc/{each}").exists() for each in processes) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not [each for each in processes if Path(f"/proc/{each}").exists()]
+
+
+def test_every_worker_computes_and_all_of_them_end(tmp_path: Path) -> None:
+    keys = [f"task {number}" for number in range(20)]
+    heard: list[Progressed] = []
+    results = list(run(FakeJob(tmp_path), pieces(*keys), 2, heard))
+    assert sorted(result.key for result in results) == sorted(keys)
+    assert sorted(str(news.doing) for news in heard) == sorted(keys)
+    assert {int(result.arrays["pid"]) for result in results} <= set(workers(tmp_path))
+    assert len(workers(tmp_path)) == 2
+    assert os.getpid() not in workers(tmp_path)
+    assert_gone(workers(tmp_path))
+
+
+def test_no_more_workers_are_started_than_there_are_pieces(tmp_path: Path) -> None:
+    assert len(list(run(FakeJob(tmp_path), pieces("a", "b"), 9))) == 2
+    assert len(workers(tmp_path)) == 2
+    assert list(run(FakeJob(tmp_path), [])) == []
+
+
+def test_a_killed_workers_work_is_tried_again_without_what_it_had_given(tmp_path: Path) -> None:
+    results = list(run(FakeJob(tmp_path), pieces("a,kill-once b,c", "d", "e"), 2))
+    assert sorted(result.key for result in results) == ["a", "c", "d", "e", "kill-once b"]
+    assert all(result.failure is None for result in results)
+    assert len(workers(tmp_path)) == 3
+
+
+def test_work_that_ends_every_worker_is_named_and_the_rest_is_computed(tmp_path: Path) -> None:
+    results = list(run(FakeJob(tmp_path), pieces("a,kill b,c", "d", "e"), 2))
+    failures = {result.key: result.failure for result in results if result.failure is not None}
+    assert failures.keys() == {"kill b", "c"}
+    assert set(failures.values()) == {
+        f"the process that computed it ended {TRIES} times (signal 9, as where memory runs out)."
+    }
+    assert {result.key for result in results} == {"a", "kill b", "c", "d", "e"}
+    assert len(results) == 5
+    assert_gone(workers(tmp_path))
+
+
+@pytest.mark.parametrize(("behaviour", "sentence"), [("refuse", "another model"), ("break", "ValueError: no such")])
+def test_a_worker_that_refuses_the_model_ends_the_run(tmp_path: Path, behaviour: str, sentence: str) -> None:
+    with pytest.raises(ModelError, match=f"^{sentence}"):
+        list(run(FakeJob(tmp_path, behaviour), pieces("a", "b")))
+    assert_gone(workers(tmp_path))
+
+
+def test_workers_that_cannot_open_the_model_are_not_started_without_end(tmp_path: Path) -> None:
+    results = list(run(FakeJob(tmp_path, "end"), pieces("a,b", "c"), 2))
+    assert {result.key for result in results} == {"a", "b", "c"}
+    assert {result.failure for result in results} == {
+        f"no process could open the model: {TRIES} ended over it (exit status 7)."
+    }
+    assert len(workers(tmp_path)) == TRIES
+
+
+def test_closing_ends_the_workers_at_once(tmp_path: Path) -> None:
+    results = run(FakeJob(tmp_path), pieces("a", "wait b", "wait c"), 2)
+    assert next(results).key == "a"
+    results.close()  # type: ignore[attr-defined]
+    assert_gone(workers(tmp_path))
+
+
+def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; import test_processes as tests; from fake_worker import FakeJob;"
+        "from reportgen.compute import executors_processes; executors_processes.PROGRAM = tests.fake_worker.PROGRAM;"
+        "list(tests.run(FakeJob(Path(sys.argv[1])), tests.pieces('wait a', 'wait b')))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], env=environment) as driver:
+        until = time.monotonic() + PATIENCE
+        while len(list(tmp_path.glob("mark-*"))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        driver.send_signal(signal.SIGKILL)
+    assert len(workers(tmp_path)) == 2
+    assert_gone(workers(tmp_path))
+
+
+def test_only_large_patterns_are_divided_and_nothing_is_lost() -> None:
+    small = pieces("s1,s2", kind=TaskKind.PATTERNS, cost=0.1)
+    maps = pieces("m1,m2,m3", kind=TaskKind.FEATURE_MAPS, cost=20.0)
+    large = pieces(",".join(f"p{number}" for number in range(20)), kind=TaskKind.PATTERNS)
+    work = [*small, *maps, *large]
+    assert balanced(work, 1) == work
+    divided = balanced(work, 2)
+    assert divided[:2] == [*small, *maps]
+    assert [task for each in divided for task in each.tasks] == [task for each in work for task in each.tasks]
+    most = sum(task.cost for each in work for task in each.tasks) / (2 * PIECES)
+    assert 1 < len(divided[2:]) < 20
+    assert all(sum(task.cost for task in each.tasks) <= most for each in divided[2:])
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        ({"executor": "threads"}, "--executor threads is none of in-process, processes, dask."),
+        ({"jobs": 0}, "--jobs 0 is below 1."),
+        ({"executor": "in-process", "jobs": 2}, "--executor in-process computes in one process; leave --jobs 2 out."),
+        ({"scheduler": "tcp://a:1"}, "--scheduler names a Dask scheduler; add --executor dask."),
+        (
+            {"executor": "dask", "scheduler": "tcp://a:1", "jobs": 2},
+            "--jobs is for workers on this machine; those of a --scheduler are started beside it.",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence(choice: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Execution(**choice)
+    assert str(caught.value) == sentence
+
+
+def test_a_missing_dask_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"^--executor dask needs the package `distributed`; install it with"):
+        Execution("dask")
+
+
+def test_there_are_as_many_workers_as_cores_for_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reportgen.core.execution.usable_cores", lambda: 8)
+    assert [Execution("processes").workers(threads) for threads in (1, 3, 8, 9)] == [8, 2, 1, 1]
+    assert Execution(jobs=3).workers(8) == 3
+    assert [Execution(jobs=jobs).kind.value for jobs in (None, 1, 2)] == ["in-process", "in-process", "processes"]
