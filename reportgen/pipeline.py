@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ from reportgen.core.progress import Progress
 from reportgen.core.records import Plan
 from reportgen.core.run import Run
 from reportgen.core.settings import Settings
+from reportgen.core.shard import Shard, unmark
 from reportgen.core.store import Store
 from reportgen.inputs.image_reader import ImageReader
 from reportgen.inputs.images import check_named
 from reportgen.inputs.samples import UNIT
+from reportgen.render.wording import stopped
 from reportgen.report.assemble import assemble
 from reportgen.report.theme import load_look
 
@@ -37,7 +40,7 @@ class Built:
     """A finished report; taken for a path (`open`, `shutil.copy`, `Path`) it is its first page.
 
     Attributes:
-        index: the first page.
+        index: the first page; of a shard, which has no pages, its folder.
         problems: one sentence for each thing that failed in the report; none where all is well.
     """
 
@@ -58,8 +61,9 @@ def build(
     progress: Progress,
     say: Say,
     executor: Executor | None = None,
+    shard: Shard | None = None,
 ) -> Built:
-    """Write the report of a model.
+    """Write the report of a model, or compute a shard of it.
 
     Args:
         specification: a live Keras model, or what names one.
@@ -69,6 +73,7 @@ def build(
         progress: the bar.
         say: receives warnings and notes, one sentence each.
         executor: computes what the store lacks; in this process where it is None.
+        shard: the part of the report to compute, without its pages; None for the whole.
 
     Returns:
         The first page, and what failed.
@@ -77,7 +82,8 @@ def build(
         ReportgenError: there is nothing to report; an earlier report in the folder is then as it was.
     """
     started = time.perf_counter()
-    folder = output if output is not None else Path("reports") / default_name(specification)
+    name = default_name(specification) + ("" if shard is None else shard.suffix)
+    folder = output if output is not None else Path("reports") / name
     check_output(folder, force)
     look = load_look(*(None if path is None else Path(path) for path in (settings.template, settings.css)))
     reader = ImageReader()
@@ -93,6 +99,18 @@ def build(
     store = Store(folder)
     with _naming(folder):
         store.save_plan(job.plan)
+        unmark(folder) if shard is None else shard.mark(folder)
+    if shard is not None:
+        from reportgen.compute.shards import partition
+
+        keys = partition(job.plan, shard.count)[shard.number - 1]
+        with (
+            _naming(folder, "; what was computed is kept"),
+            Run(folder, job.plan, store, progress, started, keys) as run,
+        ):
+            compute(job, run, InProcessExecutor() if executor is None else executor)
+        say(_next_command(shard, folder))
+        return Built(folder, _failures(job.plan, store, keys))
     with _naming(folder, "; what was computed is kept"), Run(folder, job.plan, store, progress, started) as run:
         compute(job, run, InProcessExecutor() if executor is None else executor)
         written = assemble(
@@ -101,6 +119,26 @@ def build(
     for sentence in written.notes:
         say(sentence)
     return Built(written.index, written.problems)
+
+
+def _next_command(shard: Shard, folder: Path) -> str:
+    """Say how a report is made of shards."""
+    whole = str(folder).removesuffix(shard.suffix)
+    if whole == str(folder):
+        return f"{shard} is computed; `reportgen assemble` with the folders of all and --output makes the report."
+    name = shlex.quote(whole)
+    return f"{shard} is computed; when all are, make the report: reportgen assemble {name}-*-of-{shard.count} -o {name}"
+
+
+def _failures(plan: Plan, store: Store, keys: Iterable[str]) -> tuple[str, ...]:
+    """A sentence for each of these tasks that failed."""
+    paths = {layer.slug: layer.path for layer in plan.layers} | {"": "the model"}
+    reasons = {key: store.failure(key) for key in keys}
+    return tuple(
+        stopped(f"{paths[task.layer]}{task.image and f', {task.image}'}: {task.kind.replace('_', ' ')}: {reason}")
+        for task in plan.tasks
+        if (reason := reasons.pop(task.key, None)) is not None
+    )
 
 
 def _say_notes(plan: Plan, say: Say) -> None:

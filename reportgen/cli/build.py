@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from reportgen.cli.command import GroupedCommand, Written, say, silent
 from reportgen.cli.options import resolve, takes_options
 from reportgen.core.settings import Command
+from reportgen.core.shard import Shard
 
 
 @click.command(cls=GroupedCommand)
@@ -31,4 +33,5 @@ def build(model: str, **given: Any) -> Written:
         force=run.force,
         progress=Progress(False if run.quiet else run.progress),
         say=silent if run.quiet else say,
+        shard=None if run.shard is None else Shard.parse(run.shard, os.environ),
     )
