@@ -18,10 +18,11 @@ from reportgen.core.errors import UsageError
 from reportgen.core.records import Task, TaskKind
 from reportgen.core.shard import Shard
 from reportgen.core.store import Store
-from sample_build import contents, run, stored
+from sample_build import SINGLE_ASCENT, contents, draw, run, stored
 from small_models import conv, functional, layers, randomised
 
-EXTENT = ("--steps", "1", "--preprocess", "unit", "--memory", "1KiB", "--seed", "3")  # so that a batch is one filter
+MEMORY = ("--memory", "1KiB")  # so that a batch is one filter
+EXTENT = ("--steps", "1", "--preprocess", "unit", "--seed", "3", *MEMORY, *SINGLE_ASCENT)
 
 
 def a_plan(seed: int) -> Any:
@@ -67,11 +68,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shards")
     stack = [conv(3, activation="relu", name="near"), conv(2, activation="relu", name="far")]
     randomised(functional(*stack, layers.GlobalAveragePooling2D(), shape=(12, 12, 3))).save(folder / "model.keras")
-    (folder / "whole").mkdir()
-    assert run("build", folder / "model.keras", "-o", folder / "whole", *EXTENT).exit_code == 0
+    command = ("build", folder / "model.keras", "-i", draw(folder / "picture.png"), *EXTENT)
+    assert run(*command, "-o", folder / "whole").exit_code == 0
     for number in (1, 2):
         one = folder / f"part-{number}-of-2"
-        result = run("build", folder / "model.keras", "-o", one, *EXTENT, "--shard", f"{number}/2")
+        result = run(*command, "-o", one, "--shard", f"{number}/2")
         assert (result.exit_code, result.stdout) == (0, f"{one}\n"), result.output
         assert f"reportgen assemble {folder}/part-*-of-2 -o {folder}/part\n" in result.stderr
         assert not (one / "index.html").exists()

@@ -15,7 +15,7 @@ from reportgen.core.shard import Shard, unmark
 from reportgen.core.store import Store, json_bytes
 
 LONGEST_VALUE = 40  # characters: a longer one is not repeated in a message
-RUN = "run.json"
+PLAN, RUN = ".store/plan.json", "run.json"
 RUNS = "runs"  # what run.json of a merged report states of each run
 OF_RUN = ("started", "finished", "seconds", "peak_memory_bytes")
 
@@ -41,7 +41,8 @@ def merge(folders: Sequence[Path], output: Path) -> tuple[str, ...]:
     keys = list(dict.fromkeys(task.key for task in plan.tasks))
     missing = False
     try:
-        store.save_plan(plan)
+        # The bytes themselves: to write what was read could turn a whole number into another spelling of it.
+        write_atomically(output / PLAN, (folders[0] / PLAN).read_bytes())
         unmark(output)
         for key in keys:
             if not store.has(key) and not _take(key, sources, store):
