@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,12 @@ from reportgen.core.progress import Progress
 from reportgen.core.records import Plan
 from reportgen.core.run import Run
 from reportgen.core.settings import Settings
+from reportgen.core.shard import Shard, unmark
 from reportgen.core.store import Store
 from reportgen.inputs.image_reader import ImageReader
 from reportgen.inputs.images import check_named
 from reportgen.inputs.samples import UNIT
+from reportgen.render.wording import stopped
 from reportgen.report.assemble import AssembleResult, Assembly
 from reportgen.report.early_pages import EarlyPages
 from reportgen.report.theme import Look, load_look
@@ -47,7 +50,7 @@ class Built:
     """A finished report; taken for a path (`open`, `shutil.copy`, `Path`) it is its first page.
 
     Attributes:
-        index: the first page.
+        index: the first page; of a shard, which has no pages, its folder.
         problems: one sentence for each thing that failed in the report; none where all is well.
     """
 
@@ -69,8 +72,9 @@ def build(
     say: Say,
     execution: Execution = IN_PROCESS,
     executor: Executor | None = None,
+    shard: Shard | None = None,
 ) -> Built:
-    """Write the report of a model.
+    """Write the report of a model, or compute a shard of it.
 
     Args:
         specification: a live Keras model, or what names one.
@@ -81,6 +85,7 @@ def build(
         say: receives warnings and notes, one sentence each.
         execution: where what the store lacks is computed.
         executor: computes it instead of the one that `execution` names.
+        shard: the part of the report to compute, without its pages; None for the whole.
 
     Returns:
         The first page, and what failed.
@@ -89,7 +94,8 @@ def build(
         ReportgenError: there is nothing to report; an earlier report in the folder is then as it was.
     """
     started = time.perf_counter()
-    folder = output if output is not None else Path("reports") / default_name(specification)
+    name = default_name(specification) + ("" if shard is None else shard.suffix)
+    folder = output if output is not None else Path("reports") / name
     check_output(folder, force)
     with ExitStack() as held:
         if (folder / STORE).is_dir():  # a new folder is made only when there is something to write
@@ -116,7 +122,10 @@ def build(
             if not (folder / STORE).is_dir():
                 _hold(held, folder, say)
             Store(folder).save_plan(job.plan)
+            unmark(folder) if shard is None else shard.mark(folder)
         with _naming(folder, "; what was computed is kept"):
+            if shard is not None:
+                return _computed(job, folder, shard, executor, progress, started, say)
             written = _written(job, folder, look, executor, progress, started)
     if _has_changed(specification, job.plan):
         say(f"{job.plan.model.source} has changed since it was read; the report shows the model as it was then.")
@@ -157,6 +166,40 @@ def _has_changed(specification: Any, plan: Plan) -> bool:
         return plan.model.sha256 is not None and file_sha256(Path(specification)) != plan.model.sha256
     except OSError:
         return False
+
+
+def _computed(
+    job: Job, folder: Path, shard: Shard, executor: Executor, progress: Progress, started: float, say: Say
+) -> Built:
+    """Compute a shard of a report, and say how the report is made of all of them."""
+    from reportgen.compute.executors import compute
+    from reportgen.compute.shards import partition
+
+    keys, store = partition(job.plan, shard.count)[shard.number - 1], Store(folder)
+    with Run(folder, job.plan, store, progress, started, keys) as run:
+        compute(job, run, executor)
+    say(_next_command(shard, folder))
+    return Built(folder, _failures(job.plan, store, keys))
+
+
+def _next_command(shard: Shard, folder: Path) -> str:
+    """Say how a report is made of shards."""
+    whole = str(folder).removesuffix(shard.suffix)
+    if whole == str(folder):
+        return f"{shard} is computed; `reportgen assemble` with the folders of all and --output makes the report."
+    name = shlex.quote(whole)
+    return f"{shard} is computed; when all are, make the report: reportgen assemble {name}-*-of-{shard.count} -o {name}"
+
+
+def _failures(plan: Plan, store: Store, keys: Iterable[str]) -> tuple[str, ...]:
+    """A sentence for each of these tasks that failed."""
+    paths = {layer.slug: layer.path for layer in plan.layers} | {"": "the model"}
+    reasons = {key: store.failure(key) for key in keys}
+    return tuple(
+        stopped(f"{paths[task.layer]}{task.image and f', {task.image}'}: {task.kind.replace('_', ' ')}: {reason}")
+        for task in plan.tasks
+        if (reason := reasons.pop(task.key, None)) is not None
+    )
 
 
 def _say_notes(plan: Plan, say: Say) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,41 @@ import click
 
 from reportgen.cli.command import GroupedCommand, Written, say
 from reportgen.cli.options import given_settings, takes_options
-from reportgen.core.errors import StoreError
+from reportgen.core.errors import StoreError, UsageError
 from reportgen.core.settings import Command
 
 
 @click.command(cls=GroupedCommand)
-@click.argument("folder", metavar="DIR")
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @takes_options(Command.ASSEMBLE)
-def assemble(folder: str, quiet: bool, **given: Any) -> Written:
-    """Write the pages of the report in DIR again from its stored arrays; no TensorFlow is needed."""
+def assemble(folders: tuple[str, ...], quiet: bool, output: str | None, force: bool | None, **given: Any) -> Written:
+    """Write the pages of the report in DIR again from its stored arrays; no TensorFlow is needed.
+
+    The shards of a report become one with --output.
+    """
     from reportgen.report.assemble import assemble as assemble_report
     from reportgen.report.theme import load_look
 
+    if output is None and len(folders) > 1:
+        raise UsageError("several folders become one report: name its folder with --output.")
     drawing = given_settings(given)
     template, css = (drawing.pop(name, None) for name in ("template", "css"))
     look = load_look(*(None if path is None else Path(path) for path in (template, css)))
+    folder = Path(folders[0] if output is None else output)
+    problems = () if output is None else _merge(folders, folder, bool(force))
     try:
-        written = assemble_report(Path(folder), drawing=drawing, look=look)
+        written = assemble_report(folder, drawing=drawing, look=look)
     except StoreError as error:
         raise StoreError(f"{folder}: {error}") from error
     for sentence in () if quiet else written.notes:
         say(sentence)
-    return written
+    return replace(written, problems=(*problems, *written.problems))
+
+
+def _merge(folders: tuple[str, ...], output: Path, force: bool) -> tuple[str, ...]:
+    """Bring what is stored in several folders into one; returns what shards are missing."""
+    from reportgen.pipeline import check_output
+    from reportgen.report.merging import merge
+
+    check_output(output, force)
+    return merge([Path(folder) for folder in folders], output)

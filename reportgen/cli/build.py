@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from reportgen.cli.command import GroupedCommand, Written, say, silent
 from reportgen.cli.options import resolve, takes_options
 from reportgen.core.execution import Execution
 from reportgen.core.settings import Command
+from reportgen.core.shard import Shard
 
 
 @click.command(cls=GroupedCommand)
@@ -33,4 +35,5 @@ def build(model: str, **given: Any) -> Written:
         progress=Progress(False if run.quiet else run.progress),
         say=silent if run.quiet else say,
         execution=Execution(run.executor, run.jobs, run.scheduler),
+        shard=None if run.shard is None else Shard.parse(run.shard, os.environ),
     )

@@ -23,7 +23,7 @@ OTHER_WAYS = """## Settings in a file and from Python
 Options may also stand in a TOML file, given with `--config FILE` or as `[tool.reportgen]` in `pyproject.toml`: by their long names
 without the leading dashes (`max-images = 4`), a repeatable one as a list of texts, comma-separated numbers as a list of numbers (`"any"`
 for an axis of any length), a switch as `true` or `false`. The command line takes precedence over the file, the file over the defaults.
-`--config`, `--json` and `--verbose` cannot stand in a file.
+`--config`, `--json`, `--shard` and `--verbose` cannot stand in a file.
 
 `reportgen.build` and `reportgen.patterns` take the settings as keywords, with `_` for `-` and `imports` for `--import`
 (`max_images=4, imports=["my.layers"]`); the report states the value of each in `report.json` under `settings`.

@@ -35,7 +35,15 @@ class Run:
         watch: called after each task that is over.
     """
 
-    def __init__(self, folder: Path, plan: Plan, store: Store, progress: Progress, started: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        store: Store,
+        progress: Progress,
+        started: float,
+        only: frozenset[str] | None = None,
+    ) -> None:
         """Prepare a run.
 
         Args:
@@ -44,6 +52,7 @@ class Run:
             store: where finished ones are kept.
             progress: the bar.
             started: when the command began, by time.perf_counter.
+            only: keys of the tasks that are this run's; None for all.
         """
         self.plan, self.progress = plan, progress
         self._store, self._path = store, folder / "run.json"
@@ -52,7 +61,7 @@ class Run:
             self._tasks[task.key].append(task)
         self._seconds: dict[str, float] = self._earlier().get("tasks", {})
         self._traces: defaultdict[str, int] = defaultdict(int)
-        self._started = started
+        self._started, self._only = started, only
         self._date = datetime.now(UTC) - timedelta(seconds=time.perf_counter() - started)
         self.missing: frozenset[str] = frozenset()
         self.left: set[str] = set()
@@ -67,7 +76,8 @@ class Run:
         return earlier if isinstance(earlier, dict) and isinstance(earlier.get("tasks"), dict) else {}
 
     def __enter__(self) -> Self:
-        self.missing = frozenset(key for key in self._tasks if not self._store.has(key))
+        own = self._tasks if self._only is None else self._only
+        self.missing = frozenset(key for key in own if not self._store.has(key))
         self.left = set(self.missing)
         self.progress.start(sum(self._cost(key) for key in self.missing))
         return self
@@ -135,25 +145,36 @@ class Run:
         return sum(self._cost(key) for key in self.missing) - self._behind
 
     def _write(self) -> None:
-        layers: dict[str, dict[str, Any]] = {}
-        for layer in self.plan.layers:
-            if layer.status != "rendered":
-                continue
-            facts: dict[str, Any] = {"traces": self._traces[layer.slug]}
-            for kind, name in TIMED.items():
-                keys = [task.key for task in self.plan.layer_tasks(layer.slug, kind)]
-                known = [self._seconds[key] for key in keys if key in self._seconds]
-                facts[name] = round(sum(known), 3) if known else None
-            layers[layer.slug] = facts
         report = {
             "started": self._date.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self._started, 3),
             "peak_memory_bytes": peak_memory_bytes(),
-            "layers": layers,
+            "layers": layer_times(self.plan, self._seconds, self._traces),
             "tasks": {key: round(value, 3) for key, value in self._seconds.items()},
         }
         write_atomically(self._path, json_bytes(report))
+
+
+def layer_times(plan: Plan, seconds: Mapping[str, float], traces: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """Return what run.json states of each layer by slug.
+
+    Args:
+        plan: the layers and their tasks.
+        seconds: that tasks took, by key, of those that are known.
+        traces: of the model, by layer slug.
+    """
+    layers = {}
+    for layer in plan.layers:
+        if layer.status != "rendered":
+            continue
+        facts: dict[str, Any] = {"traces": traces.get(layer.slug, 0)}
+        for kind, name in TIMED.items():
+            keys = [task.key for task in plan.layer_tasks(layer.slug, kind)]
+            known = [seconds[key] for key in keys if key in seconds]
+            facts[name] = round(sum(known), 3) if known else None
+        layers[layer.slug] = facts
+    return layers
 
 
 def peak_memory_bytes() -> int | None:

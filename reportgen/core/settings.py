@@ -485,9 +485,10 @@ class RunOptions:
         TEXT,
         Group.RUN,
         "Folder of the report.",
-        unset="reports/<model name>",
+        unset="build: reports/<model name>",
         metavar="DIR",
         short="-o",
+        commands=OF_PAGES,
         everyday=True,
     )
     force: bool = option(
@@ -496,7 +497,17 @@ class RunOptions:
         Group.RUN,
         "Write into a folder that was not created by reportgen.",
         short="-f",
+        commands=OF_PAGES,
         everyday=True,
+    )
+    shard: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "Compute one of N parts, for `assemble`.",
+        metavar="I/N|auto",
+        everyday=True,
+        in_file=False,
     )
     config: str | None = option(
         None,
