@@ -10,8 +10,8 @@ import numpy as np
 from reportgen.compute.activation_scores import Meter, Scores
 from reportgen.compute.patterns import colour, parameterization, starts
 from reportgen.compute.patterns.parameterization import Parameterization
+from reportgen.compute.patterns.pipeline import PicturePipeline
 from reportgen.compute.patterns.recipe import Recipe
-from reportgen.compute.patterns.search.pipeline import PicturePipeline
 from reportgen.compute.patterns.starts import Bank
 from reportgen.network.contract import as_shown
 from reportgen.network.graph.layer_calls import LayerCall

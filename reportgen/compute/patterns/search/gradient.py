@@ -13,9 +13,9 @@ import numpy as np
 from reportgen.compute.activation_scores import Scores
 from reportgen.compute.patterns import reductions
 from reportgen.compute.patterns.objectives import Channel, Direction, Function
+from reportgen.compute.patterns.pipeline import PicturePipeline
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.search.canvas import Canvas, whole
-from reportgen.compute.patterns.search.pipeline import PicturePipeline
 from reportgen.core.choices import Measure
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.network.backend import tf

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.patterns.objectives import Direction
+from reportgen.compute.patterns.pipeline import PicturePipeline
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.search.canvas import Canvas
 from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
-from reportgen.compute.patterns.search.pipeline import PicturePipeline
 from reportgen.compute.patterns.search.threads import Threads
 from reportgen.network.backend import tf
 

@@ -15,13 +15,13 @@ from reportgen.compute.activation_scores import SCORES, Scores, padded
 from reportgen.compute.patterns import results, starts
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.optimizers import BatchOptimizer
+from reportgen.compute.patterns.pipeline import PicturePipeline
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO_SIDE
 from reportgen.compute.patterns.results import Patterns, Search
 from reportgen.compute.patterns.search.canvas import whole
 from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
-from reportgen.compute.patterns.search.pipeline import PicturePipeline
 from reportgen.compute.patterns.search.pixel_steps import PixelAscent
 from reportgen.compute.patterns.search.threads import Threads
 from reportgen.compute.patterns.shared import Shared
