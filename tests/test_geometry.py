@@ -279,6 +279,33 @@ def test_tensors_are_counted_in_bytes() -> None:
     assert made <= found.costs.tensor_bytes <= made + 2 * read
 
 
+def test_what_the_gradient_keeps_is_counted_once() -> None:
+    entry = keras.Input((16, 16, 3))
+    straight = layers.ReLU(name="rectified")(layers.Conv2D(4, 3, padding="same", name="a")(entry))  # its output
+    pooled = layers.MaxPooling2D(name="pooled")(straight)  # its input, which is kept already, and its output
+    normalised = layers.BatchNormalization(name="normalised")(layers.Conv2D(6, 1, name="b")(pooled))  # nothing
+    swished = layers.Activation("silu", name="swished")(normalised)  # its input: it has a gradient of its own
+    gate = layers.Conv2D(6, 1, activation="sigmoid", name="gate")(layers.GlobalAveragePooling2D(keepdims=True)(swished))
+    gated = layers.Multiply(name="gated")([swished, gate])  # both, and the gate's output is kept already
+    added = layers.Add(name="added")([gated, swished])
+    kept = {
+        "rectified": 4 * 256 * 4,
+        "pooled": 4 * 64 * 4,
+        "swished": 4 * 64 * 6,
+        "gate": 4 * 6,
+        "gated": 4 * 64 * 6,
+        "added": 0,
+        "c": 4 * 64 * 2,
+    }
+    model = keras.Model(entry, layers.Conv2D(2, 1, activation="relu", name="c")(layers.AveragePooling2D(1)(added)))
+    costs = {item.path: item.costs for item in network(model, layers=tuple(kept)).layer_calls}
+    total = 0
+    for path, own in kept.items():
+        total += own
+        assert (path, costs[path].kept_bytes) == (path, total)
+    assert costs["a"].largest_bytes == 4 * 256 * 4
+
+
 @pytest.mark.parametrize(
     ("before", "expected"),
     [

@@ -74,6 +74,4 @@ def unreached(path: str, layer: Any, reason: str, failed: bool = False) -> Layer
         reason: why it cannot be measured.
         failed: whether the model should have reached it and failed.
     """
-    return LayerCall(
-        path, layer, 1, None, path, View(None, None, False), Costs(0, 0), None, None, reason, failed=failed
-    )
+    return LayerCall(path, layer, 1, None, path, View(None, None, False), Costs(), None, None, reason, failed=failed)

@@ -10,6 +10,7 @@ from typing import Any
 from reportgen.core.axes import filter_shape
 from reportgen.network.backend import tf
 from reportgen.network.graph.input_views import CONVOLVING, TRANSPOSING, View, after, kernel_kind_of, repeated
+from reportgen.network.graph.kept_tensors import KeptTensors, size_of
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 FLOAT_BYTES = 4
@@ -17,10 +18,25 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Costs:
-    """The forward pass of one image up to an operation: multiplications, and bytes of all float32 tensors made on the way."""
+    """The forward pass of one image up to an operation, with float32 tensors.
 
-    macs: int
-    tensor_bytes: int
+    macs: multiplications. tensor_bytes: of all tensors made on the way. kept_bytes: of those that the gradient with respect to the input
+    needs. largest_bytes: of the largest one on the way.
+    """
+
+    macs: int = 0
+    tensor_bytes: int = 0
+    kept_bytes: int = 0
+    largest_bytes: int = 0
+
+    def with_more(self, other: Costs) -> Costs:
+        """Return the costs of this pass and what follows it."""
+        return Costs(
+            self.macs + other.macs,
+            self.tensor_bytes + other.tensor_bytes,
+            self.kept_bytes + other.kept_bytes,
+            max(self.largest_bytes, other.largest_bytes),
+        )
 
 
 class Geometry:
@@ -34,7 +50,8 @@ class Geometry:
             views: of the graph's inputs, by tensor name; that of the model's input is `whole_input`.
         """
         self._views = dict(views)
-        self._costs: list[Costs] = [Costs(0, 0)]
+        self._costs: list[Costs] = [Costs()]
+        self._kept = KeptTensors(graph, self.depends)
         for operation in graph.get_operations():
             body = body_of(operation)
             if body is None:
@@ -84,12 +101,12 @@ class Geometry:
 
     def _count(self, operation: Any) -> None:
         """Add the costs of an operation."""
-        sizes = [tensor.shape.num_elements() or 0 for tensor in operation.outputs if tensor.dtype.is_floating]
-        self._add(Costs(_macs(operation), FLOAT_BYTES * sum(sizes)))
+        sizes = [size_of(tensor, FLOAT_BYTES) for tensor in operation.outputs if tensor.dtype.is_floating]
+        kept = [size_of(tensor, FLOAT_BYTES) for tensor in self._kept.added(operation)]
+        self._add(Costs(_macs(operation), sum(sizes), sum(kept), max(sizes, default=0)))
 
     def _add(self, costs: Costs) -> None:
-        last = self._costs[-1]
-        self._costs.append(Costs(last.macs + costs.macs, last.tensor_bytes + costs.tensor_bytes))
+        self._costs.append(self._costs[-1].with_more(costs))
 
     def _enter(self, operation: Any, body: Any) -> None:
         """Walk through a function that the graph calls: Keras compiles grouped convolutions as one."""
