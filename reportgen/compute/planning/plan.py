@@ -26,6 +26,9 @@ WEIGHTS_PER_FORWARD = 10  # layers whose weights are stored in the time of a for
 AUTO_SMALLEST, AUTO_LARGEST, AUTO_STEP = 64, 224, 32  # pixels: sides of patterns sized by receptive field
 AUTO_FIELDS = 2  # receptive fields along a side of such a pattern
 LARGEST_BATCH = 8  # more only takes memory
+TENSORS_AT_ONCE = (
+    6  # of the largest on the way, beside those that the gradient keeps: operations' inputs, outputs and workspace
+)
 MOST_ABREAST = 2  # batches whose steps overlap: what one core does alone in one is hidden behind the other
 MANY_IMAGES = 8  # beyond these the images themselves are variety enough
 FEW_GRID, MANY_GRID = 5, 2  # crops along a side of an image

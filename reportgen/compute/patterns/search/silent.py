@@ -54,6 +54,17 @@ class SilentSearch:
         """Where single positions are searched that must not meet; computed, and so traced, only where a filter is silent."""
         return fitting_canvas(self._network, self._layer_call, self._size, POSITION_FIELDS)
 
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Steps for single positions and for the mean: on a whole picture no more than the first ascent of a filter takes in all."""
+        recipe = self._recipe
+        wanted = recipe.retry_steps, recipe.strongest_steps
+        first = recipe.steps + recipe.strongest_steps - len(TILE_SHARES) // 2  # two measurements cost as much as a step
+        if not self._canvas.is_whole or sum(wanted) <= first:
+            return wanted
+        positions = max(1, first * recipe.retry_steps // sum(wanted))
+        return positions, max(1, first - positions)
+
     def silent(self, patterns: Patterns) -> np.ndarray:
         """Which filters are to be retried: bool (n,)."""
         retries = self._gradient.rectified and self._recipe.retry_steps > 0
@@ -87,8 +98,9 @@ class SilentSearch:
         random = generator(derived_seed(self._seed, self._layer_call.path, number, "noise"))
         drawn = random.standard_normal((ALONE, *canvas.period, self._gradient.bands), dtype=np.float32)
         noise = np.clip(0.5 + NOISE * drawn, 0, 1).astype(np.float32)
-        first = run(canvas, Aim.POSITIONS, noise, filters, recipe.retry_steps, rate)
-        second = run(canvas, Aim.STRONGEST, first, filters, recipe.strongest_steps, rate / 2)
+        positions, mean = self.steps
+        first = run(canvas, Aim.POSITIONS, noise, filters, positions, rate)
+        second = run(canvas, Aim.STRONGEST, first, filters, mean, rate / 2)
         return [canvas.filled(np.asarray(each), self._size) for each in (first, second)]
 
     def _tilings(self, patterns: Patterns, pictures: np.ndarray) -> list[np.ndarray]:
