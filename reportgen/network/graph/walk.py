@@ -12,7 +12,7 @@ from reportgen.core.errors import ModelError
 from reportgen.core.records import InputContract
 from reportgen.network.backend import keras, tf
 from reportgen.network.error_text import one_line
-from reportgen.network.graph.applied_kernels import kernel_note
+from reportgen.network.graph.applied_kernels import kernel_note, read_variables
 from reportgen.network.graph.diagram import diagram
 from reportgen.network.graph.hooks import Call
 from reportgen.network.graph.input_views import View, whole_input
@@ -110,7 +110,9 @@ class Walk:
         )
         self.misfit = one_line(failure[0]) if failure else None if empty is None else f"{self._path(empty)}: {EMPTY}"
         self._geometry = Geometry(self._graph, {entry[0].name: whole_input(contract.rank)})
-        self._positions = {operation.name: index for index, operation in enumerate(self._graph.get_operations())}
+        self._operations = self._graph.get_operations()
+        self._positions = {operation.name: index for index, operation in enumerate(self._operations)}
+        self._variables = read_variables(self._graph)
         met = [
             self._layer_call(call)
             for call in self._calls
@@ -214,7 +216,7 @@ class Walk:
             varies=varying(view, end, contract, channels_first),
             times=len(end.times),
             channels_first=channels_first,
-            kernel_note=kernel_note(call, self._graph, self._graph.get_operations()) if convolves else None,
+            kernel_note=kernel_note(call, self._variables, self._operations) if convolves else None,
         )
 
     def _keeps_channels_first(self, layer: Any, view: View) -> bool:
