@@ -28,6 +28,7 @@ from peers.protocol import read
 from reportgen.compute.activation_scores import Scores, Meter, trimmed
 from reportgen.compute.patterns import transforms
 from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.shared import Shared
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.inputs.images import decode, natural_crops
 from reportgen.network.loading.load import load
@@ -190,9 +191,8 @@ def table(name: str, options: argparse.Namespace, folder: Path) -> None:
             images = before(options.before, quality, file, layer, filters, size[0])
             rows.append((f"{quality}, before", images, images, images, None))
     for quality in options.qualities.split(","):
-        ascent = Ascent(
-            network, layer_call, size, breadth_for(network, layer_call, size, settings), QUALITIES[quality], 0, "auto"
-        )
+        breadth = breadth_for(network, layer_call, size, settings, len(filters))
+        ascent = Ascent(Shared(network, QUALITIES[quality], 0), layer_call, size, breadth, "auto")
         found = ascent.find(filters.tolist())
         rows.append((quality, found.images, found.strongest_images, found.highest_images, found.activation_start))
     scores = {}

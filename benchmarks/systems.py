@@ -15,6 +15,7 @@ import numpy as np
 
 from peers.protocol import Memory, Result, now, parser, versions
 from reportgen.compute.patterns.ascent import Ascent
+from reportgen.compute.patterns.shared import Shared
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
@@ -60,9 +61,9 @@ def keras_io(network: Network, layer_call, size: int, filters: list[int]) -> Res
 def ours(network: Network, layer_call, size: int, filters: list[int], quality: str) -> Result:
     """One of our qualities, all filters. The only place in the benchmarks that knows our kernel."""
     side = (size, size)
-    breadth = breadth_for(network, layer_call, side, Settings())
+    breadth = breadth_for(network, layer_call, side, Settings(), len(filters))
     started = now()
-    ascent = Ascent(network, layer_call, side, breadth, QUALITIES[quality], 0, "auto")
+    ascent = Ascent(Shared(network, QUALITIES[quality], 0), layer_call, side, breadth, "auto")
     ascent.find(filters[:1])  # the first run of a graph still optimizes it
     start_up = (now() - started)[0]
     started = now()
