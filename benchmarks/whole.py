@@ -7,7 +7,7 @@ Networks of `keras.applications` have seeded random weights, which serve for tim
 edge detector, `photos` is the sample. Each report is `--quality draft --filters 4` with the four photographs unless stated. For each
 network the table says: seconds until the first complete page, of the whole run, of its processors, those that are neither ascent nor
 measurement (wall time less `patterns_seconds` and `feature_maps_seconds` of run.json), the largest memory and the disk that the report
-takes, and how many patterns are above natural. `--isa` limits the processor's instructions by ONEDNN_MAX_CPU_ISA: one machine stands for others.
+takes, and how many patterns are above natural. `--isa` limits the instructions by ONEDNN_MAX_CPU_ISA: one machine stands for others.
 """
 
 from __future__ import annotations
