@@ -122,11 +122,13 @@ def build(
             if not (folder / STORE).is_dir():
                 _hold(held, folder, say)
             Store(folder).save_plan(job.plan)
-            unmark(folder) if shard is None else shard.mark(folder)
+            if shard is None:
+                unmark(folder)
         with _naming(folder, "; what was computed is kept"):
-            if shard is not None:
-                return _computed(job, folder, shard, executor, progress, started, say)
-            written = _written(job, folder, look, executor, progress, started)
+            if shard is None:
+                written = _written(job, folder, look, executor, progress, started)
+            else:
+                written = _computed(shard, job, folder, executor, progress, started)
     if _has_changed(specification, job.plan):
         say(f"{job.plan.model.source} has changed since it was read; the report shows the model as it was then.")
     for sentence in written.notes:
@@ -151,35 +153,19 @@ def _written(
         return assembly.finish(tell)
 
 
-def _hold(held: ExitStack, folder: Path, say: Say) -> None:
-    """Hold the lock of a report's folder, and remove what a run that was killed there has left half written."""
-    if not held.enter_context(writing(folder)):
-        say(f"the file system of {folder} has no locks; start no second run there until this one has ended.")
-    remove_partial(folder)
-
-
-def _has_changed(specification: Any, plan: Plan) -> bool:
-    """Whether a model's file has another content than the one that was read; not where there is no file."""
-    from reportgen.network.loading.hashes import file_sha256
-
-    try:
-        return plan.model.sha256 is not None and file_sha256(Path(specification)) != plan.model.sha256
-    except OSError:
-        return False
-
-
 def _computed(
-    job: Job, folder: Path, shard: Shard, executor: Executor, progress: Progress, started: float, say: Say
-) -> Built:
-    """Compute a shard of a report, and say how the report is made of all of them."""
+    shard: Shard, job: Job, folder: Path, executor: Executor, progress: Progress, started: float
+) -> AssembleResult:
+    """Compute what the store lacks of a shard, which has no pages."""
     from reportgen.compute.executors import compute
     from reportgen.compute.shards import partition
 
-    keys, store = partition(job.plan, shard.count)[shard.number - 1], Store(folder)
+    keys = partition(job.plan, shard.count)[shard.number - 1]
+    shard.mark(folder, keys)
+    store = Store(folder)
     with Run(folder, job.plan, store, progress, started, keys) as run:
         compute(job, run, executor)
-    say(_next_command(shard, folder))
-    return Built(folder, _failures(job.plan, store, keys))
+    return AssembleResult(folder, _failures(job.plan, store, keys), (_next_command(shard, folder),))
 
 
 def _next_command(shard: Shard, folder: Path) -> str:
@@ -200,6 +186,23 @@ def _failures(plan: Plan, store: Store, keys: Iterable[str]) -> tuple[str, ...]:
         for task in plan.tasks
         if (reason := reasons.pop(task.key, None)) is not None
     )
+
+
+def _hold(held: ExitStack, folder: Path, say: Say) -> None:
+    """Hold the lock of a report's folder, and remove what a run that was killed there has left half written."""
+    if not held.enter_context(writing(folder)):
+        say(f"the file system of {folder} has no locks; start no second run there until this one has ended.")
+    remove_partial(folder)
+
+
+def _has_changed(specification: Any, plan: Plan) -> bool:
+    """Whether a model's file has another content than the one that was read; not where there is no file."""
+    from reportgen.network.loading.hashes import file_sha256
+
+    try:
+        return plan.model.sha256 is not None and file_sha256(Path(specification)) != plan.model.sha256
+    except OSError:
+        return False
 
 
 def _say_notes(plan: Plan, say: Say) -> None:

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from reportgen.compute.balance import balanced
+from reportgen.compute.executors import Executor
 from reportgen.compute.shards import partition
 from reportgen.compute.tasks import divide
+from reportgen.compute.work import Job
 from reportgen.core.errors import UsageError
 from reportgen.core.records import Task, TaskKind
+from reportgen.core.run import Run
 from reportgen.core.shard import Shard
 from reportgen.core.store import Store
 from sample_build import SINGLE_ASCENT, contents, draw, run, stored
@@ -62,17 +65,21 @@ def test_shards_are_disjoint_cover_the_plan_and_are_alike_within_the_largest_pie
             assert sum(any(task.key in shard for task in piece.tasks) for shard in shards) == 1
 
 
+def command(folder: Path) -> tuple[object, ...]:
+    return ("build", folder / "model.keras", "-i", folder / "picture.png", *EXTENT)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model and its report, and the two shards of the same report."""
     folder = tmp_path_factory.mktemp("shards")
     stack = [conv(3, activation="relu", name="near"), conv(2, activation="relu", name="far")]
     randomised(functional(*stack, layers.GlobalAveragePooling2D(), shape=(12, 12, 3))).save(folder / "model.keras")
-    command = ("build", folder / "model.keras", "-i", draw(folder / "picture.png"), *EXTENT)
-    assert run(*command, "-o", folder / "whole").exit_code == 0
+    draw(folder / "picture.png")
+    assert run(*command(folder), "-o", folder / "whole").exit_code == 0
     for number in (1, 2):
         one = folder / f"part-{number}-of-2"
-        result = run(*command, "-o", one, "--shard", f"{number}/2")
+        result = run(*command(folder), "-o", one, "--shard", f"{number}/2")
         assert (result.exit_code, result.stdout) == (0, f"{one}\n"), result.output
         assert f"reportgen assemble {folder}/part-*-of-2 -o {folder}/part\n" in result.stderr
         assert not (one / "index.html").exists()
@@ -113,6 +120,28 @@ def test_a_missing_shard_is_named_and_can_follow_later(folder: Path, tmp_path: P
         assert f"reportgen: {layer}: " in result.stderr
     assert run("assemble", folder / "part-2-of-2", "-o", tmp_path / "report").exit_code == 0
     assert contents(tmp_path / "report") == contents(folder / "whole")
+
+
+def test_an_unfinished_shard_is_named_and_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = shutil.copytree(folder / "part-2-of-2", tmp_path / "part-2-of-2")
+    lost = next(task for task in Store(part).load_plan().tasks if task.kind == "patterns" and Store(part).has(task.key))
+    next(part.rglob(f"{lost.key}.npz")).unlink()
+    result = run("assemble", folder / "part-1-of-2", part, "-o", tmp_path / "report")
+    assert result.exit_code == 3
+    assert "reportgen: shard 2 of 2 is not finished.\n" in result.stderr
+    assert "missing" not in result.stderr
+
+    def breaks(job: Job, computing: Run, executor: Executor) -> None:
+        for key in computing.missing:
+            computing.failed(key, "it broke")
+
+    monkeypatch.setattr("reportgen.compute.executors.compute", breaks)
+    result = run(*command(folder), "-o", part, "--shard", "2/2")
+    assert (result.exit_code, result.stdout) == (3, f"{part}\n")
+    assert f"reportgen: {lost.layer}: patterns: it broke.\n" in result.stderr
+    assert "broke" in run("assemble", folder / "part-1-of-2", part, "-o", tmp_path / "report").stderr
 
 
 def test_shards_of_other_reports_are_refused_and_nothing_is_written(folder: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -65,20 +65,21 @@ class Shard:
             raise UsageError(f"--shard {text} is neither of the form I/N (2/3 is the second of three) nor {AUTO}.")
         return cls(int(found[1]), int(found[2]))
 
-    def mark(self, folder: Path) -> None:
-        """State in the folder of a shard which it is.
+    def mark(self, folder: Path, keys: Iterable[str]) -> None:
+        """State in the folder of a shard which it is, and the keys of its tasks.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        write_atomically(folder / MARK, json.dumps({"number": self.number, "count": self.count}).encode() + b"\n")
+        stated = {"number": self.number, "count": self.count, "tasks": sorted(keys)}
+        write_atomically(folder / MARK, json.dumps(stated, indent=1).encode() + b"\n")
 
     @classmethod
-    def marked(cls, folder: Path) -> Self | None:
-        """Return which shard a folder states to be; None where it states none."""
+    def marked(cls, folder: Path) -> tuple[Self, frozenset[str]] | None:
+        """Return which shard a folder states to be, and the keys of its tasks; None where it states none."""
         try:
             stated = json.loads((folder / MARK).read_bytes())
-            return cls(int(stated["number"]), int(stated["count"]))
+            return cls(int(stated["number"]), int(stated["count"])), frozenset(map(str, stated["tasks"]))
         except (OSError, LookupError, TypeError, ValueError, UsageError):
             return None
 

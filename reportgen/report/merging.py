@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from reportgen.core.errors import OutputError, StoreError, UsageError, few
+from reportgen.core.lock import writing
 from reportgen.core.npz import write_atomically
 from reportgen.core.records import Plan
 from reportgen.core.run import layer_times
 from reportgen.core.shard import Shard, unmark
 from reportgen.core.store import Store, json_bytes
+from reportgen.report.writing import remove_partial
 
 LONGEST_VALUE = 40  # characters: a longer one is not repeated in a message
 PLAN, RUN = ".store/plan.json", "run.json"
@@ -28,29 +30,30 @@ def merge(folders: Sequence[Path], output: Path) -> tuple[str, ...]:
         output: folder of the report; what it has already is kept.
 
     Returns:
-        A sentence on shards that are missing; none where every task is there.
+        A sentence on shards that are missing, and one on those that are not finished; none where every task is there.
 
     Raises:
         StoreError: a folder has no stored run.
         UsageError: two folders have different plans; nothing is written.
-        OutputError: the report's folder cannot be written.
+        OutputError: the report's folder cannot be written, or another run writes to it.
     """
     plan = _common_plan(folders)
     store, sources = Store(output), [Store(folder) for folder in folders]
-    marks = [Shard.marked(folder) for folder in folders]
-    keys = list(dict.fromkeys(task.key for task in plan.tasks))
-    missing = False
+    marks = [mark for mark in map(Shard.marked, folders) if mark is not None]
+    missing = set()
     try:
-        # The bytes themselves: to write what was read could turn a whole number into another spelling of it.
-        write_atomically(output / PLAN, (folders[0] / PLAN).read_bytes())
-        unmark(output)
-        for key in keys:
-            if not store.has(key) and not _take(key, sources, store):
-                missing = True
-        write_atomically(output / RUN, json_bytes(_times(plan, [*folders, output])))
+        with writing(output):
+            remove_partial(output)
+            # The bytes themselves: to write what was read could turn a whole number into another spelling of it.
+            write_atomically(output / PLAN, (folders[0] / PLAN).read_bytes())
+            unmark(output)
+            for key in dict.fromkeys(task.key for task in plan.tasks):
+                if not store.has(key) and not _take(key, sources, store):
+                    missing.add(key)
+            write_atomically(output / RUN, json_bytes(_times(plan, [*folders, output])))
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror}.") from error
-    return _missing_shards(marks) if missing else ()
+    return _incomplete(marks, missing)
 
 
 def _common_plan(folders: Sequence[Path]) -> Plan:
@@ -104,17 +107,21 @@ def _take(key: str, sources: Iterable[Store], store: Store) -> bool:
     return False
 
 
-def _missing_shards(marks: Sequence[Shard | None]) -> tuple[str, ...]:
-    """A sentence on the shards that nobody named, where the folders say how many there are."""
-    counts = {mark.count for mark in marks if mark is not None}
-    if len(counts) != 1:
+def _incomplete(marks: Sequence[tuple[Shard, frozenset[str]]], missing: Set[str]) -> tuple[str, ...]:
+    """Sentences on the shards of missing tasks: those that nobody named, where the folders agree on their count, and unfinished ones."""
+    shards = {shard for shard, _ in marks}
+    counts = {shard.count for shard in shards}
+    if not missing or len(counts) != 1:
         return ()
     (count,) = counts
-    left = [str(number) for number in range(1, count + 1) if Shard(number, count) not in marks]
-    if not left:
-        return ()
-    noun, verb = ("shard", "is") if len(left) == 1 else ("shards", "are")
-    return (f"{noun} {few(left)} of {count} {verb} missing.",)
+    absent = [number for number in range(1, count + 1) if Shard(number, count) not in shards]
+    unfinished = sorted({shard.number for shard, keys in marks if keys & missing})
+    return tuple(
+        f"{'shard' if len(numbers) == 1 else 'shards'} {few(list(map(str, numbers)))} of {count} "
+        f"{'is' if len(numbers) == 1 else 'are'} {what}."
+        for numbers, what in ((absent, "missing"), (unfinished, "not finished"))
+        if numbers
+    )
 
 
 def _times(plan: Plan, folders: Iterable[Path]) -> dict[str, Any]:
