@@ -12,7 +12,6 @@ from reportgen.cli.command import GroupedCommand, Written, say, silent
 from reportgen.cli.options import resolve, takes_options
 from reportgen.core.execution import Execution
 from reportgen.core.settings import Command
-from reportgen.core.shard import Shard
 
 
 @click.command(cls=GroupedCommand)
@@ -24,6 +23,7 @@ def build(model: str, **given: Any) -> Written:
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
     """
     from reportgen.core.progress import Progress
+    from reportgen.core.shard import Shard
     from reportgen.pipeline import build as build_report
 
     settings, run = resolve(given)
