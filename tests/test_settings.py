@@ -187,6 +187,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "map_range": (0.0, 1.0),
         "title": None,
         "single_file": False,
+        "keep_maps": "all",
         "template": None,
         "css": None,
         "weights": None,

@@ -144,6 +144,72 @@ def test_a_full_disk_leaves_the_old_file(store: Store, monkeypatch: pytest.Monke
     assert len([path for path in store.folder.rglob("*") if path.is_file()]) == 1
 
 
+IMAGES = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), np.uint8)
+MAPS = np.random.default_rng(2).standard_normal((40, 40, 2)).astype(np.float16)
+SHARED = {"data/conv/patterns.npz": {"images": IMAGES[[2, 0]]}, "data/conv/feature_maps.npz": {"cat": MAPS}}
+CONTENT = {"peak": np.ones(2, np.float32), "images": IMAGES, "maps": MAPS}
+
+
+def settled(store: Store) -> None:
+    """A task two of whose three images, and whose maps, lie in files of the report."""
+    store.save(KEY, CONTENT, {"steps": 1})
+    for path, content in SHARED.items():
+        arrays.write_atomically(store.folder.parent / path, arrays.pack(content))
+    store.settle([KEY, "cd" + 38 * "0"], SHARED)
+
+
+def is_whole(store: Store) -> bool:
+    loaded, facts = store.load(KEY)
+    assert list(loaded) == list(CONTENT)
+    return facts == {"steps": 1} and all(np.array_equal(loaded[name], array) for name, array in CONTENT.items())
+
+
+def test_a_settled_task_leaves_its_arrays_to_the_files_of_the_report(store: Store) -> None:
+    settled(store)
+    assert is_whole(store)
+    with np.load(path_of(store)) as archive:
+        assert {name: archive[name].shape for name in archive.files if name.endswith(("images", "maps", "peak"))} == {
+            "peak": (2,),
+            "images": (1, 32, 32, 3),
+        }
+    before = path_of(store).read_bytes()
+    store.settle([KEY], SHARED)
+    assert path_of(store).read_bytes() == before
+
+
+@pytest.mark.parametrize("path", SHARED)
+def test_a_task_is_missing_where_a_file_that_has_its_arrays_is_damaged_or_another(store: Store, path: str) -> None:
+    settled(store)
+    file = store.folder.parent / path
+    whole = file.read_bytes()
+    for damaged in (None, whole[:-40], arrays.pack({name: array[::-1] for name, array in SHARED[path].items()})):
+        file.unlink() if damaged is None else file.write_bytes(damaged)
+        assert not store.has(KEY)
+    file.write_bytes(whole)
+    assert store.has(KEY)
+
+
+def test_a_task_is_made_whole_before_a_file_that_has_its_arrays_changes(store: Store) -> None:
+    settled(store)
+    store.release("data/conv/other.npz")
+    assert path_of(store).stat().st_size < IMAGES.nbytes
+    for path in SHARED:
+        store.release(path)
+        (store.folder.parent / path).unlink()
+    assert is_whole(store)
+
+
+def test_only_files_of_the_report_are_read_for_a_task(store: Store) -> None:
+    settled(store)
+    moved = store.folder.parent / "data" / "conv" / "feature_maps.npz"
+    moved.rename(store.folder.parent / "elsewhere.npz")
+    content, members = arrays.unpack(path_of(store))
+    members["shared.json"] = members["shared.json"].replace(b"data/conv/feature_maps.npz", b"elsewhere.npz")
+    arrays.write_atomically(path_of(store), arrays.pack(content, members))
+    with pytest.raises(StoreError, match="no file of a report"):
+        store.load(KEY)
+
+
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 

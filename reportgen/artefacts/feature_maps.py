@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from reportgen.artefacts import image_maps
 from reportgen.artefacts.base import (
     Appearance,
     Arrays,
@@ -21,12 +22,14 @@ from reportgen.artefacts.base import (
     LayerReader,
     Section,
 )
+from reportgen.artefacts.image_maps import ImageMaps
 from reportgen.artefacts.predictions import ImageEntry
 from reportgen.artefacts.views import Cut, FigureView, SmallPicture, small_picture
 from reportgen.core.choices import Normalization
 from reportgen.core.errors import few
+from reportgen.core.kept_maps import wanted_channels
 from reportgen.core.numbers import plain
-from reportgen.core.records import ImageRecord, LayerRecord, RelativePath, Slug, TaskKind
+from reportgen.core.records import Count, LayerRecord, RelativePath, Slug, TaskKind
 from reportgen.core.settings import MapStyle
 from reportgen.render import feature_maps as mosaic
 from reportgen.render.figure import Figure
@@ -43,8 +46,11 @@ class FeatureMapRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The feature maps of one image, as they were before they were rounded for the array file."""
 
     image: Slug
-    array: Annotated[RelativePath, Meta(description="file of the maps")]
-    key: Annotated[str, Meta(description="name of the array in that file")]
+    array: Annotated[RelativePath | None, Meta(description="file of the maps; null where none are kept")]
+    key: Annotated[str | None, Meta(description="name of the array in that file")]
+    channels: Annotated[
+        tuple[Count, ...] | None, Meta(description="the channels in the array; null where it has all of them")
+    ]
     minimum: float | None
     maximum: float | None
     zero_fraction: Fraction | None
@@ -55,23 +61,6 @@ class FeatureMapRecord(msgspec.Struct, frozen=True, kw_only=True):
         Fraction | None,
         Meta(description="values that the rectifier sets from below 0 to 0; null where the activation is no rectifier"),
     ]
-
-
-@dataclass(frozen=True)
-class ImageMaps:
-    """The stored maps of one image.
-
-    Attributes:
-        maps: (height, width, channels), float16, or float32 where float16 cannot hold such numbers.
-        pre: the same before the activation function, where that differs.
-        peak: float32 (channels,), the largest value of each map.
-    """
-
-    image: ImageRecord
-    maps: np.ndarray
-    pre: np.ndarray | None
-    facts: dict[str, Any]
-    peak: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -134,14 +123,11 @@ class FeatureMaps(Artefact[tuple[ImageMaps, ...], tuple[FeatureMapRecord, ...]])
         tasks = reader.tasks(TaskKind.FEATURE_MAPS)
         found, lost = [], []
         for task in tasks:
-            entry = reader.entry(task, ("maps", "peak"))
-            if entry is None:
+            maps = image_maps.read(images[task.image], reader.entry(task))
+            if maps is None:
                 lost.append(images[task.image].name)
-                continue
-            arrays, facts = entry
-            maps = _unscaled(arrays["maps"], facts.get("exponent", 0))
-            pre = _unscaled(arrays["pre"], facts.get("pre_exponent", 0)) if "pre" in arrays else None
-            found.append(ImageMaps(images[task.image], maps, pre, facts, arrays["peak"]))
+            else:
+                found.append(maps)
         if lost:
             share = f"{len(lost)} of {plural(len(tasks), reader.nouns.one)}"
             reader.lost(f"feature maps of {share} are not computed ({few(lost)})", tasks)
@@ -156,6 +142,12 @@ class FeatureMaps(Artefact[tuple[ImageMaps, ...], tuple[FeatureMapRecord, ...]])
     ) -> Figures:
         """Yield a mosaic of each image after the activation function, and one before it where that differs."""
         for maps in contents[self] or ():
+            if maps.is_drawn:
+                for kind, name in figures(maps.image.slug).items():
+                    kept = maps.figure(kind)
+                    if kept is not None:
+                        yield name, kept
+                continue
             title = f"{contents.layer.path} on {maps.image.name}"
             for name, array, words, prefix in (
                 (after_figure(maps.image.slug), maps.maps, title, ""),
@@ -166,9 +158,16 @@ class FeatureMaps(Artefact[tuple[ImageMaps, ...], tuple[FeatureMapRecord, ...]])
                     yield name, drawn
 
     def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
-        """Return float16 maps after the activation function, an array an image."""
-        found = contents[self] or ()
-        return {FILE: {maps.image.slug: _half(maps.maps) for maps in found}} if found else {}
+        """Return float16 maps after the activation function, an array an image: of the channels that are kept."""
+        found = {}
+        for maps in contents[self] or ():
+            channels = _kept(contents, maps)
+            if channels is None:
+                found[maps.image.slug] = np.asfortranarray(_half(maps.maps))
+            elif channels:
+                places = [channel if maps.channels is None else maps.channels.index(channel) for channel in channels]
+                found[maps.image.slug] = np.asfortranarray(_half(maps.maps[..., places]))
+        return {FILE: found} if found else {}
 
     def section(self, page: LayerPage, record: tuple[FeatureMapRecord, ...] | None) -> Section | None:
         """Return the section; None for the model's outputs, which have one number each, and for pooling layers, which have their own."""
@@ -183,6 +182,20 @@ FEATURE_MAPS = FeatureMaps()
 def steps(layer: LayerRecord) -> tuple[str, str]:
     """Return what the maps before, and those after, the layer's own activation function or pooling are called."""
     return ("Before pooling", "After pooling") if layer.is_pooling else ("Pre-activation", "Post-activation")
+
+
+def maps_by_task(contents: LayerContents) -> dict[str, list[ImageMaps]]:
+    """Return a layer's maps by task, since equal images share one; nothing while some are not computed."""
+    tasks, found = contents.plan.layer_tasks(contents.layer.slug, TaskKind.FEATURE_MAPS), contents[FEATURE_MAPS] or ()
+    shared: dict[str, list[ImageMaps]] = {}
+    for task, maps in zip(tasks, found, strict=True) if len(tasks) == len(found) else ():
+        shared.setdefault(task.key, []).append(maps)
+    return shared
+
+
+def figures(image: str) -> dict[str, str]:
+    """Return the file names of an image's figures by what they are kept as."""
+    return {"after": after_figure(image), "before": before_figure(image)}
 
 
 def after_figure(image: str) -> str:
@@ -203,7 +216,7 @@ def maps_section(page: LayerPage, records: Sequence[FeatureMapRecord], note: str
         _view(page, maps, record, predictions[maps.image.slug], unfolded=place == 0)
         for place, (maps, record) in enumerate(zip(found, records, strict=True))
     )
-    style = MapStyle.of(page.contents.plan.settings)
+    style = (found[0].style if found else None) or MapStyle.of(page.contents.plan.settings)
     view = FeatureMapsView(
         note, views, _ranges_view(page, found) if style.normalize == Normalization.PER_MAP and found else None
     )
@@ -219,49 +232,30 @@ def map_cuts(page: LayerPage, index: int) -> tuple[MapCut, ...]:
             continue
         piece = page.tile(name, index, MAP_PIXELS, f"Map of filter {index} on {maps.image.name}")
         if piece is not None:
-            low, high = (float(end) for end in map_ranges(maps.maps[..., index : index + 1])[0])
-            made.append(MapCut(maps.image.name, span(low, high), piece))
+            made.append(MapCut(maps.image.name, span(*maps.range_of(index)), piece))
     return tuple(made)
-
-
-def map_ranges(maps: np.ndarray) -> np.ndarray:
-    """Return the ends of every map's values.
-
-    Args:
-        maps: (height, width, channels), or with any other number of spatial axes.
-
-    Returns:
-        float32 (channels, 2): the smallest and largest finite value of each map, NaN without any.
-    """
-    flat = maps.reshape(-1, maps.shape[-1]).astype(np.float32)
-    finite = np.isfinite(flat)
-    low = np.min(flat, axis=0, initial=np.inf, where=finite)
-    high = np.max(flat, axis=0, initial=-np.inf, where=finite)
-    ranges = np.stack([low, high], axis=1)
-    return np.where(np.isfinite(ranges), ranges, np.nan)
 
 
 def _record(contents: LayerContents, maps: ImageMaps) -> FeatureMapRecord:
     names = ("minimum", "maximum", "zero_fraction", "nonfinite_fraction", "pre_minimum", "pre_maximum")
+    channels = _kept(contents, maps)
+    has_array = channels is None or len(channels) > 0
     return FeatureMapRecord(
         image=maps.image.slug,
-        array=contents.data_path(FILE),
-        key=maps.image.slug,
+        array=contents.data_path(FILE) if has_array else None,
+        key=maps.image.slug if has_array else None,
+        channels=channels,
         **{name: plain(maps.facts.get(name)) for name in names},
-        silenced_fraction=_silenced_fraction(contents.layer, maps),
+        silenced_fraction=maps.silenced_fraction(contents.layer),
     )
 
 
-def _silenced_fraction(layer: LayerRecord, maps: ImageMaps) -> float | None:
-    """A negative number too small for the store is a negative zero there, and still counts."""
-    if maps.pre is None or not layer.rectified:
-        return None
-    return plain(np.mean(np.signbit(maps.pre) & (maps.maps == 0)))
-
-
-def _unscaled(maps: np.ndarray, exponent: int) -> np.ndarray:
-    """`maps` times 2**exponent: float32, or untouched where the exponent is 0."""
-    return maps if exponent == 0 else np.ldexp(maps.astype(np.float32), exponent)
+def _kept(contents: LayerContents, maps: ImageMaps) -> tuple[int, ...] | None:
+    """The channels whose maps the report keeps, of those that are there; None for all."""
+    wanted = wanted_channels(contents.plan, contents.layer)
+    if wanted is None or maps.channels is None:
+        return maps.channels if wanted is None else wanted
+    return tuple(channel for channel in wanted if channel in maps.channels)
 
 
 def _half(maps: np.ndarray) -> np.ndarray:
@@ -306,9 +300,9 @@ def _ranges_view(page: LayerPage, found: Sequence[ImageMaps]) -> RangesView:
     before, after = (title.lower() for title in steps(page.layer))
     columns: list[tuple[str, list[list[float]]]] = []
     for maps in found:
-        if maps.pre is not None:
-            columns.append((f"{maps.image.name}, {before}", map_ranges(maps.pre).tolist()))
-        columns.append((f"{maps.image.name}, {after}", map_ranges(maps.maps).tolist()))
+        if maps.before_ranges is not None:
+            columns.append((f"{maps.image.name}, {before}", maps.before_ranges.tolist()))
+        columns.append((f"{maps.image.name}, {after}", maps.ranges.tolist()))
     when = f"{before} and {after}" if len(columns) > len(found) else after
     return RangesView(
         f"Minimum and maximum of every {owner}'s map on each {page.contents.nouns.one}, {when}.",

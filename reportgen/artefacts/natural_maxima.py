@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reportgen.artefacts.base import Artefact, LayerReader
-from reportgen.artefacts.feature_maps import FEATURE_MAPS, ImageMaps
+from reportgen.artefacts.feature_maps import FEATURE_MAPS
+from reportgen.artefacts.image_maps import ImageMaps
 from reportgen.core.numbers import plain
 from reportgen.core.records import ImageRecord, TaskKind
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from reportgen.artefacts.base import ImageFile, LayerContents
 from reportgen.artefacts.feature_maps import FEATURE_MAPS
+from reportgen.artefacts.image_maps import ImageMaps
 from reportgen.artefacts.predictions import ImageEntry, PredictionView, prediction_views
 from reportgen.artefacts.views import SmallPicture, small_picture
 from reportgen.core.choices import Normalization
@@ -26,6 +27,7 @@ MOST_LAYERS = 20  # columns: all of VGG16, with pooling; longer rows cannot be f
 MOST_IMAGES = 8  # rows: what fits on a screen and on a sheet
 MOST_PREDICTIONS = 3
 CELL_PIXELS, PICTURE_PIXELS = 84, 84  # longer side of a cell and of an image, CSS pixels
+CELL = "cell"  # what a cell is kept as, of maps that are not
 EVEN = "evenly spaced from the first to the last"
 RULE = (
     "those with the highest mean peak activation over the inputs shown, excluding a border of 2 positions, in the order "
@@ -72,13 +74,22 @@ class CellPicture:
 
 @dataclass(frozen=True)
 class Column:
-    """One layer of the overview: the `size` of its maps, its `cells` by image slug."""
+    """One layer of the overview.
+
+    Attributes:
+        size: of its maps.
+        ends: of its linear scale; None where each map has its own, or all are `constant`.
+        cells: by image slug.
+        style: how they are drawn.
+    """
 
     layer: LayerRecord
     filters: tuple[int, ...]
     size: tuple[int, ...]
-    scale: Scale | None
+    ends: tuple[float, float] | None
+    constant: bool
     cells: dict[str, CellPicture]
+    style: MapStyle
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,8 @@ def draw(contents: LayerContents, style: MapStyle) -> tuple[Column, list[tuple[s
         The column, and (path, PNG) of its cells; None where the layer has no maps, or maps of too many axes.
     """
     maps = (contents[FEATURE_MAPS] or ())[:MOST_IMAGES]
+    if any(item.is_drawn for item in maps):
+        return _kept(contents, maps)
     if not maps:
         return None
     try:
@@ -148,7 +161,35 @@ def draw(contents: LayerContents, style: MapStyle) -> tuple[Column, list[tuple[s
         noun = "filter" if len(column.filters) == 1 else "filters"
         alt = f"{contents.layer.path} on {item.image.name}: {noun} {numbers}, peaks {reached}"
         cells[item.image.slug] = CellPicture(path, cell.tiles, alt)
-    return Column(contents.layer, column.filters, column.size, column.scale, cells), files
+    constant = column.scale is None
+    return Column(contents.layer, column.filters, column.size, _ends(column.scale), constant, cells, style), files
+
+
+def _kept(contents: LayerContents, maps: Sequence[ImageMaps]) -> tuple[Column, list[tuple[str, bytes]]] | None:
+    """A column as it was drawn, of maps that are not stored any more."""
+    cells, files, column, style = {}, [], None, MapStyle()
+    for item in maps:
+        texts = item.texts(CELL) if item.is_drawn else None
+        if texts is not None:
+            style = item.style or style
+            column, cell = texts["column"], msgspec.convert(texts["cell"], CellPicture)
+            cells[item.image.slug] = cell
+            files.append((cell.path, item.png(CELL)))
+    if column is None:
+        return None
+    ends = None if column["ends"] is None else (float(column["ends"][0]), float(column["ends"][1]))
+    return Column(
+        contents.layer, tuple(column["filters"]), tuple(column["size"]), ends, column["constant"], cells, style
+    ), files
+
+
+def cell_texts(column: Column, image: str) -> tuple[str, dict[str, Any]] | None:
+    """Return the path of an image's cell and what `ImageMaps.texts` is to return of it; None where the column has none."""
+    cell = column.cells.get(image)
+    if cell is None:
+        return None
+    named = {name: getattr(column, name) for name in ("filters", "size", "ends", "constant")}
+    return cell.path, {"column": named, "cell": cell}
 
 
 def record(plan: Plan, columns: Sequence[Column]) -> OverviewRecord | None:
@@ -159,7 +200,7 @@ def record(plan: Plan, columns: Sequence[Column]) -> OverviewRecord | None:
         layers_total=sum(layer.is_met and not layer.is_output for layer in plan.layers),
         filters_rule=RULE,
         layers=tuple(
-            OverviewColumn(slug=column.layer.slug, filters=column.filters, scale=_plain_ends(column.scale))
+            OverviewColumn(slug=column.layer.slug, filters=column.filters, scale=_plain_ends(column.ends))
             for column in columns
         ),
     )
@@ -170,7 +211,6 @@ def overview_view(
     columns: Sequence[Column],
     images: Sequence[ImageEntry],
     files: Mapping[str, ImageFile],
-    style: MapStyle,
     noun: str,
 ) -> OverviewView | None:
     """Return the overview as a view.
@@ -180,7 +220,6 @@ def overview_view(
         columns: that were drawn.
         images: in report.json.
         files: pictures of the images, by slug.
-        style: of feature maps.
         noun: what the model is fed.
     """
     if overview is None:
@@ -196,7 +235,7 @@ def overview_view(
         for image in shown
     )
     return OverviewView(
-        note=_note(overview, columns, len(shown), sum(image.shown for image in images), style, noun),
+        note=_note(overview, columns, len(shown), sum(image.shown for image in images), noun),
         columns=tuple(
             ColumnView(
                 href=f"layers/{column.layer.slug}.html#maps",
@@ -204,7 +243,7 @@ def overview_view(
                 name=column.layer.path.rpartition("/")[2],
                 size=shape(column.size),
                 filters=f"{'filter' if len(column.filters) == 1 else 'filters'} {', '.join(str(index) for index in column.filters)}",
-                scale=_scale_words(column.scale),
+                scale=_scale_words(column),
             )
             for column in columns
         ),
@@ -214,14 +253,12 @@ def overview_view(
     )
 
 
-def _plain_ends(scale: Scale | None) -> tuple[float | None, float | None] | None:
-    ends = _ends(scale)
+def _plain_ends(ends: tuple[float, float] | None) -> tuple[float | None, float | None] | None:
     return None if ends is None else (plain(ends[0]), plain(ends[1]))
 
 
-def _note(
-    overview: OverviewRecord, columns: Sequence[Column], shown: int, images: int, style: MapStyle, noun: str
-) -> str:
+def _note(overview: OverviewRecord, columns: Sequence[Column], shown: int, images: int, noun: str) -> str:
+    style = columns[0].style
     total, ranks = overview.layers_total, {len(column.size) for column in columns}
     which = "Every layer" if len(columns) == total else f"{len(columns)} of {plural(total, 'layer')}"
     even = f", {EVEN}," if total > MOST_LAYERS else ""
@@ -249,11 +286,10 @@ def _ends(scale: Scale | None) -> tuple[float, float] | None:
     return (scale.low, scale.high) if isinstance(scale, Fixed) else None
 
 
-def _scale_words(scale: Scale | None) -> str:
-    ends = _ends(scale)
-    if ends is not None:
-        return "all 0" if ends == (0, 0) else f"scale {span(*ends)}"
-    return "constant" if scale is None else "one scale per map"
+def _scale_words(column: Column) -> str:
+    if column.ends is not None:
+        return "all 0" if column.ends == (0, 0) else f"scale {span(*column.ends)}"
+    return "constant" if column.constant else "one scale per map"
 
 
 def _cell(cell: CellPicture | None) -> SmallPicture | None:

@@ -19,6 +19,7 @@ from reportgen.compute.work import Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
 from reportgen.core.errors import ReportgenError
 from reportgen.core.records import LayerRecord, Plan, Task, TaskKind
+from reportgen.core.stored_maps import compact
 from reportgen.inputs.images import natural_crops
 from reportgen.network.backend import tf
 from reportgen.network.error_text import one_line
@@ -57,7 +58,7 @@ def compute_feature_maps(workspace: Workspace, tasks: Tasks, notify: Notify) -> 
     results = reader(workspace.fitted(image))
     share, traces = (time.perf_counter() - started) / len(tasks), reader.traces - before
     for task, (arrays, facts) in zip(tasks, results, strict=True):
-        yield Result(task.key, arrays, facts, share, traces)
+        yield Result(task.key, compact(arrays), facts, share, traces)
 
 
 def compute_natural_maxima(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:

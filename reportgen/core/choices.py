@@ -91,6 +91,14 @@ class Normalization(StrEnum):
     FIXED = "fixed"
 
 
+class KeepMaps(StrEnum):
+    """Of which channels the feature maps are kept as arrays once they are drawn; `shown` are those with a card."""
+
+    ALL = "all"
+    SHOWN = "shown"
+    NONE = "none"
+
+
 class Colormap(StrEnum):
     """Matplotlib's perceptually uniform color scales, for maps without negative values."""
 

@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -41,12 +42,15 @@ def is_partial(path: Path) -> bool:
     return PARTIAL.fullmatch(path.name) is not None and path.is_file()
 
 
-def pack(arrays: Mapping[str, np.ndarray], members: Mapping[str, bytes] | None = None) -> bytes:
-    """Return the content of an .npz archive, the same for the same arrays.
+def pack(
+    arrays: Mapping[str, np.ndarray], members: Mapping[str, bytes] | None = None, *, compressed: bool = True
+) -> bytes:
+    """Return the content of an .npz archive, the same for the same arrays in the same memory order.
 
     Args:
         arrays: by name, in the order in which they are packed.
         members: further files of the archive by name.
+        compressed: whether the arrays are deflated, which takes thirty times as long as writing them.
 
     Raises:
         ValueError: an array holds Python objects.
@@ -56,19 +60,29 @@ def pack(arrays: Mapping[str, np.ndarray], members: Mapping[str, bytes] | None =
         for name, array in arrays.items():
             content = io.BytesIO()
             np.lib.format.write_array(content, np.asanyarray(array), allow_pickle=False)
-            _add(archive, f"{name}.npy", content.getvalue())
+            _add(archive, f"{name}.npy", content.getvalue(), compressed)
         for name, data in (members or {}).items():
-            _add(archive, name, data)
+            _add(archive, name, data, compressed)
     return buffer.getvalue()
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, compressed: bool) -> None:
     entry = zipfile.ZipInfo(name, ZIP_EPOCH)
     entry.external_attr = PERMISSIONS << UNIX_ATTRIBUTES
-    archive.writestr(entry, data, zipfile.ZIP_DEFLATED, COMPRESSION_LEVEL)
+    archive.writestr(entry, data, zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED, COMPRESSION_LEVEL)
 
 
-def unpack(path: Path) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
+def unpack_one(path: Path, name: str) -> np.ndarray:
+    """Read one array of an archive that `pack` made.
+
+    Raises:
+        Exception: of many kinds where the file is damaged, see `store.DAMAGE`.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+
+
+def unpack(path: Path | IO[bytes]) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
     """Read an archive that `pack` made.
 
     Returns:

@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from reportgen.core.errors import OutputError
+from reportgen.core.errors import OutputError, StoreError
+from reportgen.core.kept_maps import suffices
 from reportgen.core.npz import write_atomically
 from reportgen.core.progress import Progress
 from reportgen.core.records import Plan, Task
@@ -77,10 +78,18 @@ class Run:
 
     def __enter__(self) -> Self:
         own = self._tasks if self._only is None else self._only
-        self.missing = frozenset(key for key in own if not self._store.has(key))
+        self.missing = frozenset(key for key in own if not self._is_stored(key))
         self.left = set(self.missing)
         self.progress.start(sum(self._cost(key) for key in self.missing))
         return self
+
+    def _is_stored(self, key: str) -> bool:
+        """Whether a task is finished, and what is stored of its maps is enough for this plan."""
+        try:
+            _, facts = self._store.load(key)
+        except StoreError:
+            return False
+        return suffices(facts, self.plan, self._tasks[key][0].layer)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

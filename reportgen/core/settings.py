@@ -15,6 +15,7 @@ from reportgen.core.choices import (
     ExecutorKind,
     FilterChoice,
     Fit,
+    KeepMaps,
     Measure,
     Method,
     Normalization,
@@ -335,6 +336,13 @@ class Settings:
         metavar="LO,HI",
         check=increasing,
         commands=OF_PAGES,
+    )
+    keep_maps: str = option(
+        KeepMaps.ALL.value,
+        TEXT,
+        Group.REPORT,
+        "Feature maps kept as arrays; shown: of filters with a card.",
+        choices=KeepMaps,
     )
     template: str | None = option(
         None,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,20 @@ import numpy as np
 from reportgen.core.errors import StoreError
 from reportgen.core.npz import pack, unpack, write_atomically
 from reportgen.core.records import Plan
+from reportgen.core.shared_arrays import SharedFiles, SharedReader
 
-PLAN_FORMAT = "reportgen-plan/2"
-FACTS = "facts.json"
+PLAN_FORMAT = "reportgen-plan/3"
+READABLE_FORMATS = (PLAN_FORMAT, "reportgen-plan/2")  # before arrays were shared, every task had its own
+FACTS, SHARED = "facts.json", "shared.json"
+WHOLE: dict[str, Any] = {"files": []}
 # What reading a damaged archive can raise: no two places in a ZIP fail alike.
 DAMAGE = (
     OSError,
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
-    KeyError,
+    LookupError,
+    TypeError,
     ValueError,
     EOFError,
     NotImplementedError,
@@ -42,10 +47,18 @@ def json_bytes(data: Any) -> bytes:
 
 
 class Store:
-    """The folder `.store` of a report: one .npz per task, named by its key, and the plan of the latest run."""
+    """The folder `.store` of a report: one .npz per task, named by its key, and the plan of the latest run.
+
+    A task is first kept whole. Once the report's own files have its arrays, `settle` leaves them to those files; before such a file
+    changes, `release` makes the tasks whole again. So each array is on the disk once, and a task can be read at every moment.
+    """
 
     def __init__(self, report_folder: Path) -> None:
         self.folder = report_folder / ".store"
+        self._reader = SharedReader(report_folder)
+        self._settled: dict[str, list[str]] | None = (
+            None  # files by key; None until a file changes and they are looked up
+        )
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.npz"
@@ -53,10 +66,10 @@ class Store:
     def has(self, key: str) -> bool:
         """Return whether the task is finished and readable; a damaged file counts as missing."""
         try:
-            with zipfile.ZipFile(self._path(key)) as archive:
-                return FACTS in archive.namelist() and archive.testzip() is None
-        except DAMAGE:
+            self.load(key)
+        except StoreError:
             return False
+        return True
 
     def save(self, key: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Keep a finished task.
@@ -69,20 +82,80 @@ class Store:
         Raises:
             OSError: the file cannot be written.
         """
-        write_atomically(self._path(key), pack(arrays, {FACTS: json_bytes(facts)}))
+        # Not compressed: most of it moves to the report's files, where it is.
+        write_atomically(self._path(key), pack(arrays, {FACTS: json_bytes(facts)}, compressed=False))
+        self._know(key, [])
         self._failure_path(key).unlink(missing_ok=True)
 
     def load(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the arrays and facts of a finished task.
 
         Raises:
-            StoreError: the task is missing or damaged.
+            StoreError: the task is missing or damaged, or a file of the report that has its arrays.
         """
         try:
             arrays, members = unpack(self._path(key))
-            return arrays, json.loads(members[FACTS])
+            facts = json.loads(members[FACTS])
+            return (self._reader.completed(arrays, json.loads(members[SHARED])) if SHARED in members else arrays), facts
         except DAMAGE as error:
             raise StoreError(f"stored task {key} cannot be read: {error}") from error
+
+    def settle(self, keys: Iterable[str], files: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Leave the arrays of tasks to files of the report that have the same, and compress the rest.
+
+        Args:
+            keys: of the tasks; those that are missing are passed over.
+            files: by path relative to the report, as they are on the disk, with their arrays by name; a PNG file is one array of
+                its bytes, whose name is empty.
+
+        Raises:
+            OSError: a task cannot be written; it is then as it was.
+        """
+        shared = SharedFiles(files)
+        for key in sorted(set(keys)):
+            if self._note(self._path(key))["files"] == shared.paths:
+                continue
+            try:
+                arrays, facts = self.load(key)
+            except StoreError:
+                continue
+            own, note = shared.noted(arrays)
+            write_atomically(self._path(key), pack(own, {FACTS: json_bytes(facts), SHARED: json_bytes(note)}))
+            self._know(key, shared.paths)
+
+    def release(self, relative: str, data: bytes | None = None) -> None:
+        """Make every task whole again that would lose arrays to a change of a file of the report: before it changes.
+
+        Args:
+            relative: path of the file.
+            data: its coming content; None where it is to be removed.
+
+        Raises:
+            OSError: a task cannot be written; the file must not be changed then.
+        """
+        if self._settled is None:
+            self._settled = {path.stem: self._note(path)["files"] for path in sorted(self.folder.glob("*/*.npz"))}
+        for key in [key for key, files in self._settled.items() if relative in files]:
+            with contextlib.suppress(StoreError):  # lost already
+                try:
+                    survives = data is not None and self._reader.survives(self._note(self._path(key)), relative, data)
+                except DAMAGE:
+                    survives = False
+                if not survives:
+                    self.save(key, *self.load(key))
+
+    def _know(self, key: str, files: list[str]) -> None:
+        if self._settled is not None:
+            self._settled[key] = files
+
+    def _note(self, path: Path) -> dict[str, Any]:
+        """What a task leaves to which files; it is whole where there are none."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                note: dict[str, Any] = json.loads(archive.read(SHARED))
+            return note if isinstance(note["files"], list) else WHOLE
+        except DAMAGE:
+            return WHOLE
 
     def _failure_path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.failed"
@@ -111,7 +184,7 @@ class Store:
         path = self.folder / "plan.json"
         try:
             data = json.loads(path.read_bytes())
-            if data.pop("format") != PLAN_FORMAT:
+            if data.pop("format") not in READABLE_FORMATS:
                 raise StoreError(
                     f"{path.name} was written by another version of reportgen; run `reportgen build` again."
                 )

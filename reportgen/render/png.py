@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-COMPRESSION_LEVEL = 4  # on 512 maps of 224 x 224: 6 takes half as long again and saves a hundredth, 9 takes tenfold
+# What is left after PNG's filters hardly ever recurs, so of all matches only runs are looked for: on mosaics of maps that takes a
+# third of the time and a quarter of the bytes less than level 4 without filters, on patterns half the time for the same bytes.
+LEVEL = 1
+COLOR_TYPE = 25  # place of the byte that says how samples become colors
+INDEXED = 3
+HEADER = slice(12, 29)  # the first chunk without its length and checksum
+AFTER_HEADER = 33
 
 
 def encode_indexed(indices: NDArray[np.uint8], table: bytes) -> bytes:
     """Return a palette PNG of `indices`, uint8 (height, width), with the 256 RGB triples of `table`."""
-    image = Image.fromarray(np.ascontiguousarray(indices))
-    image.putpalette(table)
-    return _save(image)
+    gray = bytearray(encode(indices))  # Pillow filters gray pictures, and never indexed ones, where maps gain most
+    gray[COLOR_TYPE] = INDEXED
+    gray[HEADER.stop : AFTER_HEADER] = struct.pack(">I", zlib.crc32(gray[HEADER]))
+    palette = b"PLTE" + table
+    chunk = struct.pack(">I", len(table)) + palette + struct.pack(">I", zlib.crc32(palette))
+    return bytes(gray[:AFTER_HEADER]) + chunk + bytes(gray[AFTER_HEADER:])
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:
     """Return a PNG of `pixels`: uint8 (height, width) as gray, or (height, width, 3) as RGB."""
-    return _save(Image.fromarray(np.ascontiguousarray(pixels)))
-
-
-def _save(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=COMPRESSION_LEVEL)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.save(buffer, "PNG", compress_level=LEVEL, compress_type=zlib.Z_RLE)
     return buffer.getvalue()

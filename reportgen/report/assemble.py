@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from reportgen.artefacts import overview
-from reportgen.artefacts.base import Appearance, Artefact, ImageFile, LayerContents, LayerPage, check_slugs
-from reportgen.artefacts.layer_entry import LayerEntry, layer_entry, read_layer, records_of
+import numpy as np
+
+from reportgen.artefacts import image_maps, overview
+from reportgen.artefacts.base import Appearance, Arrays, Artefact, ImageFile, LayerContents, LayerPage, check_slugs
+from reportgen.artefacts.feature_maps import FEATURE_MAPS, figures, maps_by_task
+from reportgen.artefacts.layer_entry import ARTEFACTS, LayerEntry, layer_entry, read_layer, records_of
 from reportgen.artefacts.patterns import STRIP
 from reportgen.artefacts.predictions import ImageEntry, draw_image, image_entry, load_image
+from reportgen.core.errors import OutputError, few
+from reportgen.core.kept_maps import wanted_channels
 from reportgen.core.lock import writing
 from reportgen.core.npz import pack
 from reportgen.core.records import LayerRecord, LayerStatus, Plan, Task
 from reportgen.core.store import Store
 from reportgen.render.figure import Picture
-from reportgen.render.text import NOUNS
+from reportgen.render.text import NOUNS, plural
 from reportgen.report import single_file
 from reportgen.report.document import make_document, report_title
 from reportgen.report.html import (
@@ -40,6 +45,7 @@ from reportgen.report.writing import Output, remove_partial
 
 Progress = Callable[[int, int, str], None]
 FACTS_FILE = "report.json"
+SHARED_FOLDERS = ("data/", "figures/")  # whose files the store leaves arrays to, and figures of maps that are not kept
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,41 @@ def assemble(
     plan = Store(folder).load_plan()
     with writing(folder):
         remove_partial(folder)
-        return Assembly(folder, plan, own_look() if look is None else look, drawing).finish(progress)
+        assembly = Assembly(folder, plan, own_look() if look is None else look, drawing)
+        written = assembly.finish(progress)
+        return (
+            replace(written, notes=(*_as_drawn(assembly.as_drawn), *written.notes)) if drawing is not None else written
+        )
+
+
+def _drawn_texts(image: str, drawn: _Drawn) -> dict[str, tuple[str, Any]]:
+    """Path and texts of the figures of a layer's maps on one image, by what they are kept as."""
+    pictures = drawn.all_pictures
+    texts: dict[str, tuple[str, Any]] = {
+        kind: (pictures[name].path, pictures[name]) for kind, name in figures(image).items() if name in pictures
+    }
+    cell = None if drawn.column is None else overview.cell_texts(drawn.column, image)
+    return texts if cell is None else {**texts, overview.CELL: cell}
+
+
+def _as_drawn(layers: Sequence[str]) -> tuple[str, ...]:
+    """The sentence on layers whose maps cannot be drawn anew."""
+    if not layers:
+        return ()
+    keep = "keeps its figures" if len(layers) == 1 else "keep their figures"
+    return (
+        f"The feature maps of {plural(len(layers), 'layer')} {keep} as they are, without arrays to draw anew: {few(layers)}.",
+    )
+
+
+def _releasing(store: Store) -> Callable[[str, bytes | None], None]:
+    """What is called before a file changes: tasks must not lose the arrays that it has."""
+
+    def release(relative: str, data: bytes | None) -> None:
+        if relative.startswith(SHARED_FOLDERS):
+            store.release(relative, data)
+
+    return release
 
 
 @dataclass(frozen=True)
@@ -157,8 +197,10 @@ class Assembly:
         }
         self.plan = replace(plan, settings={**plan.settings, **stated, **({} if drawing is None else drawing)})
         check_slugs(self.plan)
-        self.output = Output(folder, single_file.INLINED if self.plan.settings.get("single_file") else ())
         self._store, self._look = Store(folder), look
+        keeps = single_file.INLINED if self.plan.settings.get("single_file") else ()
+        self.output = Output(folder, keeps, _releasing(self._store))
+        self.as_drawn: list[str] = []  # layers with maps of which only the figures are left
         self._title = report_title(self.plan)
         self._nouns = NOUNS[self.plan.contract.rank]
         self._appearance = Appearance.of(self.plan.settings)
@@ -275,9 +317,7 @@ class Assembly:
             report,
             image_files,
             {each.entry.slug: each.all_pictures[STRIP] for each in drawn if STRIP in each.all_pictures},
-            overview.overview_view(
-                report.overview, columns, images, image_files, self._appearance.maps, self._nouns.one
-            ),
+            overview.overview_view(report.overview, columns, images, image_files, self._nouns.one),
             diagram_view(self.plan),
             extent(files, size, one_file=self.output.keeps),
             unfinished,
@@ -294,6 +334,8 @@ class Assembly:
         entry = layer_entry(contents)
         if layer.status == LayerStatus.SKIPPED:
             return _Drawn(layer, entry)
+        if known is None and any(maps.is_drawn for maps in contents[FEATURE_MAPS] or ()):
+            self.as_drawn.append(layer.path)
         pictures: dict[str, Mapping[str, Picture]] = {}
         arrays: dict[str, tuple[str, ...]] = {}
         for artefact, record in records_of(entry):
@@ -315,7 +357,30 @@ class Assembly:
         self.output.write(page_path(layer), render_layer(self._look, view))
         if known is not None:
             self.output.forget(known.files - drawn.files)
+        self._settle(contents, drawn)
         return drawn
+
+    def _settle(self, contents: LayerContents, drawn: _Drawn) -> None:
+        """Leave to the layer's files what they have of its stored tasks, now that all is drawn, and of maps what is not to be kept."""
+        shared: dict[str, Arrays] = {
+            contents.data_path(name): arrays
+            for artefact in ARTEFACTS
+            for name, arrays in artefact.arrays(contents).items()
+        }
+        found = maps_by_task(contents)
+        texts = {maps.image.slug: _drawn_texts(maps.image.slug, drawn) for each in found.values() for maps in each}
+        if not self.output.keeps and wanted_channels(self.plan, contents.layer) is not None:
+            paths = [path for named in texts.values() for path, _ in named.values()]
+            shared |= {path: {"": np.frombuffer(self.output.content(path), np.uint8)} for path in paths}
+        entries = image_maps.drawn(self.plan, contents.layer, found, texts, self.output.content)
+        try:
+            for key, entry in entries.items():
+                self._store.save(key, *entry)
+            self._store.settle([task.key for task in self._tasks[contents.layer.slug]], shared)
+        except OSError as error:
+            raise OutputError(
+                f"the store in the report's folder cannot be written ({error.strerror}); what was computed is kept."
+            ) from error
 
     def _figures(self, artefact: Artefact[Any, Any], contents: LayerContents, record: Any) -> dict[str, Picture]:
         """Write the figures of an artefact; returns them by file name."""

@@ -170,11 +170,13 @@ class Layer:
 
     @cached_property
     def _maps(self) -> dict[str, NDArray[Any]]:
-        found = self.record.feature_maps
-        return self.report.load(found[0].array) if found else {}
+        found = next((record.array for record in self.record.feature_maps if record.array is not None), None)
+        return {} if found is None else self.report.load(found)
 
     def feature_maps(self, image: str) -> NDArray[Any]:
         """Return the maps of an image after the activation function, float16 (height, width, channels).
+
+        Where `--keep-maps shown` was given, the channels are those of the shown filters, in their order.
 
         Args:
             image: its name, or its slug.
@@ -257,7 +259,9 @@ class Filter:
         Raises:
             KeyError: the report has no maps of it.
         """
-        return np.asarray(self.layer.feature_maps(image)[..., self.index])
+        maps = self.layer.feature_maps(image)
+        channels = self.layer.record.feature_maps[0].channels
+        return np.asarray(maps[..., self.index if channels is None else channels.index(self.index)])
 
     def __repr__(self) -> str:
         """The layer, the number and the verdict."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from reportgen.core.errors import OutputError
@@ -28,11 +28,24 @@ class Output:
         kept: the bytes of files that are kept here instead of being written, by relative path.
     """
 
-    def __init__(self, folder: Path, keeps: tuple[str, ...] = ()) -> None:
-        """Nothing is written yet; `folder` need not exist. Files whose paths begin with one of `keeps` are kept and not written."""
+    def __init__(
+        self,
+        folder: Path,
+        keeps: tuple[str, ...] = (),
+        before_change: Callable[[str, bytes | None], None] = lambda relative, data: None,
+    ) -> None:
+        """Nothing is written yet.
+
+        Args:
+            folder: need not exist.
+            keeps: files whose paths begin with one of these are kept and not written.
+            before_change: called before a file that exists changes, with its relative path and its content to come, None of one that
+                is removed.
+        """
         self.folder = folder
         self.kept: dict[str, bytes] = {}
         self._keeps = keeps
+        self._before_change = before_change
         self._earlier = _listed(folder / WRITTEN)
         self._written: dict[str, int] = {}  # bytes of each file
 
@@ -62,6 +75,14 @@ class Output:
             return
         self._replace(relative, data)
         self._written[relative] = len(data)
+
+    def content(self, relative: str) -> bytes:
+        """Return a file that was written or kept.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return self.kept[relative] if relative in self.kept else (self.folder / relative).read_bytes()
 
     def forget(self, relatives: Iterable[str]) -> None:
         """No longer count files of this report that were written: `remove_stale` removes those that are not written again."""
@@ -99,6 +120,8 @@ class Output:
         path = self.folder / relative
         try:
             if not _has(path, data):
+                if path.is_file():
+                    self._before_change(relative, data)
                 write_atomically(path, data)
         except OSError as error:
             raise OutputError(
@@ -120,6 +143,7 @@ class Output:
         if any(parent.is_symlink() for parent in parents) or not (path.is_file() or path.is_symlink()):
             return
         try:
+            self._before_change(relative, None)
             path.unlink()
             for parent in parents:
                 if any(parent.iterdir()):
