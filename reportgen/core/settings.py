@@ -514,7 +514,6 @@ class RunOptions:
         Group.RUN,
         "Compute one of N parts, for `assemble`.",
         metavar="I/N|auto",
-        everyday=True,
         in_file=False,
     )
     config: str | None = option(
