@@ -32,7 +32,7 @@ LADDER = (
     (Quality.PAPER, "all"),
 )
 LONG = 600  # seconds: a longer run says so before it starts
-SMALL = 20e9  # multiply-adds that no machine needs minutes for: `build` does not measure for so few
+SMALL = 2e9  # multiply-adds that no machine needs minutes for: `build` does not measure for fewer
 
 
 def rungs(settings: Settings, given: Collection[str]) -> Iterator[Settings]:
@@ -50,6 +50,7 @@ class Expectation:
     """What a run is expected to take, by a measurement that is made at most once.
 
     Attributes:
+        settings: the user's own, or what the budget chose.
         calibration: the measurement, where one was made.
         stated: the latest estimate as run.json states it; None before there is one.
         chosen: the options that the budget chose, as a command line has them; "" where there is no budget or nothing to choose.
@@ -57,7 +58,7 @@ class Expectation:
 
     def __init__(self, settings: Settings, budget: Budget | None) -> None:
         """settings: the user's own."""
-        self._settings, self._budget = settings, budget
+        self.settings, self._budget = settings, budget
         self.calibration: Calibration | None = None
         self.stated: dict[str, Any] | None = None
         self.chosen = ""
@@ -71,7 +72,7 @@ class Expectation:
         """Return the most effort that fits into the budget; the least where none does."""
         assert self._budget is not None
         best: Settings | None = None
-        for settings in rungs(self._settings, self._budget.given):
+        for settings in rungs(self.settings, self._budget.given):
             layers, tasks, _, recipe = effort(settings)
             calibration = self._measured(network, layers)
             if best is not None and seconds_of(layers, tasks, steps_of(recipe), calibration) > self._budget.seconds:
@@ -79,12 +80,13 @@ class Expectation:
             best = settings
         assert best is not None
         free = [name for name in CHOSEN if name not in self._budget.given]
+        self.settings = best
         self.chosen = " ".join(f"--{name} {getattr(best, name)}" for name in free)
         return best
 
     def _measured(self, network: Network, layers: Sequence[LayerRecord]) -> Calibration:
         if self.calibration is None:
-            self.calibration = calibrate(network, layers, self._settings.precision)
+            self.calibration = calibrate(network, layers, self.settings.precision)
         return self.calibration
 
     def of(self, job: Job, folder: Path, shard: Shard | None = None, least: float = 0) -> Estimate:
