@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from reportgen.core.errors import UsageError
 from reportgen.core.settings import Settings
 from tests.small_models import conv, functional, randomised
 
-SLOW = Calibration("conv", (8, 8), 2, 1e4, 0.01, 0.03, 0.5)
+SLOW = Calibration("conv", (8, 8), 2, 1e4, 0.01, 0.03, 0.5, 1.0)
 QUALITIES = list(Quality)
 
 
@@ -41,8 +42,9 @@ def effort(settings: Settings) -> tuple[int, float]:
 def test_every_rung_is_at_least_the_one_below_it_in_both_settings() -> None:
     efforts = [effort(settings) for settings in rungs(Settings(), ())]
     assert len(set(efforts)) == len(efforts)
-    for below, above in zip(efforts, efforts[1:], strict=False):
-        assert below[0] <= above[0] and below[1] <= above[1]
+    for below, above in pairwise(efforts):
+        assert below[0] <= above[0]
+        assert below[1] <= above[1]
 
 
 def test_what_was_given_stays() -> None:
@@ -69,9 +71,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, Expectat
 def test_a_larger_budget_never_chooses_less(chosen: Callable[..., tuple[Any, Expectation]]) -> None:
     efforts = [effort(chosen(text)[1].settings) for text in ("1s", "20s", "60s", "3m", "30m", "10h")]
     assert len(set(efforts)) > 2
-    assert all(
-        below[0] <= above[0] and below[1] <= above[1] for below, above in zip(efforts, efforts[1:], strict=False)
-    )
+    assert all(below[0] <= above[0] and below[1] <= above[1] for below, above in pairwise(efforts))
 
 
 def test_the_chosen_settings_alone_make_the_same_plan(chosen: Callable[..., tuple[Any, Expectation]]) -> None:
@@ -81,7 +81,8 @@ def test_the_chosen_settings_alone_make_the_same_plan(chosen: Callable[..., tupl
         Settings(preprocess="unit", quality=found.settings.quality, filters=found.settings.filters),
     )
     assert job.plan == plain.plan
-    assert job.breadths == plain.breadths and job.recipe == plain.recipe
+    assert job.breadths == plain.breadths
+    assert job.recipe == plain.recipe
     assert "budget" not in job.plan.settings
 
 
@@ -90,7 +91,9 @@ def test_an_impossible_budget_gets_the_least_and_says_so(
 ) -> None:
     job, found = chosen("1s")
     remarks = list(found.remarks(found.of(job, tmp_path)))
-    assert len(remarks) == 1 and "the least there is" in remarks[0] and "--quality draft --filters 1" in remarks[0]
+    (remark,) = remarks
+    assert "the least there is" in remark
+    assert "--quality draft --filters 1" in remark
     job, found = chosen("1s", ("quality", "filters"), quality="draft", filters="2")
     assert ["settings that were given" in remark for remark in found.remarks(found.of(job, tmp_path))] == [True]
 
@@ -99,4 +102,4 @@ def test_a_measurement_is_positive_and_of_the_deepest_layer() -> None:
     job = prepare(randomised(functional(conv(2), conv(3))), Settings(preprocess="unit", filters="1"))
     found = calibrate(job.model.network, job.plan.layers)
     assert found.layer == job.plan.layers[-1].path
-    assert min(found.forward_seconds, found.gradient_seconds, found.trace_seconds) > 0
+    assert min(found.forward_seconds, found.gradient_seconds, found.trace_seconds, found.pace) > 0

@@ -67,7 +67,8 @@ def as_text(found: Estimate, settings: Mapping[str, Any]) -> str:
             (
                 "measured",
                 f"{measured.layer}: {measured.forward_seconds * MILLI:.1f} ms an input, "
-                f"{measured.gradient_seconds * MILLI:.1f} ms with its gradient, {measured.trace_seconds:.1f} s to trace",
+                f"{measured.gradient_seconds * MILLI:.1f} ms with its gradient, "
+                f"{measured.trace_seconds:.1f} s to trace; pace {measured.pace:.1f}",
             ),
         ]
     width = max(len(name) for name, _ in rows)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from reportgen.core.choices import Precision
 from reportgen.core.records import LayerRecord
@@ -20,6 +23,10 @@ from reportgen.network.precision import bfloat16, has_bfloat16
 BATCH = 2  # inputs of a measured pass: enough to occupy two cores, few enough for the deepest networks
 SECONDS = 0.6  # that passes of a kind are repeated for
 MOST_PASSES = 5  # of a kind: their median is no steadier with more
+# What drawing and storing mostly is: compressing. It tells how the machine, and what else runs on it, compare with where rates
+# were measured.
+PIXELS = np.random.default_rng(0).integers(0, 32, 500_000).astype(np.uint8).tobytes()
+PIXELS_SECONDS = 0.02  # of one core, 2026
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Calibration:
         forward_seconds: of the forward pass of one input.
         gradient_seconds: of the forward pass and the gradient by one input.
         trace_seconds: of tracing both once.
+        pace: seconds of one core for one of the machine that fixed rates were measured on.
     """
 
     layer: str
@@ -43,6 +51,7 @@ class Calibration:
     forward_seconds: float
     gradient_seconds: float
     trace_seconds: float
+    pace: float
 
     def stated(self) -> dict[str, Any]:
         """Return what run.json states of it, as plain JSON values."""
@@ -93,7 +102,14 @@ def calibrate(network: Network, layers: Sequence[LayerRecord], precision: str = 
         gradient_seconds = _median(lambda: passes[1](pictures))
     macs = max(1.0, deepest.macs * prod(size) / prod(network.contract.size))
     return Calibration(
-        deepest.path, size, BATCH, macs, forward_seconds / BATCH, gradient_seconds / BATCH, trace_seconds
+        layer=deepest.path,
+        size=size,
+        batch=BATCH,
+        macs=macs,
+        forward_seconds=forward_seconds / BATCH,
+        gradient_seconds=gradient_seconds / BATCH,
+        trace_seconds=trace_seconds,
+        pace=_median(lambda: len(zlib.compress(PIXELS))) / PIXELS_SECONDS,
     )
 
 

@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 PATTERNS = frozenset({TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS})
 
 # Seconds beside operations, in units that the calibration measures, so that a slower machine is expected to be slower there too.
-LAYER_TRACES = 2.5  # traces of both passes that a layer's ascent makes, on the way to the layer
-SHARED_TRACES = 4  # the same of the whole network, for all layers: predictions, maps, natural maxima, bounds
-# Seconds of one core of the machine that this was measured on (2026, AVX-512).
+LAYER_TRACES = 3  # traces of both passes that a layer's ascent makes, on the way to the layer
+SHARED_TRACES = 5  # the same of the whole network, for all layers: predictions, maps, natural maxima, bounds
+# Seconds where the calibration's pace is 1.
 STEP_SECONDS_PER_VALUE = 5e-8  # warp, gradient by coefficients and optimizer, for a value of a picture in a step
 LAYER_SECONDS = 0.5  # page of a layer and drawings of its kernels
 PATTERN_SECONDS = 0.08  # measured, stored and drawn, whatever the network
 MAPS_SECONDS_PER_VALUE = 6e-8  # stored and drawn
 
 # Bytes, as ResNet50's and the sample models' reports take.
-MAP_BYTES = 2.2  # a value of a feature map: float16, compressed, and its drawing
-PATTERN_BYTES = 3.0  # a value of a pattern: two arrays of 8 bits and the drawings
-WEIGHT_BYTES = 5.0  # a value of a kernel: float32 and the drawing
+MAP_BYTES = 1.5  # a value of a feature map: float16, compressed
+PATTERN_BYTES = 2.5  # a value of a pattern: two arrays of 8 bits and the drawings
+WEIGHT_BYTES = 3.8  # a value of a kernel: float32, compressed
+DRAWN_BYTES = 600  # the drawing of a feature map, and that of a filter's kernel
 LAYER_BYTES = 60_000  # a page
 PROGRAM_BYTES = 600_000_000  # TensorFlow and this program, before a model is loaded
 LOADED_WEIGHTS = 2  # times the weights' bytes: the variables, and what convolutions make of them
@@ -99,6 +100,7 @@ def seconds_of(layers: Sequence[LayerRecord], tasks: Iterable[Task], steps: int,
     stepping = calibration.gradient_seconds / (STEP_COST * calibration.macs)
     deepest = max((layer.macs for layer in layers), default=1) or 1
     seconds, ascending = SHARED_TRACES * calibration.trace_seconds, set()
+    fixed = LAYER_SECONDS * sum(layer.status == "rendered" for layer in layers)
     for task in tasks:
         seconds += task.cost * (stepping if task.kind in PATTERNS else forward)
         layer = own.get(task.layer)
@@ -106,12 +108,12 @@ def seconds_of(layers: Sequence[LayerRecord], tasks: Iterable[Task], steps: int,
             continue
         if task.kind in PATTERNS and layer.pattern_size is not None:
             values = len(task.filters) * prod(layer.pattern_size)
-            seconds += steps * values * STEP_SECONDS_PER_VALUE + len(task.filters) * PATTERN_SECONDS
+            fixed += steps * values * STEP_SECONDS_PER_VALUE + len(task.filters) * PATTERN_SECONDS
             ascending.add(layer.slug)
         elif task.kind is TaskKind.FEATURE_MAPS:
-            seconds += _values(layer) * MAPS_SECONDS_PER_VALUE
+            fixed += _values(layer) * MAPS_SECONDS_PER_VALUE
     seconds += sum(LAYER_TRACES * calibration.trace_seconds * own[slug].macs / deepest for slug in ascending)
-    return seconds + LAYER_SECONDS * sum(layer.status == "rendered" for layer in layers)
+    return seconds + calibration.pace * fixed
 
 
 def disk_bytes(layers: Sequence[LayerRecord], tasks: Iterable[Task], bands: int) -> float:
@@ -125,9 +127,10 @@ def disk_bytes(layers: Sequence[LayerRecord], tasks: Iterable[Task], bands: int)
         if task.kind in PATTERNS and layer.pattern_size is not None:
             total += PATTERN_BYTES * len(task.filters) * prod(layer.pattern_size) * bands
         elif task.kind is TaskKind.FEATURE_MAPS:
-            total += MAP_BYTES * _values(layer)
+            total += MAP_BYTES * _values(layer) + DRAWN_BYTES * layer.filters_total
         elif task.kind is TaskKind.WEIGHTS:
             total += WEIGHT_BYTES * prod(length or 1 for length in layer.kernel_shape or ())
+            total += DRAWN_BYTES * layer.filters_total
     return total
 
 
