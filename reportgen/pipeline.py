@@ -6,12 +6,13 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reportgen.core.budget import Budget
 from reportgen.core.choices import ExecutorKind
 from reportgen.core.errors import ModelError, OutputError
 from reportgen.core.execution import Execution
@@ -73,6 +74,8 @@ def build(
     execution: Execution = IN_PROCESS,
     executor: Executor | None = None,
     shard: Shard | None = None,
+    budget: Budget | None = None,
+    expect: bool = False,
 ) -> Built:
     """Write the report of a model, or compute a shard of it.
 
@@ -86,6 +89,8 @@ def build(
         execution: where what the store lacks is computed.
         executor: computes it instead of the one that `execution` names.
         shard: the part of the report to compute, without its pages; None for the whole.
+        budget: the time that `quality` and `filters` are chosen for; None where all settings stay as they are.
+        expect: whether to measure and say how long it is expected to take.
 
     Returns:
         The first page, and what failed.
@@ -105,6 +110,7 @@ def build(
         check_named(settings.images, UNIT if settings.input_range is None else settings.input_range, reader)
 
         from reportgen.compute.executors import chosen  # with TensorFlow, which nothing above needs
+        from reportgen.compute.expectation import SMALL, Expectation
         from reportgen.compute.opening import check_named as check_model_named
         from reportgen.compute.planning.prepare import prepare
 
@@ -114,10 +120,14 @@ def build(
             executor = chosen(execution, say)
         if isinstance(specification, str):
             say(f"loading {specification}")
-        job = prepare(specification, settings, reader)
+        expectation = Expectation(settings, budget)
+        job = prepare(specification, settings, reader, expectation.choose)
         if _has_changed(specification, job.plan):
             raise ModelError(f"{job.plan.model.source} changed while it was read; run the same command again.")
         _say_notes(job.plan, say)
+        if expect or budget is not None:
+            for sentence in expectation.sentences(expectation.of(job, folder, shard, SMALL)):
+                say(sentence)
         with _naming(folder):
             if not (folder / STORE).is_dir():
                 _hold(held, folder, say)
@@ -126,9 +136,9 @@ def build(
                 unmark(folder)
         with _naming(folder, "; what was computed is kept"):
             if shard is None:
-                written = _written(job, folder, look, executor, progress, started)
+                written = _written(job, folder, look, executor, progress, started, expectation.stated)
             else:
-                written = _computed(shard, job, folder, executor, progress, started)
+                written = _computed(shard, job, folder, executor, progress, started, expectation.stated)
     if _has_changed(specification, job.plan):
         say(f"{job.plan.model.source} has changed since it was read; the report shows the model as it was then.")
     for sentence in written.notes:
@@ -137,7 +147,13 @@ def build(
 
 
 def _written(
-    job: Job, folder: Path, look: Look, executor: Executor, progress: Progress, started: float
+    job: Job,
+    folder: Path,
+    look: Look,
+    executor: Executor,
+    progress: Progress,
+    started: float,
+    expected: Mapping[str, Any] | None,
 ) -> AssembleResult:
     """Compute what the store lacks, and write pages of what there is: meanwhile, and all that are left at the end."""
     from reportgen.compute.executors import compute
@@ -146,7 +162,10 @@ def _written(
         progress.doing(f"writing pages: {what}")
 
     assembly = Assembly(folder, job.plan, look)
-    with Run(folder, job.plan, Store(folder), progress, started) as run, EarlyPages(assembly, run, tell) as pages:
+    with (
+        Run(folder, job.plan, Store(folder), progress, started, expected=expected) as run,
+        EarlyPages(assembly, run, tell) as pages,
+    ):
         run.watch = pages.update
         pages.update()
         compute(job, run, executor)
@@ -154,7 +173,13 @@ def _written(
 
 
 def _computed(
-    shard: Shard, job: Job, folder: Path, executor: Executor, progress: Progress, started: float
+    shard: Shard,
+    job: Job,
+    folder: Path,
+    executor: Executor,
+    progress: Progress,
+    started: float,
+    expected: Mapping[str, Any] | None,
 ) -> AssembleResult:
     """Compute what the store lacks of a shard, which has no pages."""
     from reportgen.compute.executors import compute
@@ -163,7 +188,7 @@ def _computed(
     keys = partition(job.plan, shard.count)[shard.number - 1]
     shard.mark(folder, keys)
     store = Store(folder)
-    with Run(folder, job.plan, store, progress, started, keys) as run:
+    with Run(folder, job.plan, store, progress, started, keys, expected) as run:
         compute(job, run, executor)
     return AssembleResult(folder, _failures(job.plan, store, keys), (_next_command(shard, folder),))
 

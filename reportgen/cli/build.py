@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from reportgen.cli.command import GroupedCommand, Written, say, silent
-from reportgen.cli.options import resolve, takes_options
+from reportgen.cli.options import explicit, resolve, takes_options
+from reportgen.core.budget import Budget
 from reportgen.core.execution import Execution
 from reportgen.core.settings import Command
 
@@ -35,5 +36,7 @@ def build(model: str, **given: Any) -> Written:
         progress=Progress(False if run.quiet else run.progress),
         say=silent if run.quiet else say,
         execution=Execution(run.executor, run.jobs, run.scheduler),
+        budget=None if run.budget is None else Budget(run.budget, explicit(given)),
+        expect=not run.quiet,
         shard=None if run.shard is None else Shard.parse(run.shard, os.environ),
     )

@@ -14,6 +14,7 @@ from reportgen.cli.assemble import assemble
 from reportgen.cli.build import build
 from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
 from reportgen.cli.layers import layers
+from reportgen.cli.plan import plan
 from reportgen.core import __version__
 from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError
 
@@ -76,5 +77,5 @@ def main() -> None:
     """Run a command; see `HELP`."""
 
 
-for command in (build, layers, assemble):
+for command in (build, plan, layers, assemble):
     main.add_command(command)

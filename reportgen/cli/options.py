@@ -71,6 +71,14 @@ def given_settings(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in names and value is not None and value != ()}
 
 
+def explicit(given: dict[str, Any]) -> frozenset[str]:
+    """Return the names of the settings that a command line or its settings file gives."""
+    table = _table(given.get("config"))
+    of_run = {key for option in RUN_OPTIONS for key in option.keys}
+    own = {name: value for name, value in table.items() if name.replace("-", "_") not in of_run}
+    return frozenset(from_mapping(own)) | frozenset(given_settings(given))
+
+
 def resolve(given: dict[str, Any]) -> tuple[Settings, RunOptions]:
     """Return what the options of a command line come to: flags before the settings file before defaults.
 

@@ -85,7 +85,7 @@ class Option:
     negatable: bool = False
     choices: type[StrEnum] | None = None
     check: Callable[[str, Any], object] | None = None
-    commands: tuple[str, ...] = ("build",)
+    commands: tuple[str, ...] = ("build", "plan")
     everyday: bool = False
     in_file: bool = True
     recipe: str | None = None

@@ -333,7 +333,7 @@ class Task(Record):
         kind: what is computed: of an image its pixels as fed and the predictions, of a layer the rest; patterns and minimal patterns of
             some filters.
         layer: slug; "" where it does not apply, like `image`.
-        cost: of the computation, without a unit.
+        cost: of the computation in multiply-adds.
     """
 
     kind: TaskKind

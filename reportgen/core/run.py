@@ -44,6 +44,7 @@ class Run:
         progress: Progress,
         started: float,
         only: frozenset[str] | None = None,
+        expected: Mapping[str, Any] | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -54,6 +55,7 @@ class Run:
             progress: the bar.
             started: when the command began, by time.perf_counter.
             only: keys of the tasks that are this run's; None for all.
+            expected: what was expected of the run, and the measurement that this follows from; None where nothing was.
         """
         self.plan, self.progress = plan, progress
         self._store, self._path = store, folder / "run.json"
@@ -62,7 +64,7 @@ class Run:
             self._tasks[task.key].append(task)
         self._seconds: dict[str, float] = self._earlier().get("tasks", {})
         self._traces: defaultdict[str, int] = defaultdict(int)
-        self._started, self._only = started, only
+        self._started, self._only, self._expected = started, only, expected
         self._date = datetime.now(UTC) - timedelta(seconds=time.perf_counter() - started)
         self.missing: frozenset[str] = frozenset()
         self.left: set[str] = set()
@@ -159,6 +161,7 @@ class Run:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self._started, 3),
             "peak_memory_bytes": peak_memory_bytes(),
+            "expected": None if self._expected is None else dict(self._expected),
             "layers": layer_times(self.plan, self._seconds, self._traces),
             "tasks": {key: round(value, 3) for key, value in self._seconds.items()},
         }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from reportgen.core.budget import parse_duration
 from reportgen.core.choices import (
     DEFAULT_IMAGE_SIZE,
     EIGHT_BIT_RANGE,
@@ -56,13 +57,14 @@ class Command(StrEnum):
 
     BUILD = "build"
     LAYERS = "layers"
+    PLAN = "plan"
     ASSEMBLE = "assemble"
 
 
 BY_METHOD = "by method"
 DEFAULT_FILTERS = "32"
-OF_MODELS = (Command.BUILD, Command.LAYERS)  # commands that load a model
-OF_PAGES = (Command.BUILD, Command.ASSEMBLE)  # commands that write pages
+OF_MODELS = (Command.BUILD, Command.LAYERS, Command.PLAN)  # commands that load a model
+OF_PAGES = (Command.BUILD, Command.ASSEMBLE, Command.PLAN)  # commands that write pages
 EVERYWHERE = tuple(Command)
 
 
@@ -531,10 +533,19 @@ class RunOptions:
         False,
         SWITCH,
         Group.RUN,
-        "Print a JSON list instead of a table.",
-        commands=(Command.LAYERS,),
+        "Print JSON instead of text.",
+        commands=(Command.LAYERS, Command.PLAN),
         everyday=True,
         in_file=False,
+    )
+    budget: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "Choose --quality and --filters for a time such as 10m.",
+        metavar="TIME",
+        check=lambda _, value: parse_duration(value),
+        everyday=True,
     )
     jobs: int | None = option(
         None,

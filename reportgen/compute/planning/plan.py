@@ -17,11 +17,12 @@ from reportgen.core.settings import Settings
 from reportgen.core.store import json_bytes
 
 KEY_LENGTH = 40  # hexadecimal digits of SHA-256: far beyond any chance of two tasks sharing one
-STEP_COST = (
-    3  # of a forward pass: what an ascent step costs, the pass and its gradient, which is about twice as expensive
+# Multiply-adds in forward passes. A gradient by the input alone takes as many as the pass itself.
+STEP_COST = 2  # an ascent step: the pass and its gradient
+MEASURING_COST = (
+    2  # measuring the pattern and the strongest picture; the bank of starts is measured for all layers at once
 )
-MEASURING_COST = 2  # of a forward pass: what measuring the start and the finished pattern costs
-MAPS_COST = 2  # of a forward pass: what reading and storing all feature maps of an image costs
+MAPS_COST = 1  # all feature maps of an image
 WEIGHTS_PER_FORWARD = 10  # layers whose weights are stored in the time of a forward pass
 AUTO_SMALLEST, AUTO_LARGEST, AUTO_STEP = 64, 224, 32  # pixels: sides of patterns sized by receptive field
 AUTO_FIELDS = 2  # receptive fields along a side of such a pattern
@@ -291,7 +292,9 @@ def _natural_tasks(facts: TaskFacts) -> Iterator[Task]:
     for layer in facts.rendered if hashes else []:
         if layer.pattern_size is not None:
             key = task_key(TaskKind.NATURAL, {**facts.pattern_facts(layer), "images": hashes})
-            cost = natural_crop_count(len(hashes)) * facts.pattern_cost(layer) / len(facts.rendered)
+            together = [each for each in facts.rendered if each.pattern_size == layer.pattern_size]
+            deepest = max(facts.pattern_cost(each) for each in together)  # one pass measures them all
+            cost = natural_crop_count(len(hashes)) * deepest / len(together)
             yield Task(TaskKind.NATURAL, key, layer.slug, "", (), cost)
 
 

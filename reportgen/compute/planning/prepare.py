@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any
@@ -20,8 +21,9 @@ from reportgen.compute.planning import plan as planning
 from reportgen.compute.planning.layer_records import describe, describe_output
 from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.work import Job
+from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import ModelError, UsageError
-from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan
+from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
 from reportgen.core.settings import Settings
 from reportgen.inputs import images, signals
 from reportgen.inputs.classes_file import read_classes
@@ -63,13 +65,21 @@ def walk(
     return network, describe(network, settings, planning.choose_layers(paths, settings.layers, settings.exclude))
 
 
-def prepare(specification: Any, settings: Settings, reader: ImageReader | None = None) -> Job:
+Effort = tuple[tuple[LayerRecord, ...], tuple[Task, ...], dict[str, Breadth], recipes.Recipe]
+"""What settings of effort come to: the layers with their filters, the tasks, breadths by layer slug, and the recipe."""
+Choose = Callable[[Network, Callable[[Settings], Effort]], Settings]
+
+
+def prepare(
+    specification: Any, settings: Settings, reader: ImageReader | None = None, choose: Choose | None = None
+) -> Job:
     """Open the model, find the images and plan the report; nothing is written.
 
     Args:
         specification: a live Keras model, or what names one.
         settings: all choices of the user.
         reader: decodes the images.
+        choose: returns the settings to go on with, which may differ in `quality` and `filters`.
 
     Returns:
         The job that makes the report.
@@ -108,17 +118,11 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
         None if differentiable else noted.no_gradient(settings),
     )
     facts = planning.TaskFacts(
-        layers=layers if differentiable else [msgspec.structs.replace(layer, filters_shown=()) for layer in layers],
+        layers=_differentiated(layers, differentiable),
         images=records,
         contract=network.contract,
         identity=_identity(network, versions, threads),
-        # With what is stored of a pattern, so that a new score is computed and not missed in a report from before it.
-        recipe={
-            **recipe.describe(),
-            "precision": settings.precision,
-            "bfloat16": has_bfloat16(),
-            "arrays": results.ARRAYS,
-        },
+        recipe=_recipe_facts(recipe, settings),
         seed=settings.seed,
         batches={slug: breadth.batch for slug, breadth in breadths.items()},
         classes=classes,
@@ -126,6 +130,27 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
         negative=settings.negative,
         initial={path: digest(arrays) for path, arrays in initial.items()},
     )
+    if choose is not None:
+        own, contract = layers, network.contract
+
+        def effort(other: Settings) -> Effort:
+            shown = _with_filters(own, other)
+            broad, made = (
+                _breadths(network, shown, other),
+                recipes.choose(other, contract.bands, bool(collection.images)),
+            )
+            changed = dataclasses.replace(
+                facts,
+                layers=_differentiated(shown, differentiable),
+                recipe=_recipe_facts(made, other),
+                batches={slug: breadth.batch for slug, breadth in broad.items()},
+            )
+            return shown, planning.plan_tasks(changed), broad, made
+
+        settings = choose(network, effort)
+        layers, tasks, breadths, recipe = effort(settings)
+    else:
+        tasks = planning.plan_tasks(facts)
     plan = Plan(
         model=_model_record(network, classes),
         contract=network.contract,
@@ -134,7 +159,7 @@ def prepare(specification: Any, settings: Settings, reader: ImageReader | None =
         images=records,
         images_left_out=collection.left_out,
         layers=layers,
-        tasks=planning.plan_tasks(facts),
+        tasks=tasks,
         notes=tuple(note for note in notes if note is not None),
         diagram=network.diagram,
         problems=() if network.problem is None else (network.problem,),
@@ -167,6 +192,32 @@ def _open(
         reasons = "; ".join(f"{layer.path}: {layer.reason}" for layer in layers[:FEW_REASONS])
         raise ModelError(f"{network.loaded.source} has no layer that can be shown ({reasons}).")
     return network, layers, collections[-1]
+
+
+def _differentiated(layers: Sequence[LayerRecord], differentiable: bool) -> Sequence[LayerRecord]:
+    """The layers, without patterns where nothing can be differentiated."""
+    return layers if differentiable else [msgspec.structs.replace(layer, filters_shown=()) for layer in layers]
+
+
+def _recipe_facts(recipe: recipes.Recipe, settings: Settings) -> dict[str, Any]:
+    """What patterns depend on, with what is stored of them, so that a new score is computed and not missed in an older report."""
+    return {
+        **recipe.describe(),
+        "precision": settings.precision,
+        "bfloat16": has_bfloat16(),
+        "arrays": results.ARRAYS,
+    }
+
+
+def _with_filters(layers: Iterable[LayerRecord], settings: Settings) -> tuple[LayerRecord, ...]:
+    """The layers with the filters that other settings show; classes stay."""
+    choice = FilterChoice.parse(settings.filters)
+    return tuple(
+        msgspec.structs.replace(layer, filters_shown=choice.of(layer.filters_total))
+        if layer.filters_shown and not layer.is_output
+        else layer
+        for layer in layers
+    )
 
 
 def _class_names(network: Network, settings: Settings) -> tuple[tuple[str, ...] | None, str | None]:
