@@ -118,6 +118,8 @@ def build(
         if _has_changed(specification, job.plan):
             raise ModelError(f"{job.plan.model.source} changed while it was read; run the same command again.")
         _say_notes(job.plan, say)
+        if (note := execution.note(job.threads)) is not None:
+            say(note)
         with _naming(folder):
             if not (folder / STORE).is_dir():
                 _hold(held, folder, say)
