@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen.compute.work import Notify, Progressed, Result, Work
+from reportgen.compute.work import Notify, Progressed, Refused, Result, Work
 from reportgen.compute.worker import serve
 from reportgen.core.errors import ModelError
 
@@ -57,3 +57,12 @@ def carry_out(job: FakeJob, work: Work, notify: Notify) -> Iterator[Result]:
 
 def main() -> None:
     serve(open_job, carry_out)
+
+
+def carry_out_pickled(payload: bytes, work: bytes) -> list[Result] | Refused:
+    """The same for a worker of Dask."""
+    try:
+        job = open_job(payload)
+    except ModelError as error:
+        return Refused(str(error))
+    return list(carry_out(job, pickle.loads(work), lambda news: None))

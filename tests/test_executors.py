@@ -13,17 +13,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.compute.executors import Executor, InProcessExecutor
+import reportgen
+from reportgen.compute.balance import balanced
+from reportgen.compute.executors import Executor, InProcessExecutor, chosen
 from reportgen.compute.planning.plan import TaskKind
 from reportgen.compute.planning.prepare import prepare
+from reportgen.compute.received import open_job
 from reportgen.compute.tasks import COMPUTATIONS, Computation, carry_out, divide
 from reportgen.compute.work import Job, Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
-from reportgen.core.errors import ModelError, OutputError, UsageError
+from reportgen.core.errors import ImageError, ModelError, OutputError, UsageError
+from reportgen.core.execution import Execution
 from reportgen.core.progress import Progress
 from reportgen.core.records import Task
 from reportgen.core.settings import Settings
 from reportgen.core.store import Store
+from reportgen.network.backend import fix_threads
 from reportgen.pipeline import Built, build
 from sample_build import contents
 from small_models import conv, functional, layers, pictures, randomised
@@ -285,3 +290,53 @@ def test_results_that_were_there_before_a_failure_stay(folder: Path, monkeypatch
 
 def _unheard(news: Progressed) -> None:
     pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_several_processes_give_the_same_report(folder: Path, report: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "dask":
+        pytest.importorskip("distributed")
+    pieces = divide(Store(report).load_plan(), [task.key for task in Store(report).load_plan().tasks])
+    assert len(balanced(pieces, 2)) > len(pieces), "or the report does not show that patterns can be divided"
+    executor = chosen(Execution(kind, 2), print)
+    assert built(folder, tmp_path / "report", executor).problems == ()
+    assert contents(tmp_path / "report") == contents(report)
+
+
+def received(job: Job, **changes: Any) -> Workspace:
+    return open_job(pickle.dumps(dataclasses.replace(job, **changes)))
+
+
+def test_a_job_is_refused_by_a_process_that_would_give_other_bytes(folder: Path, tmp_path: Path) -> None:
+    image = tmp_path / "image.png"
+    image.write_bytes((folder / "0.png").read_bytes())
+    job = prepare(str(folder / "model.keras"), settings(folder, **LITTLE, images=(str(image),)))
+    assert received(job).plan == job.plan
+    for name in ("tensorflow", "keras", "numpy", "pillow", "reportgen", "device", "bfloat16"):
+        with pytest.raises(UsageError, match=rf"^{name} is .* here and 0\.1 where the report was planned"):
+            received(job, machine={**job.machine, name: "0.1"})
+    others = dataclasses.replace(job.plan, settings={**job.plan.settings, "threads": job.threads + 1})
+    with pytest.raises(UsageError, match=rf"computes with {job.threads} threads? in this process already"):
+        received(job, plan=others)
+    with pytest.raises(UsageError, match=r"^the work cannot be read here: "):
+        open_job(b"nothing")
+    image.write_bytes((folder / "1.png").read_bytes())
+    with pytest.raises(ImageError, match=r"^image.png has changed since the report was planned"):
+        received(job)
+
+
+def test_the_number_of_threads_is_stated_and_part_of_every_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = prepare(str(folder / "model.keras"), settings(folder, **LITTLE)).plan
+    assert one.settings["threads"] == fix_threads()
+    monkeypatch.setattr("reportgen.compute.planning.prepare.fix_threads", lambda wanted: 7)
+    other = prepare(str(folder / "model.keras"), settings(folder, **LITTLE)).plan
+    assert other.settings["threads"] == 7
+    initial = {task.key for task in one.tasks if task.kind == TaskKind.INITIAL}
+    assert {task.key for task in one.tasks} & {task.key for task in other.tasks} == initial
+
+
+def test_a_live_model_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="save it and name its file"):
+        reportgen.build(randomised(functional(conv(2))), output=tmp_path / "report", jobs=2)
+    assert not (tmp_path / "report").exists()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pickle
-from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from concurrent import futures
 
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 
@@ -17,6 +18,7 @@ from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.execution import Execution
 from reportgen.network.error_text import one_line
 
+CANCELLED = (asyncio.CancelledError, futures.CancelledError)  # which of them Dask raises depends on the place
 ANSWER = 30  # seconds that a scheduler has to answer; it does nothing else that takes long
 PATIENCE = 30  # seconds without a result after which the scheduler is asked whether it is there
 WINDOW = (
@@ -58,6 +60,7 @@ class DaskExecutor:
                     threads_per_worker=1,
                     memory_limit=0,  # what a worker needs follows from --memory
                     dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
                 ) as cluster,
                 Client(cluster, set_as_default=False) as client,
             ):
@@ -89,8 +92,10 @@ class _Computation:
         try:
             while waiting or self._running:
                 while waiting and len(self._running) < max(LEAST_WINDOW, WINDOW * self._workers()):
-                    piece = waiting.popleft()
-                    future = self._client.submit(carry_out_pickled, payload, pickle.dumps(piece), pure=False)
+                    place, piece = total - len(waiting), waiting.popleft()
+                    future = self._client.submit(
+                        carry_out_pickled, payload, pickle.dumps(piece), pure=False, priority=-place
+                    )  # in the plan's order, which Dask keeps for no tasks that come at the same moment
                     self._running[future] = piece
                 notify(Progressed(f"{total - len(waiting) - len(self._running)} of {total} pieces of work"))
                 for future in self._next():
@@ -117,20 +122,20 @@ class _Computation:
                 if not self._workers() and not told:
                     told = True
                     self._say(f"the Dask scheduler at {self._address} has no workers yet; waiting for them.")
-            except CancelledError:  # what Dask does with everything that a lost scheduler had
+            except CANCELLED:  # what Dask does with everything that a lost scheduler had
                 raise _SilenceError from None
 
     def _answers(self) -> bool:
         try:
             self._client.sync(self._client.scheduler.identity, callback_timeout=ANSWER)
-        except (OSError, TimeoutError, CancelledError):
+        except (OSError, TimeoutError, *CANCELLED):
             return False
         return True
 
     def _results(self, future: Future, piece: Work) -> Iterable[Result]:
         try:
             found = future.result(timeout=None)
-        except CancelledError:
+        except CANCELLED:
             self._running[future] = piece
             raise _SilenceError from None
         except KilledWorker as error:
