@@ -27,6 +27,9 @@ class FakeJob:
     behaviour: str = ""
     threads: int = 1
 
+    def absolute(self) -> FakeJob:
+        return self
+
 
 def open_job(payload: bytes) -> FakeJob:
     job = pickle.loads(payload)

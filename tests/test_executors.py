@@ -16,6 +16,7 @@ from PIL import Image
 import reportgen
 from reportgen.compute.balance import balanced
 from reportgen.compute.executors import Executor, InProcessExecutor, chosen
+from reportgen.compute.opening import ModelReference
 from reportgen.compute.planning.plan import TaskKind
 from reportgen.compute.planning.prepare import prepare
 from reportgen.compute.received import open_job
@@ -340,3 +341,17 @@ def test_a_live_model_is_refused_before_anything_is_done(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="save it and name its file"):
         reportgen.build(randomised(functional(conv(2))), output=tmp_path / "report", jobs=2)
     assert not (tmp_path / "report").exists()
+
+
+def test_a_job_is_opened_in_another_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    job = prepare("model.keras", settings(folder, **{**LITTLE, "initial": "initial.keras"}, images=("0.png",)))
+    sent = pickle.dumps(job.absolute())
+    monkeypatch.chdir(tmp_path)
+    workspace = open_job(sent)
+    assert workspace.fitted("0").shape == (24, 24, 3)
+    assert workspace.job.model.initial_weights.keys() == {"near", "far"}
+    assert (workspace.job.model.specification, job.model.specification) == (str(folder / "model.keras"), "model.keras")
+    held = ModelReference(functional(conv(1)), Settings(hold=("a=b.npy",), weights="w.h5"), (), "").absolute()
+    assert held.settings.constant_inputs == {"a": str(tmp_path / "b.npy")}
+    assert held.settings.weights == str(tmp_path / "w.h5")

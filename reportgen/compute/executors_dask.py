@@ -88,7 +88,7 @@ class _Computation:
         """Yield the results of all work, of which some is with the workers at any time."""
         waiting = deque(balanced(work, max(FEW_WORKERS, self._workers())))
         total = len(waiting)
-        payload = self._client.submit(kept, pickle.dumps(job), pure=False)
+        payload = self._client.submit(kept, pickle.dumps(job.absolute()), pure=False)
         try:
             while waiting or self._running:
                 while waiting and len(self._running) < max(LEAST_WINDOW, WINDOW * self._workers()):

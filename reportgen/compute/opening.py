@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -97,6 +98,19 @@ class ModelReference:
         check_named(self.specification)
         kept = (self.specification, self.settings, self.lengths, self.weights_sha256, self.pattern_range)
         return ModelReference, kept
+
+    def absolute(self) -> ModelReference:
+        """Return the same reference for a process in another folder: what names a file of this one is an absolute path."""
+        specification, given = self.specification, self.settings
+        settings = replace(
+            given,
+            weights=None if given.weights is None else os.path.abspath(given.weights),
+            initial=None if given.initial is None else os.path.abspath(given.initial),
+            hold=tuple(f"{name}={os.path.abspath(file)}" for name, file in given.constant_inputs.items()),
+        )
+        if isinstance(specification, str) and os.path.exists(specification):
+            specification = os.path.abspath(specification)
+        return ModelReference(specification, settings, self.lengths, self.weights_sha256, self.pattern_range)
 
     @property
     def network(self) -> Network:

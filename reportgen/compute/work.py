@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,11 @@ class Job:
     recipe: Recipe
     breadths: Mapping[str, Breadth]
     machine: Mapping[str, Any]
+
+    def absolute(self) -> Job:
+        """Return the same job for a process in another folder."""
+        images = tuple(replace(image, path=image.path.absolute()) for image in self.images)
+        return replace(self, model=self.model.absolute(), images=images)
 
     @property
     def threads(self) -> int:
