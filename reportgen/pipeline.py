@@ -128,6 +128,8 @@ def build(
         if expect or budget is not None:
             for sentence in expectation.sentences(expectation.of(job, folder, shard, SMALL)):
                 say(sentence)
+        if (note := execution.note(job.threads)) is not None:
+            say(note)
         with _naming(folder):
             if not (folder / STORE).is_dir():
                 _hold(held, folder, say)

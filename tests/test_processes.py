@@ -173,3 +173,12 @@ def test_there_are_as_many_workers_as_cores_for_their_threads(monkeypatch: pytes
     assert [Execution("processes").workers(threads) for threads in (1, 3, 8, 9)] == [8, 2, 1, 1]
     assert Execution(jobs=3).workers(8) == 3
     assert [Execution(jobs=jobs).kind.value for jobs in (None, 1, 2)] == ["in-process", "in-process", "processes"]
+
+
+def test_more_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reportgen.core.execution.usable_cores", lambda: 8)
+    assert Execution(jobs=4).note(4) == (
+        "4 processes of 4 threads share 8 cores; --threads 2 suits them better (sums are then rounded otherwise)."
+    )
+    assert [Execution(jobs=jobs).note(threads) for jobs, threads in ((4, 2), (1, 9), (9, 1))] == [None, None, None]
+    assert Execution("processes").note(9) is None, "it is one process"

@@ -140,7 +140,7 @@ class _Crew:
                 case Ready() | Done():
                     worker.is_ready, self._failed_starts, worker.piece = True, 0, None
                     self._supply(worker)
-                case _Ended():
+                case _Ended() if worker in self._workers:  # and was not let go
                     yield from self._lost(worker)
 
     def end(self) -> None:

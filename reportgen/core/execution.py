@@ -53,3 +53,15 @@ class Execution:
     def workers(self, threads: int) -> int:
         """Return how many processes compute on this machine, each operation with so many threads."""
         return max(1, usable_cores() // threads) if self.jobs is None else self.jobs
+
+    def note(self, threads: int) -> str | None:
+        """Return a sentence where processes on this machine have more threads than it has cores; None elsewhere."""
+        cores, workers = usable_cores(), self.workers(threads)
+        if self.kind is ExecutorKind.IN_PROCESS or self.scheduler is not None:
+            return None
+        if workers == 1 or threads == 1 or workers * threads <= cores:
+            return None
+        return (
+            f"{workers} processes of {threads} threads share {cores} {'core' if cores == 1 else 'cores'}; "
+            f"--threads {max(1, cores // workers)} suits them better (sums are then rounded otherwise)."
+        )
