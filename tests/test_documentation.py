@@ -16,8 +16,10 @@ ROOT = Path(__file__).parent.parent
 
 
 OTHERS = {"--help", "--help-all", "--version", "--accent"}  # click's own, and a variable of the style
-OF_SCHEDULERS = {"--array", "--cpus-per-task", "--dependency", "--parsable", "--wrap", "--cores"}
-OTHERS |= {"--nthreads", "--port", "--lifetime", "--lifetime-stagger"}  # of `dask scheduler` and `dask worker`
+OF_SCHEDULERS = {
+    *("--array", "--cpus-per-task", "--dependency", "--parsable", "--wrap", "--cores"),
+    *("--nthreads", "--port", "--lifetime", "--lifetime-stagger"),
+}
 DOCUMENTS = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
