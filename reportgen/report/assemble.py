@@ -136,7 +136,6 @@ class _Drawn:
         column: of the overview; None where the layer has none.
     """
 
-    layer: LayerRecord
     entry: LayerEntry
     awaited: frozenset[str] = frozenset()
     pictures: Mapping[str, Mapping[str, Picture]] = field(default_factory=dict)
@@ -152,18 +151,6 @@ class _Drawn:
     def all_arrays(self) -> tuple[str, ...]:
         """The names of all array files."""
         return tuple(name for names in self.arrays.values() for name in names)
-
-    @property
-    def files(self) -> frozenset[str]:
-        """The paths of figures, arrays and the page."""
-        cells = () if self.column is None else self.column.cells.values()
-        return frozenset(
-            {
-                *(picture.path for picture in (*self.all_pictures.values(), *cells)),
-                *(f"data/{self.layer.slug}/{name}" for name in self.all_arrays),
-                page_path(self.layer),
-            }
-        )
 
     @property
     def palettes(self) -> set[str]:
@@ -221,27 +208,25 @@ class Assembly:
                 files[image.slug] = file
         return tuple(entries), files
 
-    def draw(self, awaited: Set[str], progress: Progress | None = None) -> bool:
+    def draw(self, awaited: Set[str], progress: Progress | None = None) -> None:
         """Write the pages of layers that are not written, or were when more was still to be computed; their figures and arrays before.
 
         Args:
             awaited: keys of the tasks that are still to be computed; of what is partly there nothing is drawn twice until all of it is.
             progress: called as (done, total, what) before each layer.
 
-        Returns:
-            Whether there was such a layer.
+        Raises:
+            OutputError: a file cannot be written.
+            UsageError: a template of the user's fails.
         """
-        any_new = False
         for done, layer in enumerate(self.plan.layers):
             known = self._drawn.get(layer.path)
             left = frozenset(task.key for task in self._tasks[layer.slug] if task.key in awaited)
             if known is not None and (not known.awaited or left):
                 continue
-            any_new = True
             if progress is not None:
                 progress(done, len(self.plan.layers), layer.path)
             self._drawn[layer.path] = self._layer(layer, left, known)
-        return any_new
 
     @cached_property
     def _tasks(self) -> defaultdict[str, list[Task]]:
@@ -310,8 +295,7 @@ class Assembly:
         entries = tuple(each.entry for each in drawn)
         report = make_document(self.plan, images, entries, overview.record(self.plan, columns))
         written = report.to_json()
-        self.output.forget({single_file.INDEX})  # an unfinished one is no file beside the first page
-        files, size = self.output.files + 1, self.output.size + len(written)
+        files, size = self.output.beside(single_file.INDEX)
         view = index_view(
             page_context(self._look, self._title, self._title, "", set(), self._nouns, self._base),
             report,
@@ -319,7 +303,7 @@ class Assembly:
             {each.entry.slug: each.all_pictures[STRIP] for each in drawn if STRIP in each.all_pictures},
             overview.overview_view(report.overview, columns, images, image_files, self._nouns.one),
             diagram_view(self.plan),
-            extent(files, size, one_file=self.output.keeps),
+            extent(files + 1, size + len(written), one_file=self.output.keeps),
             unfinished,
         )
         page = render_index(self._look, view)
@@ -333,7 +317,7 @@ class Assembly:
         contents = read_layer(self.plan, self._store, layer, awaited)
         entry = layer_entry(contents)
         if layer.status == LayerStatus.SKIPPED:
-            return _Drawn(layer, entry)
+            return _Drawn(entry)
         if known is None and any(maps.is_drawn for maps in contents[FEATURE_MAPS] or ()):
             self.as_drawn.append(layer.path)
         pictures: dict[str, Mapping[str, Picture]] = {}
@@ -348,15 +332,13 @@ class Assembly:
                 pictures[artefact.name] = self._figures(artefact, contents, record)
                 arrays[artefact.name] = self._arrays(artefact, contents)
         column = self._overview_column(contents) if known is None else known.column
-        drawn = _Drawn(layer, entry, awaited, pictures, arrays, column)
+        drawn = _Drawn(entry, awaited, pictures, arrays, column)
         heading = f"{page_heading(layer)} · {self._title}"
         context = page_context(self._look, self._title, heading, "../", drawn.palettes, self._nouns, self._base)
         images, image_files = self._images
         page = LayerPage(contents, drawn.all_pictures, images, image_files, context.root)
         view = layer_view(context, page, entry, self._appearance.bands, drawn.all_arrays)
         self.output.write(page_path(layer), render_layer(self._look, view))
-        if known is not None:
-            self.output.forget(known.files - drawn.files)
         self._settle(contents, drawn)
         return drawn
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from reportgen.core.errors import OutputError
@@ -54,15 +54,10 @@ class Output:
         """Whether any file is kept here instead of being written."""
         return bool(self._keeps)
 
-    @property
-    def files(self) -> int:
-        """How many were written."""
-        return len(self._written)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the files that were written."""
-        return sum(self._written.values())
+    def beside(self, relative: str) -> tuple[int, int]:
+        """Return how many files were written beside one of them, and their bytes."""
+        sizes = [size for name, size in self._written.items() if name != relative]
+        return len(sizes), sum(sizes)
 
     def write(self, relative: str, data: bytes) -> None:
         """Replace the file at `relative` (with slashes, inside the folder) unless it already has these bytes.
@@ -83,13 +78,6 @@ class Output:
             OSError: it cannot be read.
         """
         return self.kept[relative] if relative in self.kept else (self.folder / relative).read_bytes()
-
-    def forget(self, relatives: Iterable[str]) -> None:
-        """No longer count files of this report that were written: `remove_stale` removes those that are not written again."""
-        for relative in relatives:
-            self.kept.pop(relative, None)
-            if self._written.pop(relative, None) is not None:
-                self._earlier |= {relative}
 
     def withdraw(self, relative: str) -> None:
         """Remove a file at once.
