@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reportgen.compute.planning.calibration import Calibration
-from reportgen.compute.planning.plan import STEP_COST
+from reportgen.compute.planning.plan import STEP_COST, picture_bytes
 from reportgen.core.choices import FLOAT_BYTES
 from reportgen.core.records import LayerRecord, Task, TaskKind
 from reportgen.network.network import Network
@@ -140,7 +140,7 @@ def memory_bytes(network: Network, layers: Sequence[LayerRecord], breadths: Mapp
     pictures = [
         breadths[layer.slug].batch
         * breadths[layer.slug].abreast
-        * calls[layer.path].costs.tensor_bytes
+        * picture_bytes(calls[layer.path].costs.kept_bytes, calls[layer.path].costs.largest_bytes)
         * prod(layer.pattern_size)
         / whole
         for layer in layers

@@ -137,6 +137,11 @@ def pattern_size(contract: InputContract, receptive_field: Sequence[int] | None,
     return tuple(sides)
 
 
+def picture_bytes(kept_bytes: int, largest_bytes: int) -> int:
+    """Return what an ascent of one pattern takes, of the size that the bytes were counted at."""
+    return kept_bytes + TENSORS_AT_ONCE * largest_bytes
+
+
 def breadth(picture_bytes: int, memory_bytes: int, filters: int, most_abreast: int) -> tuple[int, int]:
     """Return how many patterns of a layer are optimized at once.
 

@@ -306,9 +306,8 @@ def breadth_for(
     Returns:
         The batch from the layer, the filters and the settings alone, and how many batches at the same time: one on a GPU.
     """
-    costs = layer_call.costs
-    taken = costs.kept_bytes + planning.TENSORS_AT_ONCE * costs.largest_bytes
-    picture_bytes = taken * prod(size) // prod(network.contract.size)
+    picture_bytes = planning.picture_bytes(layer_call.costs.kept_bytes, layer_call.costs.largest_bytes)
+    picture_bytes = picture_bytes * prod(size) // prod(network.contract.size)
     most = 1 if gpu_details() else planning.MOST_ABREAST
     return Breadth(*planning.breadth(picture_bytes, settings.memory_bytes, filters, most))
 
