@@ -16,9 +16,9 @@ from reportgen.core.budget import Budget
 from reportgen.core.choices import ExecutorKind
 from reportgen.core.errors import ModelError, OutputError
 from reportgen.core.execution import Execution
+from reportgen.core.files import is_partial
 from reportgen.core.lock import FILE as LOCK
 from reportgen.core.lock import writing
-from reportgen.core.npz import is_partial
 from reportgen.core.progress import Progress
 from reportgen.core.records import Plan
 from reportgen.core.run import Run

@@ -1,10 +1,8 @@
-"""NumPy archives (.npz) with the same bytes for the same arrays, written atomically and never with pickles."""
+"""NumPy archives (.npz) with the same bytes for the same arrays, never with pickles."""
 
 from __future__ import annotations
 
 import io
-import os
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,33 +11,8 @@ from typing import IO
 import numpy as np
 
 PERMISSIONS, UNIX_ATTRIBUTES = 0o644, 16  # of an entry: read by all, and the bits where ZIP keeps that
-PARTIAL = re.compile(r"\..+\.\d+\.tmp")
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a ZIP entry can carry: no time of day in the file
 COMPRESSION_LEVEL = 1  # of zlib; measured on feature maps: level 6 takes four times as long and saves a twentieth
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part of it.
-
-    Args:
-        path: the file; its folder is made where there is none.
-        data: the content.
-
-    Raises:
-        OSError: the file cannot be written; the old one is then as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a name by PARTIAL
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def is_partial(path: Path) -> bool:
-    """Return whether this is what `write_atomically` leaves where its process is killed."""
-    return PARTIAL.fullmatch(path.name) is not None and path.is_file()
 
 
 def pack(

@@ -15,8 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from reportgen.core.errors import OutputError, StoreError
+from reportgen.core.files import write_atomically
 from reportgen.core.kept_maps import suffices
-from reportgen.core.npz import write_atomically
 from reportgen.core.progress import Progress
 from reportgen.core.records import Plan, Task
 from reportgen.core.store import Store, json_bytes

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from reportgen.core.errors import UsageError
-from reportgen.core.npz import write_atomically
+from reportgen.core.files import write_atomically
 
 AUTO = "auto"
 FORM = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")

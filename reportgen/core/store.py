@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.errors import StoreError
-from reportgen.core.npz import pack, unpack, write_atomically
+from reportgen.core.files import write_atomically
+from reportgen.core.npz import pack, unpack
 from reportgen.core.records import Plan
 from reportgen.core.shared_arrays import SharedFiles, SharedReader
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.core.errors import OutputError, StoreError, UsageError, few
+from reportgen.core.files import write_atomically
 from reportgen.core.lock import writing
-from reportgen.core.npz import write_atomically
 from reportgen.core.records import Plan
 from reportgen.core.run import layer_times
 from reportgen.core.shard import Shard, unmark

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from reportgen.core.errors import OutputError
-from reportgen.core.npz import is_partial, write_atomically
+from reportgen.core.files import is_partial, write_atomically
 from reportgen.core.store import json_bytes
 
 # What may be removed, whatever the list contains: nothing outside these folders, and no part of a name that is `..`.
