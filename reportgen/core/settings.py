@@ -508,7 +508,6 @@ class RunOptions:
         "Write into a folder that was not created by reportgen.",
         short="-f",
         commands=OF_PAGES,
-        everyday=True,
     )
     shard: str | None = option(
         None,
