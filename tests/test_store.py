@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reportgen.core import files
 from reportgen.core import npz as arrays
 from reportgen.core.errors import StoreError
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
@@ -154,7 +155,7 @@ def settled(store: Store) -> None:
     """A task two of whose three images, and whose maps, lie in files of the report."""
     store.save(KEY, CONTENT, {"steps": 1})
     for path, content in SHARED.items():
-        arrays.write_atomically(store.folder.parent / path, arrays.pack(content))
+        files.write_atomically(store.folder.parent / path, arrays.pack(content))
     store.settle([KEY, "cd" + 38 * "0"], SHARED)
 
 
@@ -205,7 +206,7 @@ def test_only_files_of_the_report_are_read_for_a_task(store: Store) -> None:
     moved.rename(store.folder.parent / "elsewhere.npz")
     content, members = arrays.unpack(path_of(store))
     members["shared.json"] = members["shared.json"].replace(b"data/conv/feature_maps.npz", b"elsewhere.npz")
-    arrays.write_atomically(path_of(store), arrays.pack(content, members))
+    files.write_atomically(path_of(store), arrays.pack(content, members))
     with pytest.raises(StoreError, match="no file of a report"):
         store.load(KEY)
 
@@ -308,7 +309,7 @@ def test_a_folder_without_a_plan_says_so(store: Store) -> None:
 
 def test_archives_keep_the_order_of_their_arrays(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
-    arrays.write_atomically(path, arrays.pack({"z": np.zeros(1), "a": np.ones(2)}, {"facts.json": b"{}"}))
+    files.write_atomically(path, arrays.pack({"z": np.zeros(1), "a": np.ones(2)}, {"facts.json": b"{}"}))
     found, members = arrays.unpack(path)
     assert list(found) == ["z", "a"]
     assert members == {"facts.json": b"{}"}

@@ -23,6 +23,7 @@ from reportgen.network.graph.layer_calls import LayerCall
 POSITION_FIELDS = 3.0
 # Of the receptive field: periods that what activated a filter is repeated in.
 TILE_SHARES = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+FEWEST = 16  # steps for single positions that wake planted filters
 ALONE = 1  # filter of a batch: there are seldom more, and rounding may depend on what else is in a batch
 ABREAST = 2  # searches beside each other
 NOISE = 0.05  # deviation around mid-grey of the start
@@ -56,14 +57,13 @@ class SilentSearch:
 
     @property
     def steps(self) -> tuple[int, int]:
-        """Steps for single positions and for the mean: on a whole picture no more than the first ascent of a filter takes in all."""
-        recipe = self._recipe
-        wanted = recipe.retry_steps, recipe.strongest_steps
-        first = recipe.steps + recipe.strongest_steps - len(TILE_SHARES) // 2  # two measurements cost as much as a step
-        if not self._canvas.is_whole or sum(wanted) <= first:
-            return wanted
-        positions = max(1, first * recipe.retry_steps // sum(wanted))
-        return positions, max(1, first - positions)
+        """Steps for single positions and for the mean: on a whole picture no more than a first ascent takes, but never too few."""
+        positions, mean = self._recipe.retry_steps, self._recipe.strongest_steps
+        first = self._recipe.steps + mean - len(TILE_SHARES) // 2  # two measurements cost as much as a step
+        if not self._canvas.is_whole or positions + mean <= first:
+            return positions, mean
+        share = first / (positions + mean)
+        return max(min(positions, FEWEST), int(share * positions)), int(share * mean)
 
     def silent(self, patterns: Patterns) -> np.ndarray:
         """Which filters are to be retried: bool (n,)."""
