@@ -67,6 +67,12 @@ def model_file(network: str, folder: Path) -> Path:
     return path
 
 
+def is_complete(folder: Path) -> bool:
+    """Whether the first page is there with those that it links to, which are written before it."""
+    index, pages = folder / "index.html", list((folder / "layers").glob("*.html"))
+    return bool(pages) and index.exists() and index.stat().st_mtime >= min(page.stat().st_mtime for page in pages)
+
+
 def run(checkout: Path, model: Path, photographs: Path, folder: Path, isa: str, options: list[str]) -> Measured:
     """Build a report in a process of its own, and watch its folder for the first complete page."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -89,7 +95,7 @@ def run(checkout: Path, model: Path, photographs: Path, folder: Path, isa: str, 
     with (folder.parent / f"{folder.name}.log").open("w") as log:
         process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=log)
         while process.poll() is None:
-            if first is None and (folder / "index.html").exists():
+            if first is None and is_complete(folder):
                 first = time.perf_counter() - started
             time.sleep(POLL)
     seconds = time.perf_counter() - started
