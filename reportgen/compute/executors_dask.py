@@ -83,6 +83,9 @@ class _Computation:
         self._client, self._say = client, say
         self._address = client.scheduler.address
         self._running: dict[Future, Work] = {}
+        # Dask suspects all that lay with a worker that ended: what it gives up is tried once more, with nothing else beside it.
+        self._suspected: deque[Work] = deque()
+        self._alone: Work | None = None
 
     def run(self, job: Job, work: list[Work], notify: Notify) -> Generator[Result, None, None]:
         """Yield the results of all work, of which some is with the workers at any time."""
@@ -90,21 +93,28 @@ class _Computation:
         total = len(waiting)
         payload = self._client.submit(kept, pickle.dumps(job.absolute()), pure=False)
         try:
-            while waiting or self._running:
+            while waiting or self._running or self._suspected:
+                self._alone = None
+                if not waiting and not self._running:
+                    self._alone = self._suspected.popleft()
+                    self._submit(payload, self._alone, total)
                 while waiting and len(self._running) < max(LEAST_WINDOW, WINDOW * self._workers()):
                     place, piece = total - len(waiting), waiting.popleft()
-                    future = self._client.submit(
-                        carry_out_pickled, payload, pickle.dumps(piece), pure=False, priority=-place
-                    )  # in the plan's order, which Dask keeps for no tasks that come at the same moment
-                    self._running[future] = piece
-                notify(Progressed(f"{total - len(waiting) - len(self._running)} of {total} pieces of work"))
+                    self._submit(payload, piece, place)
+                left = len(waiting) + len(self._running) + len(self._suspected)
+                notify(Progressed(f"{total - left} of {total} pieces of work"))
                 for future in self._next():
                     yield from self._results(future, self._running.pop(future))
         except _SilenceError:
-            for piece in (*self._running.values(), *waiting):
+            for piece in (*self._running.values(), *waiting, *self._suspected):
                 yield from _failures(piece, f"the Dask scheduler at {self._address} no longer answers.")
         finally:
             self._running = {}  # which lets Dask drop what is left
+
+    def _submit(self, payload: Future, piece: Work, place: int) -> None:
+        """Hand in a piece of work; by its place in the plan, an order that Dask keeps for no tasks that come at the same moment."""
+        future = self._client.submit(carry_out_pickled, payload, pickle.dumps(piece), pure=False, priority=-place)
+        self._running[future] = piece
 
     def _workers(self) -> int:
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
@@ -139,6 +149,9 @@ class _Computation:
             self._running[future] = piece
             raise _SilenceError from None
         except KilledWorker as error:
+            if piece is not self._alone:
+                self._suspected.append(piece)
+                return []
             return _failures(piece, f"the worker that computed it ended, the last time {error.last_worker.address}.")
         except Exception as error:
             return _failures(piece, f"{one_line(error)}.")
