@@ -267,11 +267,21 @@ def test_batches_run_at_the_same_time_on_a_processor_and_one_by_one_on_a_gpu(
 ) -> None:
     path = tmp_path / "model.keras"
     randomised(functional(layers.Conv2D(9, 3))).save(path)
+    monkeypatch.setattr("reportgen.compute.planning.prepare.fix_threads", lambda wanted: 2)
     processor = prepare(str(path), Settings(**QUICK))
     monkeypatch.setattr("reportgen.compute.planning.prepare.gpu_details", lambda: [{}])
     gpu = prepare(str(path), Settings(**QUICK))
     assert [breadth.abreast for job in (processor, gpu) for breadth in job.breadths.values()] == [2, 1]
     assert gpu.plan == processor.plan
+
+
+def test_a_process_of_one_thread_runs_one_batch_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.keras"
+    randomised(functional(layers.Conv2D(9, 3))).save(path)
+    for threads, abreast in ((1, 1), (2, 2), (4, 2)):
+        monkeypatch.setattr("reportgen.compute.planning.prepare.fix_threads", lambda wanted, own=threads: own)
+        job = prepare(str(path), Settings(**{**QUICK, "filters": "9"}))
+        assert [breadth.abreast for breadth in job.breadths.values()] == [abreast]
 
 
 @pytest.mark.parametrize(

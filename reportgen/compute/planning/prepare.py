@@ -300,15 +300,16 @@ def breadth_for(
         network: the model.
         layer_call: the layer.
         size: of the patterns, on each spatial axis.
-        settings: `memory` is used.
+        settings: `memory` and `threads` are used.
         filters: how many are wanted.
 
     Returns:
-        The batch from the layer, the filters and the settings alone, and how many batches at the same time: one on a GPU.
+        The batch from the layer, the filters and the settings alone, and how many batches at the same time: one on a GPU, and no more
+        than the threads of an operation, so that a process of one thread keeps one core busy.
     """
     picture_bytes = planning.picture_bytes(layer_call.costs.kept_bytes, layer_call.costs.largest_bytes)
     picture_bytes = picture_bytes * prod(size) // prod(network.contract.size)
-    most = 1 if gpu_details() else planning.MOST_ABREAST
+    most = 1 if gpu_details() else min(planning.MOST_ABREAST, fix_threads(settings.threads))
     return Breadth(*planning.breadth(picture_bytes, settings.memory_bytes, filters, most))
 
 
