@@ -93,7 +93,7 @@ class Ascent:
         self._make_strongest = partial(StrongestSearch, *place)
         dead = np.zeros(layer_call.channels, bool) if dead is None else dead
         self._silent = SilentSearch(
-            shared, layer_call, size, self.gradient, pixel_ascent, threads, self._readable.faint, dead
+            shared, layer_call, size, self.gradient, pixel_ascent, threads, breadth.abreast, self._readable.faint, dead
         )
         measurement.prepare()
         for direction in directions:  # now, so that the first chunk's time is that of any other

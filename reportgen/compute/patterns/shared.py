@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class Shared:
         self._parameters: dict[Size, Parameterization] = {}
         self._pipelines: dict[tuple[Size, int], PicturePipeline] = {}
         self._banks: dict[Size, Bank | None] = {}
+        self._bank_images: dict[Size, np.ndarray] = {}
         self._bank_scores: dict[tuple[str, Size], Scores] = {}
         self._meters: dict[tuple[tuple[str, ...], Size, int], Meter] = {}
 
@@ -107,13 +109,23 @@ class Shared:
             self._banks[size] = bank
         return self._banks[size]
 
-    def bank_images(self, size: Size) -> np.ndarray:
-        """Return all starts of the bank as finished pictures (k, *size, bands)."""
-        bank, parameters = self.bank(size), self.parameters(size)
-        assert bank is not None
-        finished = parameters.finish(parameters.to_pictures(bank.coefficients))
+    def finished(self, size: Size, coefficients: Any) -> np.ndarray:
+        """Return what `coefficients` stand for as it is measured and shown."""
+        parameters = self.parameters(size)
+        return self.shown(parameters.finish(parameters.to_pictures(coefficients)))
+
+    def shown(self, finished: Any) -> np.ndarray:
+        """Return finished pictures as they are shown: signals and volumes in their own numbers."""
         contract = self.network.contract
         return np.asarray(finished if contract.is_picture else as_shown(contract, finished))
+
+    def bank_images(self, size: Size) -> np.ndarray:
+        """Return all starts of the bank as finished pictures (k, *size, bands)."""
+        if size not in self._bank_images:
+            bank = self.bank(size)
+            assert bank is not None
+            self._bank_images[size] = self.finished(size, bank.coefficients)
+        return self._bank_images[size]
 
     def bank_scores(self, layer_call: LayerCall, size: Size) -> Scores:
         """Return the scores of all of a layer's units on the bank, which is measured for all layers of this size in one pass."""

@@ -14,7 +14,6 @@ from reportgen.compute.patterns.recipe import KERAS_IO
 from reportgen.compute.patterns.results import Patterns
 from reportgen.compute.patterns.shared import Shared
 from reportgen.network.backend import tf
-from reportgen.network.contract import as_shown
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.preprocessing import EIGHT_BIT_MAXIMUM
 
@@ -26,7 +25,6 @@ class Measurement:
         """size: of the pictures, without color channels. batch: that they are measured in, since rounding may depend on it."""
         self._shared, self._layer_call, self._size, self._batch = shared, layer_call, size, batch
         self._contract, self._recipe = shared.network.contract, shared.recipe
-        self._parameters = shared.parameters(size)
 
     def prepare(self) -> None:
         """Trace the measurement, unless another layer's did."""
@@ -42,14 +40,11 @@ class Measurement:
 
     def finished(self, coefficients: Any) -> np.ndarray:
         """What `coefficients` stand for as it is measured and shown."""
-        return self._shown(self._parameters.finish(self._parameters.to_pictures(coefficients)))
+        return self._shared.finished(self._size, coefficients)
 
     def rounded(self, pictures: Any) -> np.ndarray:
         """Float32 `pictures` between 0 and 1 as they are measured and shown."""
-        return self._shown(parameterization.rounded(pictures) if self._contract.is_picture else pictures)
-
-    def _shown(self, finished: Any) -> np.ndarray:
-        return np.asarray(finished if self._contract.is_picture else as_shown(self._contract, finished))
+        return self._shared.shown(parameterization.rounded(pictures) if self._contract.is_picture else pictures)
 
     def as_numbers(self, images: np.ndarray) -> np.ndarray:
         """Finished `images` as float32 between 0 and 1."""

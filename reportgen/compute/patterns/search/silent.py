@@ -25,7 +25,6 @@ POSITION_FIELDS = 3.0
 TILE_SHARES = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 FEWEST = 16  # steps for single positions that wake planted filters
 ALONE = 1  # filter of a batch: there are seldom more, and rounding may depend on what else is in a batch
-ABREAST = 2  # searches beside each other
 NOISE = 0.05  # deviation around mid-grey of the start
 
 
@@ -40,15 +39,20 @@ class SilentSearch:
         gradient: ObjectiveGradient,
         pixel_ascent: PixelAscent,
         threads: Threads,
+        abreast: int,
         faint: float,
         dead: np.ndarray,
     ) -> None:
-        """faint: the activation up to which a filter is retried. dead: bool (channels,), which units are proven dead and not retried."""
+        """Args beyond those of `StrongestSearch`.
+
+        abreast: searches beside each other. faint: the activation up to which a filter is retried. dead: bool (channels,), which units are
+        proven dead and not retried.
+        """
         self._network, self._layer_call, self._size = shared.network, layer_call, size
         self._recipe, self._seed, self._gradient = shared.recipe, shared.seed, gradient
         self._measurement = Measurement(shared, layer_call, size, ALONE)
         self._pixel_ascent, self._threads = pixel_ascent, threads
-        self._faint, self._dead = faint, dead
+        self._abreast, self._faint, self._dead = abreast, faint, dead
 
     @cached_property
     def _canvas(self) -> Canvas:
@@ -87,8 +91,9 @@ class SilentSearch:
         for aim in (Aim.POSITIONS, Aim.STRONGEST):  # now: threads only ask for what is there
             self._gradient.function(self._canvas, ALONE, aim)
         ended: list[list[np.ndarray]] = []
-        for at in range(0, len(filters), ABREAST):
-            ended += self._threads.run([partial(self._search, int(one)) for one in filters[at : at + ABREAST]], fused)
+        for at in range(0, len(filters), self._abreast):
+            some = filters[at : at + self._abreast]
+            ended += self._threads.run([partial(self._search, int(one)) for one in some], fused)
         return [np.concatenate(pictures) for pictures in zip(*ended, strict=True)]
 
     def _search(self, number: int) -> list[np.ndarray]:
