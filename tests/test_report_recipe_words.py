@@ -47,7 +47,7 @@ def test_the_standard_recipe_reads_as_it_is() -> None:
         "10; Adam, learning rate 0.3, cosine decay; 24 steps, the last 8 of sign gradient ascent on pixels (step size 0.15, "
         "linear decay); no regularization; 1 start; redirected ReLU gradients in the first steps for a picture whose gradient "
         "is zero; strongest response searched separately without transforms, at least 15 steps of sign gradient ascent on "
-        "pixels (step size 0.3, linear decay); filters still silent are re-optimized on their highest positions (32 steps, "
+        "pixels (step size 0.3, linear decay); filters still silent are re-optimized on their highest positions (at most 32 steps, "
         "step size 0.1); computed in bfloat16."
     )
 
@@ -92,7 +92,7 @@ def test_the_keras_io_recipe_reads_as_it_is() -> None:
             "13 steps, the last 5 of sign gradient ascent on pixels (step size 0.2,",
         ),
         ({"strongest_steps": 7}, "at least 7 steps of sign gradient ascent on pixels (step size 0.3,"),
-        ({"retry_steps": 1, "retry_learning_rate": 0.5}, "on their highest positions (1 step, step size 0.5)"),
+        ({"retry_steps": 1, "retry_learning_rate": 0.5}, "on their highest positions (at most 1 step, step size 0.5)"),
         ({"objective": channel(measure="leaky")}, "mean pre-activation through a leaky ReLU with slope 0.1, excluding"),
         (
             {"objective": OPTVIS.objective - 0.25 * total_variation()},

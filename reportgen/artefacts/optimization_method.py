@@ -218,7 +218,7 @@ def _retry(recipe: Mapping[str, Any], rectified: bool | None, is_output: bool) -
     if steps is None or rectified is False or is_output:
         return []
     rate = stated(recipe["retry_learning_rate"])
-    return [f"filters still silent are re-optimized on their highest positions ({steps}, step size {rate})"]
+    return [f"filters still silent are re-optimized on their highest positions (at most {steps}, step size {rate})"]
 
 
 def _precision(recipe: Mapping[str, Any]) -> list[str]:
