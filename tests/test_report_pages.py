@@ -348,7 +348,7 @@ def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, 
 def test_first_page_says_what_calling_a_filter_silent_or_dead_rests_on(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "index.html"].words
     assert (
-        "“Silent” means that 64 gradient-ascent steps and 16 steps on single positions found no activation above zero: more "
+        "“Silent” means that 64 gradient-ascent steps and at most 16 steps on single positions found no activation above zero: more "
         "steps may activate some of these filters (--quality paper takes the most). “Dead” is stated only where it is proven."
     ) in words
 

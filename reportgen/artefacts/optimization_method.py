@@ -210,7 +210,7 @@ def _strongest(recipe: Mapping[str, Any], nouns: Nouns) -> list[str]:
 def retry_steps(recipe: Mapping[str, Any]) -> str | None:
     """How long a rectified filter that stayed silent was re-optimized for single positions; None where it was not."""
     steps = recipe.get("retry_steps")
-    return plural(steps, "step") if steps else None
+    return f"at most {plural(steps, 'step')}" if steps else None  # fewer on whole pictures
 
 
 def _retry(recipe: Mapping[str, Any], rectified: bool | None, is_output: bool) -> list[str]:
@@ -218,7 +218,7 @@ def _retry(recipe: Mapping[str, Any], rectified: bool | None, is_output: bool) -
     if steps is None or rectified is False or is_output:
         return []
     rate = stated(recipe["retry_learning_rate"])
-    return [f"filters still silent are re-optimized on their highest positions (at most {steps}, step size {rate})"]
+    return [f"filters still silent are re-optimized on their highest positions ({steps}, step size {rate})"]
 
 
 def _precision(recipe: Mapping[str, Any]) -> list[str]:
