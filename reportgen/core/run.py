@@ -22,6 +22,7 @@ from reportgen.core.records import Plan, Task
 from reportgen.core.store import Store, json_bytes
 
 KIBIBYTE = 1024  # bytes: the unit of `ru_maxrss` on Linux; macOS counts bytes
+DECIMALS = 3  # of times in run.json: milliseconds
 TIMED = {"patterns": "patterns_seconds", "feature_maps": "feature_maps_seconds"}
 
 
@@ -120,7 +121,7 @@ class Run:
             raise OutputError(
                 f"the report's folder cannot be written: {error.strerror}; what was computed is kept."
             ) from error
-        self._seconds[key] = seconds
+        self._seconds[key] = round(seconds, DECIMALS)  # as it is read back, so that sums stay the same
         self._over(key)
 
     def failed(self, key: str, reason: str) -> None:
@@ -159,11 +160,11 @@ class Run:
         report = {
             "started": self._date.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - self._started, 3),
+            "seconds": round(time.perf_counter() - self._started, DECIMALS),
             "peak_memory_bytes": peak_memory_bytes(),
             "expected": None if self._expected is None else dict(self._expected),
             "layers": layer_times(self.plan, self._seconds, self._traces),
-            "tasks": {key: round(value, 3) for key, value in self._seconds.items()},
+            "tasks": self._seconds,
         }
         write_atomically(self._path, json_bytes(report))
 
@@ -184,7 +185,7 @@ def layer_times(plan: Plan, seconds: Mapping[str, float], traces: Mapping[str, i
         for kind, name in TIMED.items():
             keys = [task.key for task in plan.layer_tasks(layer.slug, kind)]
             known = [seconds[key] for key in keys if key in seconds]
-            facts[name] = round(sum(known), 3) if known else None
+            facts[name] = round(sum(known), DECIMALS) if known else None
         layers[layer.slug] = facts
     return layers
 
