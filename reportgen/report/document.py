@@ -19,6 +19,8 @@ from reportgen.core.store import json_bytes
 from reportgen.core.verdicts import NOT_FINITE
 from reportgen.render.text import named, plural
 from reportgen.render.wording import clause, owner_words, stopped
+from reportgen.report.health.checks import health_records
+from reportgen.report.health.record import HealthRecord
 
 SCHEMA: Literal["reportgen/2"] = "reportgen/2"
 
@@ -53,6 +55,7 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
             description="how data flows through the network, in the order in which it meets the nodes; empty where not known"
         ),
     ]
+    health: Annotated[tuple[HealthRecord, ...], Meta(description="what each check of the whole network found")]
     notes: tuple[str, ...]
     problems: Annotated[tuple[str, ...], Meta(description="one sentence for each thing that failed or was left out")]
 
@@ -76,6 +79,7 @@ def make_document(
         layers=layers,
         overview=overview,
         diagram=plan.diagram,
+        health=health_records(plan, images, layers),
         notes=plan.notes,
         problems=problems(plan, images, layers),
     )

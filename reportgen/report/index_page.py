@@ -34,6 +34,7 @@ from reportgen.render.figure import Picture
 from reportgen.render.text import NAMED, NONE, NOUNS, count, data_size, dimensions, listed, plural, shape, stated
 from reportgen.render.wording import MODEL_OUTPUTS, flattened, sentence, stopped, unquoted
 from reportgen.report.document import ReportDocument
+from reportgen.report.health.view import HealthView, health_view
 from reportgen.report.network_drawing import DiagramView
 from reportgen.report.unfinished import Unfinished
 
@@ -103,6 +104,7 @@ class IndexView:
 
     page: PageContext
     lede: str
+    health: HealthView | None
     unfinished: Unfinished | None
     complete: str | None
     facts: tuple[Fact, ...]
@@ -170,6 +172,7 @@ def index_view(
     return IndexView(
         page=context,
         lede=_lede(shown, total, len(covered)),
+        health=health_view(report.health, report.layers),
         unfinished=unfinished,
         complete=None if report.problems or unfinished is not None else _complete(report.layers),
         facts=model_facts(report),
