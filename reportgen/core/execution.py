@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 
+from reportgen.core import DISTRIBUTION
 from reportgen.core.choices import ExecutorKind
 from reportgen.core.cores import usable_cores
 from reportgen.core.errors import UsageError
@@ -40,7 +41,7 @@ class Execution:
             raise UsageError("--jobs is for workers on this machine; those of a --scheduler are started beside it.")
         if self.kind is ExecutorKind.DASK and importlib.util.find_spec("distributed") is None:
             raise UsageError(
-                "--executor dask needs the package `distributed`; install it with `pip install reportgen[dask]`."
+                f"--executor dask needs the package `distributed`; install it with `pip install '{DISTRIBUTION}[dask]'`."
             )
 
     @property
