@@ -18,9 +18,15 @@ from reportgen.core.settings import Command
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @takes_options(Command.ASSEMBLE)
 def assemble(folders: tuple[str, ...], quiet: bool, output: str | None, force: bool | None, **given: Any) -> Written:
-    """Write the pages of the report in DIR again from its stored arrays; no TensorFlow is needed.
+    r"""Write the pages of an existing report again, without TensorFlow.
 
-    The shards of a report become one with --output.
+    DIR is the report's folder; its stored arrays are read, and nothing is computed. Several folders, the shards of one report, become
+    one report in --output.
+
+    \b
+    Examples:
+      reportgen assemble report --single-file
+      reportgen assemble shard-1 shard-2 -o report
     """
     from reportgen.report.assemble import assemble as assemble_report
     from reportgen.report.theme import load_look

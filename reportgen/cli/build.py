@@ -19,9 +19,14 @@ from reportgen.core.settings import Command
 @click.argument("model")
 @takes_options(Command.BUILD)
 def build(model: str, **given: Any) -> Written:
-    """Build a report for MODEL.
+    r"""Build a report for MODEL.
 
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
+
+    \b
+    Examples:
+      reportgen build my_model.keras -i photos/ -o report
+      reportgen build keras:ResNet50 -i photos/ --budget 10m
     """
     from reportgen.core.progress import Progress
     from reportgen.core.shard import Shard

@@ -18,9 +18,13 @@ from reportgen.core.settings import Command
 @click.argument("model")
 @takes_options(Command.LAYERS)
 def layers(model: str, **given: Any) -> None:
-    """List the layers that a report of MODEL would include, and compute nothing.
+    r"""List the layers that a report of MODEL would include.
 
-    MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
+    MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable. Nothing is computed or written.
+
+    \b
+    Example:
+      reportgen layers my_model.keras --layers 'block3_*'
     """
     from reportgen.cli.layer_table import as_table
     from reportgen.compute.planning.prepare import walk

@@ -21,7 +21,8 @@ from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPE
 HELP = """Build static HTML reports that visualize the filters of Keras convolutional networks.
 
 \b
-Example:
+Examples:
+  reportgen layers my_model.keras
   reportgen build my_model.keras -i photos/ -o report
 """
 

@@ -24,9 +24,14 @@ if TYPE_CHECKING:
 @click.argument("model")
 @takes_options(Command.PLAN)
 def plan(model: str, **given: Any) -> None:
-    """Say what `build` with the same options would do and take, and compute nothing.
+    r"""Estimate the time, memory and disk space of a build.
 
-    MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
+    MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable. Give the options of the build; nothing is computed or
+    written.
+
+    \b
+    Example:
+      reportgen plan my_model.keras -i photos/ --budget 10m
     """
     from reportgen.compute.expectation import Expectation
     from reportgen.compute.planning.prepare import prepare

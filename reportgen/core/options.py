@@ -25,6 +25,7 @@ SHOWN_CHANNELS = 3  # red, green and blue
 class Group(StrEnum):
     """The headings of help and of the documentation, in their order."""
 
+    FIRST = "Most used"
     MODEL = "Model"
     IMAGES = "Images"
     SHOW = "What to show"

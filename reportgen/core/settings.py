@@ -112,10 +112,13 @@ class Settings:
         metavar="MODULE",
         flag="--import",
         commands=OF_MODELS,
-        everyday=True,
     )
     allow_unsafe: bool = option(
-        False, SWITCH, Group.MODEL, "Let Python code inside the model file run.", commands=OF_MODELS
+        False,
+        SWITCH,
+        Group.MODEL,
+        "Run Python code inside the model file; only for files that you trust.",
+        commands=OF_MODELS,
     )
     input_shape: tuple[int | None, ...] | None = option(
         None,
@@ -160,7 +163,7 @@ class Settings:
     images: tuple[str, ...] = option(
         (),
         TEXTS,
-        Group.IMAGES,
+        Group.FIRST,
         "Input images: a file or a folder. Repeatable.",
         metavar="IMAGE_OR_FOLDER",
         short="-i",
@@ -168,12 +171,17 @@ class Settings:
         stated=lambda value: [file_name(path) for path in value],
     )
     max_images: int = option(
-        8, WHOLE, Group.IMAGES, "Feature maps for the first N images.", metavar="N", check=at_least(1), everyday=True
+        8,
+        WHOLE,
+        Group.IMAGES,
+        "Show feature maps of the first N images.",
+        metavar="N",
+        check=at_least(1),
     )
     preprocess: str = option(
         Preprocess.AUTO.value,
         TEXT,
-        Group.IMAGES,
+        Group.FIRST,
         "auto, none, unit, tf, torch, caffe or module:callable.",
         metavar="NAME",
         check=_known_preprocessing,
@@ -184,7 +192,7 @@ class Settings:
         None,
         RANGE,
         Group.IMAGES,
-        "What black and white become before --preprocess.",
+        "Pixel range: what black and white become before --preprocess.",
         unset="0,255",
         metavar="LO,HI",
         check=increasing,
@@ -234,7 +242,7 @@ class Settings:
     filters: str = option(
         DEFAULT_FILTERS,
         TEXT_OR_NUMBER,
-        Group.SHOW,
+        Group.FIRST,
         "Filters per layer: all, a count, or numbers (0-15,40).",
         metavar="all|N|LIST",
         check=lambda _, value: FilterChoice.parse(value),
@@ -242,7 +250,7 @@ class Settings:
         everyday=True,
     )
     pooling: bool = option(
-        False, SWITCH, Group.SHOW, "Also pooling layers, before and after them.", commands=OF_MODELS, everyday=True
+        False, SWITCH, Group.SHOW, "Also show pooling layers, before and after them.", commands=OF_MODELS, everyday=True
     )
     outputs: str | None = option(
         None,
@@ -256,7 +264,7 @@ class Settings:
         None,
         TEXT,
         Group.SHOW,
-        "Weights before training, to show how far each filter moved.",
+        "Weights before training, to show how far each filter changed.",
         metavar="FILE",
         stated=file_name,
     )
@@ -265,7 +273,7 @@ class Settings:
     quality: str = option(
         Quality.STANDARD.value,
         TEXT,
-        Group.PATTERNS,
+        Group.FIRST,
         "Optimization effort per pattern.",
         choices=Quality,
         everyday=True,
@@ -279,7 +287,9 @@ class Settings:
         check=lambda _, value: parse_pattern_size(value),
         commands=OF_MODELS,
     )
-    negative: bool = option(False, SWITCH, Group.PATTERNS, "Also the image that minimizes each filter.", everyday=True)
+    negative: bool = option(
+        False, SWITCH, Group.PATTERNS, "Also show the image that minimizes each filter.", everyday=True
+    )
     steps: int | None = option(
         None,
         WHOLE,
@@ -303,7 +313,7 @@ class Settings:
 
     # Report
     title: str | None = option(
-        None, TEXT, Group.REPORT, "Title of the report.", unset="the model's name", metavar="TEXT", everyday=True
+        None, TEXT, Group.REPORT, "Title of the report.", unset="the model's name", metavar="TEXT"
     )
     single_file: bool = option(
         False,
@@ -334,7 +344,7 @@ class Settings:
         (0.0, 1.0),
         RANGE,
         Group.REPORT,
-        "What --normalize fixed spans.",
+        "Range of the color scale with --normalize fixed.",
         metavar="LO,HI",
         check=increasing,
         commands=OF_PAGES,
@@ -493,7 +503,7 @@ class RunOptions:
     output: str | None = option(
         None,
         TEXT,
-        Group.RUN,
+        Group.FIRST,
         "Folder of the report.",
         unset="build: reports/<model name>",
         metavar="DIR",
@@ -554,7 +564,6 @@ class RunOptions:
         unset="1",
         metavar="N",
         check=at_least(1),
-        everyday=True,
     )
     executor: str | None = option(
         None,
