@@ -33,6 +33,7 @@ from reportgen.core.records import Count, LayerRecord, RelativePath, Slug, TaskK
 from reportgen.core.settings import MapStyle
 from reportgen.render import feature_maps as mosaic
 from reportgen.render.figure import Figure
+from reportgen.render.mosaic import COLUMNS
 from reportgen.render.scale import HALF_LARGEST
 from reportgen.render.text import percent, plural, span
 
@@ -70,6 +71,7 @@ class ImageMapsView:
     Attributes:
         after_title: heading of the maps after the activation function, or after pooling; `before_title` likewise.
         open: whether they are expanded at first.
+        stacked: whether the two figures stand one below the other, since they have too many columns to be beside each other.
     """
 
     anchor: str
@@ -82,6 +84,7 @@ class ImageMapsView:
     before_title: str
     after_title: str
     open: bool
+    stacked: bool
 
 
 @dataclass(frozen=True)
@@ -318,7 +321,7 @@ def _ranges_view(page: LayerPage, found: Sequence[ImageMaps]) -> RangesView:
 def _view(
     page: LayerPage, maps: ImageMaps, record: FeatureMapRecord, prediction: str | None, unfolded: bool
 ) -> ImageMapsView:
-    picture = page.image_files.get(maps.image.slug)
+    picture, after = page.image_files.get(maps.image.slug), after_figure(maps.image.slug)
     what = "activation" if not page.layer.is_pooling else steps(page.layer)[1].lower()
     words = f"{what} {span(record.minimum, record.maximum)}, {zeros(record.zero_fraction, record.silenced_fraction)}"
     if record.nonfinite_fraction:
@@ -329,11 +332,12 @@ def _view(
         prediction=prediction,
         picture=None if picture is None else _small(picture, page.root),
         facts=words,
-        after=page.figure(after_figure(maps.image.slug)),
+        after=page.figure(after),
         before=page.figure(before_figure(maps.image.slug)),
         before_title=steps(page.layer)[0],
         after_title=steps(page.layer)[1],
         open=unfolded,
+        stacked=after in page.pictures and page.pictures[after].tiles.columns > COLUMNS,
     )
 
 

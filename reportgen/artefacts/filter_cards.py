@@ -21,7 +21,7 @@ from reportgen.artefacts.patterns import (
     share_of_strongest,
     strongest_filters,
 )
-from reportgen.artefacts.views import Cut, Fact, Keys, Verdict, known_keys, verdict_view
+from reportgen.artefacts.views import Cut, Fact, Keys, Verdict, anchor, known_keys, verdict_view
 from reportgen.artefacts.weights import kernel_cuts, kernel_grid
 from reportgen.core.numbers import plain
 from reportgen.core.records import TaskKind
@@ -33,7 +33,6 @@ from reportgen.render.text import OF_IMAGES, Nouns, number, percent, ratio
 PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
 SMALL_PATTERN_PIXELS = 112
 FRAGILE = 0.1  # of the activation: a pattern that keeps less under small warps depends on exact pixels
-ANCHOR_DIGITS = 3
 REDIRECTED = "The gradient was zero at first, so ReLUs passed gradients through during the first steps (redirected ReLU gradients)."
 
 
@@ -111,7 +110,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
     made = []
     for index in contents.layer.filters_shown:
         item = None if entry.patterns is None or index not in found else entry.patterns.filters[found[index]]
-        kernel, note = ((), None) if kernels is None else kernel_cuts(*kernels, index, page.root)
+        kernel, note = ((), None) if kernels is None else kernel_cuts(kernels, index, page.root)
         verdict = _verdict(item, index in planned, natural, owner, nouns.one)
         made.append(
             Card(
@@ -143,11 +142,6 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
             )
         )
     return tuple(made)
-
-
-def anchor(index: int) -> str:
-    """Return the stable anchor of a filter on its layer's page: `f017`."""
-    return f"f{index:0{ANCHOR_DIGITS}d}"
 
 
 def orders(patterns: PatternsRecord | None) -> tuple[tuple[str, str], ...]:

@@ -111,7 +111,7 @@ class ImageMaps:
         if texts is None:
             return None
         picture = msgspec.convert(texts, Picture)
-        return Figure(self.png(name), picture.tiles, picture.caption, picture.alt, picture.legend)
+        return Figure(self.png(name), picture.tiles, picture.caption, picture.alt, picture.legend, picture.numbering)
 
     def png(self, name: str) -> bytes:
         """Return the file of a figure."""

@@ -21,15 +21,17 @@ from reportgen.artefacts.base import (
     LayerReader,
     Section,
 )
-from reportgen.artefacts.views import Fact, FigureView
+from reportgen.artefacts.views import Fact, FigureView, Link, anchor
 from reportgen.artefacts.weights import FIGURE, INITIAL_FIGURE, INITIAL_WEIGHTS_NAME, WEIGHTS, load_kernels, undrawable
 from reportgen.core.axes import KernelKind, by_filter
 from reportgen.core.numbers import plain
 from reportgen.core.records import Count, LayerRecord, RelativePath, TaskKind
 from reportgen.render import weights as grid
-from reportgen.render.text import NONE, named, number, plural, span
+from reportgen.render.charts import Chart, filter_bars
+from reportgen.render.text import number, plural, span
 
 FILE = "initial_weights.npz"
+MOST_BESIDE = 64  # columns of a weight grid; wider ones stand one below the other
 MOST_CHANGED = 5  # filters named as those that changed most
 RELATIVE_CHANGE = (
     "length (L2 norm) of trained minus initial weights over that of the initial ones; null where that is 0"
@@ -61,11 +63,14 @@ class InitialWeightsRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class InitialWeightsView:
-    """The weights before training, beside the trained ones."""
+    """The weights before training, beside the trained ones; `most` are the filters that changed most, `chart` has the change of each."""
 
     facts: tuple[Fact, ...]
+    most: tuple[Link, ...]
+    chart: Chart | None
     initial: FigureView | None
     trained: FigureView | None
+    stacked: bool
 
 
 class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
@@ -108,7 +113,7 @@ class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
             return
         if any(undrawable(arrays, contents.layer) is not None for arrays in (trained, initial)):
             return
-        drawn = grid.draw(initial, contents.layer, trained, trained)
+        drawn = grid.draw(initial, contents.layer, trained)
         yield INITIAL_FIGURE, replace(drawn, alt=f"Initial weights: {drawn.alt}")
 
     def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
@@ -120,7 +125,15 @@ class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
         """Return the section; None where no initial weights are known."""
         if record is None:
             return None
-        view = InitialWeightsView(summary(record), page.figure(INITIAL_FIGURE), page.figure(FIGURE))
+        changes = [np.nan if item.relative_change is None else item.relative_change for item in record.filters]
+        view = InitialWeightsView(
+            summary(record),
+            most_changed(record, page.layer),
+            filter_bars(changes, "Relative weight change per filter"),
+            page.figure(INITIAL_FIGURE),
+            page.figure(FIGURE),
+            stacked=INITIAL_FIGURE in page.pictures and page.pictures[INITIAL_FIGURE].tiles.columns > MOST_BESIDE,
+        )
         return Section("change", "Change during training", "sections/initial_weights.html", view)
 
 
@@ -155,8 +168,7 @@ def _change(trained: NDArray[np.float64], initial: NDArray[np.float64]) -> tuple
 
 def summary(record: InitialWeightsRecord) -> tuple[Fact, ...]:
     """Return the layer's numbers for its page."""
-    known = [(item.relative_change, item.index) for item in record.filters if item.relative_change is not None]
-    most = [index for _, index in sorted(known, key=lambda item: (-item[0], item[1]))[:MOST_CHANGED]]
+    known = sum(item.relative_change is not None for item in record.filters)
     return (
         Fact("Relative weight change", number(record.relative_change), note="‖w − w₀‖ / ‖w₀‖, whole layer"),
         Fact(
@@ -165,11 +177,19 @@ def summary(record: InitialWeightsRecord) -> tuple[Fact, ...]:
             note="whole layer; 1 means only rescaled",
         ),
         Fact(
-            f"Change of {plural(len(known), 'filter')}",
+            f"Change of {plural(known, 'filter')}",
             f"median {number(record.relative_change_median)}",
             note=f"range {span(record.relative_change_minimum, record.relative_change_maximum)}",
         ),
-        Fact("Most changed filters", named(most) if most else NONE, note="largest change first"),
+    )
+
+
+def most_changed(record: InitialWeightsRecord, layer: LayerRecord) -> tuple[Link, ...]:
+    """Return the filters that changed most, largest change first, as links to those that the page shows."""
+    known = [(item.relative_change, item.index) for item in record.filters if item.relative_change is not None]
+    most = [index for _, index in sorted(known, key=lambda item: (-item[0], item[1]))[:MOST_CHANGED]]
+    return tuple(
+        Link(f"#{anchor(index)}" if index in layer.filters_shown else "", str(index), code=False) for index in most
     )
 
 

@@ -79,6 +79,8 @@ class Column:
     Attributes:
         size: of its maps.
         ends: of its linear scale; None where each map has its own, or all are `constant`.
+        reach: the smallest and largest value of the maps shown, before they were downsampled; None where it is not known.
+        clipped: some of the values drawn lie beyond the scale.
         cells: by image slug.
         style: how they are drawn.
     """
@@ -90,6 +92,8 @@ class Column:
     constant: bool
     cells: dict[str, CellPicture]
     style: MapStyle
+    reach: tuple[float, float] | None = None
+    clipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,17 @@ def draw(contents: LayerContents, style: MapStyle) -> tuple[Column, list[tuple[s
         alt = f"{contents.layer.path} on {item.image.name}: {noun} {numbers}, peaks {reached}"
         cells[item.image.slug] = CellPicture(path, cell.tiles, alt)
     constant = column.scale is None
-    return Column(contents.layer, column.filters, column.size, _ends(column.scale), constant, cells, style), files
+    return Column(
+        contents.layer,
+        column.filters,
+        column.size,
+        _ends(column.scale),
+        constant,
+        cells,
+        style,
+        column.reach,
+        _clips(column.scale),
+    ), files
 
 
 def _kept(contents: LayerContents, maps: Sequence[ImageMaps]) -> tuple[Column, list[tuple[str, bytes]]] | None:
@@ -177,10 +191,22 @@ def _kept(contents: LayerContents, maps: Sequence[ImageMaps]) -> tuple[Column, l
             files.append((cell.path, item.png(CELL)))
     if column is None:
         return None
-    ends = None if column["ends"] is None else (float(column["ends"][0]), float(column["ends"][1]))
+    ends, reach = _pair(column["ends"]), _pair(column.get("reach"))
     return Column(
-        contents.layer, tuple(column["filters"]), tuple(column["size"]), ends, column["constant"], cells, style
+        contents.layer,
+        tuple(column["filters"]),
+        tuple(column["size"]),
+        ends,
+        column["constant"],
+        cells,
+        style,
+        reach,
+        column.get("clipped", False),
     ), files
+
+
+def _pair(stored: Any) -> tuple[float, float] | None:
+    return None if stored is None else (float(stored[0]), float(stored[1]))
 
 
 def cell_texts(column: Column, image: str) -> tuple[str, dict[str, Any]] | None:
@@ -188,7 +214,7 @@ def cell_texts(column: Column, image: str) -> tuple[str, dict[str, Any]] | None:
     cell = column.cells.get(image)
     if cell is None:
         return None
-    named = {name: getattr(column, name) for name in ("filters", "size", "ends", "constant")}
+    named = {name: getattr(column, name) for name in ("filters", "size", "ends", "constant", "reach", "clipped")}
     return cell.path, {"column": named, "cell": cell}
 
 
@@ -287,9 +313,24 @@ def _ends(scale: Scale | None) -> tuple[float, float] | None:
 
 
 def _scale_words(column: Column) -> str:
-    if column.ends is not None:
-        return "all 0" if column.ends == (0, 0) else f"scale {span(*column.ends)}"
-    return "constant" if column.constant else "one scale per map"
+    """The scale for the head of a column, with the extremes of the maps where these lie beyond it and read otherwise than its ends."""
+    if column.ends is None:
+        return "constant" if column.constant else "one scale per map"
+    if not any(column.ends):
+        return "all 0"
+    low, high = column.reach or column.ends
+    beyond = [("peak", high, column.ends[1])] if high > column.ends[1] else []
+    beyond += [("minimum", low, column.ends[0])] if low < column.ends[0] else []
+    extremes = [f"{name} {number(value)}" for name, value, end in beyond if number(value) != number(end)]
+    clipped = ["clipped"] if column.clipped and extremes else []
+    return f"scale {span(*column.ends)}" + (f" ({'; '.join([*clipped, ', '.join(extremes)])})" if extremes else "")
+
+
+def _clips(scale: Scale | None) -> bool:
+    """Whether values that are drawn lie beyond the scale."""
+    if isinstance(scale, Shared):
+        return scale.outside > 0
+    return isinstance(scale, Fixed) and scale.below + scale.above > 0
 
 
 def _cell(cell: CellPicture | None) -> SmallPicture | None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from reportgen.core.verdicts import DEAD, NOT_COMPUTED, NOT_FINITE, OK, SILENT, SKIPPED, VERDICTS, WEAK
 from reportgen.render.figure import Picture
+from reportgen.render.numbering import Sheet, sheet
 from reportgen.render.palette import colors
 from reportgen.render.text import OF_IMAGES, Nouns, count, number
 
+ANCHOR_DIGITS = 3
 GRADIENT_STOPS = 17  # of a color bar: odd, so that the middle of a diverging map is one of them
 MEANINGS: dict[str, str] = {
     OK: "the pattern activates the {owner} more than any of the {noun}s does, by its mean or at its highest position",
@@ -77,7 +79,7 @@ class Gradient:
 
 @dataclass(frozen=True)
 class FigureView:
-    """An `img` with its caption."""
+    """An `img` with its caption; `sheet` says how wide it is and has the numbers of its rows and columns."""
 
     href: str
     width: int
@@ -85,6 +87,7 @@ class FigureView:
     alt: str
     caption: str
     legend: Legend | None
+    sheet: Sheet
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ class SmallPicture:
     height: int
     alt: str
     pixelated: bool
+
+
+def anchor(index: int) -> str:
+    """Return the stable anchor of a filter on its layer's page: `f017`."""
+    return f"f{index:0{ANCHOR_DIGITS}d}"
 
 
 def small_picture(href: str, size: tuple[int, int], scale: float, alt: str = "") -> SmallPicture:
@@ -223,6 +231,7 @@ def figure_view(picture: Picture, root: str) -> FigureView:
         picture.alt,
         picture.caption,
         None if picture.legend is None else legend(*picture.legend),
+        sheet(picture.tiles, picture.numbering),
     )
 
 

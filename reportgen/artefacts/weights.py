@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from reportgen.artefacts.base import (
     Appearance,
@@ -24,13 +25,14 @@ from reportgen.artefacts.views import Cut, Fact, FigureView, cut
 from reportgen.core.numbers import plain
 from reportgen.core.records import Count, LayerRecord, LayerStatus, RelativePath, TaskKind
 from reportgen.render import weights as grid
-from reportgen.render.charts import Chart, bias_bars, histogram
+from reportgen.render.charts import Chart, filter_bars, histogram
 from reportgen.render.figure import Picture
-from reportgen.render.text import count, listed, number, percent, plural, span
+from reportgen.render.text import count, number, percent, plural, span
 from reportgen.render.weights import KernelLayout
 from reportgen.render.wording import not_finite, sentence
 
 FILE, FIGURE, POINTWISE_FIGURE = "weights.npz", "weights.png", "pointwise_weights.png"
+SLICES_FIGURE = "kernel_slices.png"  # of the filters shown, where the weights are drawn as a matrix
 INITIAL_WEIGHTS_NAME, INITIAL_FIGURE = (
     "initial_weights",
     "initial_weights.png",
@@ -40,6 +42,7 @@ KERNEL_PIXELS = 56  # longer side of a kernel slice on a card, CSS pixels
 KERNEL_ROW = 16  # slices of a kernel in one row of a card
 KERNEL_ROWS = 4  # rows of a card; further slices are only in the weight grid
 KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
+LARGEST_WEIGHTS = 6  # of a filter whose slices are single weights: numbers that a card states
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,7 @@ class WeightsView:
     note: str | None
     bias_facts: tuple[Fact, ...]
     bias: Chart | None
+    zero_biases: str | None
 
 
 class Weights(Artefact[Arrays, WeightsRecord]):
@@ -123,7 +127,10 @@ class Weights(Artefact[Arrays, WeightsRecord]):
         except ValueError:  # the section says why
             return
         yield FIGURE, drawn
-        for plain_arrays, plain_layer, _ in _pointwise(arrays, layer):
+        wide = grid.matrix(arrays, layer)
+        if wide is not None and wide.shape[-1] > 1 and layer.filters_shown:
+            yield SLICES_FIGURE, grid.draw_slices(arrays, layer, layer.filters_shown)
+        for plain_arrays, plain_layer in _pointwise(arrays, layer):
             drawn = grid.draw(plain_arrays, plain_layer)
             title = "Pointwise kernel: "
             yield POINTWISE_FIGURE, replace(drawn, alt=title + drawn.alt, caption=title + drawn.caption)
@@ -140,6 +147,7 @@ class Weights(Artefact[Arrays, WeightsRecord]):
         arrays = page.contents[self]
         has_initial = INITIAL_FIGURE in page.pictures  # shown beside each other in a section of their own
         bias = None if arrays is None else arrays.get("bias")
+        chart = None if bias is None else filter_bars(np.ravel(bias), "Bias per filter")
         view = WeightsView(
             warning=_warning(record, page.layer),
             facts=statistics_facts(record, "weights"),
@@ -147,8 +155,9 @@ class Weights(Artefact[Arrays, WeightsRecord]):
             figure=None if has_initial else page.figure(FIGURE),
             pointwise=page.figure(POINTWISE_FIGURE),
             note=_note(page, arrays),
-            bias_facts=statistics_facts(None if record is None else record.bias, "biases"),
-            bias=None if bias is None else bias_bars(bias),
+            bias_facts=() if chart is None or record is None else statistics_facts(record.bias, "biases"),
+            bias=chart,
+            zero_biases=_zero_biases(bias.size) if bias is not None and chart is None else None,
         )
         return Section("weights", "Weights", "sections/weights.html", view)
 
@@ -176,13 +185,11 @@ def undrawable(arrays: Arrays, layer: LayerRecord) -> str | None:
     return None
 
 
-def _pointwise(
-    arrays: Arrays, layer: LayerRecord
-) -> Iterator[tuple[Mapping[str, np.ndarray], LayerRecord, KernelLayout]]:
-    """The second kernel of a separable layer, and which of its tiles belong to which filter; nothing where it does not fit the layer."""
+def _pointwise(arrays: Arrays, layer: LayerRecord) -> Iterator[tuple[Mapping[str, np.ndarray], LayerRecord]]:
+    """The second kernel of a separable layer; nothing where it does not fit the layer."""
     plain_kernel = grid.pointwise(arrays, layer)
     if plain_kernel is not None and undrawable(*plain_kernel) is None:
-        yield *plain_kernel, grid.kernel_layout(*plain_kernel)
+        yield plain_kernel
 
 
 def _statistics(values: np.ndarray) -> dict[str, Any]:
@@ -239,35 +246,67 @@ def _note(page: LayerPage, arrays: Arrays | None) -> str | None:
     return None if why is None else sentence(f"not drawn: {why}")
 
 
+def _zero_biases(total: int) -> str:
+    return "The only bias is zero." if total == 1 else f"All {count(total)} biases are zero."
+
+
 def _histogram(record: WeightsRecord) -> Chart | None:
     drawn = record.histogram
     return histogram(drawn.counts, drawn.limit or 0.0, record.count - record.nonfinite)
 
 
-def kernel_grid(page: LayerPage) -> tuple[Picture, KernelLayout] | None:
-    """Return the figure in which each filter has its own tiles, and which; None where it was not drawn. Once for all cards of a page."""
-    arrays = page.contents[WEIGHTS]
+@dataclass(frozen=True)
+class KernelGrid:
+    """Where each filter of a layer has its kernel.
+
+    Attributes:
+        picture: the figure that has tiles of filters; None where a kernel has only single weights.
+        layout: which tiles belong to which filter; None without a picture.
+        weights: of kernels of single weights, (filters, input channels).
+    """
+
+    picture: Picture | None
+    layout: KernelLayout | None
+    weights: NDArray[np.floating] | None
+
+
+def kernel_grid(page: LayerPage) -> KernelGrid | None:
+    """Return where each filter of a layer has its kernel; None where none was drawn. Once for all cards of a page."""
+    arrays, layer = page.contents[WEIGHTS], page.layer
     if arrays is None or FIGURE not in page.pictures:
         return None
+    figure = FIGURE
     if POINTWISE_FIGURE in page.pictures:
-        return page.pictures[POINTWISE_FIGURE], next(found for _, _, found in _pointwise(arrays, page.layer))
-    return page.pictures[FIGURE], grid.kernel_layout(arrays, page.layer)
+        (arrays, layer), figure = next(_pointwise(arrays, layer)), POINTWISE_FIGURE
+    wide = grid.matrix(arrays, layer)
+    if wide is None:
+        return KernelGrid(page.pictures[figure], grid.kernel_layout(arrays, layer), None)
+    if wide.shape[-1] == 1:
+        return KernelGrid(None, None, wide[..., 0])
+    if SLICES_FIGURE not in page.pictures:
+        return None
+    layout = grid.slices_layout(arrays, layer, layer.filters_shown)
+    return KernelGrid(page.pictures[SLICES_FIGURE], layout, None)
 
 
-def kernel_cuts(picture: Picture, layout: KernelLayout, index: int, root: str) -> tuple[tuple[Cut, ...], str | None]:
-    """Return the slices of a filter's kernel for its card, and a note on those that are not shown.
+def kernel_cuts(kernels: KernelGrid, index: int, root: str) -> tuple[tuple[Cut, ...], str | None]:
+    """Return the slices of a filter's kernel for its card, and a note on them.
 
     Args:
-        picture: the figure of `kernel_grid`.
-        layout: which of its tiles belong to which filter.
+        kernels: as `kernel_grid` returns them.
         index: of the filter.
         root: from the page to the report's folder.
     """
+    picture, layout = kernels.picture, kernels.layout
+    if kernels.weights is not None:
+        return (), _largest_weights(kernels.weights[index])
+    if picture is None or layout is None:
+        return (), None
     tiles = layout.filter_tiles(index)
     if not tiles:
         return (), "its pointwise kernel is not drawn"
     if layout.channels is not None:
-        return _largest_slices(picture, layout.channels[index].tolist(), tiles, index, root)
+        return _largest_slices(picture, layout.channels[layout.place(index)].tolist(), tiles, index, root)
     if len(tiles) == 1:
         label = f"Kernel of filter {index}"
         return (cut(picture, root, picture.tiles.box(tiles[0]), KERNEL_PIXELS, label),), None
@@ -276,12 +315,10 @@ def kernel_cuts(picture: Picture, layout: KernelLayout, index: int, root: str) -
     pixels = KERNEL_ROW_PIXELS // min(KERNEL_ROW, len(tiles))
     cuts = []
     for place, row in enumerate(rows):
-        x, y, _, height = picture.tiles.box(row[0])
-        last, _, width, _ = picture.tiles.box(row[-1])
         first = place * KERNEL_ROW
         label = f"Kernel of filter {index}, input channels {first} to {first + len(row) - 1}"
-        window = (x, y, last + width - x, height)
-        cuts.append(cut(picture, root, window, min(pixels, KERNEL_PIXELS) * len(row), label))
+        width = min(pixels, KERNEL_PIXELS) * len(row)
+        cuts.append(cut(picture, root, _window(picture, row), width, label))
     left = len(tiles) - len(shown)
     note = (
         f"the first {len(shown)} of {plural(len(tiles), 'input channel')}; all are in the weight grid" if left else None
@@ -289,14 +326,27 @@ def kernel_cuts(picture: Picture, layout: KernelLayout, index: int, root: str) -
     return tuple(cuts), note
 
 
+def _window(picture: Picture, tiles: Sequence[int]) -> tuple[int, int, int, int]:
+    """The part of a figure with the `tiles` of one row."""
+    x, y, _, height = picture.tiles.box(tiles[0])
+    last, _, width, _ = picture.tiles.box(tiles[-1])
+    return x, y, last + width - x, height
+
+
 def _largest_slices(
     picture: Picture, channels: list[int], tiles: range, index: int, root: str
 ) -> tuple[tuple[Cut, ...], str | None]:
-    """The slices of a filter with the largest L2 norm, as the weight grid has them."""
-    x, y, _, height = picture.tiles.box(tiles[0])
-    last, _, width, _ = picture.tiles.box(tiles[-1])
-    numbers = listed([str(channel) for channel in channels])
+    """The slices of a filter with the largest L2 norm."""
+    numbers = ", ".join(str(channel) for channel in channels)
     label = f"Kernel of filter {index}, input channels {numbers}"
     pixels = min(KERNEL_ROW_PIXELS // len(channels), KERNEL_PIXELS) * len(channels)
-    note = f"input channels {numbers}, largest L2 norm first; all are in the data file"
-    return (cut(picture, root, (x, y, last + width - x, height), pixels, label),), note
+    note = f"top input channels, by L2 norm: {numbers}"
+    return (cut(picture, root, _window(picture, tiles), pixels, label),), note
+
+
+def _largest_weights(weights: NDArray[np.floating]) -> str:
+    """The input channels with the largest weights, each with its weight."""
+    sizes = np.where(np.isfinite(weights), np.abs(weights.astype(np.float64)), np.inf)
+    order = np.argsort(-sizes, kind="stable")[:LARGEST_WEIGHTS].tolist()
+    stated = ", ".join(f"{channel} ({number(float(weights[channel]))})" for channel in order)
+    return f"top input channels, by weight: {stated}"

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reportgen.render.numbering import Mark
 from reportgen.render.text import number, plural
 
 HUNDREDTHS = 2
 HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 480, 120
-BIAS_WIDTH, BIAS_HEIGHT = 960, 110
+FILTERS_WIDTH, FILTERS_HEIGHT = 960, 110
+LEAST_APART = 0.16  # of the height, between the numbers of two levels
 GAUGE_WIDTH = 160
 GAUGE_ROOM = 0.04  # of the width on either side, so that a mark at the end is not cut in half
 SHORTEST_BAR = 0.75  # a bin with one weight among millions must still be visible
@@ -34,7 +36,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """Bars over an axis at y = `axis`, with the labels `ticks` spread below it from left to right."""
+    """Bars over an axis at y = `axis`, with the labels `ticks` spread below it from left to right and the values at `levels` beside it."""
 
     width: int
     height: int
@@ -43,6 +45,7 @@ class Chart:
     ticks: tuple[str, ...]
     alt: str
     caption: str
+    levels: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,40 +97,59 @@ def histogram(counts: Sequence[int], limit: float, total: int) -> Chart | None:
     )
 
 
-def bias_bars(biases: np.ndarray) -> Chart | None:
-    """Return a chart of one bar per filter, upwards where positive; a bias that is not finite is a full-height bar.
+def filter_bars(values: Sequence[float] | np.ndarray, what: str) -> Chart | None:
+    """Return a chart of one bar per filter, upwards where positive; a value that is not finite is a full-height bar.
 
     Args:
-        biases: float32 (filters,).
+        values: one for each filter, in order.
+        what: the caption's first words, such as "Bias per filter".
 
     Returns:
-        The chart; None where all biases are zero.
+        The chart; None where all values are zero.
     """
-    finite = np.isfinite(biases)
-    largest = float(np.max(np.abs(biases), initial=0, where=finite))
-    if largest == 0 and finite.all():
+    numbers = np.asarray(values, np.float64)
+    finite = np.isfinite(numbers)
+    if not np.any(numbers):
         return None
-    low = min(0.0, float(np.min(biases, initial=0, where=finite)))
-    high = max(0.0, float(np.max(biases, initial=0, where=finite)))
+    low = min(0.0, float(np.min(numbers, initial=0, where=finite)))
+    high = max(0.0, float(np.max(numbers, initial=0, where=finite)))
     extent = (high - low) if high > low else 1.0
-    axis = BIAS_HEIGHT * high / extent
-    step = BIAS_WIDTH / len(biases)
+    axis = FILTERS_HEIGHT * high / extent
+    step = FILTERS_WIDTH / len(numbers)
     bars = []
-    for position, bias in enumerate(biases.tolist()):
+    for position, value in enumerate(numbers.tolist()):
         left = position * step + step * (1 - BAR_SHARE) / 2
-        if not np.isfinite(bias):
-            bars.append(_bar(left, 0, step * BAR_SHARE, BIAS_HEIGHT, "broken"))
-        elif bias != 0:
-            height = BIAS_HEIGHT * abs(bias) / extent
-            bars.append(
-                _bar(left, axis if bias < 0 else axis - height, step * BAR_SHARE, height, "low" if bias < 0 else "high")
-            )
-    lost = len(biases) - int(finite.sum())
-    caption = f"Bias per filter, {plural(len(biases), 'filter')}, from {number(low)} to {number(high)}" + (
-        f"; {lost} not finite." if lost else "."
+        if not np.isfinite(value):
+            bars.append(_bar(left, 0, step * BAR_SHARE, FILTERS_HEIGHT, "broken"))
+        elif value != 0:
+            height = FILTERS_HEIGHT * abs(value) / extent
+            kind = "low" if value < 0 else "high"
+            bars.append(_bar(left, axis if value < 0 else axis - height, step * BAR_SHARE, height, kind))
+    lost = len(numbers) - int(finite.sum())
+    sound = numbers[finite].tolist()
+    reach = f", from {number(min(sound))} to {number(max(sound))}" if sound else ""
+    caption = f"{what}, {plural(len(numbers), 'filter')}{reach}" + (f"; {lost} not finite." if lost else ".")
+    ticks = ("filter 0", *((f"filter {len(numbers) - 1}",) if len(numbers) > 1 else ()))
+    return Chart(
+        FILTERS_WIDTH,
+        FILTERS_HEIGHT,
+        round(axis, HUNDREDTHS),
+        tuple(bars),
+        ticks,
+        caption,
+        caption,
+        _levels(low, high),
     )
-    ticks = ("filter 0", f"filter {len(biases) - 1}")
-    return Chart(BIAS_WIDTH, BIAS_HEIGHT, round(axis, HUNDREDTHS), tuple(bars), ticks, caption, caption)
+
+
+def _levels(low: float, high: float) -> tuple[Mark, ...]:
+    """The ends of a scale, and zero where it is far enough from both."""
+    if low == high:
+        return (Mark("50%", "0", 0),)
+    at_zero = high / (high - low)
+    zero = ("0", at_zero) if LEAST_APART < at_zero < 1 - LEAST_APART else None
+    marks = [(number(high), 0.0), *([zero] if zero else []), (number(low), 1.0)]
+    return tuple(Mark(f"{100 * place:.{HUNDREDTHS}f}%", text, 0) for text, place in marks)
 
 
 def gauge(reached: float | None, start: float | None, natural: float | None) -> Gauge | None:

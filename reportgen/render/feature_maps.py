@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, mosaic, palette, png, scale, slices
 from reportgen.render.figure import Figure, Tiles
+from reportgen.render.numbering import FULL
 from reportgen.render.text import dimensions, named, number, plural
 
 DEFAULT_STYLE = MapStyle()
@@ -15,6 +18,14 @@ MAP_AXES = (2, 3, 4)  # one to three spatial axes and the channels
 CURVE = curves.Canvas(48, 140)
 FEW_CURVES, FEW_COLUMNS, MANY_COLUMNS = 32, 4, 8  # few channels leave room for wide curves
 VOLUME_COLUMNS, SMALLEST_VOLUME = 4, 96  # pixels along the longer side of all slices of a map
+SMALLEST_MAP, LARGEST_MAP = (
+    7,
+    112,
+)  # pixels along the longer side of a map: seven as one pixel is no tile; of more, no page shows all
+MAP_GAP, WIDE_GAP = (
+    1,
+    2,
+)  # pixels between small maps, and between those that make a mosaic so wide that a page shrinks it
 MIDDLE = 0.5  # of a scale that is symmetric about zero
 
 
@@ -25,7 +36,10 @@ def draw(
     style: MapStyle = DEFAULT_STYLE,
     true_range: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the mosaic of all maps, one tile per channel in order, 16 per row.
+    """Draw the mosaic of all maps, one tile per channel in order.
+
+    A file has one pixel for each position: pages enlarge it. Maps of more than LARGEST_MAP positions along a side are downsampled
+    by averaging on the color scale.
 
     A constant map of more than one position is drawn in gray, one with a value that is not finite is hatched.
 
@@ -69,10 +83,15 @@ def draw(
         columns = FEW_COLUMNS if channels <= FEW_CURVES else MANY_COLUMNS
         data, layout = drawn_curves(indices, used, flat, broken, CURVE, columns)
     else:
-        laid_out = slices.laid_out(indices, palette.GAP) if len(lengths) > 2 else indices
-        layout = mosaic.choose_tiles(channels, *laid_out.shape[1:])
         if len(lengths) > 2:
+            laid_out = slices.laid_out(indices, palette.GAP)
             layout = slices.choose_tiles(channels, lengths, columns=VOLUME_COLUMNS, smallest=SMALLEST_VOLUME)
+        else:
+            laid_out = _downsampled(indices)
+            height, width = laid_out.shape[1:]
+            columns = mosaic.columns_for(channels)
+            gap = WIDE_GAP if columns * width > FULL else MAP_GAP
+            layout = mosaic.choose_tiles(channels, height, width, columns=columns, smallest=SMALLEST_MAP, gap=gap)
         picture = mosaic.compose(laid_out, layout, palette.GAP)
         mosaic.hatch(picture, layout, broken, palette.BROKEN, palette.BROKEN_LINE)
         data = png.encode_indexed(picture, palette.table(used))
@@ -86,12 +105,16 @@ def draw(
         facts.append(f"Not finite, hatched: {_maps(broken)}.")
     what = f"{plural(channels, 'feature map')} of {dimensions(lengths)}"
     how = "" if len(lengths) < 3 else f" Each tile shows {slices.words(lengths[0])}."
+    if len(lengths) == 2 and layout.tile_height * layout.tile_width < lengths[0] * lengths[1]:
+        how = f" Downsampled to {layout.tile_height} × {layout.tile_width} by averaging."
+    numbering = mosaic.row_numbers(layout)
     return Figure(
         png=data,
         tiles=layout,
-        caption=" ".join([f"{what}, all channels in order, {layout.columns} per row.{how}", *facts]),
+        caption=" ".join([f"{what}, all channels in order{mosaic.numbered(layout)}.{how}", *facts]),
         alt=" ".join([f"{title}: mosaic of {what}.", *facts]),
         legend=None if chosen is None or curved else chosen.legend,
+        numbering=replace(numbering, largest=None) if curved or len(lengths) > 2 else numbering,
     )
 
 
@@ -119,6 +142,15 @@ def drawn_curves(
     mosaic.fill(picture, layout, flat, grays[palette.FLAT])
     mosaic.hatch(picture, layout, broken, grays[palette.BROKEN], grays[palette.BROKEN_LINE])
     return png.encode(picture), layout
+
+
+def _downsampled(indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Maps (channels, height, width) of at most LARGEST_MAP positions along a side."""
+    factor = -(-max(indices.shape[1:]) // LARGEST_MAP)
+    if factor == 1:
+        return indices
+    means = (mosaic.block_means(each, (factor, factor)) for each in indices)
+    return np.stack([np.rint(each).astype(np.uint8) for each in means])
 
 
 def _finite_range(values: NDArray[np.floating]) -> tuple[float, float]:

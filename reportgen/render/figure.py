@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LARGEST_SHOWN = 140  # CSS pixels along a tile: an eighth of a page, more shows nothing new
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -55,6 +57,24 @@ class Tiles:
 
 
 @dataclass(frozen=True)
+class Numbering:
+    """The numbers that a page prints beside the rows and above the columns of a mosaic.
+
+    Attributes:
+        rows: one for each row; none where only the columns have numbers.
+        columns: one for every `column_tiles` tiles; what a tile shows has the number of its row plus that of its column, or the two
+            number different things.
+        column_tiles: tiles that share a column number.
+        largest: CSS pixels along a tile's width at most; None for tiles that are not enlarged on a page.
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    column_tiles: int = 1
+    largest: int | None = LARGEST_SHOWN
+
+
+@dataclass(frozen=True)
 class Figure:
     """A picture with its texts.
 
@@ -64,6 +84,7 @@ class Figure:
         caption: sentences that state the scale with numbers, and what is shown of what.
         alt: the same for readers who do not see it.
         legend: the color bar as (low, high, palette name), its ends as numbers or words; None where the picture shows its own colors.
+        numbering: of its rows and columns; None where they have none.
     """
 
     png: bytes
@@ -71,6 +92,7 @@ class Figure:
     caption: str
     alt: str
     legend: tuple[float | str, float | str, str] | None
+    numbering: Numbering | None = None
 
 
 @dataclass(frozen=True)
@@ -82,3 +104,4 @@ class Picture:
     caption: str
     alt: str
     legend: tuple[float | str, float | str, str] | None
+    numbering: Numbering | None = None

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from reportgen.render.figure import Tiles
+from reportgen.render.figure import Numbering, Tiles
 
-COLUMNS = 16
+COLUMNS, MOST_COLUMNS = 16, 64  # more columns than a page of 64 tiles can number are hard to follow
 GAP_PIXELS = 2  # a gap of one pixel disappears where a browser shrinks a wide mosaic
 SMALLEST_TILE = 32  # pixels along the longer side of a tile: what can be distinguished at arm's length
 SMALLEST_SIDE = 4  # pixels along its shorter side, so that a very long tile is more than a hairline
-HATCH_PERIOD = 8  # pixels from one line of the hatching to the next
+HATCH_PERIOD, SHORT_PERIOD = 8, 4  # pixels from one line of the hatching to the next; the shorter one in small tiles
 
 
 def shrunk(tile: NDArray[Any], longest: int) -> NDArray[Any]:
@@ -31,6 +31,41 @@ def shrunk(tile: NDArray[Any], longest: int) -> NDArray[Any]:
         return tile
     size = (max(1, width * longest // longer), max(1, height * longest // longer))
     return np.asarray(Image.fromarray(np.ascontiguousarray(tile)).resize(size, Image.Resampling.BOX))
+
+
+def columns_for(count: int) -> int:
+    """Return how many columns make a mosaic of `count` tiles no taller than wide: a power of two from COLUMNS to MOST_COLUMNS."""
+    columns = COLUMNS
+    while columns < MOST_COLUMNS and columns**2 < count:
+        columns *= 2
+    return columns
+
+
+def row_numbers(layout: Tiles) -> Numbering:
+    """Return the numbering of tiles that are numbered from 0 on, row by row."""
+    return Numbering(tuple(range(0, layout.count, layout.columns)), tuple(range(layout.columns)))
+
+
+def numbered(layout: Tiles) -> str:
+    """Return how the tiles of `row_numbers` are numbered, as a clause."""
+    if layout.rows == 1:
+        return ", numbered above"
+    return f", {layout.columns} per row: a tile’s number is that of its row plus that of its column"
+
+
+def block_means(plane: NDArray[Any], blocks: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the means of the blocks of a plane, those at the ends smaller where it does not divide.
+
+    Args:
+        plane: (height, width).
+        blocks: height and width of a block.
+    """
+    means: NDArray[np.float64] = plane.astype(np.float64)
+    for axis, block in enumerate(blocks):
+        starts = np.arange(0, plane.shape[axis], block)
+        sizes = np.diff(np.append(starts, plane.shape[axis]))
+        means = np.add.reduceat(means, starts, axis=axis) / np.expand_dims(sizes, 1 - axis)
+    return means
 
 
 def choose_tiles(
@@ -97,7 +132,8 @@ def hatch(
     """Draw the tiles at `positions` as `ground` with rising diagonals in `line`, in place: needs no color."""
     x, y, width, height = layout.box(0)
     rows, columns = np.indices((height, width))
-    lines = (rows + columns) % HATCH_PERIOD < HATCH_PERIOD // 4
+    period = HATCH_PERIOD if min(height, width) >= 2 * HATCH_PERIOD else SHORT_PERIOD
+    lines = (rows + columns) % period < period // 4
     for position in positions:
         x, y, width, height = layout.box(position)
         tile = picture[y : y + height, x : x + width]

@@ -31,12 +31,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A layer's cells, image by image, of the same `filters`, maps of `size`, on one scale; None where no value can be drawn."""
+    """A layer's cells, image by image, of the same `filters`, maps of `size`, on one scale; None where no value can be drawn.
+
+    `reach` are the smallest and largest finite value of these maps, before they were downsampled; None where there is none.
+    """
 
     filters: tuple[int, ...]
     size: tuple[int, ...]
     scale: Scale | None
     cells: tuple[Cell, ...]
+    reach: tuple[float, float] | None
 
 
 def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: int = 0) -> Column:
@@ -80,7 +84,9 @@ def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: i
             mosaic.hatch(picture, layout, broken, palette.BROKEN, palette.BROKEN_LINE)
             data = png.encode_indexed(picture, palette.table(used))
         cells.append(Cell(data, layout, tuple(peaks[image].tolist())))
-    return Column(filters, images[0].shape[:-1], scale, tuple(cells))
+    finite = np.concatenate([maps[np.isfinite(maps)] for maps in chosen])
+    reach = (float(finite.min()), float(finite.max())) if finite.size else None
+    return Column(filters, images[0].shape[:-1], scale, tuple(cells), reach)
 
 
 def strongest(images: Sequence[NDArray[np.generic]], times: int = 0) -> tuple[int, ...]:

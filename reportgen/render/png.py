@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# What is left after PNG's filters hardly ever recurs, so of all matches only runs are looked for: on mosaics of maps that takes a
-# third of the time and a quarter of the bytes less than level 4 without filters, on patterns half the time for the same bytes.
+# What is left after PNG's filters hardly ever recurs, so of all matches only runs are looked for. On mosaics of maps no strategy of
+# levels 6 and 9, with or without filters, makes a smaller file, and each takes four to ten times as long; on patterns likewise.
 LEVEL = 1
 COLOR_TYPE = 25  # place of the byte that says how samples become colors
 INDEXED = 3
@@ -20,7 +20,7 @@ AFTER_HEADER = 33
 
 
 def encode_indexed(indices: NDArray[np.uint8], table: bytes) -> bytes:
-    """Return a palette PNG of `indices`, uint8 (height, width), with the 256 RGB triples of `table`."""
+    """Return a palette PNG of `indices`, uint8 (height, width), with the RGB triples of `table`."""
     gray = bytearray(encode(indices))  # Pillow filters gray pictures, and never indexed ones, where maps gain most
     gray[COLOR_TYPE] = INDEXED
     gray[HEADER.stop : AFTER_HEADER] = struct.pack(">I", zlib.crc32(gray[HEADER]))

@@ -1,4 +1,4 @@
-"""Weight grids: kernels in color where they read the RGB input, otherwise slice by slice on a scale symmetric about zero."""
+"""Weight grids: kernels in color where they read the RGB input, slice by slice on a scale symmetric about zero, or as a matrix."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 
 from reportgen.core.axes import RGB_CHANNELS, ChannelOrder, KernelKind, by_filter, input_channels
 from reportgen.core.records import LayerRecord
-from reportgen.render import curves, mosaic, palette, png, slices
-from reportgen.render.figure import Figure, Tiles
+from reportgen.render import curves, kernel_matrix, mosaic, palette, png, slices
+from reportgen.render.figure import Figure, Numbering, Tiles
 from reportgen.render.scale import SCALE_PERCENTILE
-from reportgen.render.text import count, named, number, percent, plural, shape
+from reportgen.render.text import named, number, percent, plural, shape
 
-TILE_LIMIT = 4096  # 64 filters of 64 channels; beyond it a slice is too small to see and the picture too large to load
+TILE_LIMIT = 4096  # 64 filters of 64 channels; beyond it a slice is too small to see
+INPUT_LIMIT = 64  # slices side by side, likewise
 MOST_SLICES = 16  # per filter: a row that a reader can follow
 KERNEL_AXES = (3, 4, 5)  # of one, two or three spatial axes
 CURVE_HEIGHTS, CURVE_WIDTHS = (24, 48), (28, 72)  # pixels of a curve: least and most
 LARGEST_VOLUME, SMALLEST_VOLUME = 96, 36  # the same of slices side by side
-LARGEST_TILE, SMALLEST_TILE = 24, 6  # pixels along a kernel's longer side, where the picture's size leaves the choice
-PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 4000  # pixels to stay within where tiles can be made smaller
+TILE = 12  # pixels along a kernel's longer side at least: gaps are then narrower than its weights
+LARGEST_KERNEL, LARGEST_SLICE = 70, 48  # CSS pixels of a tile where each filter has one, and of one of several
+ROWS = 16  # of filters; of more, several stand side by side as long as the grid is taller than half its width
+PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 2000  # pixels to stay within where curves can be made smaller
 STRONGEST_COLUMNS, STRONGEST_TILE = (
     64,
     12,
@@ -35,13 +38,14 @@ class KernelLayout:
     """Which tiles of a weight grid belong to which filter.
 
     Attributes:
-        kind: "color" (a tile per filter, RGB), "slices" (a row of tiles per filter, one per input channel), "strongest" (some
+        kind: "color" (a tile per filter, RGB), "slices" (tiles of a filter side by side, one per input channel), "strongest" (some
             tiles per filter, of the input channels with the largest L2 norm), "channels" (depthwise: a tile per filter),
             "depthwise" (separable: a tile per depthwise channel, which belongs to no single filter).
         tiles: the layout.
         tiles_per_filter: consecutive tiles of one filter; 0 where no tile belongs to one.
         taps: of the kernel, on each spatial axis: a curve of one, a picture of two, slices of three.
         channels: of "strongest", the input channels of each filter's tiles, (filters, tiles_per_filter).
+        filters: of "strongest", the filters that have tiles, in their order.
     """
 
     kind: str
@@ -49,14 +53,35 @@ class KernelLayout:
     tiles_per_filter: int
     taps: tuple[int, ...]
     channels: NDArray[np.intp] | None = None
+    filters: tuple[int, ...] | None = None
+
+    def place(self, index: int) -> int:
+        """Which of the filters that have tiles `index` is, counted from 0."""
+        return index if self.filters is None else self.filters.index(index)
 
     def filter_tiles(self, index: int) -> range:
         """The tiles of filter `index`, empty where no filter owns any."""
-        return range(index * self.tiles_per_filter, (index + 1) * self.tiles_per_filter)
+        place = self.place(index)
+        return range(place * self.tiles_per_filter, (place + 1) * self.tiles_per_filter)
+
+    @property
+    def numbering(self) -> Numbering:
+        """The numbers of its rows and columns on a page."""
+        each, tiles = max(self.tiles_per_filter, 1), self.tiles
+        enlarged = len(self.taps) == 2
+        if each == 1:
+            return replace(mosaic.row_numbers(tiles), largest=LARGEST_KERNEL if enlarged else None)
+        largest, filters = (
+            LARGEST_SLICE if enlarged else None,
+            tuple(range(0, tiles.count // each, tiles.columns // each)),
+        )
+        if tiles.columns == each:
+            return Numbering(filters, tuple(range(each)), largest=largest)
+        return Numbering(filters, tuple(range(tiles.columns // each)), each, largest)
 
 
 def kernel_layout(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> KernelLayout:
-    """Return how `draw` arranges the same arrays.
+    """Return how `draw` arranges the same arrays where it does not draw a matrix.
 
     Args:
         arrays: as for `draw`.
@@ -68,24 +93,46 @@ def kernel_layout(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> Kerne
     return _arrange(arrays, layer)[2]
 
 
+def matrix(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> NDArray[np.floating] | None:
+    """Return the kernel that `draw` draws as a matrix, (filters, input channels, taps); None where it draws tiles.
+
+    A matrix is drawn where slices have one weight, or where there are more than a page can show.
+
+    Args:
+        arrays: as for `draw`.
+        layer: whose kernel it is.
+
+    Raises:
+        ValueError: as `draw`.
+    """
+    kernel, kind = _kernel(arrays, layer)
+    if kind == KernelKind.DEPTHWISE:
+        return None
+    parts = by_filter(kind, kernel)
+    filters, inputs = parts.shape[:2]
+    if inputs == 1 or (layer.kernel_bands is not None and inputs == RGB_CHANNELS):
+        return None
+    if parts[0, 0].size > 1 and inputs <= INPUT_LIMIT and filters * inputs <= TILE_LIMIT:
+        return None
+    return parts.reshape(filters, inputs, -1)
+
+
 def draw(
     arrays: Mapping[str, np.ndarray],
     layer: LayerRecord,
     beside: Mapping[str, np.ndarray] | None = None,
-    chosen_by: Mapping[str, np.ndarray] | None = None,
 ) -> Figure:
     """Draw the kernel of a layer.
 
-    The scale is linear from -m to m, m the largest magnitude of a finite value drawn, or the 99.5th percentile of the nonzero
-    magnitudes where only the strongest slices are drawn. Tiles with a value that is not finite are hatched; filters of nothing but
-    zeros are drawn as zero and named in the caption. Kernels of one spatial axis are drawn as curves, those of three as slices.
+    The scale is linear from -m to m, m the largest magnitude of a finite value drawn. Tiles with a value that is not finite are
+    hatched; filters of nothing but zeros are drawn as zero and named in the caption. Kernels of one spatial axis are drawn as
+    curves, those of three as slices. Where tiles would be single weights, or too many, the kernel is drawn as a matrix.
 
     Args:
         arrays: as the store keeps them: `kernel` in Keras's order, (height, width, in, out) for Conv2D, (height, width, out, in)
             for Conv2DTranspose, (height, width, in, multiplier) for DepthwiseConv2D; or `depthwise_kernel`, which is then drawn.
         layer: whose kernel it is.
         beside: a kernel of the same shapes that is drawn on the same scale in another figure.
-        chosen_by: the arrays whose strongest slices are drawn where not all are; `arrays` where not given.
 
     Returns:
         The figure.
@@ -93,18 +140,70 @@ def draw(
     Raises:
         ValueError: the kernel does not have one to three spatial axes, or does not fit the layer.
     """
-    tiles, zero, layout = _arrange(arrays, layer, None if chosen_by is None else _arrange(chosen_by, layer)[2].channels)
+    wide = matrix(arrays, layer)
+    if wide is not None:
+        of = f"{plural(len(wide), 'filter')} of {_size(_kernel(arrays, layer)[0].shape[:-2])} × {_input_words(layer, wide.shape[1])}"
+        return kernel_matrix.draw(layer.path, wide, of, None if beside is None else matrix(beside, layer))
+    return _tiled(arrays, layer, beside, *_arrange(arrays, layer))
+
+
+def draw_slices(arrays: Mapping[str, np.ndarray], layer: LayerRecord, filters: Sequence[int]) -> Figure:
+    """Draw the slices of some filters of a kernel that `draw` draws as a matrix.
+
+    The scale ends at the 99.5th percentile of the nonzero magnitudes drawn.
+
+    Args:
+        arrays: as for `draw`.
+        layer: whose kernel it is.
+        filters: those to draw.
+
+    Returns:
+        The figure, of each filter's slices with the largest L2 norm.
+
+    Raises:
+        ValueError: as `draw`.
+    """
+    parts, layout = _parts_of(arrays, layer, filters), slices_layout(arrays, layer, filters)
+    assert layout.channels is not None
+    tiles = parts[np.arange(len(parts))[:, None], layout.channels].reshape(-1, *layout.taps)
+    return replace(_tiled(arrays, layer, None, tiles, _only_zeros(parts), layout), numbering=None)
+
+
+def slices_layout(arrays: Mapping[str, np.ndarray], layer: LayerRecord, filters: Sequence[int]) -> KernelLayout:
+    """Return how `draw_slices` arranges the same slices."""
+    parts = _parts_of(arrays, layer, filters)
+    channels = largest_slices(parts, TILE_LIMIT)
+    total, each, taps = channels.size, channels.shape[1], parts.shape[2:]
+    return KernelLayout("strongest", _grouped(total, taps, each), each, taps, channels, tuple(filters))
+
+
+def _parts_of(arrays: Mapping[str, np.ndarray], layer: LayerRecord, filters: Sequence[int]) -> NDArray[np.floating]:
+    """The kernels of some filters, (filters, inputs, *taps)."""
+    kernel, kind = _kernel(arrays, layer)
+    return np.asarray(by_filter(kind, kernel)[list(filters)])
+
+
+def _tiled(
+    arrays: Mapping[str, np.ndarray],
+    layer: LayerRecord,
+    beside: Mapping[str, np.ndarray] | None,
+    tiles: NDArray[np.floating],
+    zero: NDArray[np.bool_],
+    layout: KernelLayout,
+) -> Figure:
+    """The figure of `tiles` (count, *taps[, 3]); `zero` says which owners have only zeros."""
     finite = np.isfinite(tiles)
     sound = finite.reshape(len(tiles), -1).all(axis=1)
     broken = np.flatnonzero(~sound).tolist()
     values = np.where(finite, tiles, 0)
     limit = _limit(tiles, layout)
     if beside is not None:
-        limit = max(limit, _limit(_arrange(beside, layer, layout.channels)[0], layout))
+        limit = max(limit, _limit(_arrange(beside, layer)[0], layout))
     largest = float(np.abs(values).max())
     per_owner = max(layout.tiles_per_filter, 1)
-    zero_owners = np.flatnonzero(zero).tolist()
-    broken_owners = np.flatnonzero(~sound.reshape(-1, per_owner).all(axis=1)).tolist()
+    owners = np.arange(len(zero)) if layout.filters is None else np.asarray(layout.filters)
+    zero_owners = owners[zero].tolist()
+    broken_owners = owners[~sound.reshape(-1, per_owner).all(axis=1)].tolist()
 
     color = layout.kind == "color"
     curved = len(layout.taps) == 1
@@ -126,6 +225,7 @@ def draw(
         caption=" ".join([f"{what[0].upper()}{what[1:]}.", *facts]),
         alt=" ".join([f"Weights of {layer.path}: {what}.", *facts]),
         legend=None if color or curved or limit == 0 else (-limit, limit, palette.DIVERGING),
+        numbering=layout.numbering,
     )
 
 
@@ -169,13 +269,8 @@ def _limit(tiles: NDArray[np.floating], layout: KernelLayout) -> float:
     return float(np.percentile(magnitudes, SCALE_PERCENTILE, method="higher")) if magnitudes.size else 0.0
 
 
-def _arrange(
-    arrays: Mapping[str, np.ndarray], layer: LayerRecord, channels: NDArray[np.intp] | None = None
-) -> tuple[NDArray[np.floating], NDArray[np.bool_], KernelLayout]:
-    """The tiles to draw, (count, *taps[, 3]), which owners have only zeros, (owners,), and the layout.
-
-    `channels` are the input channels to draw where not all are; the strongest where not given.
-    """
+def _kernel(arrays: Mapping[str, np.ndarray], layer: LayerRecord) -> tuple[NDArray[np.floating], KernelKind]:
+    """The kernel that is drawn, of a floating type, in Keras's order, and how its axes are arranged."""
     separable = "depthwise_kernel" in arrays
     stored = np.asarray(arrays["depthwise_kernel" if separable else "kernel"])
     if stored.ndim not in KERNEL_AXES or stored.size == 0:
@@ -183,36 +278,34 @@ def _arrange(
             f"{layer.path}: a kernel of shape {stored.shape} is not drawn, only those of one to three spatial axes"
         )
     kernel = stored.astype(np.result_type(stored.dtype, np.float32))
+    kind = KernelKind.DEPTHWISE if separable else layer.kernel_kind or KernelKind.PLAIN
+    if not separable and len(by_filter(kind, kernel)) != layer.filters_total:
+        raise ValueError(f"{layer.path}: a kernel of shape {stored.shape} does not make {layer.filters_total} filters")
+    return kernel, kind
+
+
+def _arrange(
+    arrays: Mapping[str, np.ndarray], layer: LayerRecord
+) -> tuple[NDArray[np.floating], NDArray[np.bool_], KernelLayout]:
+    """The tiles to draw, (count, *taps[, 3]), which owners have only zeros, (owners,), and the layout."""
+    kernel, kind = _kernel(arrays, layer)
     taps = kernel.shape[:-2]
-    if separable or layer.kernel_kind == KernelKind.DEPTHWISE:
-        tiles = by_filter(KernelKind.DEPTHWISE, kernel)[:, 0]
-        kind = "depthwise" if separable else "channels"
-        if not separable and len(tiles) != layer.filters_total:
-            raise _misfit(layer, stored)
-        return tiles, _only_zeros(tiles), KernelLayout(kind, _layout(len(tiles), taps), 0 if separable else 1, taps)
-    parts = by_filter(layer.kernel_kind or KernelKind.PLAIN, kernel)
+    parts = by_filter(kind, kernel)
+    if kind == KernelKind.DEPTHWISE:
+        tiles = parts[:, 0]
+        separable = "depthwise_kernel" in arrays
+        name = "depthwise" if separable else "channels"
+        return tiles, _only_zeros(tiles), KernelLayout(name, _layout(len(tiles), taps), 0 if separable else 1, taps)
     filters, inputs = parts.shape[:2]
-    if filters != layer.filters_total:
-        raise _misfit(layer, stored)
     zero = _only_zeros(parts)
     if layer.kernel_bands is not None and inputs == RGB_CHANNELS:
         tiles = np.moveaxis(parts, 1, -1)
         tiles = tiles[..., ::-1] if layer.kernel_bands == ChannelOrder.BGR else tiles
         return tiles, zero, KernelLayout("color", _layout(len(tiles), taps), 1, taps)
-    if filters * inputs > TILE_LIMIT:
-        if channels is None:
-            channels = largest_slices(parts, TILE_LIMIT)
-        tiles = parts[np.arange(filters)[:, None], channels].reshape(-1, *taps)
-        each = channels.shape[1]
-        return tiles, zero, KernelLayout("strongest", _grouped(len(tiles), taps, each), each, taps, channels)
     tiles = parts.reshape(filters * inputs, *taps)
     if inputs == 1:
         return tiles, zero, KernelLayout("slices", _layout(len(tiles), taps), 1, taps)
     return tiles, zero, KernelLayout("slices", _layout(len(tiles), taps, filters, inputs), inputs, taps)
-
-
-def _misfit(layer: LayerRecord, kernel: NDArray[np.generic]) -> ValueError:
-    return ValueError(f"{layer.path}: a kernel of shape {kernel.shape} does not make {layer.filters_total} filters")
 
 
 def _only_zeros(owners: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -220,18 +313,20 @@ def _only_zeros(owners: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def _layout(total: int, taps: Sequence[int], filters: int = 0, inputs: int = 0) -> Tiles:
-    """The tiles of all kernels; a row per filter and a column per input where these are given."""
+    """The tiles of all kernels; those of a filter side by side where `inputs` is given."""
     height, width = PICTURE_HEIGHT // max(filters, 1), PICTURE_WIDTH // max(inputs, 1)
-    columns = inputs if inputs else mosaic.COLUMNS
+    columns = inputs if inputs else mosaic.columns_for(total)
     if len(taps) == 1:
         canvas = (_within(height, CURVE_HEIGHTS), _within(width, CURVE_WIDTHS))
         return mosaic.choose_tiles(total, *canvas, columns=columns, smallest=1)
     if len(taps) > 2:
         smallest = max(min(width, height, LARGEST_VOLUME), SMALLEST_VOLUME) if inputs else LARGEST_VOLUME
         return slices.choose_tiles(total, taps, columns=columns, smallest=smallest)
-    flat = (taps[0], taps[1])
-    smallest = max(min(width, height, LARGEST_TILE), SMALLEST_TILE) if inputs else mosaic.SMALLEST_TILE
-    return mosaic.choose_tiles(total, *flat, columns=columns, smallest=smallest)
+    abreast = 1  # filters in a row of the grid
+    while inputs and -(-filters // abreast) > max(ROWS, abreast * inputs // 2) and 2 * abreast * inputs <= INPUT_LIMIT:
+        abreast *= 2
+    layout = mosaic.choose_tiles(total, taps[0], taps[1], columns=columns * abreast, smallest=TILE)
+    return replace(layout, group=inputs) if abreast > 1 else layout
 
 
 def _within(pixels: int, limits: tuple[int, int]) -> int:
@@ -312,7 +407,7 @@ def _owners(owners: list[int], noun: str) -> str:
 
 def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndarray]) -> str:
     tiles = layout.tiles
-    size = plural(layout.taps[0], "tap") if len(layout.taps) == 1 else shape(layout.taps)
+    size = _size(layout.taps)
     if len(layout.taps) > 2:
         size += f" (each tile shows {slices.words(layout.taps[0])})"
     if layout.kind == "depthwise":
@@ -322,18 +417,25 @@ def _what(layer: LayerRecord, layout: KernelLayout, arrays: Mapping[str, np.ndar
         return f"{filters} of {size}, one per tile, in RGB"
     if layout.kind == "channels":
         return f"{filters} of {size}, one per tile in the order of the output channels"
-    inputs = plural(_inputs(layer, arrays), "input channel")
-    grouped = " of its group" if layer.groups is not None and layer.groups > 1 else ""
+    inputs = _input_words(layer, input_channels(layer.kernel_kind or KernelKind.PLAIN, arrays["kernel"].shape))
     if layout.kind == "strongest":
+        filters = plural(len(layout.filters or ()), "filter")
         each = plural(layout.tiles_per_filter, "tile")
-        return (
-            f"{filters} of {size}, {each} per filter: of its {inputs}{grouped} those with the largest L2 norm, largest first, "
-            f"because all would be more than {count(TILE_LIMIT)} tiles"
-        )
+        return f"{filters} of {size}, {each} per filter: of its {inputs} those with the largest L2 norm, largest first"
     if layout.tiles_per_filter == 1:
-        return f"{filters} of {size}, one per tile, each with {inputs}{grouped}"
-    return f"{filters} of {size}, one row per filter and one tile for each of its {inputs}{grouped}"
+        return f"{filters} of {size}, one per tile, each with {inputs}"
+    if tiles.columns > layout.tiles_per_filter:
+        return (
+            f"{filters} of {size}, {plural(tiles.columns // layout.tiles_per_filter, 'filter')} per row, one tile for each of the "
+            f"{inputs}; a filter’s number is that of its row plus that of its column"
+        )
+    return f"{filters} of {size}, one row per filter and one tile for each of its {inputs}"
 
 
-def _inputs(layer: LayerRecord, arrays: Mapping[str, np.ndarray]) -> int:
-    return input_channels(layer.kernel_kind or KernelKind.PLAIN, arrays["kernel"].shape)
+def _size(taps: Sequence[int]) -> str:
+    return plural(taps[0], "tap") if len(taps) == 1 else shape(taps)
+
+
+def _input_words(layer: LayerRecord, inputs: int) -> str:
+    grouped = " of its group" if layer.groups is not None and layer.groups > 1 else ""
+    return f"{plural(inputs, 'input channel')}{grouped}"

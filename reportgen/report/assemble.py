@@ -370,7 +370,7 @@ class Assembly:
         for name, figure in artefact.draw(contents, record, self._appearance):
             path = f"figures/{contents.layer.slug}/{name}"
             self.output.write(path, figure.png)
-            pictures[name] = Picture(path, figure.tiles, figure.caption, figure.alt, figure.legend)
+            pictures[name] = Picture(path, figure.tiles, figure.caption, figure.alt, figure.legend, figure.numbering)
         return pictures
 
     def _arrays(self, artefact: Artefact[Any, Any], contents: LayerContents) -> tuple[str, ...]:
