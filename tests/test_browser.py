@@ -175,7 +175,7 @@ def test_layers_are_found_by_words_and_by_verdict_with_a_live_count(browser: Bro
         assert shown(page, rows) == []
         controls.get_by_role("button", name="Show all").click()
         assert len(shown(page, rows)) == 4
-        controls.get_by_label("Verdict").select_option("not-computed")
+        controls.get_by_label("Status").select_option("not-computed")
         assert shown(page, rows) == ["deep"]
 
 
@@ -187,7 +187,7 @@ def test_cards_are_filtered_by_verdict_and_ordered_by_activation(browser: Browse
         assert shown(page, cards) == ["f001", "f002", "f000", "f003"]  # 0, 1.5, 3 and not a number
         controls.get_by_label("Sort by").select_option("activation down")
         assert shown(page, cards) == ["f000", "f002", "f001", "f003"]
-        controls.get_by_label("Verdict").select_option("weak")
+        controls.get_by_label("Status").select_option("weak")
         assert shown(page, cards) == ["f002"]
         page.evaluate("location.hash = '#f000'")
         page.locator("#f000").wait_for(state="visible")

@@ -246,10 +246,10 @@ def test_a_card_states_the_scores_behind_its_verdict(pages: dict[Path, Page], fo
     )
     found = "Share of the strongest response 100 % of 3.000, by sign ascent Left after small warps 75.0 % Found by sign ascent Seed 1000"
     assert (
-        f"Filter 0 ok 3.000× natural maximum Initial image 0 peak 0 Pattern 3.000 peak 6.000 {first} {found} Kernel"
+        f"Filter 0 exceeds your images 3.000× natural maximum Initial image 0 peak 0 Pattern 3.000 peak 6.000 {first} {found} Kernel"
         in words
     )
-    assert "Filter 1 dead Initial image 0 peak 0 Pattern 0 peak 0 Natural maximum 0 on plain.png" in words
+    assert "Filter 1 proven inactive Initial image 0 peak 0 Pattern 0 peak 0 Natural maximum 0 on plain.png" in words
     nearest = "The highest pre-activation at any position of any input that was tried: −0.1250."
     assert (
         "it is proven that no input activates the filter above zero, or that its activation is the same for every input "
@@ -257,13 +257,13 @@ def test_a_card_states_the_scores_behind_its_verdict(pages: dict[Path, Page], fo
     ) in words
     assert words.count(nearest) == 1
     silent = pages[folder / "layers" / "deep.html"].words
-    assert "Filter 10 silent Initial image 0 peak 0 Pattern 0 peak 0 Natural maximum 0 on" in silent
+    assert "Filter 10 never active Initial image 0 peak 0 Pattern 0 peak 0 Natural maximum 0 on" in silent
     assert (
         "no input that was tried activates the filter above zero at any position; that none can is not proven "
         f"{nearest} Kernel"
     ) in silent
-    assert "Filter 2 ok" in words
-    assert "Filter 3 not-finite" in words
+    assert "Filter 2 exceeds your images" in words
+    assert "Filter 3 NaN or Inf" in words
     assert "Seed 1005" in words
 
 
@@ -305,7 +305,7 @@ def test_an_ok_by_its_peak_alone_is_headed_by_its_peak(tmp_path: Path) -> None:
     store.save("pp-colour-early", arrays, facts)
     assemble(tmp_path)
     words = parse(tmp_path / "layers" / "colour.html").words
-    assert "Filter 0 ok 1.500× natural peak Initial image 0 peak 0 Pattern 0.5000 peak 9.000" in words
+    assert "Filter 0 exceeds your images 1.500× natural peak Initial image 0 peak 0 Pattern 0.5000 peak 9.000" in words
 
 
 def test_verdicts_are_words_and_signs_and_not_colour_alone(pages: dict[Path, Page]) -> None:

@@ -15,6 +15,7 @@ from reportgen.artefacts.minimal_patterns import MINIMAL_PATTERNS, MinimalPatter
 from reportgen.artefacts.natural_maxima import NATURAL_MAXIMA
 from reportgen.artefacts.patterns import PATTERNS, PatternsRecord, verdict_counts
 from reportgen.artefacts.pooling import POOLING
+from reportgen.artefacts.telling_patterns import TELLING_PATTERNS, TellingPattern
 from reportgen.artefacts.weights import WEIGHTS, WeightsRecord
 from reportgen.core.records import Count, LayerFacts, LayerRecord, LayerStatus, Plan
 from reportgen.core.store import Store
@@ -26,6 +27,7 @@ ARTEFACTS: tuple[Artefact[Any, Any], ...] = (
     INITIAL_WEIGHTS,
     NATURAL_MAXIMA,
     PATTERNS,
+    TELLING_PATTERNS,
     MINIMAL_PATTERNS,
     FEATURE_MAPS,
     POOLING,
@@ -39,6 +41,7 @@ class LayerEntry(LayerFacts, frozen=True, kw_only=True):
     weights: WeightsRecord | None
     initial_weights: InitialWeightsRecord | None
     patterns: PatternsRecord | None
+    telling_patterns: tuple[TellingPattern, ...]
     minimal_patterns: MinimalPatternsRecord | None
     feature_maps: tuple[FeatureMapRecord, ...]
 

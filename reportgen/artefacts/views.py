@@ -25,6 +25,16 @@ AGAINST_START: dict[str, str] = {
     OK: "the pattern activates the {owner} clearly more than the {noun} it started from",
     WEAK: "the pattern hardly activates the {owner} more than the {noun} it started from",
 }
+# What pages call a verdict, of one pattern and of several: a fact and no praise; report.json has the words.
+STATUSES: dict[str, tuple[str, str]] = {
+    OK: ("exceeds {reference}", "exceed {reference}"),
+    WEAK: ("does not exceed {reference}", "do not exceed {reference}"),
+    SILENT: ("never active", "never active"),
+    DEAD: ("proven inactive", "proven inactive"),
+    NOT_FINITE: ("NaN or Inf", "NaN or Inf"),
+    SKIPPED: ("not requested", "not requested"),
+    NOT_COMPUTED: ("not computed", "not computed"),
+}
 
 
 Keys = tuple[tuple[str, str], ...]  # what scripts sort and search an item by: names and values of data attributes
@@ -51,10 +61,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict as word, symbol (`key`) and meaning."""
+    """A verdict as word, symbol (`key`) and meaning; `label` is what pages call it."""
 
     word: str
     key: str
+    label: str
     meaning: str
     count: str = ""
 
@@ -190,8 +201,26 @@ def verdict_view(
     elif word in AGAINST_START and start:
         meaning += f"; in a layer without natural maxima, {AGAINST_START[word]}"
     return Verdict(
-        word, verdict_key(word), meaning.format(owner=owner, noun=noun), "" if amount is None else count(amount)
+        word,
+        verdict_key(word),
+        status(word, images=images, start=start, several=amount is not None and amount != 1, noun=noun),
+        meaning.format(owner=owner, noun=noun),
+        "" if amount is None else count(amount),
     )
+
+
+def status(word: str, *, images: bool, start: bool = False, several: bool = False, noun: str = OF_IMAGES.one) -> str:
+    """Return what pages call a verdict, without a judgement: `exceeds your images`.
+
+    Args:
+        word: the verdict.
+        images: whether patterns are compared with the user's images.
+        start: whether some are compared with their initial image.
+        several: whether it is said of several patterns.
+        noun: what the model is fed.
+    """
+    against = [*([f"your {noun}s"] if images else []), *(["the start"] if start or not images else [])]
+    return STATUSES[word][several].format(reference=" or ".join(against))
 
 
 def verdict_key(word: str) -> str:

@@ -21,7 +21,7 @@ from reportgen.core.shared_arrays import SharedFiles, SharedReader
 
 PLAN_FORMAT = "reportgen-plan/3"
 READABLE_FORMATS = (PLAN_FORMAT, "reportgen-plan/2")  # before arrays were shared, every task had its own
-FACTS, SHARED = "facts.json", "shared.json"
+FACTS, SHARED, PLAN_FILE = "facts.json", "shared.json", "plan.json"
 WHOLE: dict[str, Any] = {"files": []}
 # What reading a damaged archive can raise: no two places in a ZIP fail alike.
 DAMAGE = (
@@ -101,6 +101,12 @@ class Store:
         except DAMAGE as error:
             raise StoreError(f"stored task {key} cannot be read: {error}") from error
 
+    def extent(self, keys: Iterable[str]) -> tuple[int, int]:
+        """Return how many files the plan and these tasks have in the store, and their bytes; a task that is missing has none."""
+        paths = [self.folder / PLAN_FILE, *(self._path(key) for key in set(keys))]
+        sizes = [path.stat().st_size for path in paths if path.is_file()]
+        return len(sizes), sum(sizes)
+
     def settle(self, keys: Iterable[str], files: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Leave the arrays of tasks to files of the report that have the same, and compress the rest.
 
@@ -174,7 +180,7 @@ class Store:
 
     def save_plan(self, plan: Plan) -> None:
         """Keep the plan, for `assemble`."""
-        write_atomically(self.folder / "plan.json", json_bytes({"format": PLAN_FORMAT, **plan.to_json()}))
+        write_atomically(self.folder / PLAN_FILE, json_bytes({"format": PLAN_FORMAT, **plan.to_json()}))
 
     def load_plan(self) -> Plan:
         """Return the plan of the latest run.
@@ -182,7 +188,7 @@ class Store:
         Raises:
             StoreError: there is none that this version can read.
         """
-        path = self.folder / "plan.json"
+        path = self.folder / PLAN_FILE
         try:
             data = json.loads(path.read_bytes())
             if data.pop("format") not in READABLE_FORMATS:

@@ -15,7 +15,6 @@ from reportgen.artefacts import image_maps, overview
 from reportgen.artefacts.base import Appearance, Arrays, Artefact, ImageFile, LayerContents, LayerPage, check_slugs
 from reportgen.artefacts.feature_maps import FEATURE_MAPS, figures, maps_by_task
 from reportgen.artefacts.layer_entry import ARTEFACTS, LayerEntry, layer_entry, read_layer, records_of
-from reportgen.artefacts.patterns import STRIP
 from reportgen.artefacts.predictions import ImageEntry, draw_image, image_entry, load_image
 from reportgen.core.errors import OutputError, few
 from reportgen.core.kept_maps import wanted_channels
@@ -26,7 +25,9 @@ from reportgen.core.store import Store
 from reportgen.render.figure import Picture
 from reportgen.render.text import NOUNS, plural
 from reportgen.report import single_file
+from reportgen.report.counts import counts
 from reportgen.report.document import make_document, report_title
+from reportgen.report.extent import Extent
 from reportgen.report.html import (
     FRAGMENT,
     PAGE,
@@ -36,7 +37,7 @@ from reportgen.report.html import (
     render_single,
     render_unfinished,
 )
-from reportgen.report.index_page import extent, index_view
+from reportgen.report.index_page import IndexView, index_view
 from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.network_drawing import diagram_view
 from reportgen.report.theme import Look, own_look
@@ -56,11 +57,13 @@ class AssembleResult:
         index: its first page.
         problems: one sentence for each thing that failed or was left out; exit code 3 if any.
         notes: what is worth knowing of the files.
+        summary: what is in it in numbers, and its size, each a clause; None of a shard, which has no pages.
     """
 
     index: Path
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    summary: tuple[str, str] | None = None
 
 
 def assemble(
@@ -194,6 +197,7 @@ class Assembly:
         self._base = FRAGMENT if self.output.keeps else PAGE
         self._in_overview = frozenset(overview.selected(self.plan))
         self._drawn: dict[str, _Drawn] = {}  # by path, which alone is unique
+        self._summary: tuple[str, str] | None = None
 
     @cached_property
     def _images(self) -> tuple[tuple[ImageEntry, ...], dict[str, ImageFile]]:
@@ -281,7 +285,8 @@ class Assembly:
             raise
         self.output.remove_stale()
         index = self.output.folder / single_file.INDEX
-        return AssembleResult(index, problems, single_file.notes(index.stat().st_size) if self.output.keeps else ())
+        notes = single_file.notes(index.stat().st_size) if self.output.keeps else ()
+        return AssembleResult(index, problems, notes, self._summary)
 
     def _assets(self) -> None:
         for asset in (self._look.style, self._look.script):
@@ -295,22 +300,39 @@ class Assembly:
         entries = tuple(each.entry for each in drawn)
         report = make_document(self.plan, images, entries, overview.record(self.plan, columns))
         written = report.to_json()
-        files, size = self.output.beside(single_file.INDEX)
+        pictures = {each.entry.slug: each.all_pictures for each in drawn}
         view = index_view(
             page_context(self._look, self._title, self._title, "", set(), self._nouns, self._base),
             report,
             image_files,
-            {each.entry.slug: each.all_pictures[STRIP] for each in drawn if STRIP in each.all_pictures},
+            pictures,
             overview.overview_view(report.overview, columns, images, image_files, self._nouns.one),
             diagram_view(self.plan),
-            extent(files + 1, size + len(written), one_file=self.output.keeps),
+            "",
             unfinished,
         )
-        page = render_index(self._look, view)
+        page, extent = self._sized(view, len(written))
         if unfinished is None:
             self.output.write(FACTS_FILE, written)
-        self.output.write(single_file.INDEX, self._bound(page) if self.output.keeps else page)
+        self.output.write(single_file.INDEX, page)
+        counted = counts(entries, len(images), self._nouns.one)
+        self._summary = (counted.sentence, extent.words)
         return report.problems
+
+    def _sized(self, view: IndexView, facts: int) -> tuple[bytes, Extent]:
+        """The first page, which states the size of the report and so its own, and that size; `facts` are the bytes of report.json."""
+        files, size = self.output.beside(single_file.INDEX, FACTS_FILE)
+        stored, stored_size = self._store.extent(task.key for task in self.plan.tasks)
+        extent = Extent(files + 2, size + facts, stored, stored_size, self.output.keeps)
+        page = self._page(view, extent)
+        whole = replace(extent, size=extent.size + len(page))
+        if whole.words == extent.words:
+            return page, extent
+        return self._page(view, whole), whole
+
+    def _page(self, view: IndexView, extent: Extent) -> bytes:
+        page = render_index(self._look, replace(view, extent=extent.sentence))
+        return self._bound(page) if self.output.keeps else page
 
     def _layer(self, layer: LayerRecord, awaited: frozenset[str], known: _Drawn | None) -> _Drawn:
         """Write the figures, arrays and page of one layer, but for what is `known` and cannot have changed."""

@@ -19,6 +19,7 @@ from reportgen.core.store import json_bytes
 from reportgen.core.verdicts import NOT_FINITE
 from reportgen.render.text import named, plural
 from reportgen.render.wording import clause, owner_words, stopped
+from reportgen.report.gallery import GalleryEntry, gallery
 from reportgen.report.health.checks import health_records
 from reportgen.report.health.record import HealthRecord
 
@@ -49,6 +50,10 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
     images_left_out: tuple[dict[str, str], ...]
     layers: tuple[Annotated[LayerEntry, Meta(extra_json_schema=LAYER_RULES)], ...]
     overview: OverviewRecord | None
+    gallery: Annotated[
+        tuple[GalleryEntry, ...],
+        Meta(description="the patterns on the first page, from early to deep layers; of each at most a few"),
+    ]
     diagram: Annotated[
         tuple[DiagramNode, ...],
         Meta(
@@ -78,6 +83,7 @@ def make_document(
         images_left_out=plan.images_left_out,
         layers=layers,
         overview=overview,
+        gallery=gallery(layers),
         diagram=plan.diagram,
         health=health_records(plan, images, layers),
         notes=plan.notes,

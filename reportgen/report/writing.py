@@ -54,9 +54,9 @@ class Output:
         """Whether any file is kept here instead of being written."""
         return bool(self._keeps)
 
-    def beside(self, relative: str) -> tuple[int, int]:
-        """Return how many files were written beside one of them, and their bytes."""
-        sizes = [size for name, size in self._written.items() if name != relative]
+    def beside(self, *names: str) -> tuple[int, int]:
+        """Return how many files were written beside those at `names`, and their bytes."""
+        sizes = [size for name, size in self._written.items() if name not in names]
         return len(sizes), sum(sizes)
 
     def write(self, relative: str, data: bytes) -> None:

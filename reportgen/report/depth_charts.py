@@ -1,0 +1,159 @@
+"""Charts over depth: how silent filters, zeros in maps, weights and scores change from layer to layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import median
+
+from reportgen.artefacts.layer_entry import LayerEntry
+from reportgen.artefacts.telling_patterns import in_depth, layer_scale
+from reportgen.core.verdicts import DEAD, NOT_COMPUTED, SILENT, SKIPPED
+from reportgen.render.depth import DepthBars, depth_bars
+from reportgen.render.text import PERCENT, count, number, percent
+
+FEWEST = 2  # layers: with one there is no depth
+LEAST_SHARE = 1e-3  # of the layer's largest score: a pattern below it is no reference for a ratio
+
+
+@dataclass(frozen=True)
+class DepthChart:
+    """One chart; `top` is the upper end of its scale, `alt` says what the bars say; `constant` takes their place where all are alike."""
+
+    title: str
+    meaning: str
+    top: str
+    alt: str
+    constant: str | None
+    drawn: DepthBars
+
+
+@dataclass(frozen=True)
+class DepthRow:
+    """One layer in the table of the same numbers."""
+
+    number: str
+    path: str
+    href: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DepthView:
+    """All charts, with the numbers of the first and the last layer, and the table."""
+
+    charts: tuple[DepthChart, ...]
+    ticks: tuple[str, ...]
+    rows: tuple[DepthRow, ...]
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """What a chart shows: `of` a layer, None where not known; its scale ends at `top`, or at the largest value where that is above."""
+
+    title: str
+    meaning: str
+    of: Callable[[LayerEntry], float | None]
+    words: Callable[[float | None], str]
+    top: float = 0.0
+
+
+def depth_view(layers: Sequence[LayerEntry], noun: str) -> DepthView | None:
+    """Return the charts of a report.
+
+    Args:
+        layers: of report.json.
+        noun: what the model is fed.
+
+    Returns:
+        The view; None where there is no depth, or nothing known of it.
+    """
+    deep = in_depth(layers)
+    if len(deep) < FEWEST:
+        return None
+    every = [(measure, [measure.of(layer) for layer in deep]) for measure in _measures(noun)]
+    measures = [(measure, values) for measure, values in every if any(value is not None for value in values)]
+    if not measures:
+        return None
+    return DepthView(
+        charts=tuple(_chart(measure, values, deep) for measure, values in measures),
+        ticks=tuple(f"{count(place + 1)} · {deep[place].path.rpartition('/')[2]}" for place in (0, len(deep) - 1)),
+        rows=tuple(
+            DepthRow(
+                count(place + 1),
+                layer.path,
+                f"layers/{layer.slug}.html",
+                tuple(measure.words(values[place]) for measure, values in measures),
+            )
+            for place, layer in enumerate(deep)
+        ),
+    )
+
+
+def _measures(noun: str) -> tuple[_Measure, ...]:
+    return (
+        _Measure("Silent filters", "never active or proven inactive, of the visualized", _silent_share, percent, 1.0),
+        _Measure("Zeros in feature maps", f"mean over the {noun}s", _zero_share, percent, 1.0),
+        _Measure("Weight norm", "L2, per filter (root mean square)", _weight_norm, number),
+        _Measure(
+            "Natural maximum ÷ activation of the pattern",
+            f"median of the filters; 100 % where your {noun}s reach as much as the pattern",
+            _natural_share,
+            percent_above,
+            1.0,
+        ),
+        _Measure("Weight change", "‖w − w₀‖ / ‖w₀‖ from the initial weights", _weight_change, number),
+    )
+
+
+def percent_above(share: float | None) -> str:
+    """Return a share in percent that may be larger than 1."""
+    return percent(share) if share is None or share <= 1 else f"{number(PERCENT * share)} %"
+
+
+def _chart(measure: _Measure, values: Sequence[float | None], layers: Sequence[LayerEntry]) -> DepthChart:
+    known = [(value, place) for place, value in enumerate(values) if value is not None]
+    (low, lowest), (high, highest) = min(known), max(known, key=lambda pair: (pair[0], -pair[1]))
+    top = max(measure.top, high) or 1.0
+    lost = len(values) - len(known)
+    unknown = f"; not known of {count(lost)}" if lost else ""
+    constant = f"{measure.words(low)} in every layer{unknown}" if low == high else None
+    ends = ((low, lowest, "lowest"), (high, highest, "highest"))
+    said = ", ".join(f"{word} {measure.words(value)} in {layers[place].path}" for value, place, word in ends)
+    alt = f"{measure.title} of layers 1 to {count(len(values))}: {said}{unknown}. Scale 0 to {measure.words(top)}."
+    return DepthChart(measure.title, measure.meaning, measure.words(top), alt, constant, depth_bars(values, top))
+
+
+def _silent_share(layer: LayerEntry) -> float | None:
+    judged = sum(number for word, number in layer.verdicts.items() if word not in (SKIPPED, NOT_COMPUTED))
+    return (layer.verdicts[SILENT] + layer.verdicts[DEAD]) / judged if judged else None
+
+
+def _zero_share(layer: LayerEntry) -> float | None:
+    shares = [record.zero_fraction for record in layer.feature_maps if record.zero_fraction is not None]
+    return sum(shares) / len(shares) if shares else None
+
+
+def _weight_norm(layer: LayerEntry) -> float | None:
+    weights = layer.weights
+    if weights is None or weights.mean is None or weights.std is None or not layer.filters_total:
+        return None
+    squares = (weights.count - weights.nonfinite) * (weights.mean**2 + weights.std**2)
+    return sqrt(squares / layer.filters_total)
+
+
+def _natural_share(layer: LayerEntry) -> float | None:
+    if layer.patterns is None:
+        return None
+    least = LEAST_SHARE * layer_scale(layer.patterns)
+    shares = [
+        max(0.0, item.natural_maximum) / item.activation
+        for item in layer.patterns.filters
+        if item.natural_maximum is not None and item.activation is not None and item.activation > least
+    ]
+    return median(shares) if shares else None
+
+
+def _weight_change(layer: LayerEntry) -> float | None:
+    return None if layer.initial_weights is None else layer.initial_weights.relative_change
