@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from reportgen.cli.archive import archive
 from reportgen.cli.assemble import assemble
 from reportgen.cli.build import build
 from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
@@ -77,5 +78,5 @@ def main() -> None:
     """Run a command; see `HELP`."""
 
 
-for command in (build, plan, layers, assemble):
+for command in (build, plan, layers, assemble, archive):
     main.add_command(command)

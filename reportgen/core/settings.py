@@ -59,6 +59,8 @@ class Command(StrEnum):
     LAYERS = "layers"
     PLAN = "plan"
     ASSEMBLE = "assemble"
+    ARCHIVE = "archive"
+    VERIFY = "verify"
 
 
 BY_METHOD = "by method"
@@ -494,20 +496,29 @@ class RunOptions:
         None,
         TEXT,
         Group.RUN,
-        "Folder of the report.",
-        unset="build: reports/<model name>",
-        metavar="DIR",
+        "Folder of the report; of archive the zip.",
+        unset="build: reports/<model name>; archive: DIR.zip",
+        metavar="PATH",
         short="-o",
-        commands=OF_PAGES,
+        commands=(*OF_PAGES, Command.ARCHIVE),
         everyday=True,
     )
     force: bool = option(
         False,
         SWITCH,
         Group.RUN,
-        "Write into a folder that was not created by reportgen.",
+        "Write into a folder that was not created by reportgen, or over a file that is no archive.",
         short="-f",
-        commands=OF_PAGES,
+        commands=(*OF_PAGES, Command.ARCHIVE),
+    )
+    statement: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "TOML file that states purpose, data, owner, limits; see docs/archives.md.",
+        metavar="FILE",
+        commands=(Command.ARCHIVE,),
+        in_file=False,
     )
     shard: str | None = option(
         None,
@@ -578,7 +589,7 @@ class RunOptions:
         Group.RUN,
         "Print only errors and the path of the report.",
         short="-q",
-        commands=OF_PAGES,
+        commands=(*OF_PAGES, Command.ARCHIVE, Command.VERIFY),
         everyday=True,
     )
     progress: bool | None = option(
