@@ -354,11 +354,17 @@ class Settings:
         Group.REPORT,
         "Folder of Jinja templates that replace the report's.",
         metavar="DIR",
-        commands=OF_PAGES,
+        commands=(*OF_PAGES, Command.VERIFY),
         stated=file_name,
     )
     css: str | None = option(
-        None, TEXT, Group.REPORT, "Extra CSS file.", metavar="FILE", commands=OF_PAGES, stated=file_name
+        None,
+        TEXT,
+        Group.REPORT,
+        "Extra CSS file.",
+        metavar="FILE",
+        commands=(*OF_PAGES, Command.VERIFY),
+        stated=file_name,
     )
 
     # Run
@@ -518,6 +524,14 @@ class RunOptions:
         "TOML file that states purpose, data, owner, limits; see docs/archives.md.",
         metavar="FILE",
         commands=(Command.ARCHIVE,),
+        in_file=False,
+    )
+    rebuild: bool = option(
+        False,
+        SWITCH,
+        Group.RUN,
+        "Assemble the pages again from the stored arrays and compare every byte.",
+        commands=(Command.VERIFY,),
         in_file=False,
     )
     shard: str | None = option(
