@@ -7,17 +7,20 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from reportgen.archive.bag import Content, FileContent, sha256
+from reportgen.archive.opened import Opened
 from reportgen.core.errors import ReportgenError, UsageError
 from reportgen.core.npz import unpack
 from reportgen.core.settings import SETTINGS, Command
 from reportgen.core.store import DAMAGE
 from reportgen.report.assemble import assemble
 from reportgen.report.document import ReportDocument
+from reportgen.report.location import PAYLOAD
 from reportgen.report.theme import load_look
 from reportgen.report.writing import WRITTEN
 
@@ -69,6 +72,22 @@ def differences(
             elif not _equal(files[name], again):
                 yield f"{name} is not what the stored arrays give{_arrays_note(name, files[name], again)}"
         yield from (f"{name} is not made from the stored arrays" for name in _listed(files) if name not in made)
+
+
+@contextmanager
+def stored_run(opened: Opened) -> Iterator[Path]:
+    """Give a folder of the report whose stored arrays can be read: its own, or a temporary one for a zip.
+
+    Raises:
+        Exception: of many kinds where the zip is damaged, see `store.DAMAGE`.
+    """
+    if opened.path.is_dir():
+        yield opened.path / PAYLOAD if opened.is_bag else opened.path
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "report"
+        _unpack(opened.report, folder)
+        yield folder
 
 
 def _unpack(files: Mapping[str, Content], folder: Path) -> None:

@@ -66,6 +66,7 @@ class Command(StrEnum):
 BY_METHOD = "by method"
 DEFAULT_FILTERS = "32"
 OF_MODELS = (Command.BUILD, Command.LAYERS, Command.PLAN)  # commands that load a model
+OF_OPENED_MODELS = (*OF_MODELS, Command.VERIFY)  # commands that load one and may run code or read files for it
 OF_PAGES = (Command.BUILD, Command.ASSEMBLE, Command.PLAN)  # commands that write pages
 EVERYWHERE = tuple(Command)
 
@@ -102,7 +103,7 @@ class Settings:
         Group.MODEL,
         "Load weights from FILE (.weights.h5, .h5, .keras).",
         metavar="FILE",
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
         everyday=True,
         stated=file_name,
     )
@@ -113,11 +114,11 @@ class Settings:
         "Import a module with custom layers first. Repeatable.",
         metavar="MODULE",
         flag="--import",
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
         everyday=True,
     )
     allow_unsafe: bool = option(
-        False, SWITCH, Group.MODEL, "Let Python code inside the model file run.", commands=OF_MODELS
+        False, SWITCH, Group.MODEL, "Let Python code inside the model file run.", commands=OF_OPENED_MODELS
     )
     input_shape: tuple[int | None, ...] | None = option(
         None,
@@ -145,7 +146,7 @@ class Settings:
         unset="zero",
         metavar="NAME=FILE",
         check=lambda _, value: parse_constant_inputs(value),
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
         stated=lambda value: [f"{name}={file_name(file)}" for name, file in parse_constant_inputs(value).items()],
     )
     classes: str | None = option(
@@ -179,7 +180,7 @@ class Settings:
         "auto, none, unit, tf, torch, caffe or module:callable.",
         metavar="NAME",
         check=_known_preprocessing,
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
         everyday=True,
     )
     input_range: tuple[float, float] | None = option(
@@ -524,6 +525,25 @@ class RunOptions:
         "TOML file that states purpose, data, owner, limits; see docs/archives.md.",
         metavar="FILE",
         commands=(Command.ARCHIVE,),
+        in_file=False,
+    )
+    model: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "Check that this is the report's model.",
+        metavar="MODEL",
+        commands=(Command.VERIFY,),
+        in_file=False,
+    )
+    recompute: int | None = option(
+        None,
+        WHOLE,
+        Group.RUN,
+        "Compute N random patterns and N random feature maps again; needs --model.",
+        metavar="N",
+        check=at_least(1),
+        commands=(Command.VERIFY,),
         in_file=False,
     )
     rebuild: bool = option(
