@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reportgen.core import distributions
 from reportgen.core.budget import Budget
 from reportgen.core.choices import ExecutorKind
 from reportgen.core.errors import ModelError, OutputError
@@ -134,6 +135,7 @@ def build(
             if not (folder / STORE).is_dir():
                 _hold(held, folder, say)
             Store(folder).save_plan(job.plan)
+            distributions.keep(folder)
             if shard is None:
                 unmark(folder)
         with _naming(folder, "; what was computed is kept"):

@@ -10,11 +10,13 @@ from typing import Any
 
 import click
 
+from reportgen.cli.archive import archive
 from reportgen.cli.assemble import assemble
 from reportgen.cli.build import build
 from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
 from reportgen.cli.layers import layers
 from reportgen.cli.plan import plan
+from reportgen.cli.verify import verify
 from reportgen.core import __version__
 from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError
 
@@ -78,5 +80,5 @@ def main() -> None:
     """Run a command; see `HELP`."""
 
 
-for command in (build, plan, layers, assemble):
+for command in (build, plan, layers, assemble, archive, verify):
     main.add_command(command)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
 EXIT_INCOMPLETE = 3
+EXIT_UNVERIFIED = 5
 EXIT_INTERRUPTED = 130
 
 
@@ -32,6 +33,12 @@ class OutputError(ReportgenError):
 
 class StoreError(ReportgenError):
     """A stored task that is missing or damaged: to be computed again."""
+
+
+class VerificationError(ReportgenError):
+    """A report that is not what it states, or not the given model's."""
+
+    exit_code = EXIT_UNVERIFIED
 
 
 FEW_NAMES = 8  # more than these nobody reads in a sentence

@@ -59,11 +59,14 @@ class Command(StrEnum):
     LAYERS = "layers"
     PLAN = "plan"
     ASSEMBLE = "assemble"
+    ARCHIVE = "archive"
+    VERIFY = "verify"
 
 
 BY_METHOD = "by method"
 DEFAULT_FILTERS = "32"
 OF_MODELS = (Command.BUILD, Command.LAYERS, Command.PLAN)  # commands that load a model
+OF_OPENED_MODELS = (*OF_MODELS, Command.VERIFY)  # commands that load one and may run code or read files for it
 OF_PAGES = (Command.BUILD, Command.ASSEMBLE, Command.PLAN)  # commands that write pages
 EVERYWHERE = tuple(Command)
 
@@ -100,7 +103,7 @@ class Settings:
         Group.MODEL,
         "Load weights from FILE (.weights.h5, .h5, .keras).",
         metavar="FILE",
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
         everyday=True,
         stated=file_name,
     )
@@ -111,14 +114,14 @@ class Settings:
         "Import a module with custom layers first. Repeatable.",
         metavar="MODULE",
         flag="--import",
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
     )
     allow_unsafe: bool = option(
         False,
         SWITCH,
         Group.MODEL,
         "Run Python code inside the model file; only for files that you trust.",
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
     )
     input_shape: tuple[int | None, ...] | None = option(
         None,
@@ -146,7 +149,7 @@ class Settings:
         unset="zero",
         metavar="NAME=FILE",
         check=lambda _, value: parse_constant_inputs(value),
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
         stated=lambda value: [f"{name}={file_name(file)}" for name, file in parse_constant_inputs(value).items()],
     )
     classes: str | None = option(
@@ -185,7 +188,7 @@ class Settings:
         "auto, none, unit, tf, torch, caffe or module:callable.",
         metavar="NAME",
         check=_known_preprocessing,
-        commands=OF_MODELS,
+        commands=OF_OPENED_MODELS,
         everyday=True,
     )
     input_range: tuple[float, float] | None = option(
@@ -362,11 +365,17 @@ class Settings:
         Group.REPORT,
         "Folder of Jinja templates that replace the report's.",
         metavar="DIR",
-        commands=OF_PAGES,
+        commands=(*OF_PAGES, Command.VERIFY),
         stated=file_name,
     )
     css: str | None = option(
-        None, TEXT, Group.REPORT, "Extra CSS file.", metavar="FILE", commands=OF_PAGES, stated=file_name
+        None,
+        TEXT,
+        Group.REPORT,
+        "Extra CSS file.",
+        metavar="FILE",
+        commands=(*OF_PAGES, Command.VERIFY),
+        stated=file_name,
     )
 
     # Run
@@ -504,20 +513,56 @@ class RunOptions:
         None,
         TEXT,
         Group.FIRST,
-        "Folder of the report.",
-        unset="build: reports/<model name>",
-        metavar="DIR",
+        "Folder of the report; of archive the zip.",
+        unset="build: reports/<model name>; archive: DIR.zip",
+        metavar="PATH",
         short="-o",
-        commands=OF_PAGES,
+        commands=(*OF_PAGES, Command.ARCHIVE),
         everyday=True,
     )
     force: bool = option(
         False,
         SWITCH,
         Group.RUN,
-        "Write into a folder that was not created by reportgen.",
+        "Write into a folder that was not created by reportgen, or over a file that is no archive.",
         short="-f",
-        commands=OF_PAGES,
+        commands=(*OF_PAGES, Command.ARCHIVE),
+    )
+    statement: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "TOML file that states purpose, data, owner, limits; see docs/archives.md.",
+        metavar="FILE",
+        commands=(Command.ARCHIVE,),
+        in_file=False,
+    )
+    model: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "Check that this is the report's model.",
+        metavar="MODEL",
+        commands=(Command.VERIFY,),
+        in_file=False,
+    )
+    recompute: int | None = option(
+        None,
+        WHOLE,
+        Group.RUN,
+        "Compute N random patterns and N random feature maps again; needs --model.",
+        metavar="N",
+        check=at_least(1),
+        commands=(Command.VERIFY,),
+        in_file=False,
+    )
+    rebuild: bool = option(
+        False,
+        SWITCH,
+        Group.RUN,
+        "Assemble the pages again from the stored arrays and compare every byte.",
+        commands=(Command.VERIFY,),
+        in_file=False,
     )
     shard: str | None = option(
         None,
@@ -587,7 +632,7 @@ class RunOptions:
         Group.RUN,
         "Print only errors and the path of the report.",
         short="-q",
-        commands=OF_PAGES,
+        commands=(*OF_PAGES, Command.ARCHIVE, Command.VERIFY),
         everyday=True,
     )
     progress: bool | None = option(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+from reportgen.core.distributions import FILE as DISTRIBUTIONS
 from reportgen.core.errors import OutputError, StoreError, UsageError, few
 from reportgen.core.files import write_atomically
 from reportgen.core.lock import writing
@@ -46,6 +48,8 @@ def merge(folders: Sequence[Path], output: Path) -> tuple[str, ...]:
             remove_partial(output)
             # The bytes themselves: to write what was read could turn a whole number into another spelling of it.
             write_atomically(output / PLAN, (folders[0] / PLAN).read_bytes())
+            with contextlib.suppress(FileNotFoundError):  # of a report of an earlier version
+                write_atomically(output / DISTRIBUTIONS, (folders[0] / DISTRIBUTIONS).read_bytes())
             unmark(output)
             for key in dict.fromkeys(task.key for task in plan.tasks):
                 if not store.has(key) and not _take(key, sources, store):

@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,8 +23,9 @@ from reportgen.core.npz import unpack
 from reportgen.core.records import ModelRecord
 from reportgen.core.store import DAMAGE
 from reportgen.report.document import SCHEMA, ReportDocument
+from reportgen.report.location import FACTS_FILE as FILE
+from reportgen.report.location import Folder, located, shown
 
-FILE = "report.json"
 FAMILY = SCHEMA.partition("/")[0]
 
 
@@ -33,12 +33,12 @@ class Report:
     """A finished report.
 
     Attributes:
-        folder: where it lies.
+        folder: where it lies; of an archive a `zipfile.Path` into it.
         document: everything that report.json states, as typed records.
         layers: the layers that the report covers, in the order in which data meets them; `report["block3_conv1"]` is one of them.
     """
 
-    def __init__(self, folder: Path, document: ReportDocument) -> None:
+    def __init__(self, folder: Folder, document: ReportDocument) -> None:
         """Take a report whose facts are read already; `Report.open` reads them."""
         self.folder, self.document = folder, document
         self.layers = tuple(Layer(self, entry) for entry in document.layers if entry.status != "skipped")
@@ -48,7 +48,7 @@ class Report:
         """Open a finished report.
 
         Args:
-            path: the report's folder, or a file in it such as its first page.
+            path: the report's folder, a file in it such as its first page, or an archive, which need not be unpacked.
 
         Returns:
             The report; arrays are read when they are first used.
@@ -56,8 +56,7 @@ class Report:
         Raises:
             UsageError: there is no finished report there, or one of another schema version.
         """
-        given = Path(path)
-        folder = given.parent if given.is_file() else given
+        folder = located(path)
         return cls(folder, read_document(folder))
 
     @property
@@ -104,9 +103,10 @@ class Report:
             StoreError: the file is missing or damaged.
         """
         try:
-            return unpack(self.folder / path)[0]
+            with (self.folder / path).open("rb") as file:
+                return unpack(file)[0]
         except DAMAGE as error:
-            raise StoreError(f"{path} of the report {self.folder.name} cannot be read: {error}") from error
+            raise StoreError(f"{path} of the report {shown(self.folder)} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +190,7 @@ class Layer:
             raise KeyError(f"{self.path} has no feature maps of {image}; it has those of {few(list(self._maps))}")
         return self._maps[slug]
 
-    def figure(self, name: str) -> Path | None:
+    def figure(self, name: str) -> Folder | None:
         """Return where a figure of the layer lies, such as `weights.png` or `patterns.png`; None where there is none."""
         path = self.report.folder / "figures" / self.record.slug / name
         return path if path.is_file() else None
@@ -268,7 +268,7 @@ class Filter:
         return f"<Filter {self.index} of {self.layer.path}: {self.verdict}>"
 
 
-def read_document(folder: Path) -> ReportDocument:
+def read_document(folder: Folder) -> ReportDocument:
     """Read report.json of a report's folder.
 
     Args:
@@ -288,19 +288,36 @@ def read_document(folder: Path) -> ReportDocument:
             )
         raise UsageError(f"{folder} holds no report: there is no {FILE}.")
     try:
-        data = json.loads(path.read_bytes())
-        schema = data["schema"] if isinstance(data, dict) else None
-    except (OSError, ValueError, KeyError, RecursionError) as error:
+        data = path.read_bytes()
+    except DAMAGE as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from error
+    return parse_document(data, str(path))
+
+
+def parse_document(data: bytes, path: str) -> ReportDocument:
+    """Return the document in the content of a report.json.
+
+    Args:
+        data: the content.
+        path: how messages name the file.
+
+    Raises:
+        UsageError: it is not that of a finished report, or of another schema version.
+    """
+    try:
+        found = json.loads(data)
+        schema = found["schema"] if isinstance(found, dict) else None
+    except (ValueError, KeyError, RecursionError) as error:
         raise UsageError(f"{path} is not the {FILE} of a report: {error}.") from error
     if schema != SCHEMA:
         if isinstance(schema, str) and schema.startswith(f"{FAMILY}/"):
             raise UsageError(
-                f"the report in {folder} has the schema {schema}, and this reportgen reads {SCHEMA}: build it again, or open it with "
+                f"{path} has the schema {schema}, and this reportgen reads {SCHEMA}: build the report again, or open it with "
                 "the version that wrote it."
             )
         raise UsageError(f"{path} is not the {FILE} of a report: it states no schema of reportgen.")
     try:
-        return msgspec.convert(data, ReportDocument)
+        return msgspec.convert(found, ReportDocument)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path} does not follow its schema {SCHEMA}: {error}.") from error
 

@@ -1,0 +1,83 @@
+"""The command `verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reportgen.cli.command import GroupedCommand, say, silent
+from reportgen.cli.options import given_settings, takes_options
+from reportgen.core.errors import UsageError, VerificationError
+from reportgen.core.settings import RUN_OPTIONS, Command
+from reportgen.render.text import plural
+
+if TYPE_CHECKING:
+    from reportgen.archive.verify import Verification
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("path")
+@takes_options(Command.VERIFY)
+def verify(
+    path: str, rebuild: bool | None, model: str | None, recompute: int | None, quiet: bool | None, **given: Any
+) -> None:
+    """Check that a report or an archive at PATH is what it states.
+
+    Every difference is named on stdout, and the exit code is then 5. TensorFlow is needed only with --model.
+    """
+    from reportgen.archive.verify import rebuild as rebuild_pages
+    from reportgen.archive.verify import verify as verify_files
+
+    for option in RUN_OPTIONS:
+        if option.name == "recompute":
+            option.validate(recompute)
+    if recompute is not None and model is None:
+        raise UsageError("--recompute needs the model: name it with --model.")
+    settings = given_settings(given)
+    template, css = (settings.pop(name, None) for name in ("template", "css"))
+    result = verify_files(Path(path))
+    if rebuild:
+        rebuild_pages(result, *(None if name is None else Path(name) for name in (template, css)))
+    if model is not None:
+        _verify_model(result, model, settings, recompute, silent if quiet else say)
+    for sentence in () if quiet else (*result.checks, *result.notes):
+        say(sentence)
+    for difference in result.differences:
+        click.echo(difference)
+    if result.differences:
+        raise VerificationError(f"{path}: {plural(len(result.differences), 'difference')}.")
+
+
+def _verify_model(result: Verification, model: str, given: dict[str, Any], recompute: int | None, tell: Any) -> None:
+    """Compare the model with the report, and what it gives with what the report has."""
+    from reportgen.archive.rebuilt import stored_run
+    from reportgen.core.store import DAMAGE
+
+    if result.document is None:
+        result.notes.append("the model was not compared, since report.json cannot be read")
+        return
+    from reportgen.compute.recompute import identity_differences, settings_of
+    from reportgen.compute.recompute import recompute as compute_again
+
+    settings = settings_of(result.document.settings, given)
+    wrong = list(identity_differences(model, result.document.model, settings))
+    result.found("model", wrong)
+    if recompute is None:
+        return
+    if any("weights" in sentence for sentence in wrong):
+        result.notes.append("nothing was computed again, since this is another model")
+        return
+    try:
+        with stored_run(result.opened) as folder:
+            compared = compute_again(model, settings, folder, recompute, tell)
+    except DAMAGE as error:
+        result.found("recomputed", [f"the stored arrays cannot be read: {error}"])
+        return
+    what = f"{plural(compared.patterns, 'pattern')} and maps of {plural(compared.maps, 'layer and image', 'layers and images')}"
+    result.found(
+        f"weights of {plural(compared.weights, 'layer')}, {what} computed again, {compared.identical} the same to the byte",
+        compared.differences,
+    )
+    result.notes += compared.notes
