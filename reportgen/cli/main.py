@@ -13,6 +13,7 @@ import click
 from reportgen.cli.assemble import assemble
 from reportgen.cli.build import build
 from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
+from reportgen.cli.figures import figures
 from reportgen.cli.layers import layers
 from reportgen.cli.plan import plan
 from reportgen.core import __version__
@@ -77,5 +78,5 @@ def main() -> None:
     """Run a command; see `HELP`."""
 
 
-for command in (build, plan, layers, assemble):
+for command in (build, plan, layers, assemble, figures):
     main.add_command(command)

@@ -163,6 +163,11 @@ class Layer:
         found = self.record.patterns
         return {} if found is None else self.report.load(found.array)
 
+    @property
+    def minimal_patterns(self) -> NDArray[Any] | None:
+        """The minimal patterns, like `patterns`, in the order of `record.minimal_patterns.filters`."""
+        return self._minimal_arrays.get("images")
+
     @cached_property
     def _minimal_arrays(self) -> dict[str, NDArray[Any]]:
         found = self.record.minimal_patterns
