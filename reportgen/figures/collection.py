@@ -9,16 +9,18 @@ from fnmatch import fnmatchcase
 from reportgen.core.errors import UsageError, few
 from reportgen.core.paper import OF_ONE_LAYER, FigureKind
 from reportgen.core.slugs import unique_slugs
-from reportgen.figures import patterns
+from reportgen.figures import histograms, maps, network, overview, patterns, weights
 from reportgen.figures.labels import spaced
 from reportgen.figures.selection import Selection
 from reportgen.figures.sheet import Sheet
-from reportgen.figures.source import Drawn, Facts, LayerArrays, Request, Source
+from reportgen.figures.source import Drawn, LayerArrays, Request, Source
 
-LayerDrawing = Callable[[Facts, LayerArrays, Request], Drawn | None]
+LayerDrawing = Callable[[Source, LayerArrays, Request], Drawn | None]
 OF_LAYERS: dict[FigureKind, LayerDrawing] = {
     FigureKind.PATTERNS: patterns.draw,
     FigureKind.MINIMAL: patterns.draw_minimal,
+    FigureKind.WEIGHTS: weights.draw,
+    FigureKind.MAPS: maps.draw,
 }
 MOST_TILES = 32  # pictures of a figure unless the user names filters: each can still be looked at
 MOST_IMAGES = 4
@@ -59,7 +61,7 @@ def draw(source: Source, item: Item, selection: Selection) -> Drawn | None:
     sheet = Sheet(selection.width, selection.dpi, selection.parameters)
     images = chosen_images(source, selection)
     if item.layer is None:
-        return None
+        return _of_all(source, item.kind, selection, images, sheet)
     shown = item.layer.record.filters_shown
     if selection.filters is None:
         request = Request(sheet, spaced(shown, MOST_TILES), images)
@@ -67,7 +69,19 @@ def draw(source: Source, item: Item, selection: Selection) -> Drawn | None:
         request = Request(sheet, tuple(shown[place] for place in selection.filters.of(len(shown))), images, True)
     else:
         request = Request(sheet, tuple(number for number in selection.filters.numbers if number in shown), images, True)
-    return OF_LAYERS[item.kind](source.document, item.layer, request)
+    return OF_LAYERS[item.kind](source, item.layer, request)
+
+
+def _of_all(
+    source: Source, kind: FigureKind, selection: Selection, images: tuple[str, ...], sheet: Sheet
+) -> Drawn | None:
+    """Draw a figure of the whole network."""
+    layers = chosen_layers(source, selection)
+    if kind == FigureKind.HISTOGRAMS:
+        return histograms.draw(layers, sheet)
+    if kind == FigureKind.OVERVIEW:
+        return overview.draw(source, layers, images, sheet)
+    return network.draw(source.document, sheet)
 
 
 def chosen_layers(source: Source, selection: Selection) -> Sequence[LayerArrays]:

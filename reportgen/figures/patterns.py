@@ -13,7 +13,7 @@ from reportgen.core.verdicts import DEAD, NOT_FINITE, OK, SILENT, WEAK
 from reportgen.figures import grid
 from reportgen.figures.labels import MIDDLE_GRAY, chosen, counted, owners_of, scale_bars, steps_and_seed, tile_labels
 from reportgen.figures.sheet import PaperFigure
-from reportgen.figures.source import Drawn, Facts, LayerArrays, Request
+from reportgen.figures.source import Drawn, Facts, LayerArrays, Request, Source
 from reportgen.render.picture import PICTURE_AXES, seen
 from reportgen.render.text import NOUNS, count, dimensions, named, plural
 
@@ -23,7 +23,7 @@ LINE = 1.25  # height of a line of letters, in their size
 ROW_GAP_MM = 0.5
 
 
-def draw(facts: Facts, layer: LayerArrays, request: Request) -> Drawn | None:
+def draw(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
     """Draw the patterns of a layer; None where it has none of the filters."""
     record, images = layer.record.patterns, layer.patterns
     rows = chosen([] if record is None else [item.index for item in record.filters], request)
@@ -33,15 +33,22 @@ def draw(facts: Facts, layer: LayerArrays, request: Request) -> Drawn | None:
     words = {item.index: UNSEEN[item.verdict] for item in found if item.verdict in UNSEEN}
     sentences = [
         f"Activation-maximizing {_pictures(images)} (patterns) of {counted(len(found), layer.record)}, {_size(images)}.",
-        steps_and_seed(facts, record.recipe, record.steps),
+        steps_and_seed(source.document, record.recipe, record.steps),
         _against_images([item.verdict for item in found], record.natural_crops),
     ]
     return _drawn(
-        facts, layer.record, images[rows], [item.index for item in found], record.crop, words, sentences, request
+        source.document,
+        layer.record,
+        images[rows],
+        [item.index for item in found],
+        record.crop,
+        words,
+        sentences,
+        request,
     )
 
 
-def draw_minimal(facts: Facts, layer: LayerArrays, request: Request) -> Drawn | None:
+def draw_minimal(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
     """Draw the minimal patterns of a layer; None where it has none of the filters."""
     record, patterns, images = layer.record.minimal_patterns, layer.record.patterns, layer.minimal_patterns
     rows = chosen([] if record is None else [item.index for item in record.filters], request)
@@ -53,10 +60,12 @@ def draw_minimal(facts: Facts, layer: LayerArrays, request: Request) -> Drawn | 
     sentences = [
         f"Minimizing {_pictures(images)} of {counted(len(found), layer.record)}, {_size(images)}: optimized for the least "
         "pre-activation.",
-        "" if patterns is None else steps_and_seed(facts, patterns.recipe, patterns.steps),
+        "" if patterns is None else steps_and_seed(source.document, patterns.recipe, patterns.steps),
     ]
     crop = 0 if patterns is None else patterns.crop
-    return _drawn(facts, layer.record, images[rows], [item.index for item in found], crop, words, sentences, request)
+    return _drawn(
+        source.document, layer.record, images[rows], [item.index for item in found], crop, words, sentences, request
+    )
 
 
 def _pictures(images: NDArray[Any]) -> str:

@@ -27,7 +27,7 @@ ELLIPSIS = "…"
 FONT = ("font.family", "font.sans-serif", "font.serif", "font.monospace", "font.weight", "font.style")
 
 
-class PaperFigure(Figure):  # type: ignore[misc]
+class PaperFigure(Figure):
     """A Matplotlib figure that is saved with the fonts and the exact pixels of a figure for a paper, whatever the user's settings."""
 
     parameters: dict[str, Any]
