@@ -174,9 +174,13 @@ def draw_image(
         low, high = stated(contract.low), stated(contract.high)
         scale = f"in 8 bits, black is an input of {low}, white of {high}"
     parts = [text for text in (view.bands, scale) if text is not None]
-    path = f"assets/images/{image.slug}.png"
-    file = ImageFile(path, width, height, pixels.shape[:-1], "; ".join(parts) if parts else None)
+    file = ImageFile(input_picture(image.slug), width, height, pixels.shape[:-1], "; ".join(parts) if parts else None)
     return file, png.encode(view.pixels[0])
+
+
+def input_picture(image: str) -> str:
+    """Return the path of the picture of an image, as the model is fed it, in the report's folder."""
+    return f"assets/images/{image}.png"
 
 
 def image_views(images: Sequence[ImageEntry], files: Mapping[str, ImageFile]) -> tuple[ImageView, ...]:

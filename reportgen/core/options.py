@@ -31,6 +31,7 @@ class Group(StrEnum):
     SHOW = "What to show"
     PATTERNS = "Patterns"
     REPORT = "Report"
+    FIGURES = "Figures"
     RUN = "Run"
     EXPERT = "Expert settings of patterns"
 
@@ -250,6 +251,16 @@ def at_least(least: int) -> Callable[[str, Any], None]:
     def check(flag: str, value: int) -> None:
         if value < least:
             raise UsageError(f"{flag} {value} is below {least}.")
+
+    return check
+
+
+def within(least: int, most: int) -> Callable[[str, Any], None]:
+    """Return a check that a number is `least` to `most`."""
+
+    def check(flag: str, value: int) -> None:
+        if not least <= value <= most:
+            raise UsageError(f"{flag} {value} is not between {least} and {most}.")
 
     return check
 

@@ -49,7 +49,9 @@ from reportgen.core.options import (
     option,
     positive,
     read,
+    within,
 )
+from reportgen.core.paper import FigureFormat, FigureKind, PaperWidth, parse_width, parse_words
 
 
 class Command(StrEnum):
@@ -61,6 +63,7 @@ class Command(StrEnum):
     ASSEMBLE = "assemble"
     ARCHIVE = "archive"
     VERIFY = "verify"
+    FIGURES = "figures"
 
 
 BY_METHOD = "by method"
@@ -68,6 +71,10 @@ DEFAULT_FILTERS = "32"
 OF_MODELS = (Command.BUILD, Command.LAYERS, Command.PLAN)  # commands that load a model
 OF_OPENED_MODELS = (*OF_MODELS, Command.VERIFY)  # commands that load one and may run code or read files for it
 OF_PAGES = (Command.BUILD, Command.ASSEMBLE, Command.PLAN)  # commands that write pages
+OF_FIGURES = (Command.FIGURES,)
+DEFAULT_FIGURES = tuple(FigureKind)
+LEAST_DPI, MOST_DPI = 72, 2400  # a screen's, and the finest that presses expose
+OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE)  # commands that write files
 EVERYWHERE = tuple(Command)
 
 
@@ -231,7 +238,7 @@ class Settings:
         "Include layers by path. Repeatable.",
         unset="all convolutions",
         metavar="GLOB",
-        commands=OF_MODELS,
+        commands=(*OF_MODELS, Command.FIGURES),
         everyday=True,
     )
     exclude: tuple[str, ...] = option(
@@ -240,7 +247,7 @@ class Settings:
         Group.SHOW,
         "Exclude layers by path. Repeatable.",
         metavar="GLOB",
-        commands=OF_MODELS,
+        commands=(*OF_MODELS, Command.FIGURES),
     )
     filters: str = option(
         DEFAULT_FILTERS,
@@ -513,11 +520,11 @@ class RunOptions:
         None,
         TEXT,
         Group.FIRST,
-        "Folder of the report; of archive the zip.",
-        unset="build: reports/<model name>; archive: DIR.zip",
+        "Folder of the report or of the figures; of archive the zip.",
+        unset="build: reports/<model name>; figures: <report>-figures; archive: DIR.zip",
         metavar="PATH",
         short="-o",
-        commands=(*OF_PAGES, Command.ARCHIVE),
+        commands=OF_FILES,
         everyday=True,
     )
     force: bool = option(
@@ -526,7 +533,7 @@ class RunOptions:
         Group.RUN,
         "Write into a folder that was not created by reportgen, or over a file that is no archive.",
         short="-f",
-        commands=(*OF_PAGES, Command.ARCHIVE),
+        commands=OF_FILES,
     )
     statement: str | None = option(
         None,
@@ -632,7 +639,7 @@ class RunOptions:
         Group.RUN,
         "Print only errors and the path of the report.",
         short="-q",
-        commands=(*OF_PAGES, Command.ARCHIVE, Command.VERIFY),
+        commands=(*OF_FILES, Command.VERIFY),
         everyday=True,
     )
     progress: bool | None = option(
@@ -649,9 +656,98 @@ class RunOptions:
     )
 
 
+@dataclass(frozen=True)
+class FigureOptions:
+    """The options of figures for papers, which no report states; `--layers` and `--exclude` choose among layers.
+
+    Raises:
+        UsageError: A value cannot be meant.
+    """
+
+    what: str = option(
+        ",".join(DEFAULT_FIGURES),
+        TEXT,
+        Group.FIGURES,
+        f"Kinds of figures: {', '.join(FigureKind)}.",
+        unset="all",
+        metavar="LIST",
+        check=lambda flag, value: parse_words(flag, value, FigureKind),
+        commands=OF_FIGURES,
+        in_file=False,
+    )
+    figure_filters: str | None = option(
+        None,
+        TEXT,
+        Group.FIGURES,
+        "Filters per layer: all, a count, or numbers (0-15,40).",
+        unset="what fits a figure",
+        metavar="all|N|LIST",
+        flag="--filters",
+        check=lambda _, value: FilterChoice.parse(value),
+        commands=OF_FIGURES,
+        in_file=False,
+    )
+    figure_images: tuple[str, ...] = option(
+        (),
+        TEXTS,
+        Group.FIGURES,
+        "Images of the report, by name. Repeatable.",
+        unset="the first 4",
+        metavar="NAME",
+        flag="--images",
+        short="-i",
+        commands=OF_FIGURES,
+        in_file=False,
+    )
+    format: str = option(
+        FigureFormat.PDF.value,
+        TEXT,
+        Group.FIGURES,
+        f"File formats: {', '.join(FigureFormat)}; pgf needs LaTeX.",
+        metavar="LIST",
+        check=lambda flag, value: parse_words(flag, value, FigureFormat),
+        commands=OF_FIGURES,
+        in_file=False,
+    )
+    width: str = option(
+        PaperWidth.IEEE1.value,
+        TEXT,
+        Group.FIGURES,
+        f"Width: {', '.join(PaperWidth)}, or millimeters.",
+        metavar="NAME|MM",
+        check=lambda _, value: parse_width(value),
+        commands=OF_FIGURES,
+        in_file=False,
+    )
+    dpi: int = option(
+        600,
+        WHOLE,
+        Group.FIGURES,
+        "Resolution of PNG; a pixel is enlarged to a whole number of dots.",
+        metavar="N",
+        check=within(LEAST_DPI, MOST_DPI),
+        commands=OF_FIGURES,
+        in_file=False,
+    )
+    style: str | None = option(
+        None,
+        TEXT,
+        Group.FIGURES,
+        "Matplotlib style file that replaces single parameters.",
+        metavar="FILE",
+        commands=OF_FIGURES,
+        in_file=False,
+    )
+
+    def __post_init__(self) -> None:
+        for one in FIGURE_OPTIONS:
+            one.validate(getattr(self, one.name))
+
+
 SETTINGS = declared(Settings)
 RUN_OPTIONS = declared(RunOptions)
-OPTIONS = (*SETTINGS, *RUN_OPTIONS)
+FIGURE_OPTIONS = declared(FigureOptions)
+OPTIONS = (*SETTINGS, *FIGURE_OPTIONS, *RUN_OPTIONS)
 
 
 @dataclass(frozen=True)

@@ -35,3 +35,9 @@ def encode(pixels: NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(np.ascontiguousarray(pixels))
     image.save(buffer, "PNG", compress_level=LEVEL, compress_type=zlib.Z_RLE)
     return buffer.getvalue()
+
+
+def decode(data: bytes) -> NDArray[np.uint8]:
+    """Return the pixels of a PNG as `encode` took them: uint8 (height, width) of a gray one, otherwise (height, width, 3)."""
+    image = Image.open(io.BytesIO(data))
+    return np.asarray(image if image.mode == "L" else image.convert("RGB"))

@@ -8,10 +8,9 @@ from enum import StrEnum
 
 import msgspec
 
-from reportgen.artefacts.filter_cards import anchor
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.telling_patterns import in_depth, most_of_a_layer
-from reportgen.artefacts.views import Cut, cut
+from reportgen.artefacts.views import Cut, anchor, cut
 from reportgen.core.records import Count, Slug
 from reportgen.render.figure import Picture
 
@@ -130,7 +129,8 @@ def gallery_view(
     return GalleryView(
         groups=tuple(GalleryGroup(TITLES[depth], tuple(found)) for depth, found in groups.items()),
         rule=(
-            f"Chosen: patterns that stay furthest above {above} under small warps, on the scale of their layer; blank ones last; {per_layer}."
+            f"Chosen: patterns that stay furthest above {above} under small warps, on the scale of their layer; "
+            f"blank ones last; {per_layer}."
         ),
     )
 

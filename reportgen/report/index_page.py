@@ -122,7 +122,6 @@ def index_view(
     depth, not_covered = depth_view(report.layers, noun), left_out(report.layers)
     return IndexView(
         page=context,
-        lede=_lede(shown, total, len(covered)),
         health=health_view(report.health, report.layers),
         headings=_headings(
             {

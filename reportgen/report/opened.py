@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
 from reportgen.artefacts.patterns import PatternRecord
-from reportgen.artefacts.predictions import ImageEntry
+from reportgen.artefacts.predictions import ImageEntry, input_picture
 from reportgen.core.axes import KernelKind, by_filter
 from reportgen.core.errors import StoreError, UsageError, few
 from reportgen.core.npz import unpack
 from reportgen.core.records import ModelRecord
 from reportgen.core.store import DAMAGE
+from reportgen.render.png import decode
 from reportgen.report.document import SCHEMA, ReportDocument
 from reportgen.report.location import FACTS_FILE as FILE
 from reportgen.report.location import Folder, located, shown
@@ -93,6 +94,18 @@ class Report:
         """The model, and how much the report has."""
         return f"<Report of {self.model.name}: {len(self.layers)} layers, {len(self.images)} images>"
 
+    def picture(self, image: str) -> NDArray[np.uint8] | None:
+        """Return an image as the model is fed it, before preprocessing.
+
+        Args:
+            image: its slug.
+
+        Returns:
+            uint8 (height, width), or (height, width, 3) RGB; None where the report has no picture of it.
+        """
+        path = self.folder / input_picture(image)
+        return decode(path.read_bytes()) if path.is_file() else None
+
     def load(self, path: str) -> dict[str, NDArray[Any]]:
         """Read an array file of the report.
 
@@ -162,6 +175,11 @@ class Layer:
     def _pattern_arrays(self) -> dict[str, NDArray[Any]]:
         found = self.record.patterns
         return {} if found is None else self.report.load(found.array)
+
+    @property
+    def minimal_patterns(self) -> NDArray[Any] | None:
+        """The minimal patterns, like `patterns`, in the order of `record.minimal_patterns.filters`."""
+        return self._minimal_arrays.get("images")
 
     @cached_property
     def _minimal_arrays(self) -> dict[str, NDArray[Any]]:

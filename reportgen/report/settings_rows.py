@@ -10,7 +10,7 @@ from reportgen.render.wording import flattened, setting
 
 RECIPE = "recipe"  # the optimization method, which is stated in words and in full on each layer's page
 NOT_GIVEN = "not given"
-UNSET = (None, "", (), [])
+UNSET: tuple[object, ...] = (None, "", (), [])
 Rows = tuple[tuple[str, str], ...]
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reportgen.artefacts.filter_cards import anchor
 from reportgen.artefacts.layer_entry import LayerEntry
-from reportgen.artefacts.views import Link
+from reportgen.artefacts.views import Link, anchor
 from reportgen.core.records import LayerStatus
 from reportgen.render.text import NAMED, listed, plural
 from reportgen.report.health.record import OK, UNKNOWN, WARNING, Evidence, HealthRecord, Status

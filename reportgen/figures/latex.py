@@ -1,0 +1,123 @@
+"""LaTeX that needs nothing but the graphicx package: text with every character escaped, and figures that can be included."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    '"': "''",  # the straight one is not in the default encoding
+    "×": r"$\times$",
+    "−": r"$-$",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "…": r"\ldots{}",
+    "–": "--",
+    "—": "---",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "°": r"$^\circ$",
+}
+SUPERSCRIPTS = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True))
+LATIN_1 = range(0xC0, 0x100)  # letters with accents, which every LaTeX since 2018 reads as they are
+NOT_IN_OT1 = "ÐðÞþ×÷"
+
+
+def escaped(text: str) -> str:
+    """Return plain text as LaTeX: no character of it is a command, and none is lacking in the default fonts."""
+    out, power = [], ""
+    for character in f"{text}\0":
+        if character in SUPERSCRIPTS:
+            power += SUPERSCRIPTS[character]
+            continue
+        if power:
+            out.append(f"$^{{{power}}}$")
+            power = ""
+        if character != "\0":
+            out.append(_escaped(character))
+    return "".join(out)
+
+
+def _escaped(character: str) -> str:
+    if character in SPECIAL:
+        return SPECIAL[character]
+    if " " <= character <= "~":
+        return character
+    if ord(character) in LATIN_1 and character not in NOT_IN_OT1:
+        return character
+    if character.isspace() or unicodedata.category(character).startswith("C"):
+        return " "
+    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return "".join(SPECIAL.get(letter, letter) for letter in plain) if plain else f"[U+{ord(character):04X}]"
+
+
+MARK = "% Figures by reportgen"  # by which its own files are known
+PREFIX = r"\reportgenfolder"
+HEAD = (
+    MARK
+    + """.
+% In a document with \\usepackage{graphicx}: \\input{figures.tex}, from this folder or the one above.
+% From elsewhere: \\newcommand{\\reportgenfolder}{path/to/this/folder/} before it.
+\\providecommand{\\reportgenfolder}{}
+"""
+)
+FOUND = """\\IfFileExists{%(prefix)s%(first)s}{}{%%
+  \\IfFileExists{%(folder)s/%(first)s}{\\renewcommand{\\reportgenfolder}{%(folder)s/}}{}}
+"""
+SAFE_IN_PATHS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def label(stem: str) -> str:
+    """Return the label that a figure is referred to by."""
+    return f"fig:{stem}"
+
+
+def document(figures: Sequence[tuple[str, str, str, str | None]], folder: str, wide: bool) -> str:
+    """Return figures.tex.
+
+    Args:
+        figures: (file name, caption in plain text, label, path of the layer or None).
+        folder: name of the folder that the files are in.
+        wide: whether figures span two columns of text.
+    """
+    parts = [HEAD]
+    if set(folder) <= SAFE_IN_PATHS:
+        parts.append(FOUND % {"prefix": f"{PREFIX} ", "first": figures[0][0], "folder": folder})
+    environment = "figure*" if wide else "figure"
+    for name, caption, reference, layer in figures:
+        include = rf"\input{{{PREFIX} {name}}}" if name.endswith(".pgf") else rf"\includegraphics{{{PREFIX} {name}}}"
+        parts += [
+            "",
+            rf"\begin{{{environment}}}[tbp]",
+            r"  \centering",
+            f"  {include}",
+            rf"  \caption{{{with_code(caption, layer)}}}",
+            rf"  \label{{{reference}}}",
+            rf"\end{{{environment}}}",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def with_code(text: str, code: str | None) -> str:
+    """Return plain text as LaTeX, with the name `code` in it in typewriter letters that may break between lines."""
+    if not code:
+        return escaped(text)
+    typed = escaped(code).replace("/", r"/\allowbreak{}").replace(r"\_", r"\_\allowbreak{}")
+    return rf"\texttt{{{typed}}}".join(escaped(part) for part in text.split(code))

@@ -1,0 +1,161 @@
+"""The overview of a network on images: images as rows, layers as columns, the strongest map of each layer, and the predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reportgen.artefacts.predictions import ImageEntry
+from reportgen.core.axes import inner_slices
+from reportgen.core.choices import Normalization
+from reportgen.core.settings import MapStyle
+from reportgen.figures.labels import spaced
+from reportgen.figures.sheet import Sheet
+from reportgen.figures.source import Drawn, LayerArrays, Source
+from reportgen.figures.values import is_flat, plane, value_tile
+from reportgen.render import palette
+from reportgen.render.scale import Scale, choose
+from reportgen.render.text import number, percent, plural
+
+CELL_MM = 7.5  # width of a cell at least
+LARGEST_CELL_MM = 16.0
+GAP_MM, APART_MM = 0.5, 1.4
+HEAD_MM = 17.0  # of the layers' names, at most
+ANSWER_MM = 15.0  # of the predictions
+LINE = 1.25
+
+
+@dataclass(frozen=True)
+class Column:
+    """A layer's strongest filter: its maps, one an image, on one scale."""
+
+    layer: LayerArrays
+    filter: int
+    maps: tuple[NDArray[np.float32], ...]
+    scale: Scale | None
+
+
+def draw(source: Source, layers: Sequence[LayerArrays], images: Sequence[str], sheet: Sheet) -> Drawn | None:
+    """Draw the overview; None where the report keeps no maps."""
+    entries = [image for image in source.document.images if image.slug in images]
+    entries.sort(key=lambda image: images.index(image.slug))
+    found = [
+        layer
+        for layer in layers
+        if not layer.record.is_output
+        and entries
+        and {image.slug for image in entries}
+        <= {item.image for item in layer.record.feature_maps if item.array is not None}
+    ]
+    if not found:
+        return None
+    predicted = any(image.predictions for image in entries)
+    gap, line = sheet.mm(GAP_MM), sheet.pt(sheet.small * LINE)
+    answers = sheet.mm(ANSWER_MM + APART_MM) if predicted else 0.0
+    room = sheet.width - answers - sheet.mm(APART_MM)
+    most = max(1, int((room + gap) // (sheet.mm(CELL_MM) + gap)) - 1)
+    shown = [found[place] for place in spaced(range(len(found)), most)]
+    columns = [_column(layer, entries, source) for layer in shown]
+    cell = min((room - len(shown) * gap) / (len(shown) + 1), sheet.mm(LARGEST_CELL_MM))
+    names = [column.layer.record.name for column in columns]
+    head = min(max(map(sheet.text_width, names)), sheet.mm(HEAD_MM)) + sheet.mm(0.8)
+    left = cell + sheet.mm(APART_MM)
+    for place, name in enumerate(names):
+        middle = left + place * (cell + gap) + cell / 2 + sheet.pt(sheet.small * 0.36)
+        sheet.text(middle, head - sheet.mm(0.6), sheet.fitted(name, head), rotation=90)
+    y: float = round(head)
+    for row, image in enumerate(entries):
+        height = _row(source, sheet, image, row, columns, cell, y)
+        if predicted and image.predictions:
+            best = image.predictions[0]
+            x = left + len(columns) * (cell + gap) + sheet.mm(APART_MM) - gap
+            words = sheet.fitted(best.label, sheet.width - x)
+            sheet.text(x, y + height / 2 - line * 0.1, words)
+            sheet.text(x, y + height / 2 + line * 0.9, percent(best.probability), color="0.3")
+        y += round(height) + gap
+    bottom = _feet(sheet, columns, left, cell, gap, y + line * 0.75)
+    return Drawn(sheet.finish(bottom), _caption(source, entries, found, columns, predicted))
+
+
+def _column(layer: LayerArrays, images: Sequence[ImageEntry], source: Source) -> Column:
+    """The filter whose peaks, without the border, are highest in the mean over the images; among the channels that are kept."""
+    arrays = [layer.feature_maps(image.slug) for image in images]
+    inner = [maps[inner_slices(maps.shape[:-1], times=layer.record.time_axes)] for maps in arrays]
+    peaks = np.mean(
+        [np.max(np.nan_to_num(maps, nan=-np.inf), axis=tuple(range(maps.ndim - 1))) for maps in inner], axis=0
+    )
+    place = int(np.argmax(peaks))
+    maps = tuple(plane(array[..., place]) for array in arrays)
+    drawn = [values.ravel() for values in maps if np.isfinite(values).all() and not is_flat(values)]
+    style = MapStyle(normalize=Normalization.PER_LAYER.value, colormap=MapStyle.of(source.document.settings).colormap)
+    channels = layer.record.feature_maps[0].channels
+    scale = choose(np.concatenate(drawn), style) if drawn else None
+    return Column(layer, place if channels is None else channels[place], maps, scale)
+
+
+def _row(
+    source: Source, sheet: Sheet, image: ImageEntry, row: int, columns: Sequence[Column], cell: float, y: float
+) -> float:
+    """Draw an image and its maps; returns the height."""
+    picture = source.picture(image.slug)
+    ratio = image.height / image.width if picture is None else picture.shape[0] / picture.shape[1]
+    height = cell * min(ratio, 1.5)
+    if picture is not None:
+        scale = min(cell / picture.shape[1], height / picture.shape[0])
+        sheet.picture(0, y, picture, float(int(scale)) if scale >= 1 else scale)
+    left = cell + sheet.mm(APART_MM)
+    for place, column in enumerate(columns):
+        values = column.maps[row]
+        high = height if values.ndim == 1 else min(height, cell * values.shape[0] / values.shape[1])
+        wide = cell if values.ndim == 1 else high * values.shape[1] / values.shape[0]
+        value_tile(sheet, round(left + place * (cell + sheet.mm(GAP_MM))), y, (high, wide), values, column.scale)
+    return height
+
+
+def _feet(sheet: Sheet, columns: Sequence[Column], left: float, cell: float, gap: float, y: float) -> float:
+    """Below each column its filter and where its scale ends; then the color bars that all share. Returns where they end."""
+    line = sheet.pt(sheet.small * LINE)
+    sheet.text(left - sheet.mm(APART_MM), y, "filter", across="right")
+    sheet.text(left - sheet.mm(APART_MM), y + line, "max.", across="right")
+    for place, column in enumerate(columns):
+        middle = left + place * (cell + gap) + cell / 2
+        sheet.text(middle, y, str(column.filter), across="center")
+        if column.scale is not None and column.scale.legend is not None:
+            top = column.scale.legend[1]
+            sheet.text(middle, y + line, _short(top) if isinstance(top, float) else top, across="center")
+    return y + 1.3 * line
+
+
+def _short(value: float) -> str:
+    """Three digits: more do not fit below a cell."""
+    return number(float(f"{value:.3g}")).rstrip("0").rstrip(".") if 1e-3 <= abs(value) < 1e6 else number(value)
+
+
+def _caption(
+    source: Source,
+    images: Sequence[ImageEntry],
+    found: Sequence[LayerArrays],
+    columns: Sequence[Column],
+    predicted: bool,
+) -> str:
+    signed = any(column.scale is not None and column.scale.palette == palette.DIVERGING for column in columns)
+    maps = MapStyle.of(source.document.settings).colormap
+    total = sum(image.shown for image in source.document.images)
+    which = "all" if len(columns) == len(found) else f"{len(columns)} of"
+    sentences = [
+        f"Feature maps of {source.document.model.name} for {len(images)} of {plural(total, 'image')} (left), from input to output: "
+        f"{which} {plural(len(found), 'layer')}{'' if which == 'all' else ', evenly spaced'}, of each the filter with the highest mean "
+        "peak activation over these images, borders left out.",
+        f"Each column has a linear scale of its own ({maps}) from 0 to the number below it"
+        + (
+            "; columns with negative values are blue for negative, white for 0 and red for positive values, symmetric about 0."
+            if signed
+            else "."
+        ),
+        "Values above it are clipped.",
+        *(["Right: the most probable class."] if predicted else []),
+    ]
+    return " ".join(sentences)

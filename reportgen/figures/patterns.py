@@ -1,0 +1,149 @@
+"""Patterns of a layer, or its minimal patterns: one picture a filter with its number, pixel for pixel as it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reportgen.artefacts.layer_entry import LayerEntry
+from reportgen.core.verdicts import DEAD, NOT_FINITE, OK, SILENT, WEAK
+from reportgen.figures import grid
+from reportgen.figures.labels import MIDDLE_GRAY, chosen, counted, owners_of, scale_bars, steps_and_seed, tile_labels
+from reportgen.figures.sheet import PaperFigure
+from reportgen.figures.source import Drawn, Facts, LayerArrays, Request, Source
+from reportgen.render.picture import PICTURE_AXES, seen
+from reportgen.render.text import NOUNS, count, dimensions, named, plural
+
+UNSEEN = {DEAD: "dead", SILENT: "silent", NOT_FINITE: "not finite"}  # pictures of which would be noise
+UNMOVED = "unchanged"  # the word at a minimal picture that its filter responds to as to the start
+LINE = 1.25  # height of a line of letters, in their size
+ROW_GAP_MM = 0.5
+
+
+def draw(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
+    """Draw the patterns of a layer; None where it has none of the filters."""
+    record, images = layer.record.patterns, layer.patterns
+    rows = chosen([] if record is None else [item.index for item in record.filters], request)
+    if record is None or images is None or not rows:
+        return None
+    found = [record.filters[row] for row in rows]
+    words = {item.index: UNSEEN[item.verdict] for item in found if item.verdict in UNSEEN}
+    sentences = [
+        f"Activation-maximizing {_pictures(images)} (patterns) of {counted(len(found), layer.record)}, {_size(images)}.",
+        steps_and_seed(source.document, record.recipe, record.steps),
+        _against_images([item.verdict for item in found], record.natural_crops),
+    ]
+    return _drawn(
+        source.document,
+        layer.record,
+        images[rows],
+        [item.index for item in found],
+        record.crop,
+        words,
+        sentences,
+        request,
+    )
+
+
+def draw_minimal(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
+    """Draw the minimal patterns of a layer; None where it has none of the filters."""
+    record, patterns, images = layer.record.minimal_patterns, layer.record.patterns, layer.minimal_patterns
+    rows = chosen([] if record is None else [item.index for item in record.filters], request)
+    if record is None or images is None or not rows:
+        return None
+    found = [record.filters[row] for row in rows]
+    words = {item.index: UNMOVED for item in found if item.is_unmoved}
+    words |= {item.index: UNSEEN[NOT_FINITE] for item in found if item.is_broken}
+    sentences = [
+        f"Minimizing {_pictures(images)} of {counted(len(found), layer.record)}, {_size(images)}: optimized for the least "
+        "pre-activation.",
+        "" if patterns is None else steps_and_seed(source.document, patterns.recipe, patterns.steps),
+    ]
+    crop = 0 if patterns is None else patterns.crop
+    return _drawn(
+        source.document, layer.record, images[rows], [item.index for item in found], crop, words, sentences, request
+    )
+
+
+def _pictures(images: NDArray[Any]) -> str:
+    return f"{NOUNS[images.ndim - 2].one}s"
+
+
+def _size(images: NDArray[Any]) -> str:
+    return dimensions(images.shape[1:-1])
+
+
+def _against_images(verdicts: Sequence[str], crops: int | None) -> str:
+    """How many of the drawn patterns exceed the user's images."""
+    above, judged = verdicts.count(OK), sum(verdict in (OK, WEAK) for verdict in verdicts)
+    if crops is None or judged == 0:
+        return ""
+    verb = "exceeds" if above == 1 else "exceed"
+    return f"{count(above)} of {count(judged)} {verb} the largest response to {plural(crops, 'natural input')}."
+
+
+def _drawn(
+    facts: Facts,
+    layer: LayerEntry,
+    images: NDArray[Any],
+    numbers: Sequence[int],
+    crop: int,
+    words: Mapping[int, str],
+    sentences: Sequence[str],
+    request: Request,
+) -> Drawn:
+    """The grid with its caption; `words` stand in the place of pictures that would be noise."""
+    bands = facts.settings.get("bands")
+    channels = None if bands is None else (bands[0], bands[1], bands[2])
+    view = seen(images, channels, crop=crop)
+    caption = [
+        *sentences,
+        *([] if layer.is_output else [f"Numbers are indices of {owners_of(layer)}."]),
+        *([f"Each shows {view.bands}."] if view.bands else []),
+        *([view.scale] if view.scale else []),
+        *([f"{plural(crop, 'pixel')} at each side not shown."] if crop else []),
+        *(
+            f"Gray, {word}: {named([number for number in numbers if words.get(number) == word])}."
+            for word in dict.fromkeys(words.values())
+        ),
+    ]
+    plain = images.ndim == PICTURE_AXES and (view.bands is None or channels is not None)
+    figure = _tiles(layer, view.pixels, numbers, words, request, layer.receptive_field if plain else None, plain)
+    return Drawn(figure, " ".join(filter(None, caption)))
+
+
+def _tiles(
+    layer: LayerEntry,
+    pixels: NDArray[np.uint8],
+    numbers: Sequence[int],
+    words: Mapping[int, str],
+    request: Request,
+    field: Sequence[int | None] | None,
+    measured: bool,
+) -> PaperFigure:
+    """The sheet; where pixels are `measured`, bars below the grid state lengths."""
+    sheet = request.sheet
+    height, width = pixels.shape[1:3]
+    place = grid.choose(len(numbers), (height, width), sheet.width, sheet.dpi)
+    labels = tile_labels(layer, numbers)
+    above = sheet.pt(sheet.small * LINE)
+    pitch = above + place.height + sheet.mm(ROW_GAP_MM)
+    bottom: float = 0
+    for position, number in enumerate(numbers):
+        row, column = divmod(position, place.columns)
+        x, y = place.left(column), round(row * pitch + above)
+        sheet.text(x, y - above * 0.25, sheet.fitted(labels[position], place.width))
+        if number in words:
+            sheet.picture(x, y, np.full((height, width), MIDDLE_GRAY, np.uint8), place.scale)
+            size = min(sheet.small, sheet.small * 0.9 * place.width / sheet.text_width(words[number]))
+            center = x + place.width / 2, y + place.height / 2
+            sheet.text(*center, words[number], size=size, across="center", down="center", color="white")
+        else:
+            sheet.picture(x, y, pixels[position], place.scale)
+        bottom = max(bottom, y + place.height)
+    if not measured or width == 1:
+        return sheet.finish(bottom)
+    return sheet.finish(scale_bars(sheet, bottom + sheet.mm(1.2), place, width, field))

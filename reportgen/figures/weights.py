@@ -1,0 +1,242 @@
+"""The kernels of a layer: in color where they read the RGB input, as a matrix where they have one tap, otherwise slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reportgen.artefacts.layer_entry import LayerEntry
+from reportgen.core.axes import RGB_CHANNELS, ChannelOrder, KernelKind, by_filter
+from reportgen.figures import grid
+from reportgen.figures.labels import chosen, color_bar, color_bar_width, counted, spaced
+from reportgen.figures.sheet import Sheet
+from reportgen.figures.source import Drawn, LayerArrays, Request, Source
+from reportgen.figures.values import value_tile
+from reportgen.render import slices
+from reportgen.render.scale import SCALE_PERCENTILE, Shared
+from reportgen.render.text import count, named, number, percent, plural, shape
+from reportgen.render.weights import largest_slices
+
+MOST_ROWS = 12  # filters of which each has a row of slices, unless the user names filters
+SLICE_MM = 5.0  # the wished length of a slice's longer side
+GAP_MM, APART_MM = 0.25, 1.6
+LINE = 1.25  # height of a line of letters, in their size
+MIDDLE_GRAY, REACH = (
+    127.5,
+    127.5,
+)  # 8-bit value of a weight of 0 in an RGB kernel, and its distance from that of the largest
+USUAL_RGB = 8.0  # mm
+LEAST_DOTS = 1.0
+LARGEST_DOT_MM, TALLEST_MM = 1.2, 90.0  # of one weight in a matrix, and of the matrix
+
+
+def draw(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
+    """Draw the kernel of a layer; None where it has none that can be drawn."""
+    arrays, record = layer.weights, layer.record
+    if arrays is None or record.kernel_kind is None:
+        return None
+    parts = _parts(arrays, record)
+    if parts is None or parts.ndim < 3 or parts.size == 0 or len(parts) != record.filters_total:
+        return None
+    sheet, taps = request.sheet, parts.shape[2:]
+    places = chosen(range(len(parts)), request)
+    shared = f"{plural(parts.shape[1], 'input channel')}"
+    grouped = " of its group" if record.groups is not None and record.groups > 1 else ""
+    if not places:
+        return None
+    if record.kernel_bands is not None and parts.shape[1] == RGB_CHANNELS and len(taps) == 2:
+        return _rgb(parts, places, record, sheet)
+    if all(tap == 1 for tap in taps) and parts.shape[1] > 1:
+        places = places if request.listed else list(range(len(parts)))
+        return _matrix(parts, places, record, sheet, f"{shared}{grouped}")
+    if parts.shape[1] == 1:
+        return _tiles(parts[:, 0], places, record, sheet)
+    places = places if request.listed else list(spaced(places, MOST_ROWS))
+    return _slices(parts, places, record, sheet, f"{shared}{grouped}")
+
+
+def _parts(arrays: Mapping[str, NDArray[Any]], record: LayerEntry) -> NDArray[np.float32] | None:
+    """(filters, inputs, *taps); of a separable layer those of the pointwise kernel, in which its filters differ."""
+    if record.kernel_kind == KernelKind.SEPARABLE:
+        found = arrays.get("pointwise_kernel")
+        return None if found is None else np.asarray(by_filter(KernelKind.PLAIN, found), np.float32)
+    kernel = arrays.get("kernel")
+    if kernel is None or record.kernel_kind is None:
+        return None
+    return np.asarray(by_filter(record.kernel_kind, kernel), np.float32)
+
+
+def _rgb(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, sheet: Sheet) -> Drawn:
+    finite = np.where(np.isfinite(parts), parts, 0)
+    limit = float(np.abs(finite).max())
+    channels = finite[:, ::-1] if record.kernel_bands == ChannelOrder.BGR else finite
+    pixels = np.rint(MIDDLE_GRAY + REACH * np.moveaxis(channels, 1, -1) / (limit or 1.0)).astype(np.uint8)
+    height, width = pixels.shape[1:3]
+    place = grid.choose(len(places), (height, width), sheet.width, sheet.dpi, usual=USUAL_RGB)
+    line = sheet.pt(sheet.small * LINE)
+    y: float = 0
+    for position, filter_number in enumerate(places):
+        row, column = divmod(position, place.columns)
+        x, y = place.left(column), round(line + row * (place.height + line + sheet.mm(0.3)))
+        sheet.text(x, y - line * 0.25, str(filter_number))
+        sheet.picture(x, y, pixels[filter_number], place.scale)
+    what = f"Kernels of {counted(len(places), record)}, {shape((height, width))} taps in RGB, one pixel per tap."
+    scale = f"Linear scale from {number(-limit)} (no color) through 0 (mid-gray) to {number(limit)} (full color)."
+    sentences = [what, scale, "Numbers are indices of filters.", *_remarks(parts, places)]
+    return Drawn(sheet.finish(y + place.height), " ".join(sentences))
+
+
+def _tiles(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, sheet: Sheet) -> Drawn:
+    """A tile per filter, of kernels that are applied to one channel."""
+    drawn = parts[list(places)]
+    scale, sentences = _scale(drawn)
+    tiles = _flat(drawn)
+    bar = 0.0 if scale.legend is None else color_bar_width(sheet, scale.legend) + sheet.mm(APART_MM)
+    size = _tile_shape(tiles)
+    place = grid.choose(len(places), size, int(sheet.width - bar), sheet.dpi, usual=USUAL_RGB)
+    line = sheet.pt(sheet.small * LINE)
+    y: float = 0
+    for position, filter_number in enumerate(places):
+        row, column = divmod(position, place.columns)
+        x, y = place.left(column), round(line + row * (place.height + line + sheet.mm(0.3)))
+        sheet.text(x, y - line * 0.25, str(filter_number))
+        value_tile(sheet, x, y, (place.height, place.width), tiles[position], scale)
+        sheet.box(x, y, place.width, place.height, edge="0.7", line=0.25)
+    bottom = y + place.height
+    _bar(sheet, bar, line, bottom, scale)
+    what = f"Kernels of {counted(len(places), record)}, {_taps(parts.shape[1:])}."
+    return Drawn(
+        sheet.finish(bottom),
+        " ".join([what, *sentences, "Numbers are indices of filters.", *_remarks(parts, places)]),
+    )
+
+
+def _slices(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, sheet: Sheet, inputs: str) -> Drawn:
+    """A row of slices per filter, those of the largest norm first where not all fit."""
+    own = parts[list(places)]
+    line, gap = sheet.pt(sheet.small * LINE), sheet.mm(GAP_MM)
+    left = max(sheet.text_width(str(filter_number)) for filter_number in places) + sheet.mm(0.8)
+    room = sheet.width - left - sheet.mm(16)
+    fitting = max(1, int((room + gap) // (sheet.mm(SLICE_MM) + gap)))
+    everything = parts.shape[1] <= fitting
+    channels = (
+        np.tile(np.arange(parts.shape[1]), (len(places), 1))
+        if everything
+        else largest_slices(own, own.size)[:, :fitting]
+    )
+    drawn = own[np.arange(len(places))[:, None], channels]
+    scale, sentences = _scale(drawn)
+    tiles = _flat(drawn.reshape(-1, *drawn.shape[2:])).reshape(*drawn.shape[:2], *_flat(drawn[:1, 0]).shape[1:])
+    bar = 0.0 if scale.legend is None else color_bar_width(sheet, scale.legend) + sheet.mm(APART_MM)
+    columns = channels.shape[1]
+    size = _tile_shape(tiles[:, 0])
+    place = grid.choose(columns, size, int(sheet.width - left - bar), sheet.dpi, columns=columns, usual=SLICE_MM)
+    head = line if everything else 0.0
+    y = head
+    for row, filter_number in enumerate(places):
+        y = round(head + row * (place.height + max(gap, sheet.mm(0.6))))
+        middle = y + place.height / 2 + sheet.pt(sheet.small * 0.36)
+        sheet.text(left - sheet.mm(0.8), middle, str(filter_number), across="right")
+        for column in range(columns):
+            x = round(left) + place.left(column)
+            value_tile(sheet, x, y, (place.height, place.width), tiles[row, column], scale)
+            sheet.box(x, y, place.width, place.height, edge="0.7", line=0.25)
+    for column in range(columns if everything else 0):
+        x = round(left) + place.left(column) + place.width / 2
+        sheet.text(x, line * 0.75, str(column), across="center")
+    bottom = y + place.height
+    _bar(sheet, bar, round(head), bottom, scale)
+    which = (
+        f"columns are its {inputs}"
+        if everything
+        else f"columns are the {count(columns)} of its {inputs} with the largest norm, largest first"
+    )
+    what = f"Kernels of {counted(len(places), record)}, one row per filter; {which}; {_taps(parts.shape[2:])} each."
+    return Drawn(sheet.finish(bottom), " ".join([what, *sentences, *_remarks(parts, places)]))
+
+
+def _matrix(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, sheet: Sheet, inputs: str) -> Drawn:
+    """One pixel per weight: filters from top to bottom, input channels from left to right."""
+    matrix = parts[list(places)].reshape(len(places), parts.shape[1])
+    scale, sentences = _scale(matrix)
+    bar = 0.0 if scale.legend is None else color_bar_width(sheet, scale.legend) + sheet.mm(APART_MM)
+    line = sheet.pt(sheet.small * LINE)
+    left, top = line, line
+    room = sheet.width - left - bar
+    each = min(room / matrix.shape[1], sheet.mm(LARGEST_DOT_MM), sheet.mm(TALLEST_MM) / len(matrix))
+    each = float(int(each)) if each >= LEAST_DOTS else each
+    height, width = each * len(matrix), each * matrix.shape[1]
+    value_tile(sheet, left, top, (height, width), matrix, scale)
+    sheet.box(left, top, width, height, edge="0.3")
+    sheet.text(left + width / 2, line * 0.7, f"input channels 0–{matrix.shape[1] - 1}", across="center")
+    words = "filters" if len(places) < len(parts) else f"filters 0–{len(parts) - 1}"
+    sheet.text(line * 0.7, top + height / 2, words, across="center", rotation=90)
+    _bar(sheet, sheet.width - left - width + left if bar == 0 else bar, top, top + height, scale, at=left + width)
+    what = (
+        f"Kernel of {counted(len(places), record)}, {_taps(parts.shape[2:])}: one pixel per weight, one row per filter, one column "
+        f"for each of its {inputs}."
+    )
+    return Drawn(sheet.finish(top + height + 1), " ".join([what, *sentences, *_remarks(parts, places)]))
+
+
+def _bar(sheet: Sheet, width: float, top: float, bottom: float, scale: Shared, at: float | None = None) -> None:
+    if scale.legend is not None:
+        x = sheet.width - width if at is None else at
+        color_bar(sheet, x + sheet.mm(APART_MM), top, min(bottom - top, sheet.mm(40)), scale.legend)
+
+
+def _scale(drawn: NDArray[np.float32]) -> tuple[Shared, list[str]]:
+    """A scale symmetric about zero that ends at a percentile of the magnitudes drawn, and what is said of it."""
+    finite = drawn[np.isfinite(drawn)]
+    magnitudes = np.abs(finite)
+    nonzero = magnitudes[magnitudes > 0]
+    top = float(np.percentile(nonzero, SCALE_PERCENTILE, method="higher")) if nonzero.size else 0.0
+    outside = int(np.count_nonzero(magnitudes > top))
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    scale = Shared(top, True, low, high, outside, max(finite.size, 1), "viridis")
+    if top == 0:
+        return scale, ["All finite weights drawn are 0."]
+    ends = f"Linear color scale from {number(-top)} (blue) through 0 (white) to {number(top)} (red)"
+    if outside == 0:
+        return scale, [f"{ends}, the largest magnitude drawn."]
+    largest = number(float(magnitudes.max()))
+    return scale, [
+        f"{ends}, the {SCALE_PERCENTILE}th percentile of the magnitudes drawn; {percent(outside / finite.size)} are clipped "
+        f"(largest magnitude {largest})."
+    ]
+
+
+def _flat(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(count, *taps) as (count, height, width); a volume's slices stand side by side, with zeros between them."""
+    if tiles.ndim < 4:
+        return tiles if tiles.ndim > 2 else tiles[:, None, :]
+    across = slices.columns(tiles.shape[1])
+    flat = np.zeros((len(tiles), *slices.flat_size(tiles.shape[1:])), np.float32)
+    for place in range(tiles.shape[1]):
+        row, column = divmod(place, across)
+        y, x = row * (tiles.shape[2] + slices.SLICE_GAP), column * (tiles.shape[3] + slices.SLICE_GAP)
+        flat[:, y : y + tiles.shape[2], x : x + tiles.shape[3]] = tiles[:, place]
+    return flat
+
+
+def _tile_shape(tiles: NDArray[np.float32]) -> tuple[int, int]:
+    return tiles.shape[-2], tiles.shape[-1]
+
+
+def _taps(taps: Sequence[int]) -> str:
+    return plural(taps[0], "tap") if len(taps) == 1 else f"{shape(taps)} taps"
+
+
+def _remarks(parts: NDArray[np.float32], places: Sequence[int]) -> list[str]:
+    """Filters of nothing but zeros, and with values that are not finite."""
+    zero = [place for place in places if not parts[place].any()]
+    broken = [place for place in places if not np.isfinite(parts[place]).all()]
+    remarks = []
+    if zero:
+        remarks.append(f"Only zeros: {plural(len(zero), 'filter')} ({named(zero)}).")
+    if broken:
+        remarks.append(f"Not finite, hatched: {plural(len(broken), 'filter')} ({named(broken)}).")
+    return remarks
