@@ -115,6 +115,7 @@ class LayerReader:
         self._loaded: dict[str, Any] = {}
         self._missing: list[tuple[str, tuple[str, ...]]] = []
         self._awaited, self._later = awaited, list[str]()
+        self._latest: tuple[str, Entry | None] | None = None
 
     def __getitem__(self, artefact: Artefact[StoredT, Any]) -> StoredT | None:
         """What the store holds of an artefact of this layer."""
@@ -129,7 +130,10 @@ class LayerReader:
 
     def entry(self, task: Task, names: Sequence[str] = ()) -> Entry | None:
         """A stored task that holds all of `names`; None where it is missing or damaged."""
-        return stored_entry(self._store, task, names)
+        if self._latest is None or self._latest[0] != task.key:  # what is beside the weights is read right after them
+            self._latest = task.key, stored_entry(self._store, task)
+        entry = self._latest[1]
+        return entry if entry is not None and set(names) <= set(entry[0]) else None
 
     def lost(self, clause: str, tasks: Sequence[Task] = ()) -> None:
         """Note what is missing, as a clause; the reasons are those for which `tasks` failed."""

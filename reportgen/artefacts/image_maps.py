@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import msgspec
@@ -20,6 +21,19 @@ from reportgen.render.figure import Figure, Picture
 
 PEAK, RANGES, BEFORE_RANGES = "peak", "ranges", "pre_ranges"
 SILENCED, DRAWN = "silenced_fraction", "drawn"
+SATURATED, POSITIONS = "saturated_fraction", "positions"
+# Of activation functions by name: the bounds at which their gradient vanishes. That a ReLU is 0 is another matter, and told apart.
+ACTIVATION_BOUNDS: dict[str, tuple[float, ...]] = {
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "hard_tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+    "relu6": (6.0,),
+}
+NEAR_BOUND = (
+    0.01  # so near a bound, in the unit of the larger one, the gradient of a sigmoid is below a 25th of its largest
+)
 Texts = Any  # of a figure: what becomes plain JSON values
 
 
@@ -101,6 +115,25 @@ class ImageMaps:
             else None
         )
 
+    def saturated_fraction(self, layer: LayerRecord) -> float | None:
+        """Return the share of the values that are at a bound of the activation function; None where it has none, or that is not known."""
+        if self.is_drawn:
+            found: float | None = self.facts.get(SATURATED)
+            return found
+        bounds = ACTIVATION_BOUNDS.get(layer.activation)
+        if bounds is None or not self.maps.size:
+            return None
+        near = NEAR_BOUND * bounds[-1]
+        return plain(np.mean(np.any([np.abs(self.maps - np.float32(bound)) <= near for bound in bounds], axis=0)))
+
+    @property
+    def positions(self) -> int | None:
+        """The number of positions of each map; None where that is not known."""
+        if self.is_drawn:
+            found: int | None = self.facts.get(POSITIONS)
+            return found
+        return prod(self.maps.shape[:-1])
+
     def texts(self, name: str) -> Texts | None:
         """Return what was noted of a figure by `drawn`; None where there is none."""
         return self.facts[DRAWN].get(self.image.slug, {}).get(name)
@@ -161,7 +194,12 @@ def drawn(
         arrays[RANGES] = maps.ranges
         if maps.before_ranges is not None:
             arrays[BEFORE_RANGES] = maps.before_ranges
-        facts = {**maps.facts, SILENCED: maps.silenced_fraction(layer)}
+        facts = {
+            **maps.facts,
+            SILENCED: maps.silenced_fraction(layer),
+            SATURATED: maps.saturated_fraction(layer),
+            POSITIONS: maps.positions,
+        }
         if stored is not None:
             facts[KEPT] = {**maps.facts[KEPT], "channels": list(wanted)}
         else:

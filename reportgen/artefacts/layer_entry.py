@@ -10,6 +10,8 @@ from msgspec import Meta
 
 from reportgen.artefacts.base import Artefact, LayerContents, LayerReader
 from reportgen.artefacts.feature_maps import FEATURE_MAPS, FeatureMapRecord
+from reportgen.artefacts.health.layer import LayerHealth, layer_health
+from reportgen.artefacts.health.normalization import NORMALIZATION
 from reportgen.artefacts.initial_weights import INITIAL_WEIGHTS, InitialWeightsRecord
 from reportgen.artefacts.minimal_patterns import MINIMAL_PATTERNS, MinimalPatternsRecord
 from reportgen.artefacts.natural_maxima import NATURAL_MAXIMA
@@ -24,6 +26,7 @@ from reportgen.render.wording import clause
 # In the order of their sections on a layer's page.
 ARTEFACTS: tuple[Artefact[Any, Any], ...] = (
     WEIGHTS,
+    NORMALIZATION,
     INITIAL_WEIGHTS,
     NATURAL_MAXIMA,
     PATTERNS,
@@ -44,10 +47,11 @@ class LayerEntry(LayerFacts, frozen=True, kw_only=True):
     telling_patterns: tuple[TellingPattern, ...]
     minimal_patterns: MinimalPatternsRecord | None
     feature_maps: tuple[FeatureMapRecord, ...]
+    health: Annotated[LayerHealth | None, Meta(description="null of what is no convolution, or is not covered")]
 
 
 FACTS = tuple(field.name for field in msgspec.structs.fields(LayerFacts))
-RECORDS = frozenset(field.name for field in msgspec.structs.fields(LayerEntry)) - {*FACTS, "verdicts"}
+RECORDS = frozenset(field.name for field in msgspec.structs.fields(LayerEntry)) - {*FACTS, "verdicts", "health"}
 
 
 def read_layer(plan: Plan, store: Store, layer: LayerRecord, awaited: Set[str] = frozenset()) -> LayerContents:
@@ -69,6 +73,7 @@ def layer_entry(contents: LayerContents) -> LayerEntry:
             "status": LayerStatus.FAILED if contents.missing else layer.status,
             "reason": "; ".join(missing) if missing else layer.reason,
             "verdicts": verdict_counts(contents, records[PATTERNS.name]),
+            "health": layer_health(contents, records),
         },
         **records,
     )

@@ -24,6 +24,7 @@ from reportgen.inputs.images import natural_crops
 from reportgen.network.backend import tf
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.layer_kinds import kernels
+from reportgen.network.graph.normalizations import normalization_facts
 
 Tasks = Sequence[Task]
 
@@ -37,10 +38,16 @@ def compute_image(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterato
 
 
 def compute_weights(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:
-    """Yield each layer's weights: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, in Keras's order, and `bias` if any."""
+    """Yield each layer's weights: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, in Keras's order, and `bias` if any.
+
+    Beside them `normalization`, what is stored of the normalizations that follow; None where that was not observed.
+    """
     for task in tasks:
-        notify(Progressed(f"{workspace.layers[task.layer].path}: weights"))
-        yield Result(task.key, kernels(workspace.layer_calls[task.layer].layer))
+        layer_call = workspace.layer_calls[task.layer]
+        notify(Progressed(f"{layer_call.path}: weights"))
+        unit = layer_call.unit
+        following = None if unit is None else normalization_facts(unit.normalisations)
+        yield Result(task.key, kernels(layer_call.layer), {"normalization": following})
 
 
 def compute_initial_weights(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:

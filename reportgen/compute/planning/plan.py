@@ -23,6 +23,7 @@ MEASURING_COST = (
     2  # measuring the pattern and the strongest picture; the bank of starts is measured for all layers at once
 )
 MAPS_COST = 1  # all feature maps of an image
+WEIGHT_CONTENTS = 2  # counts what has been added to a weights task: the normalizations that follow
 WEIGHTS_PER_FORWARD = 10  # layers whose weights are stored in the time of a forward pass
 AUTO_SMALLEST, AUTO_LARGEST, AUTO_STEP = 64, 224, 32  # pixels: sides of patterns sized by receptive field
 AUTO_FIELDS = 2  # receptive fields along a side of such a pattern
@@ -272,7 +273,7 @@ def _weight_tasks(facts: TaskFacts) -> Iterator[Task]:
     for layer in facts.layers:
         if layer.status == "skipped" or layer.is_output or layer.kernel_shape is None:
             continue
-        key = task_key(TaskKind.WEIGHTS, {**facts.identity, "layer": layer.path})
+        key = task_key(TaskKind.WEIGHTS, {**facts.identity, "layer": layer.path, "contents": WEIGHT_CONTENTS})
         yield Task(TaskKind.WEIGHTS, key, layer.slug, "", (), facts.forward_cost / WEIGHTS_PER_FORWARD)
         if facts.initial:
             key = task_key(TaskKind.INITIAL, {"layer": layer.path, "weights": facts.initial[layer.path]})

@@ -9,14 +9,29 @@ from reportgen.artefacts.predictions import ImageEntry
 from reportgen.core.records import Plan
 from reportgen.report.health.inputs import predictions_check, preprocessing_check
 from reportgen.report.health.record import HealthRecord
+from reportgen.report.health.responses import constant_check, scale_check, silent_check
+from reportgen.report.health.strides import strides_check
+from reportgen.report.health.weights import duplicates_check, finite_check, normalization_check, untrained_check
 
 
 def health_records(plan: Plan, images: Sequence[ImageEntry], layers: Sequence[LayerEntry]) -> tuple[HealthRecord, ...]:
-    """Return what all checks found, in the order of `Check`.
+    """Return what all checks found, in the order of `Check`; one that has nothing to check is left out.
 
     Args:
         plan: of the report.
         images: as report.json has them.
         layers: as report.json has them, as far as they are computed.
     """
-    return (predictions_check(plan, images), preprocessing_check(plan.contract))
+    found = (
+        finite_check(layers),
+        untrained_check(layers),
+        normalization_check(layers),
+        predictions_check(plan, images),
+        preprocessing_check(plan.contract),
+        silent_check(layers),
+        constant_check(plan, layers),
+        scale_check(plan, layers),
+        duplicates_check(layers),
+        strides_check(plan, layers),
+    )
+    return tuple(record for record in found if record is not None)
