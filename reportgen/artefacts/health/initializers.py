@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from reportgen.core.axes import KernelKind, by_filter, filter_shape
 
 LEAST_WEIGHTS = 200  # with fewer, KS_LIMIT lets a normal distribution pass for a uniform one
-MOST_SAMPLED = 2**16  # weights whose distribution is compared; more only cost time
+MOST_SAMPLED = 2**14  # weights whose distribution is compared; more only cost time
 KS_LIMIT = 2.4  # of the Kolmogorov-Smirnov distance times sqrt(weights): one kernel in 50,000 exceeds it by chance
 ERRORS = 5.0  # standard errors that any statistic may be off: one in a million is by chance
 EDGE = 14.0  # the largest of n uniform weights is below (1 - 14 / n) of the bound once in a million kernels
@@ -26,7 +26,7 @@ CUT = 2.0  # standard deviations at which Keras cuts a truncated normal distribu
 CUT_STD = 0.87962566103423978  # what such a cut leaves of the standard deviation
 LEAST_GROUPS = 8  # filters, input channels or taps; the spread over fewer is not known well enough
 SQUARE_KURTOSIS = 12.0  # excess kurtosis of the square of a normal number; that of the other distributions is smaller
-MATRIX = (256, 2048)  # rows and columns whose largest singular value is found: structure shows in any part of a kernel
+MATRIX = (128, 1024)  # rows and columns whose largest singular value is found: structure shows in any part of a kernel
 ORTHOGONAL_ERROR = 1e-3  # of products of rows; float32 leaves about 1e-6, and any training much more
 FIXED_STDS = (
     0.01,

@@ -8,7 +8,7 @@ from math import inf, log
 from reportgen.artefacts.predictions import ImageEntry, Prediction
 from reportgen.core.records import InputContract, NodeKind, Plan
 from reportgen.render.text import NOUNS, percent, plural
-from reportgen.render.wording import sentence, stopped, unquoted
+from reportgen.render.wording import stopped, unquoted
 from reportgen.report.health.record import OK, UNKNOWN, WARNING, Check, Evidence, HealthRecord, Status
 
 LEAST_IMAGES = 2  # predictions for one image cannot be compared
@@ -69,18 +69,14 @@ def _judge(name: str | None, predictions: Sequence[Predictions], images: str, pl
     owner = "" if name is None else f" of the output {name}"
     best = {each[0].label for each in predictions}
     chance = _chance(predictions[0], plan, name)
-    clearest = max((each[0].probability or 0.0 for each in predictions), key=log_odds)
     every = [item.probability or 0.0 for each in predictions for item in each]
     is_even = chance is not None and all(abs(log_odds(one) - log_odds(chance)) < CHANCE_ODDS for one in every)
-    even = (
-        f"none is clearer than chance: at most {percent(clearest)}, and {percent(chance)} is a uniform guess, "
-        "as an untrained network gives"
-    )
+    even = f"at most {percent(max(every))}, where a uniform guess gives {percent(chance)}, as of an untrained network"
     if _spread(predictions) < SAME_ODDS:
-        words = f"The prediction{owner} is the same for all {images}: every class keeps its odds to within 10 %"
-        return WARNING, f"{words}; {even}." if is_even else f"{words}."
+        words = f"All {images} get the same prediction{owner}: the odds of each class stay within 10 %."
+        return WARNING, f"{words} It is no clearer than chance: {even}." if is_even else words
     if is_even:
-        return WARNING, f"Of the predictions{owner} for {images}, {even}."
+        return WARNING, f"The predictions{owner} for {images} are no clearer than chance: {even}."
     if len(best) == 1:
         return OK, f"All {images} are predicted as {next(iter(best))}{owner}, with odds that depend on them."
     return OK, f"Predictions{owner} depend on the input: {plural(len(best), 'class', 'classes')} for {images}."
@@ -118,5 +114,5 @@ def preprocessing_check(contract: InputContract) -> HealthRecord:
     return HealthRecord(
         check=Check.PREPROCESSING,
         status=OK,
-        sentence=sentence(f"preprocessing {contract.preprocess} is not a guess: {unquoted(contract.reason)}"),
+        sentence=f"The preprocessing ({contract.preprocess}) is not a guess: {stopped(unquoted(contract.reason))}",
     )

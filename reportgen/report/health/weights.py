@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from reportgen.artefacts.health.initializers import Distribution
 from reportgen.artefacts.health.layer import InitializerRecord, LayerHealth, Start
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.core.verdicts import NOT_FINITE
-from reportgen.render.text import count, listed, number, percent, plural
+from reportgen.render.text import NAMED, count, listed, number, percent, plural
 from reportgen.report.health.record import OK, UNKNOWN, WARNING, Check, Evidence, HealthRecord
 
 FURTHER_CALL = re.compile(r"@\d+$")  # of a layer whose weights another entry has
@@ -85,7 +86,6 @@ def untrained_check(layers: Sequence[LayerEntry]) -> HealthRecord | None:
         untrained = [each for each in own if each[1].start in (Start.UNTRAINED, Start.POSSIBLE)]
     tested = len(untrained) + len(trained)
     if untrained:
-        names = dict.fromkeys(_initializer(health) for _, health in untrained)
         share = (
             f"all {plural(tested, 'layer')}"
             if len(untrained) == tested
@@ -95,7 +95,7 @@ def untrained_check(layers: Sequence[LayerEntry]) -> HealthRecord | None:
             Check.UNTRAINED,
             f"{'The network' if len(untrained) == tested else 'Part of the network'} looks untrained: of the layers with enough weights "
             f"to tell, {share} {'have' if tested > 1 else 'has'} kernels that are consistent with an initializer "
-            f"({listed(list(names)[:NAMES])}){_agreeing(untrained)}.",
+            f"({_initializer_names([health for _, health in untrained])}){_agreeing(untrained)}.",
             [Evidence(text=_start_evidence(health), layer=layer.path) for layer, health in untrained],
         )
     if not tested:
@@ -112,28 +112,25 @@ def untrained_check(layers: Sequence[LayerEntry]) -> HealthRecord | None:
     )
 
 
-NAMES = 3  # of initializers in a sentence
-
-
-def _initializer(health: LayerHealth) -> str:
-    """The initializer of a layer's kernels, in words."""
-    kernel = next(item for item in health.initializers if item.distribution is not None)
-    return " or ".join(kernel.initializers[:2]) or f"{kernel.distribution} of a scale of its own"
+def _initializer_names(found: Sequence[LayerHealth]) -> str:
+    """The initializers of layers, each by the name that fits most of them."""
+    fits = [next(item for item in health.initializers if item.distribution is not None) for health in found]
+    names = [item.initializers or (f"{item.distribution} of another scale",) for item in fits]
+    frequent = Counter(name for each in names for name in each)
+    return listed(list(dict.fromkeys(max(each, key=lambda name: frequent[name]) for each in names))[:NAMED])
 
 
 def _agreeing(untrained: Sequence[Own]) -> str:
     """What else agrees with the start of training."""
-    biases = sum(health.biases_at_start is True for _, health in untrained)
-    normalized = sum(_normalizations_at_start(health) for _, health in untrained)
+    counts = {
+        "constant biases": sum(health.biases_at_start is True for _, health in untrained),
+        "unchanged normalizations": sum(_normalizations_at_start(health) for _, health in untrained),
+    }
+    whole = len(untrained)
     parts = [
-        *([f"constant biases in {biases}"] if biases else []),
-        *([f"unchanged normalizations in {normalized}"] if normalized else []),
+        f"{what} in {'each' if number == whole else f'{number} of them'}" for what, number in counts.items() if number
     ]
-    return (
-        f", with {listed(parts)} of them"
-        if parts
-        else ", and there are neither biases nor normalizations that say otherwise"
-    )
+    return f", with {listed(parts)}" if parts else ", and neither biases nor normalizations that say otherwise"
 
 
 def _normalizations_at_start(health: LayerHealth) -> bool:
