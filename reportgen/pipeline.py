@@ -54,10 +54,12 @@ class Built:
     Attributes:
         index: the first page; of a shard, which has no pages, its folder.
         problems: one sentence for each thing that failed in the report; none where all is well.
+        summary: what is in the report in numbers, and its size, each a clause; None of a shard.
     """
 
     index: Path
     problems: tuple[str, ...]
+    summary: tuple[str, str] | None = None
 
     def __fspath__(self) -> str:
         """Return the first page's path as text."""
@@ -147,7 +149,7 @@ def build(
         say(f"{job.plan.model.source} has changed since it was read; the report shows the model as it was then.")
     for sentence in written.notes:
         say(sentence)
-    return Built(written.index, written.problems)
+    return Built(written.index, written.problems, written.summary)
 
 
 def _written(

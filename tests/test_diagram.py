@@ -178,3 +178,18 @@ def test_a_report_of_an_older_run_has_no_drawing(tmp_path: Path) -> None:
     report_fixture.make(tmp_path)
     assemble(tmp_path)
     assert "network" not in parse(tmp_path / "index.html").attributes("id")
+
+
+def test_a_layer_that_changes_the_size_hangs_below_the_box_and_the_table_has_the_drawings_numbers(
+    tmp_path: Path,
+) -> None:
+    nodes = chain(2)
+    nodes.append(DiagramNode("n3", "pooling", "halving", "MaxPooling2D", (16, 16, 8), ("n2",)))
+    nodes.append(DiagramNode("n4", "pooling", "keeping", "MaxPooling2D", (16, 16, 8), ("n3",)))
+    nodes.append(DiagramNode("n5", "convolution", "deep", "Conv2D", (70, 7, 5), ("n4",)))
+    view = diagram_view(planned(tmp_path, nodes))
+    assert view is not None
+    first, second, halving = view.slabs[1:4]
+    assert first.y + first.height == second.y
+    assert second.y + second.height < halving.y
+    assert view.slabs[-1].detail.endswith("7×5×70")  # as the report's records have it, channels last

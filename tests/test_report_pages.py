@@ -339,8 +339,11 @@ def test_first_page_says_why_layers_are_left_out_and_every_setting(pages: dict[P
 
 def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "index.html"].words
-    assert "Convolution layers 3 1 not covered Filters shown 24 of 80 Images 3" in words
-    assert "Images 3 11 ok 1 weak 1 silent 2 dead 2 not-finite 7 not computed" in words
+    assert "Convolution layers 3 1 not covered Filters visualized 24 of 80 Input images 3" in words
+    assert (
+        "images 3 11 exceed your images 1 does not exceed your images 1 never active 2 proven inactive 2 NaN or Inf "
+        "7 pattern not computed of 24 visualized"
+    ) in words
     assert "Feature maps are shown for 2 of 3 images" in words
     assert "75.0 %" in words
 
@@ -348,8 +351,8 @@ def test_first_page_counts_layers_filters_images_and_verdicts(pages: dict[Path, 
 def test_first_page_says_what_calling_a_filter_silent_or_dead_rests_on(pages: dict[Path, Page], folder: Path) -> None:
     words = pages[folder / "index.html"].words
     assert (
-        "“Silent” means that 64 gradient-ascent steps and at most 16 steps on single positions found no activation above zero: more "
-        "steps may activate some of these filters (--quality paper takes the most). “Dead” is stated only where it is proven."
+        "“Never active” means that 64 gradient-ascent steps and at most 16 steps on single positions found no activation above zero: more "
+        "steps may activate some of these filters (--quality paper takes the most). “Proven inactive” is stated only where it is proven."
     ) in words
 
 
@@ -367,14 +370,14 @@ def test_first_page_says_nothing_of_a_search_for_silent_filters_where_there_was_
 def test_first_page_explains_the_words_in_the_order_in_which_they_are_given(
     pages: dict[Path, Page], folder: Path
 ) -> None:
-    words = pages[folder / "index.html"].words.partition("The verdict is the first of these words that applies: ")[2]
+    words = pages[folder / "index.html"].words.partition("The status is the first of these that applies: ")[2]
     meanings = [
-        "skipped no pattern was computed",
-        "not-finite a score of the pattern is infinite or not a number",
-        "dead it is proven that no input activates the filter above zero, or that its activation is the same for every input",
-        "silent no input that was tried activates the filter above zero at any position; that none can is not proven",
-        "ok the pattern activates the filter more than any of the images does, by its mean or at its highest position",
-        "weak the pattern exceeds what the images reach neither by its mean nor at its highest position",
+        "no pattern requested no pattern was computed",
+        "NaN or Inf a score of the pattern is infinite or not a number",
+        "proven inactive it is proven that no input activates the filter above zero, or that its activation is the same for every input",
+        "never active no input that was tried activates the filter above zero at any position; that none can is not proven",
+        "exceeds your images the pattern activates the filter more than any of the images does, by its mean or at its highest position",
+        "does not exceed your images the pattern exceeds what the images reach neither by its mean nor at its highest position",
     ]
     assert words.startswith(" ".join(meanings))
 
@@ -408,13 +411,10 @@ def test_a_report_in_which_nothing_failed_says_so(tmp_path: Path) -> None:
     report_fixture.replan(tmp_path, plan, tasks=kept, images_left_out=())
     result = assemble(tmp_path)
     assert result.problems == ()
-    assert (
-        "Build complete without errors, but 1 layer cannot be shown; the reasons are below."
-        in parse(result.index).words
-    )
+    assert "Build complete without errors; 1 layer cannot be shown, for the reasons below." in parse(result.index).words
     asked = tuple(msgspec.structs.replace(layer, by_request=layer.status == "skipped") for layer in plan.layers)
     report_fixture.replan(tmp_path, plan, tasks=kept, images_left_out=(), layers=asked)
-    assert "Build complete: every planned part was computed without errors." in parse(assemble(tmp_path).index).words
+    assert "Build complete: all 3 layers processed without errors." in parse(assemble(tmp_path).index).words
 
 
 def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_path: Path) -> None:
@@ -690,11 +690,11 @@ def test_verdicts_on_the_outputs_speak_of_classes(tmp_path: Path) -> None:
 def test_the_outputs_are_linked_like_a_layer_and_counted_as_none(full_pages: dict[Path, Page], full: Path) -> None:
     index = full_pages[full / "index.html"]
     assert (
-        "Convolution layers 3 1 not covered Filters shown 24 of 80 Images 3 11 ok 1 weak 1 silent 2 dead 2 not-finite 7 "
-        "not computed" in index.words
+        "Convolution layers 3 1 not covered Filters visualized 24 of 80 Input images 3 11 exceed your images 1 does not"
+        in index.words
     )
     assert "activation-maximizing patterns of 24 of 80 filters in 3 convolution layers." in index.words
-    assert "Model outputs: 2 of 9 classes : cat <i>, dog 2 ok" in index.words
+    assert "Model outputs: 2 of 9 classes : cat <i>, dog 2 exceed your images" in index.words
     assert "layers/logits.html" in index.attributes("href")
     assert "Logits" not in index.words
     assert "convolution layer 3 of 3" in full_pages[full / "layers" / "point.html"].words

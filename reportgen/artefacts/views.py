@@ -32,8 +32,8 @@ STATUSES: dict[str, tuple[str, str]] = {
     SILENT: ("never active", "never active"),
     DEAD: ("proven inactive", "proven inactive"),
     NOT_FINITE: ("NaN or Inf", "NaN or Inf"),
-    SKIPPED: ("not requested", "not requested"),
-    NOT_COMPUTED: ("not computed", "not computed"),
+    SKIPPED: ("no pattern requested", "no pattern requested"),
+    NOT_COMPUTED: ("pattern not computed", "pattern not computed"),
 }
 
 

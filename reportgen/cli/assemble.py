@@ -44,7 +44,7 @@ def assemble(folders: tuple[str, ...], quiet: bool, output: str | None, force: b
         raise StoreError(f"{folder}: {error}") from error
     for sentence in () if quiet else written.notes:
         say(sentence)
-    return replace(written, problems=(*problems, *written.problems))
+    return replace(written, problems=(*problems, *written.problems), summary=None if quiet else written.summary)
 
 
 def _merge(folders: tuple[str, ...], output: Path, force: bool) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def build(model: str, **given: Any) -> Written:
     from reportgen.pipeline import build as build_report
 
     settings, run = resolve(given)
-    return build_report(
+    built = build_report(
         model,
         settings,
         None if run.output is None else Path(run.output),
@@ -45,3 +46,4 @@ def build(model: str, **given: Any) -> Written:
         expect=not run.quiet,
         shard=None if run.shard is None else Shard.parse(run.shard, os.environ),
     )
+    return replace(built, summary=None) if run.quiet else built

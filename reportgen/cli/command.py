@@ -20,7 +20,7 @@ BY_NAME = {option.name: option for option in OPTIONS}
 
 
 class Written(Protocol):
-    """A report that a command has written: its first page, and one sentence for each thing that failed in it."""
+    """A report that a command has written: its first page, one sentence for each thing that failed in it, and what is in it."""
 
     @property
     def index(self) -> Path:
@@ -29,6 +29,10 @@ class Written(Protocol):
     @property
     def problems(self) -> tuple[str, ...]:
         """The sentences."""
+
+    @property
+    def summary(self) -> tuple[str, str] | None:
+        """What is in it in numbers, and its size; None where nothing is to be said of them."""
 
 
 class GroupedCommand(click.Command):

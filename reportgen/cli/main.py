@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 import warnings
 from typing import Any
@@ -20,6 +21,7 @@ from reportgen.cli.plan import plan
 from reportgen.cli.verify import verify
 from reportgen.core import __version__
 from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError
+from reportgen.render.text import elapsed, plural
 
 HELP = """Build static HTML reports that visualize the filters of Keras convolutional networks.
 
@@ -37,11 +39,11 @@ class Commands(click.Group):
         """Run a command and leave; every failure becomes one sentence on stderr."""
         if not sys.warnoptions:
             warnings.simplefilter("ignore")  # libraries talk to developers; the user gets our own sentences
-        code = 0
+        code, started = 0, time.perf_counter()
         try:
             written = super().invoke(ctx)
             if written is not None:
-                code = _finish(written)
+                code = _finish(written, time.perf_counter() - started)
         except KeyboardInterrupt:
             say("interrupted; what was computed is kept, the same command continues from there.")
             code = EXIT_INTERRUPTED
@@ -58,10 +60,16 @@ class Commands(click.Group):
         sys.exit(code)
 
 
-def _finish(written: Written) -> int:
-    """Name the problems of a written report and its first page; return the exit code."""
+def _finish(written: Written, seconds: float) -> int:
+    """Name the problems of a written report, what is in it and its first page; return the exit code."""
     for problem in written.problems:
         say(problem)
+    if written.summary is not None:
+        counts, size = written.summary
+        problems = plural(len(written.problems), "problem") + ", named above" if written.problems else "no problems"
+        say(f"{counts}; {problems}.")
+        say(f"{elapsed(seconds)}; {size}.")
+        say(f"open {written.index} in a browser.")
     click.echo(str(written.index))
     return EXIT_INCOMPLETE if written.problems else 0
 

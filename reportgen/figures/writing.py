@@ -30,6 +30,7 @@ class WrittenFigures:
 
     index: Path
     problems: tuple[str, ...]
+    summary: None = None
 
 
 def write(

@@ -14,6 +14,7 @@ LEAST_PERCENT = 0.1  # the last digit shown
 NAMED = 8  # more numbers than this are too many for a sentence
 THOUSAND = 1000
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
+MINUTE, HOUR = 60, 3600  # seconds
 NONE = "—"
 AXIS_UNITS = {1: "steps", 2: "pixels", 3: "voxels"}  # by number of spatial axes
 
@@ -74,6 +75,16 @@ def data_size(size: int) -> str:
     while scaled >= THOUSAND and unit < len(UNITS) - 1:
         scaled, unit = scaled / THOUSAND, unit + 1
     return f"{scaled:.1f} {UNITS[unit]}" if unit else f"{size} {UNITS[0]}"
+
+
+def elapsed(seconds: float) -> str:
+    """Return how long something took: `44 s`, `3 min 12 s`, `2 h 5 min`."""
+    whole = max(1, round(seconds))
+    if whole < MINUTE:
+        return f"{whole} s"
+    if whole < HOUR:
+        return f"{whole // MINUTE} min {whole % MINUTE} s"
+    return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
 
 
 def plural(amount: int, noun: str, nouns: str | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from reportgen.core.records import DiagramNode, LayerRecord, NodeKind, Plan
+from reportgen.core.records import DiagramNode, LayerRecord, NodeKind, Plan, Shape
 from reportgen.render.text import plural, shape
 
 WIDTH, SLAB, GAP_ACROSS, GAP_DOWN = (
@@ -20,6 +20,7 @@ LANE = 10  # height of a line that passes by
 MARGIN = 14
 LABEL = 18  # above a row, for the names of nested models
 PADDING = 7  # from a nested model's frame to its boxes
+DROP = 12  # from a box to the layer that hangs below it
 ENTRY = 17  # from the top of a box to where lines meet it: the middle of its first layer
 ROW_COLUMNS = 7  # columns of a row: what a screen shows without scrolling
 MOST_IN_STACK = 6  # layers in one box
@@ -73,6 +74,7 @@ class _Item:
     """A stack in its column, or a line that passes it (no nodes)."""
 
     nodes: list[DiagramNode]
+    sizes: list[Shape | None] = field(default_factory=list)
     rank: int = 0
     sources: list[_Item] = field(default_factory=list)
     order: int = 0
@@ -87,7 +89,16 @@ class _Item:
     def height(self) -> float:
         if not self.nodes:
             return LANE
-        return PILL if self.nodes[0].kind == "merge" else SLAB * len(self.nodes)
+        return PILL if self.nodes[0].kind == "merge" else self.top(len(self.nodes) - 1) + SLAB
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its last layer changes the size of the maps, and so hangs below the box of the others."""
+        return len(self.nodes) > 1 and _axes(self.sizes[-1]) != _axes(self.sizes[-2])
+
+    def top(self, place: int) -> float:
+        """Where a layer's part begins, from the top of the box."""
+        return place * SLAB + (DROP if self.hangs and place == len(self.nodes) - 1 else 0)
 
     @property
     def entry(self) -> float:
@@ -96,13 +107,18 @@ class _Item:
             return self.y + LANE / 2
         return self.y + (PILL / 2 if self.nodes[0].kind == "merge" else ENTRY)
 
+    @property
+    def exit(self) -> float:
+        """Where lines leave it."""
+        return self.y + self.top(len(self.nodes) - 1) + ENTRY if self.hangs else self.entry
+
 
 def diagram_view(plan: Plan) -> DiagramView | None:
     """Return the graph of `plan.diagram`, the same for the same nodes; None where there are none."""
     if not plan.diagram:
         return None
-    stacks = _stacks(plan.diagram)
     pages = {layer.path: layer for layer in plan.layers if layer.status != "skipped"}
+    stacks = _stacks(plan.diagram, pages)
     rows = _rows(_columns(stacks))
     lines: list[str] = []
     heads: list[str] = []
@@ -118,8 +134,9 @@ def diagram_view(plan: Plan) -> DiagramView | None:
     return DiagramView(width, top + MARGIN, _text(plan.diagram), tuple(frames), tuple(lines), tuple(heads), slabs)
 
 
-def _stacks(nodes: Sequence[DiagramNode]) -> list[_Item]:
+def _stacks(nodes: Sequence[DiagramNode], pages: Mapping[str, LayerRecord]) -> list[_Item]:
     """Nodes folded into straight runs whose maps keep their size: a pooling layer ends one, a nested model has its own."""
+    sizes = {node.key: _shape(node, pages) for node in nodes}
     consumers: dict[str, int] = {}
     for node in nodes:
         for key in node.inputs:
@@ -128,11 +145,12 @@ def _stacks(nodes: Sequence[DiagramNode]) -> list[_Item]:
     stacks = []
     for node in nodes:
         before = by_key.get(node.inputs[0]) if len(node.inputs) == 1 else None
-        if before is not None and consumers[node.inputs[0]] == 1 and _continues(before.nodes, node):
+        if before is not None and consumers[node.inputs[0]] == 1 and _continues(before, node, sizes[node.key]):
             before.nodes.append(node)
+            before.sizes.append(sizes[node.key])
             by_key[node.key] = before
         else:
-            by_key[node.key] = _Item([node])
+            by_key[node.key] = _Item([node], [sizes[node.key]])
             stacks.append(by_key[node.key])
     for stack in stacks:
         for key in stack.nodes[0].inputs:
@@ -142,17 +160,24 @@ def _stacks(nodes: Sequence[DiagramNode]) -> list[_Item]:
     return stacks
 
 
-def _continues(run: Sequence[DiagramNode], node: DiagramNode) -> bool:
-    last = run[-1]
-    if last.kind in STOPS or node.kind in STOPS or last.kind == NodeKind.POOLING or len(run) == MOST_IN_STACK:
+def _continues(run: _Item, node: DiagramNode, size: Shape | None) -> bool:
+    last = run.nodes[-1]
+    if last.kind in STOPS or node.kind in STOPS or last.kind == NodeKind.POOLING or len(run.nodes) == MOST_IN_STACK:
         return False
     if last.path.rpartition("/")[0] != node.path.rpartition("/")[0]:
         return False
-    return node.kind == NodeKind.POOLING or _size(last) == _size(node)
+    return node.kind == NodeKind.POOLING or _axes(run.sizes[-1]) == _axes(size)
 
 
-def _size(node: DiagramNode) -> tuple[int | None, ...] | None:
-    return None if node.shape is None else node.shape[:-1]
+def _shape(node: DiagramNode, pages: Mapping[str, LayerRecord]) -> Shape | None:
+    """The shape that the drawing states: that of the table of layers where the layer stands there."""
+    page = pages.get(node.path)
+    return node.shape if page is None or page.output_shape is None else page.output_shape
+
+
+def _axes(shape: Shape | None) -> Shape | None:
+    """A shape without its channels."""
+    return None if shape is None else shape[:-1]
 
 
 def _columns(stacks: Sequence[_Item]) -> list[list[_Item]]:
@@ -167,7 +192,7 @@ def _columns(stacks: Sequence[_Item]) -> list[list[_Item]]:
             for rank in range(source.rank + 1, stack.rank):
                 key = id(source), rank
                 if key not in passing:
-                    passing[key] = _Item([], rank, [last])
+                    passing[key] = _Item([], [], rank, [last])
                     columns[rank].append(passing[key])
                 last = passing[key]
             hops.append(last)
@@ -232,7 +257,7 @@ def _connect(
         for item in column:
             for source in item.sources:
                 from_above = MARGIN - GAP_ACROSS / 4, top + ENTRY
-                start = (source.x + WIDTH, source.entry) if id(source) in inside else from_above
+                start = (source.x + WIDTH, source.exit) if id(source) in inside else from_above
                 end = item.x, item.entry
                 lines.append(_line(start, end))
                 if item.nodes:
@@ -241,10 +266,13 @@ def _connect(
                     )
             if not item.nodes:
                 lines.append(f"M{item.x:g} {item.entry:g}H{item.x + WIDTH:g}")
+            if item.hangs:
+                below = item.y + item.top(len(item.nodes) - 1)
+                lines.append(f"M{item.x + WIDTH / 2:g} {below - DROP:g}V{below:g}")
     if number < count - 1:
         x = MARGIN + len(row) * (WIDTH + GAP_ACROSS)
         for item in row[-1]:
-            lines.append(_line((item.x + WIDTH, item.entry), (x, top + ENTRY)))
+            lines.append(_line((item.x + WIDTH, item.exit), (x, top + ENTRY)))
         heads.append(f"M{x:g} {top + ENTRY - HEAD:g}L{x + HEAD * 1.4:g} {top + ENTRY:g}L{x:g} {top + ENTRY + HEAD:g}Z")
 
 
@@ -291,7 +319,7 @@ def _group(item: _Item) -> str:
 def _slabs(stack: _Item, pages: Mapping[str, LayerRecord]) -> list[Slab]:
     slabs = []
     for place, node in enumerate(stack.nodes):
-        size = shape(node.shape)
+        size = shape(stack.sizes[place])
         name = node.path.rpartition("/")[2] if node.path and node.kind != "merge" else node.label
         compact = size.replace(" ", "")
         both = f"{node.label} {compact}"
@@ -302,7 +330,7 @@ def _slabs(stack: _Item, pages: Mapping[str, LayerRecord]) -> list[Slab]:
             Slab(
                 node.kind,
                 stack.x,
-                stack.y + place * SLAB,
+                stack.y + stack.top(place),
                 WIDTH,
                 PILL if node.kind == "merge" else SLAB,
                 _short(name),
