@@ -326,6 +326,7 @@ def _layout(total: int, taps: Sequence[int], filters: int = 0, inputs: int = 0) 
     while inputs and -(-filters // abreast) > max(ROWS, abreast * inputs // 2) and 2 * abreast * inputs <= INPUT_LIMIT:
         abreast *= 2
     layout = mosaic.choose_tiles(total, taps[0], taps[1], columns=columns * abreast, smallest=TILE)
+    layout = replace(layout, gap=min(layout.gap, max(1, layout.scale // 2)))
     return replace(layout, group=inputs) if abreast > 1 else layout
 
 
