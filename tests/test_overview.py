@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import report_fixture
@@ -17,6 +18,8 @@ from reportgen.core.settings import MapStyle
 from reportgen.render import palette
 from reportgen.render.overview import draw_column, strongest
 from reportgen.report.assemble import assemble
+
+TOP = palette.FIRST_VALUE + palette.LEVELS - 1
 
 
 def indices(png: bytes) -> np.ndarray:
@@ -44,7 +47,7 @@ def test_all_cells_of_a_column_share_one_scale() -> None:
     assert column.scale is not None
     assert column.scale.legend == (0.0, 10.0, "viridis")
     top = [indices(cell.png).max() for cell in column.cells]
-    assert top == [palette.FIRST_VALUE + (palette.LEVELS - 1) // 10, 255]
+    assert top == [palette.FIRST_VALUE + round((palette.LEVELS - 1) / 10), TOP]
     assert [cell.peaks for cell in column.cells] == [(1.0,), (10.0,)]
 
 
@@ -55,7 +58,7 @@ def test_large_maps_are_averaged_and_not_thinned_out() -> None:
     assert column.scale is not None
     assert column.scale.legend == (0.0, 2.0, "viridis")
     inside = indices(column.cells[0].png)[4:-4, 4:-4]
-    assert set(np.unique(inside)) == {palette.FIRST_VALUE + (palette.LEVELS - 1) // 2, 255}
+    assert set(np.unique(inside)) == {palette.FIRST_VALUE + (palette.LEVELS - 1) // 2, TOP}
 
 
 def test_signals_are_curves_and_of_volumes_the_middle_slice_is_shown() -> None:
@@ -96,7 +99,7 @@ def test_constant_maps_are_flat_and_broken_ones_hatched() -> None:
     maps[..., 0] = np.arange(36).reshape(6, 6)
     maps[1, 1, 2] = np.nan
     drawn = set(np.unique(indices(draw_column([maps], MapStyle()).cells[0].png)).tolist())
-    assert {palette.FLAT, palette.BROKEN, palette.BROKEN_LINE, 255} <= drawn
+    assert {palette.FLAT, palette.BROKEN, palette.BROKEN_LINE, TOP} <= drawn
 
 
 def test_many_layers_are_thinned_evenly_from_the_first_to_the_last(tmp_path: Path) -> None:
@@ -128,6 +131,24 @@ def test_the_first_page_shows_every_image_and_layer_and_states_the_scales(tmp_pa
     words = f"scale 0 … {deep['scale'][1]:.4g}"
     assert words[: len(words) - 1] in page.words
     assert f"the same filters in every row: {overview.RULE}" in page.words
+
+
+@pytest.mark.parametrize(
+    ("top", "reach", "clipped", "words"),
+    [
+        (1.09, (0.0, 1.6953), True, "scale 0 … 1.090 (clipped; peak 1.695)"),
+        (1.09, (0.0, 1.6953), False, "scale 0 … 1.090 (peak 1.695)"),  # averaging alone lowers a peak
+        (1.09, (0.0, 1.09001), True, "scale 0 … 1.090"),
+        (1.09, None, True, "scale 0 … 1.090"),
+    ],
+)
+def test_the_head_of_a_column_states_clipping_and_the_peak(
+    top: float, reach: tuple[float, float] | None, clipped: bool, words: str
+) -> None:
+    column = overview.Column(
+        report_fixture.layer("l"), (2, 4), (8, 8), (0.0, top), False, {}, MapStyle(), reach, clipped
+    )
+    assert overview.scale_words(column) == words
 
 
 def test_without_images_there_is_no_overview(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from reportgen.render.feature_maps import draw
 from reportgen.render.figure import Figure
 
 NAN, INF = float("nan"), float("inf")
+TOP = palette.FIRST_VALUE + palette.LEVELS - 1
 RESERVED = {palette.GAP, palette.FLAT, palette.BROKEN, palette.BROKEN_LINE}
 
 
@@ -86,7 +87,7 @@ def test_values_beyond_the_percentile_are_counted_and_the_largest_is_named() -> 
     assert "from 0 to 1,991, the 99.5th percentile of the nonzero magnitudes; " in figure.caption
     assert "0.4 % of the values are clipped (maximum 2,000)." in figure.caption  # 9 of 2000 drawn: 0.45
     assert "Constant, gray: 2 maps" in figure.caption
-    assert indices(figure, 1)[-1, -1] == 255
+    assert indices(figure, 1)[-1, -1] == TOP
 
 
 def test_zeros_do_not_pull_the_scale_down() -> None:
@@ -165,7 +166,7 @@ def test_a_map_of_one_position_is_a_value_and_not_constant() -> None:
     maps = np.array([[[0.0, 1.0, 0.5]]])
     figure = draw(maps, title="t")
     assert flat(figure) == []
-    assert [indices(figure, tile).item() for tile in range(3)] == [5, 255, 130]
+    assert [indices(figure, tile).item() for tile in range(3)] == [palette.FIRST_VALUE, TOP, palette.MIDDLE_VALUE]
     dead = draw(np.zeros((1, 1, 3)), title="t")
     assert (flat(dead), dead.legend) == ([], None)
     assert "All values are 0" in dead.caption
@@ -191,7 +192,9 @@ def test_extreme_values_and_other_types_are_drawn_without_a_warning(maps: NDArra
 
 def test_two_thousand_channels_are_all_there() -> None:
     figure = draw(positive(2, 2, 2048), title="t")
-    assert (figure.tiles.rows, figure.tiles.columns) == (128, 16)
+    assert (figure.tiles.rows, figure.tiles.columns) == (32, 64)
+    assert figure.numbering is not None
+    assert figure.numbering.rows[-1] + figure.numbering.columns[-1] == 2047
     assert "2,048 feature maps of 2 × 2" in figure.alt
 
 
@@ -237,6 +240,17 @@ def test_what_cannot_be_drawn_is_an_error() -> None:
             draw(np.zeros(shape), title="t")
 
 
+def test_large_maps_are_averaged_and_the_caption_says_so() -> None:
+    maps = np.zeros((224, 200, 2), np.float32)
+    maps[::2, :, 0], maps[..., 1] = 2, 1
+    maps[0, 0, 1] = 0
+    figure = draw(maps, title="t")
+    assert (figure.tiles.tile_height, figure.tiles.tile_width) == (112, 100)
+    assert set(np.unique(indices(figure, 0))) == {palette.MIDDLE_VALUE}
+    assert "2 feature maps of 224 × 200 pixels" in figure.caption
+    assert "Downsampled to 112 × 100 by averaging." in figure.caption
+
+
 def test_the_alt_text_begins_with_the_title() -> None:
     assert draw(positive(3, 4, 5), title="conv1 on cat").alt.startswith(
         "conv1 on cat: mosaic of 5 feature maps of 3 × 4 pixels."
@@ -268,7 +282,7 @@ def test_a_fixed_scale_is_the_same_whatever_the_maps_hold_and_counts_what_lies_o
     figure = draw(maps, title="t", style=MapStyle("fixed", map_range=(0.0, 2.0)))
     assert figure.legend == (0.0, 2.0, "viridis")
     assert indices(figure, 0)[2, 0] == palette.FIRST_VALUE + round(0.25 * (palette.LEVELS - 1))
-    assert {int(indices(figure, 0)[0, 0]), int(indices(figure, 0)[1, 1])} == {palette.FIRST_VALUE, 255}
+    assert {int(indices(figure, 0)[0, 0]), int(indices(figure, 0)[1, 1])} == {palette.FIRST_VALUE, TOP}
     assert "from 0 to 2, the same in every figure; values from −1.000 to 3.000, 1.0 % clipped below" in figure.caption
     assert "10.0 % clipped above" in figure.caption
 

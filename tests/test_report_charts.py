@@ -8,7 +8,7 @@ import pytest
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord, below_natural
 from reportgen.artefacts.weights import lost_weights
 from reportgen.render import wording
-from reportgen.render.charts import BIAS_HEIGHT, HISTOGRAM_HEIGHT, HISTOGRAM_WIDTH, bias_bars, gauge, histogram
+from reportgen.render.charts import FILTERS_HEIGHT, HISTOGRAM_HEIGHT, HISTOGRAM_WIDTH, filter_bars, gauge, histogram
 
 
 def test_histogram_bars_stand_on_the_axis_and_rise_with_their_counts() -> None:
@@ -34,20 +34,25 @@ def test_there_is_no_histogram_of_nothing() -> None:
 
 
 def test_bias_bars_rise_from_one_axis_or_fall_from_it() -> None:
-    chart = bias_bars(np.array([1, -1, 0, 3], np.float32))
+    chart = filter_bars(np.array([1, -1, 0, 3], np.float32), "Bias per filter")
     assert chart is not None
-    assert chart.axis == BIAS_HEIGHT * 3 / 4
+    assert chart.axis == FILTERS_HEIGHT * 3 / 4
     assert [(bar.kind, bar.height) for bar in chart.bars] == [("high", 27.5), ("low", 27.5), ("high", 82.5)]
     assert chart.bars[0].y + chart.bars[0].height == chart.axis == chart.bars[1].y
     assert chart.bars[2].y == 0
+    assert [(mark.text, mark.place) for mark in chart.levels] == [
+        ("3.000", "0.00%"),
+        ("0", "75.00%"),
+        ("−1.000", "100.00%"),
+    ]
 
 
 def test_a_bias_that_is_not_finite_is_drawn_apart_and_counted() -> None:
-    chart = bias_bars(np.array([0, np.nan, -np.inf], np.float32))
+    chart = filter_bars(np.array([0, np.nan, -np.inf], np.float32), "Bias per filter")
     assert chart is not None
     assert [bar.kind for bar in chart.bars] == ["broken", "broken"]
     assert "2 not finite" in chart.alt
-    assert bias_bars(np.zeros(3, np.float32)) is None
+    assert filter_bars(np.zeros(3, np.float32), "Bias per filter") is None
 
 
 def test_the_gauge_puts_zero_start_reached_and_natural_maximum_on_one_scale() -> None:

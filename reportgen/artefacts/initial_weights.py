@@ -129,7 +129,7 @@ class InitialWeights(Artefact[Arrays, InitialWeightsRecord]):
         view = InitialWeightsView(
             summary(record),
             most_changed(record, page.layer),
-            filter_bars(changes, "Relative weight change per filter"),
+            filter_bars(changes, "Relative weight change per filter", signed=False, lost="not defined"),
             page.figure(INITIAL_FIGURE),
             page.figure(FIGURE),
             stacked=INITIAL_FIGURE in page.pictures and page.pictures[INITIAL_FIGURE].tiles.columns > MOST_BESIDE,

@@ -269,7 +269,7 @@ def overview_view(
                 name=column.layer.path.rpartition("/")[2],
                 size=shape(column.size),
                 filters=f"{'filter' if len(column.filters) == 1 else 'filters'} {', '.join(str(index) for index in column.filters)}",
-                scale=_scale_words(column),
+                scale=scale_words(column),
             )
             for column in columns
         ),
@@ -312,8 +312,8 @@ def _ends(scale: Scale | None) -> tuple[float, float] | None:
     return (scale.low, scale.high) if isinstance(scale, Fixed) else None
 
 
-def _scale_words(column: Column) -> str:
-    """The scale for the head of a column, with the extremes of the maps where these lie beyond it and read otherwise than its ends."""
+def scale_words(column: Column) -> str:
+    """Return the scale for the head of a column, with the maps' extremes where these lie beyond it and read otherwise than its ends."""
     if column.ends is None:
         return "constant" if column.constant else "one scale per map"
     if not any(column.ends):

@@ -97,12 +97,16 @@ def histogram(counts: Sequence[int], limit: float, total: int) -> Chart | None:
     )
 
 
-def filter_bars(values: Sequence[float] | np.ndarray, what: str) -> Chart | None:
+def filter_bars(
+    values: Sequence[float] | np.ndarray, what: str, *, signed: bool = True, lost: str = "not finite"
+) -> Chart | None:
     """Return a chart of one bar per filter, upwards where positive; a value that is not finite is a full-height bar.
 
     Args:
         values: one for each filter, in order.
         what: the caption's first words, such as "Bias per filter".
+        signed: whether values below and above zero have a color each.
+        lost: what is said of values that are not finite.
 
     Returns:
         The chart; None where all values are zero.
@@ -123,12 +127,12 @@ def filter_bars(values: Sequence[float] | np.ndarray, what: str) -> Chart | None
             bars.append(_bar(left, 0, step * BAR_SHARE, FILTERS_HEIGHT, "broken"))
         elif value != 0:
             height = FILTERS_HEIGHT * abs(value) / extent
-            kind = "low" if value < 0 else "high"
+            kind = "size" if not signed else "low" if value < 0 else "high"
             bars.append(_bar(left, axis if value < 0 else axis - height, step * BAR_SHARE, height, kind))
-    lost = len(numbers) - int(finite.sum())
+    lacking = len(numbers) - int(finite.sum())
     sound = numbers[finite].tolist()
     reach = f", from {number(min(sound))} to {number(max(sound))}" if sound else ""
-    caption = f"{what}, {plural(len(numbers), 'filter')}{reach}" + (f"; {lost} not finite." if lost else ".")
+    caption = f"{what}, {plural(len(numbers), 'filter')}{reach}" + (f"; {lacking} {lost}." if lacking else ".")
     ticks = ("filter 0", *((f"filter {len(numbers) - 1}",) if len(numbers) > 1 else ()))
     return Chart(
         FILTERS_WIDTH,

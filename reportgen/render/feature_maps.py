@@ -22,6 +22,7 @@ SMALLEST_MAP, LARGEST_MAP = (
     7,
     112,
 )  # pixels along the longer side of a map: seven as one pixel is no tile; of more, no page shows all
+LARGE_MAP, FEW_LARGE = 28, 8  # pixels of maps whose details need room, and columns of few of these
 MAP_GAP, WIDE_GAP = (
     1,
     2,
@@ -89,7 +90,7 @@ def draw(
         else:
             laid_out = _downsampled(indices)
             height, width = laid_out.shape[1:]
-            columns = mosaic.columns_for(channels)
+            columns = mosaic.columns_for(channels, FEW_LARGE if max(height, width) >= LARGE_MAP else mosaic.COLUMNS)
             gap = WIDE_GAP if columns * width > FULL else MAP_GAP
             layout = mosaic.choose_tiles(channels, height, width, columns=columns, smallest=SMALLEST_MAP, gap=gap)
         picture = mosaic.compose(laid_out, layout, palette.GAP)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from reportgen.render.figure import Numbering, Tiles
 
-COLUMNS, MOST_COLUMNS = 16, 64  # more columns than a page of 64 tiles can number are hard to follow
+COLUMNS, MOST_COLUMNS = 16, 64  # at least, and at most: tiles of more columns are too small on a page
 GAP_PIXELS = 2  # a gap of one pixel disappears where a browser shrinks a wide mosaic
 SMALLEST_TILE = 32  # pixels along the longer side of a tile: what can be distinguished at arm's length
 SMALLEST_SIDE = 4  # pixels along its shorter side, so that a very long tile is more than a hairline
@@ -33,9 +33,9 @@ def shrunk(tile: NDArray[Any], longest: int) -> NDArray[Any]:
     return np.asarray(Image.fromarray(np.ascontiguousarray(tile)).resize(size, Image.Resampling.BOX))
 
 
-def columns_for(count: int) -> int:
-    """Return how many columns make a mosaic of `count` tiles no taller than wide: a power of two from COLUMNS to MOST_COLUMNS."""
-    columns = COLUMNS
+def columns_for(count: int, least: int = COLUMNS) -> int:
+    """Return how many columns make a mosaic of `count` tiles no taller than wide: a power of two from `least` to MOST_COLUMNS."""
+    columns = least
     while columns < MOST_COLUMNS and columns**2 < count:
         columns *= 2
     return columns

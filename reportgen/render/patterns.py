@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reportgen.render import mosaic, palette, png
-from reportgen.render.figure import Figure, Tiles
+from reportgen.render.figure import Figure, Numbering, Tiles
 from reportgen.render.picture import Bands, seen
 from reportgen.render.text import NAMED, count, dimensions, named, plural
 
@@ -102,7 +102,17 @@ def draw(
         caption=" ".join([f"{what}{enlarged}, {layout.columns} per row{layers}.", *facts]),
         alt=" ".join([f"{title}: {what}{layers}.", *facts]),
         legend=None,
+        numbering=_numbering([int(index) for index in indices], layout),
     )
+
+
+def _numbering(indices: list[int], layout: Tiles) -> Numbering | None:
+    """The numbers of rows and columns whose sums are the filters; None where these are not evenly spaced."""
+    if layout.rows == 1:
+        return Numbering((), tuple(indices), largest=None)
+    rows, columns = indices[:: layout.columns], [index - indices[0] for index in indices[: layout.columns]]
+    sums = [row + column for row in rows for column in columns]
+    return Numbering(tuple(rows), tuple(columns), largest=None) if sums[: len(indices)] == indices else None
 
 
 def _layout(total: int, height: int, width: int, *, apart: bool, smallest: int) -> Tiles:

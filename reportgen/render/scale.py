@@ -89,7 +89,7 @@ class Shared:
             reach, largest = f"maximum {number(self.highest)}", "the maximum"
         if self.clipped:
             return f"{sentence}, the limit of half precision; larger values are clipped ({reach})."
-        if self.outside == 0:
+        if self.outside == 0 or number(max(-self.lowest, self.highest)) == top:
             return f"{sentence}, {largest}."
         return (
             f"{sentence}, the {SCALE_PERCENTILE}th percentile of the nonzero magnitudes; "

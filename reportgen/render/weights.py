@@ -22,7 +22,7 @@ MOST_SLICES = 16  # per filter: a row that a reader can follow
 KERNEL_AXES = (3, 4, 5)  # of one, two or three spatial axes
 CURVE_HEIGHTS, CURVE_WIDTHS = (24, 48), (28, 72)  # pixels of a curve: least and most
 LARGEST_VOLUME, SMALLEST_VOLUME = 96, 36  # the same of slices side by side
-TILE = 12  # pixels along a kernel's longer side at least: gaps are then narrower than its weights
+TILE, GAP_SHARE = 12, 4  # pixels along a kernel's longer side at least; weights are so many times as wide as gaps
 LARGEST_KERNEL, LARGEST_SLICE = 70, 48  # CSS pixels of a tile where each filter has one, and of one of several
 ROWS = 16  # of filters; of more, several stand side by side as long as the grid is taller than half its width
 PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 2000  # pixels to stay within where curves can be made smaller
@@ -326,6 +326,7 @@ def _layout(total: int, taps: Sequence[int], filters: int = 0, inputs: int = 0) 
     while inputs and -(-filters // abreast) > max(ROWS, abreast * inputs // 2) and 2 * abreast * inputs <= INPUT_LIMIT:
         abreast *= 2
     layout = mosaic.choose_tiles(total, taps[0], taps[1], columns=columns * abreast, smallest=TILE)
+    layout = replace(layout, gap=max(1, layout.scale // GAP_SHARE))
     return replace(layout, group=inputs) if abreast > 1 else layout
 
 
