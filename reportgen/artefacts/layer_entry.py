@@ -22,13 +22,13 @@ from reportgen.render.wording import clause
 
 # In the order of their sections on a layer's page.
 ARTEFACTS: tuple[Artefact[Any, Any], ...] = (
-    WEIGHTS,
-    INITIAL_WEIGHTS,
     NATURAL_MAXIMA,
     PATTERNS,
     MINIMAL_PATTERNS,
     FEATURE_MAPS,
     POOLING,
+    WEIGHTS,
+    INITIAL_WEIGHTS,
 )
 
 

@@ -28,6 +28,7 @@ from reportgen.artefacts.views import FigureView
 from reportgen.core.numbers import plain
 from reportgen.core.records import SEARCHES, Count, RelativePath, Search, Slug, TaskKind
 from reportgen.core.verdicts import (
+    CLEAR_GAIN,
     DEAD,
     NOT_COMPUTED,
     NOT_FINITE,
@@ -43,7 +44,7 @@ from reportgen.render import mosaic, palette, png
 from reportgen.render import patterns as grid
 from reportgen.render.figure import Figure
 from reportgen.render.picture import Bands, seen
-from reportgen.render.text import dimensions, plural
+from reportgen.render.text import dimensions, percent, plural
 from reportgen.render.wording import compared_inputs, flattened, owner_words
 
 FILE = "patterns.npz"
@@ -53,6 +54,10 @@ STRIP_PIXELS = 64  # a thumbnail's longer side; shown smaller, so that it is sha
 SHOWN_BESIDE = 0.5  # of the strongest response: a pattern below it is shown beside the strongest picture
 # Pictures beside the one that is shown: of the largest activation, of the largest peak; only where they are not the pattern.
 OTHER_PICTURES = ("strongest_images", "strongest_indices", "highest_images", "highest_indices")
+MOST_TILES = 256  # in the page itself: about three screens
+# Of the layer's largest score, as in the verdict: a reference below it is next to nothing, and a ratio to it would reach thousands.
+LEAST_REFERENCE = CLEAR_GAIN
+NATURAL_SCORES: dict[Score, str] = {"activation": "natural_maximum", "peak": "natural_peak"}
 Similarity = Annotated[float, Meta(ge=-1, le=1)]
 
 
@@ -205,13 +210,19 @@ class PatternsView:
 
     Attributes:
         lost: which patterns have not been computed.
-        method: how they were made, in words.
+        key: what scores and ratios are.
+        most_tiles: more filters than this scroll in a frame of their own.
+        summary: how they were made, in one short sentence.
+        method: the same with every piece of the recipe.
         parameters: the same with every number, by name.
     """
 
     figure: FigureView | None
     note: str
     lost: str | None
+    key: str
+    most_tiles: int
+    summary: str | None
     method: str | None
     parameters: tuple[tuple[str, str], ...]
 
@@ -311,6 +322,9 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
             figure=page.figure(FIGURE),
             note=_note(page, record),
             lost=None if record is None or page.contents.later else lost_words(page.contents, record.missing),
+            key=_key(page, record),
+            most_tiles=MOST_TILES,
+            summary=None if found is None else optimization_method.summary(found.recipe, rank=found.images.ndim - 2),
             method=None if found is None else method_words(page.contents, found),
             parameters=() if record is None else flattened(record.recipe),
         )
@@ -475,6 +489,32 @@ def missing_filters(contents: LayerContents, kind: TaskKind, found: Patterns) ->
     return tuple(sorted(set(contents.planned_filters(kind)) - set(found.indices.tolist())))
 
 
+def layer_scale(record: PatternsRecord | None, score: Score) -> float:
+    """Return the largest magnitude of a score that any of the record's patterns, or the user's images for its filter, reaches.
+
+    Args:
+        record: of a layer's patterns.
+        score: the mean (`activation`) or the peak.
+    """
+    natural = NATURAL_SCORES[score]
+    known = (getattr(item, name) for item in (() if record is None else record.filters) for name in (score, natural))
+    return max((abs(value) for value in known if value is not None), default=0.0)
+
+
+def times_natural(item: PatternRecord, score: Score, scale: float) -> float | None:
+    """Return how many times its natural score a pattern reaches; None where that is not above LEAST_REFERENCE of the layer's scale.
+
+    Args:
+        item: the pattern.
+        score: the mean (`activation`) or the peak.
+        scale: of the layer, see `layer_scale`.
+    """
+    reached, natural = getattr(item, score), getattr(item, NATURAL_SCORES[score])
+    if reached is None or natural is None or natural <= LEAST_REFERENCE * scale:
+        return None
+    return plain(reached / natural)
+
+
 def share_of_strongest(item: PatternRecord) -> float | None:
     """Return a pattern's share of the strongest response that any search found; None where that is not above 0."""
     reached, strongest = item.activation, item.strongest.activation
@@ -578,6 +618,25 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
     return (
         f"{what} {nouns.one}s: {plural(record.steps, 'gradient-ascent step')} at {dimensions(record.size)}, each compared "
         f"with {compared}.{meaning}{_similarity(contents, record)}"
+    )
+
+
+def _key(page: LayerPage, record: PatternsRecord | None) -> str:
+    """What the scores of cards are, and when there is no ratio."""
+    if record is None:
+        return ""
+    one = page.contents.nouns.one
+    what = (
+        "A class has one value, its logit."
+        if page.layer.is_output
+        else "Mean: of the filter’s map without its border. Peak: its largest value."
+    )
+    if record.natural_crops is None:
+        return f"{what} Bar: mean of the pattern, from zero; ○ initial {one}. Each bar has its own scale."
+    return (
+        f"{what} Natural maximum: the largest of these on the {one}s and their {page.contents.nouns.part}s; ratios to less than "
+        f"{percent(LEAST_REFERENCE)} of the layer’s largest score are n/a. Bar: {'logit' if page.layer.is_output else 'mean'} of the "
+        f"pattern, from zero; ○ initial {one}, ▾ natural maximum. Each bar has its own scale."
     )
 
 
