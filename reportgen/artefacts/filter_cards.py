@@ -20,6 +20,7 @@ from reportgen.artefacts.patterns import (
     against_images,
     channels_drawn,
     layer_scale,
+    pattern_place,
     share_of_strongest,
     strongest_filters,
     times_natural,
@@ -165,7 +166,9 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 tile=_tile(page, index, found.get(index), item, verdict, pixels),
                 pattern=None
                 if item is None
-                else _pattern(page, FIGURE, found[index], f"Pattern of {owner} {index}", PATTERN_PIXELS, drawn),
+                else _pattern(
+                    page, *pattern_place(len(found), found[index]), f"Pattern of {owner} {index}", PATTERN_PIXELS, drawn
+                ),
                 basis=None if item is None else _basis(item, verdict, natural, owner, nouns, contents.layer.is_output),
                 notes=()
                 if item is None

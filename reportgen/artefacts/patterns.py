@@ -44,7 +44,7 @@ from reportgen.render import mosaic, palette, png
 from reportgen.render import patterns as grid
 from reportgen.render.figure import Figure
 from reportgen.render.picture import Bands, seen
-from reportgen.render.text import dimensions, percent, plural
+from reportgen.render.text import dimensions, named, percent, plural
 from reportgen.render.wording import compared_inputs, flattened, owner_words
 
 FILE = "patterns.npz"
@@ -54,7 +54,10 @@ STRIP_PIXELS = 64  # a thumbnail's longer side; shown smaller, so that it is sha
 SHOWN_BESIDE = 0.5  # of the strongest response: a pattern below it is shown beside the strongest picture
 # Pictures beside the one that is shown: of the largest activation, of the largest peak; only where they are not the pattern.
 OTHER_PICTURES = ("strongest_images", "strongest_indices", "highest_images", "highest_indices")
-MOST_TILES = 256  # in the page itself: about three screens
+# More filters than this scroll in a frame of their own, and their patterns are drawn on several sheets, of which a browser decodes only
+# what it shows; one figure of thousands takes hundreds of megabytes. FIGURE has them all then, small.
+MOST_TILES, SHEET_PATTERNS = 256, 128
+CONTACT_COLUMNS = 32
 # Of the layer's largest score, as in the verdict: a reference below it is next to nothing, and a ratio to it would reach thousands.
 LEAST_REFERENCE = CLEAR_GAIN
 NATURAL_SCORES: dict[Score, str] = {"activation": "natural_maximum", "peak": "natural_peak"}
@@ -269,21 +272,27 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
         words = [item.verdict for item in record.filters]
         flat = frozenset(position for position, word in enumerate(words) if word in (DEAD, SILENT))
         broken = frozenset(position for position, word in enumerate(words) if word == NOT_FINITE)
-        yield (
-            FIGURE,
-            grid.draw(
-                found.images,
-                found.indices,
-                flat,
-                broken,
-                title=f"Patterns of {contents.layer.path}",
-                filters_total=contents.layer.filters_total,
-                crop=found.crop,
-                bands=bands,
-                words=grid.Words("pattern", *contents.owners, "Dead or silent"),
-            ),
-        )
-        yield STRIP, _strip(contents, found, flat, broken, bands)
+        total = len(found.images)
+        for name, sheet in _sheets(total):
+            yield (
+                name,
+                grid.draw(
+                    found.images[sheet.start : sheet.stop],
+                    found.indices[sheet.start : sheet.stop],
+                    frozenset(row - sheet.start for row in flat if row in sheet),
+                    frozenset(row - sheet.start for row in broken if row in sheet),
+                    title=f"Patterns of {contents.layer.path}",
+                    filters_total=contents.layer.filters_total,
+                    crop=found.crop,
+                    bands=bands,
+                    words=grid.Words("pattern", *contents.owners, "Dead or silent"),
+                ),
+            )
+        if total > MOST_TILES:
+            yield FIGURE, _small(contents, found, range(total), flat, broken, bands, CONTACT_COLUMNS)
+        count = min(STRIP_PATTERNS, total)
+        spaced = [round(position) for position in np.linspace(0, total - 1, count)]
+        yield STRIP, _small(contents, found, spaced, flat, broken, bands, count)
         rows = _rows_far_from_strongest(found, record)
         if rows:
             yield (
@@ -489,6 +498,16 @@ def missing_filters(contents: LayerContents, kind: TaskKind, found: Patterns) ->
     return tuple(sorted(set(contents.planned_filters(kind)) - set(found.indices.tolist())))
 
 
+def pattern_place(total: int, row: int) -> tuple[str, int]:
+    """Return the figure that has a pattern pixel for pixel, and its place there.
+
+    Args:
+        total: number of the layer's patterns.
+        row: of the pattern among them.
+    """
+    return next((name, row - rows.start) for name, rows in _sheets(total) if row in rows)
+
+
 def layer_scale(record: PatternsRecord | None, score: Score) -> float:
     """Return the largest magnitude of a score that any of the record's patterns, or the user's images for its filter, reaches.
 
@@ -574,24 +593,40 @@ def _rows_far_from_strongest(found: Patterns, record: PatternsRecord) -> list[in
     return [row for row, index in enumerate(found.strongest_indices.tolist()) if index in far]
 
 
-def _strip(
-    contents: LayerContents, found: Patterns, flat: frozenset[int], broken: frozenset[int], bands: Bands | None
+def _sheets(total: int) -> list[tuple[str, range]]:
+    """The figures that have the patterns pixel for pixel, and the rows of `Patterns` that each has."""
+    if total <= MOST_TILES:
+        return [(FIGURE, range(total))]
+    starts = range(0, total, SHEET_PATTERNS)
+    stem, _, suffix = FIGURE.rpartition(".")
+    return [
+        (f"{stem}-{number}.{suffix}", range(start, min(start + SHEET_PATTERNS, total)))
+        for number, start in enumerate(starts, start=1)
+    ]
+
+
+def _small(
+    contents: LayerContents,
+    found: Patterns,
+    rows: Sequence[int],
+    flat: frozenset[int],
+    broken: frozenset[int],
+    bands: Bands | None,
+    columns: int,
 ) -> Figure:
-    """A row of at most STRIP_PATTERNS patterns, evenly spaced among those shown; only here are patterns ever shrunk."""
-    count = min(STRIP_PATTERNS, len(found.images))
-    chosen = [round(position) for position in np.linspace(0, len(found.images) - 1, count)]
-    view = seen(found.images[chosen], bands, crop=found.crop, width=STRIP_PIXELS)
+    """Some patterns by their rows in `found`, at most STRIP_PIXELS long: only here are patterns ever shrunk."""
+    view = seen(found.images[list(rows)], bands, crop=found.crop, width=STRIP_PIXELS)
     small = np.stack([mosaic.shrunk(pixels, STRIP_PIXELS) for pixels in view.pixels])
-    tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
+    tiles = mosaic.choose_tiles(len(rows), *small.shape[1:3], columns=columns, smallest=STRIP_PIXELS)
     picture = mosaic.compose(small, tiles, palette.GRAYS[palette.GAP])
-    places = [place for place, item in enumerate(chosen) if item in flat]
-    mosaic.fill(picture, tiles, places, palette.GRAYS[palette.FLAT])
-    hatched = [place for place, item in enumerate(chosen) if item in broken]
+    mosaic.fill(picture, tiles, [place for place, row in enumerate(rows) if row in flat], palette.GRAYS[palette.FLAT])
+    hatched = [place for place, row in enumerate(rows) if row in broken]
     mosaic.hatch(picture, tiles, hatched, palette.GRAYS[palette.BROKEN], palette.GRAYS[palette.BROKEN_LINE])
-    names = ", ".join(str(int(found.indices[position])) for position in chosen)
-    alt = f"Patterns of {contents.owners[1]} {names} of {contents.layer.path}, small"
+    numbers = named([int(found.indices[row]) for row in rows])
+    alt = f"Patterns of {contents.owners[1]} {numbers} of {contents.layer.path}, small"
     alt = alt if view.bands is None else f"{alt}: {view.bands}"
-    return Figure(png.encode(picture), tiles, "", alt, None)
+    caption = f"{plural(len(rows), 'pattern')} of {dimensions(found.images.shape[1:-1])}, at most {STRIP_PIXELS} pixels long here."
+    return Figure(png.encode(picture), tiles, caption, alt, None)
 
 
 def _note(page: LayerPage, record: PatternsRecord | None) -> str:

@@ -87,26 +87,38 @@
 
   /* Filters of a layer: a grid of tiles, and the details of the chosen one. Search, filter and sort act on the tiles. */
   function browser(root) {
-    const [tiles, cards, steps] = [".tiles", ".cards", ".steps"].map((name) => root.querySelector(name));
+    const [tiles, details, steps] = [".tiles", ".details", ".steps"].map((name) => root.querySelector(name));
+    const packed = details.querySelector("noscript"); // of thousands: text, of which one card at a time becomes elements
+    const texts = packed && new Map(packed.textContent.split(/(?=<li class="card" )/).slice(1).map((text) => [/ id="([^"]*)"/.exec(text)[1], text]));
+    const cards = details.querySelector(".cards") ?? details.appendChild(document.createElement("ol"));
+    cards.className = "cards";
     const [back, on, viewer, every] = steps.children;
     const own = lists.get(tiles.id);
     const link = (tile) => tile.firstElementChild;
-    const card = (tile) => named(link(tile).hash);
+    const card = (tile) => named(link(tile).hash) ?? cards.appendChild(made(tile));
+    const tileOf = new Map(Array.from(tiles.children, (tile) => [link(tile).hash, tile]));
     const shown = () => Array.from(tiles.children).filter((tile) => !tile.hidden);
     const isAll = () => root.classList.contains("is-all");
     let current;
+
+    function made(tile) {
+      const template = document.createElement("template");
+      template.innerHTML = texts.get(decodeURIComponent(link(tile).hash.slice(1)));
+      return template.content.firstElementChild;
+    }
 
     function choose(tile) {
       if (current) {
         link(current).removeAttribute("aria-current");
         link(current).tabIndex = -1;
         card(current).classList.remove("is-current");
+        if (texts && !isAll()) cards.replaceChildren();
       }
       current = tile;
       link(tile).setAttribute("aria-current", "true");
       link(tile).tabIndex = 0; // the grid is one stop of the Tab key
       card(tile).classList.add("is-current");
-      root.querySelector(".details").scrollTop = 0;
+      details.scrollTop = 0;
       const order = shown();
       back.disabled = order[0] === tile;
       on.disabled = order.at(-1) === tile;
@@ -169,6 +181,7 @@
         every.setAttribute("aria-pressed", String(root.classList.toggle("is-all")));
         for (const one of cards.children) one.hidden = false;
         follow();
+        if (texts && !isAll()) cards.replaceChildren(card(current));
       } else if (button) {
         visit(step(Number(button.dataset.step)));
         if (button.disabled) link(current).focus({ preventScroll: true });
@@ -177,9 +190,9 @@
 
     return {
       root,
-      has: (target) => tiles.contains(target),
-      find: (target) => Array.from(tiles.children).find((tile) => card(tile) === target),
-      reveal,
+      reveal(hash) {
+        if (tileOf.has(hash)) reveal(tileOf.get(hash));
+      },
       key(name, target) {
         const inGrid = tiles.contains(target);
         const order = shown();
@@ -204,9 +217,7 @@
   const browsers = all(".browser").map(browser);
 
   function reveal() {
-    const target = location.hash && named(location.hash);
-    if (!target || !target.matches(".card")) return;
-    for (const one of browsers) if (one.root.contains(target)) one.reveal(one.find(target));
+    for (const one of browsers) one.reveal(location.hash);
   }
   window.addEventListener("hashchange", reveal);
   reveal();
