@@ -35,7 +35,7 @@ from reportgen.render import feature_maps as mosaic
 from reportgen.render.figure import Figure
 from reportgen.render.mosaic import COLUMNS
 from reportgen.render.scale import HALF_LARGEST
-from reportgen.render.text import percent, plural, span
+from reportgen.render.text import number, percent, plural, span
 
 FILE = "feature_maps.npz"
 PICTURE_PIXELS = 40  # longer side of an image beside its maps, CSS pixels
@@ -108,7 +108,7 @@ class FeatureMapsView:
 
 @dataclass(frozen=True)
 class MapCut:
-    """A filter's map on one image; `range` of its values."""
+    """A filter's map on one image; `range` of its values, the peak by name."""
 
     name: str
     range: str
@@ -235,8 +235,14 @@ def map_cuts(page: LayerPage, index: int) -> tuple[MapCut, ...]:
             continue
         piece = page.tile(name, index, MAP_PIXELS, f"Map of filter {index} on {maps.image.name}")
         if piece is not None:
-            made.append(MapCut(maps.image.name, span(*maps.range_of(index)), piece))
+            made.append(MapCut(maps.image.name, _peak(maps, index), piece))
     return tuple(made)
+
+
+def _peak(maps: ImageMaps, index: int) -> str:
+    """A map's largest value, which natural peaks count too, and its smallest where that is below zero."""
+    low, _ = maps.range_of(index)
+    return f"peak {number(float(maps.peak[index]))}" + (f", minimum {number(low)}" if low < 0 else "")
 
 
 def _record(contents: LayerContents, maps: ImageMaps) -> FeatureMapRecord:

@@ -12,27 +12,37 @@ from reportgen.artefacts.minimal_patterns import FIGURE as MINIMAL_FIGURE
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
 from reportgen.artefacts.patterns import (
     FIGURE,
+    NATURAL_SCORES,
     PATTERNS,
     STRONGEST_FIGURE,
     PatternRecord,
     PatternsRecord,
     against_images,
     channels_drawn,
+    layer_scale,
+    pattern_place,
     share_of_strongest,
     strongest_filters,
+    times_natural,
 )
 from reportgen.artefacts.views import Cut, Fact, Keys, Verdict, anchor, known_keys, verdict_view
 from reportgen.artefacts.weights import kernel_cuts, kernel_grid
 from reportgen.core.numbers import plain
 from reportgen.core.records import TaskKind
-from reportgen.core.verdicts import DEAD, NOT_COMPUTED, OK, SILENT, SKIPPED
+from reportgen.core.verdicts import DEAD, NOT_COMPUTED, OK, SILENT, SKIPPED, WEAK, Score
 from reportgen.render.charts import Gauge, gauge
 from reportgen.render.picture import Bands
-from reportgen.render.text import OF_IMAGES, Nouns, number, percent, ratio
+from reportgen.render.text import OF_IMAGES, Nouns, number, percent
+from reportgen.render.wording import sentence
 
-PATTERN_PIXELS = 160  # longer side on a card, CSS pixels
+PATTERN_PIXELS = 192  # longer side on a card, CSS pixels
+# Longer side of a pattern in the grid of a layer by the number of its filters: a few are large, thousands still fit some screens.
+TILE_PIXELS = ((16, 128), (128, 76))
+SMALL_TILE_PIXELS = 56
+SCORES: dict[Score, str] = {"activation": "mean", "peak": "peak"}
 SMALL_PATTERN_PIXELS = 112
 FRAGILE = 0.1  # of the activation: a pattern that keeps less under small warps depends on exact pixels
+NOT_APPLICABLE = "n/a"
 REDIRECTED = "The gradient was zero at first, so ReLUs passed gradients through during the first steps (redirected ReLU gradients)."
 
 
@@ -55,33 +65,65 @@ class Strongest:
 
 
 @dataclass(frozen=True)
+class ScoreCell:
+    """A score; `note` names the image that it is of."""
+
+    value: str
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores side by side: `columns` are means and peaks, a row is what they were measured on."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[ScoreCell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A filter in the grid of its layer: number, pattern, and `scores` for paper.
+
+    Attributes:
+        size: (width, height) of the pattern in CSS pixels, kept free where there is none.
+        keys: what scripts search, filter and sort it by, as (name, value).
+    """
+
+    number: int
+    picture: Cut | None
+    size: tuple[int, int]
+    scores: tuple[str, ...]
+    keys: Keys
+
+
+@dataclass(frozen=True)
 class Card:
     """One filter.
 
     Attributes:
         label: name of the class, of the model's outputs.
-        headline: the pattern's activation compared with the images or its start.
-        meaning: of a verdict that needs an explanation.
+        basis: which comparisons the verdict rests on.
         notes: on how the pattern was found.
-        keys: what scripts search, filter and sort it by, as (name, value).
+        kernel_label: what the slices of `kernel` are together.
     """
 
     anchor: str
     title: str
     label: str | None
     verdict: Verdict
+    tile: Tile
     pattern: Cut | None
-    headline: Fact | None
-    meaning: str | None
+    basis: str | None
     notes: tuple[str, ...]
+    scores: ScoreTable | None
     gauge: Gauge | None
     facts: tuple[Fact, ...]
     strongest: Strongest | None
     minimal: Minimal | None
     kernel: tuple[Cut, ...]
+    kernel_label: str
     kernel_note: str | None
     maps: tuple[MapCut, ...]
-    keys: Keys
 
 
 def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card, ...]:
@@ -107,6 +149,8 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
     minimal = {}
     if entry.minimal_patterns is not None:
         minimal = {item.index: place for place, item in enumerate(entry.minimal_patterns.filters)}
+    scales: dict[Score, float] = {score: layer_scale(entry.patterns, score) for score in SCORES}
+    pixels = tile_pixels(len(contents.layer.filters_shown))
     made = []
     for index in contents.layer.filters_shown:
         item = None if entry.patterns is None or index not in found else entry.patterns.filters[found[index]]
@@ -118,16 +162,19 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 title=f"{owner.capitalize()} {index}",
                 label=contents.label(index),
                 verdict=verdict,
+                tile=_tile(page, index, found.get(index), item, verdict, pixels),
                 pattern=None
                 if item is None
-                else _pattern(page, FIGURE, found[index], f"Pattern of {owner} {index}", PATTERN_PIXELS, drawn),
-                headline=None if item is None else _headline(item, nouns),
-                meaning=None if item is None or verdict.word == OK else verdict.meaning,
+                else _pattern(
+                    page, *pattern_place(len(found), found[index]), f"Pattern of {owner} {index}", PATTERN_PIXELS, drawn
+                ),
+                basis=None if item is None else _basis(item, verdict, natural, owner, nouns, contents.layer.is_output),
                 notes=()
                 if item is None
                 else (*_silence(item), *_search_notes(item.restart_similarity, item.redirected_relu, restarts)),
+                scores=None if item is None else _scores(item, names, nouns, scales, contents.layer.is_output),
                 gauge=None if item is None else gauge(item.activation, item.activation_start, item.natural_maximum),
-                facts=(() if item is None else _facts(item, names, nouns))
+                facts=(() if item is None else _facts(item, nouns))
                 + initial_weights.card_facts(entry.initial_weights, index),
                 strongest=None
                 if item is None or index not in strongest
@@ -136,9 +183,9 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 if index in asked_minimal
                 else None,
                 kernel=kernel,
+                kernel_label=f"Kernel of {owner} {index}",
                 kernel_note=note,
                 maps=map_cuts(page, index),
-                keys=_keys(index, contents.label(index), verdict, item),
             )
         )
     return tuple(made)
@@ -149,22 +196,54 @@ def orders(patterns: PatternsRecord | None) -> tuple[tuple[str, str], ...]:
     found = [("index up", "number")]
     if patterns is not None:
         found += [("activation down", "activation (high to low)"), ("activation up", "activation (low to high)")]
-    if against_images(patterns):
+        above = "natural maximum" if against_images(patterns) else "start"
         found += [
-            ("times down", "ratio to the natural maximum (high to low)"),
-            ("times up", "ratio to the natural maximum (low to high)"),
+            ("gain down", f"above the {above} (most first)"),
+            ("gain up", f"above the {above} (least first)"),
         ]
     return tuple(found)
 
 
+def tile_pixels(filters: int) -> int:
+    """Return the longer side of a pattern in the grid of a layer that shows so many filters, in CSS pixels."""
+    return next((pixels for most, pixels in TILE_PIXELS if filters <= most), SMALL_TILE_PIXELS)
+
+
+def _tile(
+    page: LayerPage, index: int, place: int | None, item: PatternRecord | None, verdict: Verdict, pixels: int
+) -> Tile:
+    picture = None if place is None else page.tile(FIGURE, place, pixels, "")
+    return Tile(
+        index,
+        picture,
+        (pixels, pixels) if picture is None else (picture.width, picture.height),
+        _printed(item, page.layer.is_output),
+        _keys(index, page.contents.label(index), verdict, item),
+    )
+
+
+def _printed(item: PatternRecord | None, is_output: bool) -> tuple[str, ...]:
+    """The scores of a pattern, in brackets what the user's images reach."""
+    if item is None:
+        return ()
+    made = []
+    for score, word in SCORES.items() if not is_output else (("activation", "logit"),):
+        natural = getattr(item, NATURAL_SCORES[score])
+        made.append(f"{word} {number(getattr(item, score))}" + ("" if natural is None else f" ({number(natural)})"))
+    return tuple(made)
+
+
 def _keys(index: int, label: str | None, verdict: Verdict, item: PatternRecord | None) -> Keys:
-    reached, natural = (None, None) if item is None else (item.activation, item.natural_maximum)
+    reached, reference = None, None
+    if item is not None:
+        reached = item.activation
+        reference = item.activation_start if item.natural_maximum is None else item.natural_maximum
     return known_keys(
         words=str(index) if label is None else f"{index} {label}",
         verdict=verdict.key,
         index=index,
         activation=reached,
-        times=None if reached is None or natural is None or natural <= 0 else plain(reached / natural),
+        gain=None if reached is None or reference is None else plain(reached - reference),
     )
 
 
@@ -174,46 +253,58 @@ def _verdict(item: PatternRecord | None, planned: bool, natural: bool, owner: st
     return verdict_view(item.verdict, images=natural, owner=owner, noun=noun)
 
 
-def _headline(item: PatternRecord, nouns: Nouns) -> Fact | None:
-    reached, natural, start = item.activation, item.natural_maximum, item.activation_start
-    if reached is None:
-        return None
-    if item.above == ("peak",):
-        times = ratio(item.peak, item.natural_peak)
-        if times is not None:
-            return Fact("natural peak", times)
-    times = ratio(reached, natural) if reached > 0 else None
+def _basis(item: PatternRecord, verdict: Verdict, natural: bool, owner: str, nouns: Nouns, is_output: bool) -> str:
+    """The sentence that says which comparisons the verdict rests on, so that it can be checked in the table of scores."""
+    if verdict.word not in (OK, WEAK):
+        return sentence(verdict.meaning)
+    if not natural:
+        above = "clearly above" if verdict.word == OK else "not clearly above"
+        what = "logit" if is_output else "mean activation"
+        return f"Its {what} is {above} that of the initial {nouns.one}."
+    if is_output:
+        return f"Its logit is {'above' if verdict.word == OK else 'not above'} the natural maximum."
+    if verdict.word == WEAK:
+        return "Neither its mean nor its peak is above the natural maximum."
+    if len(item.above) == len(SCORES):
+        return "Its mean and its peak are above the natural maximum."
+    (score,) = item.above
+    (other,) = SCORES.keys() - {score}
+    return f"Its {SCORES[score]} is above the natural maximum, its {SCORES[other]} is not."
+
+
+def _scores(
+    item: PatternRecord, names: dict[str, str], nouns: Nouns, scales: dict[Score, float], is_output: bool
+) -> ScoreTable:
+    """Mean and peak of the initial image, the pattern and the user's images, and how many times the latter the pattern reaches."""
+    scores: tuple[Score, ...] = ("activation",) if is_output else tuple(SCORES)
+    start = {"activation": item.activation_start, "peak": item.peak_start}
+    image = {"activation": item.natural_image, "peak": item.natural_peak_image}
+    rows = [
+        (f"Initial {nouns.one}", tuple(ScoreCell(number(start[score])) for score in scores)),
+        ("Pattern", tuple(ScoreCell(number(getattr(item, score))) for score in scores)),
+    ]
+    if item.natural_maximum is not None or item.natural_image is not None:
+        natural, ratios = [], []
+        for score in scores:
+            best, times = image[score], times_natural(item, score, scales[score])
+            value = number(getattr(item, NATURAL_SCORES[score]))
+            natural.append(ScoreCell(value, None if best is None else names[best]))
+            ratios.append(_ratio(times, getattr(item, NATURAL_SCORES[score])))
+        rows.append(("Natural maximum", tuple(natural)))
+        if item.verdict in (OK, WEAK):
+            rows.append(("Pattern / natural", tuple(ratios)))
+    return ScoreTable(tuple("Logit" if is_output else SCORES[score].capitalize() for score in scores), tuple(rows))
+
+
+def _ratio(times: float | None, natural: float | None) -> ScoreCell:
     if times is not None:
-        return Fact("natural maximum", times)
-    if natural is not None and reached > natural:
-        return Fact("above the natural maximum", number(reached - natural))
-    if natural is None and start is not None and reached > start:
-        return Fact(f"above the initial {nouns.one}", number(reached - start))
-    return None
+        return ScoreCell(f"{number(times)}×")
+    why = None if natural is None else "natural score below 0" if natural < 0 else "natural score almost 0"
+    return ScoreCell(NOT_APPLICABLE, why)
 
 
-def _facts(item: PatternRecord, names: dict[str, str], nouns: Nouns) -> tuple[Fact, ...]:
-    return (
-        Fact(f"Initial {nouns.one}", number(item.activation_start), note=_peak(item.peak_start)),
-        Fact("Pattern", number(item.activation), note=_peak(item.peak)),
-        *_natural(item, "natural_maximum", "natural_image", "Natural maximum", names),
-        *_natural(item, "natural_peak", "natural_peak_image", "Natural peak", names),
-        *_strongest_facts(item, nouns),
-        Fact("Found by", item.search),
-        Fact("Seed", str(item.seed)),
-    )
-
-
-def _peak(value: float | None) -> str | None:
-    return None if value is None else f"peak {number(value)}"
-
-
-def _natural(item: PatternRecord, name: str, image: str, term: str, names: dict[str, str]) -> tuple[Fact, ...]:
-    """What the user's images reach; nothing where there are none."""
-    value, best = getattr(item, name), getattr(item, image)
-    if value is None and best is None:
-        return ()
-    return (Fact(term, number(value), note=None if best is None else f"on {names[best]}"),)
+def _facts(item: PatternRecord, nouns: Nouns) -> tuple[Fact, ...]:
+    return (*_strongest_facts(item, nouns), Fact("Found by", item.search))
 
 
 def _strongest_facts(item: PatternRecord, nouns: Nouns) -> tuple[Fact, ...]:
@@ -281,7 +372,6 @@ def _minimal(
             Fact(f"Initial {nouns.one}", number(item.pre_activation_start)),
             Fact("Pattern", number(item.pre_activation)),
             *(() if lowest is None else (Fact(f"Minimum on {nouns.one}s", number(lowest)),)),
-            Fact("Seed", str(item.seed)),
         ),
         (
             *_minimal_notes(item, owner, nouns),

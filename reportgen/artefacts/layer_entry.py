@@ -25,15 +25,15 @@ from reportgen.render.wording import clause
 
 # In the order of their sections on a layer's page.
 ARTEFACTS: tuple[Artefact[Any, Any], ...] = (
-    WEIGHTS,
-    NORMALIZATION,
-    INITIAL_WEIGHTS,
     NATURAL_MAXIMA,
     PATTERNS,
     TELLING_PATTERNS,
     MINIMAL_PATTERNS,
     FEATURE_MAPS,
     POOLING,
+    WEIGHTS,
+    NORMALIZATION,
+    INITIAL_WEIGHTS,
 )
 
 

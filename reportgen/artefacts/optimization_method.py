@@ -91,6 +91,20 @@ def sentence(
     return f"{METHODS.get(recipe['method'], recipe['method'])}: {'; '.join(clauses)}."
 
 
+def summary(recipe: Mapping[str, Any], *, rank: int = PICTURE_RANK) -> str | None:
+    """Return the method in one short sentence; None where the recipe is not one of this version.
+
+    Args:
+        recipe: As for `sentence`.
+        rank: Of a picture's spatial axes.
+    """
+    if not recipe.keys() >= PIECES:
+        return None
+    method = METHODS.get(recipe["method"], recipe["method"])
+    optimizer = OPTIMIZERS.get(recipe["optimizer"].lower(), recipe["optimizer"])
+    return f"{method}: {plural(recipe['steps'], 'step')} with {optimizer}; {_parameterization(recipe, NOUNS[rank])}."
+
+
 def memory(recipe: Mapping[str, Any]) -> str | None:
     """As a clause, that the batch was smaller than planned; None where it was as planned."""
     batch, planned = recipe.get("batch"), recipe.get("planned_batch")

@@ -28,6 +28,7 @@ from reportgen.artefacts.views import FigureView
 from reportgen.core.numbers import plain
 from reportgen.core.records import SEARCHES, Count, RelativePath, Search, Slug, TaskKind
 from reportgen.core.verdicts import (
+    CLEAR_GAIN,
     DEAD,
     NOT_COMPUTED,
     NOT_FINITE,
@@ -43,7 +44,7 @@ from reportgen.render import mosaic, palette, png
 from reportgen.render import patterns as grid
 from reportgen.render.figure import Figure
 from reportgen.render.picture import Bands, seen
-from reportgen.render.text import dimensions, plural
+from reportgen.render.text import dimensions, named, percent, plural
 from reportgen.render.wording import compared_inputs, flattened, owner_words
 
 FILE = "patterns.npz"
@@ -53,6 +54,13 @@ STRIP_PIXELS = 64  # a thumbnail's longer side; shown smaller, so that it is sha
 SHOWN_BESIDE = 0.5  # of the strongest response: a pattern below it is shown beside the strongest picture
 # Pictures beside the one that is shown: of the largest activation, of the largest peak; only where they are not the pattern.
 OTHER_PICTURES = ("strongest_images", "strongest_indices", "highest_images", "highest_indices")
+# More filters than this scroll in a frame of their own, and their patterns are drawn on several sheets, of which a browser decodes only
+# what it shows; one figure of thousands takes hundreds of megabytes. FIGURE has them all then, small.
+MOST_TILES, SHEET_PATTERNS = 256, 128
+CONTACT_COLUMNS = 32
+# Of the layer's largest score, as in the verdict: a reference below it is next to nothing, and a ratio to it would reach thousands.
+LEAST_REFERENCE = CLEAR_GAIN
+NATURAL_SCORES: dict[Score, str] = {"activation": "natural_maximum", "peak": "natural_peak"}
 Similarity = Annotated[float, Meta(ge=-1, le=1)]
 
 
@@ -205,13 +213,19 @@ class PatternsView:
 
     Attributes:
         lost: which patterns have not been computed.
-        method: how they were made, in words.
+        key: what scores and ratios are.
+        most_tiles: more filters than this scroll in a frame of their own.
+        summary: how they were made, in one short sentence.
+        method: the same with every piece of the recipe.
         parameters: the same with every number, by name.
     """
 
     figure: FigureView | None
     note: str
     lost: str | None
+    key: str
+    most_tiles: int
+    summary: str | None
     method: str | None
     parameters: tuple[tuple[str, str], ...]
 
@@ -258,21 +272,27 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
         words = [item.verdict for item in record.filters]
         flat = frozenset(position for position, word in enumerate(words) if word in (DEAD, SILENT))
         broken = frozenset(position for position, word in enumerate(words) if word == NOT_FINITE)
-        yield (
-            FIGURE,
-            grid.draw(
-                found.images,
-                found.indices,
-                flat,
-                broken,
-                title=f"Patterns of {contents.layer.path}",
-                filters_total=contents.layer.filters_total,
-                crop=found.crop,
-                bands=bands,
-                words=grid.Words("pattern", *contents.owners, "Dead or silent"),
-            ),
-        )
-        yield STRIP, _strip(contents, found, flat, broken, bands)
+        total = len(found.images)
+        for name, sheet in _sheets(total):
+            yield (
+                name,
+                grid.draw(
+                    found.images[sheet.start : sheet.stop],
+                    found.indices[sheet.start : sheet.stop],
+                    frozenset(row - sheet.start for row in flat if row in sheet),
+                    frozenset(row - sheet.start for row in broken if row in sheet),
+                    title=f"Patterns of {contents.layer.path}",
+                    filters_total=contents.layer.filters_total,
+                    crop=found.crop,
+                    bands=bands,
+                    words=grid.Words("pattern", *contents.owners, "Dead or silent"),
+                ),
+            )
+        if total > MOST_TILES:
+            yield FIGURE, _small(contents, found, range(total), flat, broken, bands, CONTACT_COLUMNS)
+        count = min(STRIP_PATTERNS, total)
+        spaced = [round(position) for position in np.linspace(0, total - 1, count)]
+        yield STRIP, _small(contents, found, spaced, flat, broken, bands, count)
         rows = _rows_far_from_strongest(found, record)
         if rows:
             yield (
@@ -311,6 +331,9 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
             figure=page.figure(FIGURE),
             note=_note(page, record),
             lost=None if record is None or page.contents.later else lost_words(page.contents, record.missing),
+            key=_key(page, record),
+            most_tiles=MOST_TILES,
+            summary=None if found is None else optimization_method.summary(found.recipe, rank=found.images.ndim - 2),
             method=None if found is None else method_words(page.contents, found),
             parameters=() if record is None else flattened(record.recipe),
         )
@@ -475,6 +498,42 @@ def missing_filters(contents: LayerContents, kind: TaskKind, found: Patterns) ->
     return tuple(sorted(set(contents.planned_filters(kind)) - set(found.indices.tolist())))
 
 
+def pattern_place(total: int, row: int) -> tuple[str, int]:
+    """Return the figure that has a pattern pixel for pixel, and its place there.
+
+    Args:
+        total: number of the layer's patterns.
+        row: of the pattern among them.
+    """
+    return next((name, row - rows.start) for name, rows in _sheets(total) if row in rows)
+
+
+def layer_scale(record: PatternsRecord | None, score: Score) -> float:
+    """Return the largest magnitude of a score that any of the record's patterns, or the user's images for its filter, reaches.
+
+    Args:
+        record: of a layer's patterns.
+        score: the mean (`activation`) or the peak.
+    """
+    natural = NATURAL_SCORES[score]
+    known = (getattr(item, name) for item in (() if record is None else record.filters) for name in (score, natural))
+    return max((abs(value) for value in known if value is not None), default=0.0)
+
+
+def times_natural(item: PatternRecord, score: Score, scale: float) -> float | None:
+    """Return how many times its natural score a pattern reaches; None where that is not above LEAST_REFERENCE of the layer's scale.
+
+    Args:
+        item: the pattern.
+        score: the mean (`activation`) or the peak.
+        scale: of the layer, see `layer_scale`.
+    """
+    reached, natural = getattr(item, score), getattr(item, NATURAL_SCORES[score])
+    if reached is None or natural is None or natural <= LEAST_REFERENCE * scale:
+        return None
+    return plain(reached / natural)
+
+
 def share_of_strongest(item: PatternRecord) -> float | None:
     """Return a pattern's share of the strongest response that any search found; None where that is not above 0."""
     reached, strongest = item.activation, item.strongest.activation
@@ -534,24 +593,40 @@ def _rows_far_from_strongest(found: Patterns, record: PatternsRecord) -> list[in
     return [row for row, index in enumerate(found.strongest_indices.tolist()) if index in far]
 
 
-def _strip(
-    contents: LayerContents, found: Patterns, flat: frozenset[int], broken: frozenset[int], bands: Bands | None
+def _sheets(total: int) -> list[tuple[str, range]]:
+    """The figures that have the patterns pixel for pixel, and the rows of `Patterns` that each has."""
+    if total <= MOST_TILES:
+        return [(FIGURE, range(total))]
+    starts = range(0, total, SHEET_PATTERNS)
+    stem, _, suffix = FIGURE.rpartition(".")
+    return [
+        (f"{stem}-{number}.{suffix}", range(start, min(start + SHEET_PATTERNS, total)))
+        for number, start in enumerate(starts, start=1)
+    ]
+
+
+def _small(
+    contents: LayerContents,
+    found: Patterns,
+    rows: Sequence[int],
+    flat: frozenset[int],
+    broken: frozenset[int],
+    bands: Bands | None,
+    columns: int,
 ) -> Figure:
-    """A row of at most STRIP_PATTERNS patterns, evenly spaced among those shown; only here are patterns ever shrunk."""
-    count = min(STRIP_PATTERNS, len(found.images))
-    chosen = [round(position) for position in np.linspace(0, len(found.images) - 1, count)]
-    view = seen(found.images[chosen], bands, crop=found.crop, width=STRIP_PIXELS)
+    """Some patterns by their rows in `found`, at most STRIP_PIXELS long: only here are patterns ever shrunk."""
+    view = seen(found.images[list(rows)], bands, crop=found.crop, width=STRIP_PIXELS)
     small = np.stack([mosaic.shrunk(pixels, STRIP_PIXELS) for pixels in view.pixels])
-    tiles = mosaic.choose_tiles(count, *small.shape[1:3], columns=count, smallest=STRIP_PIXELS)
+    tiles = mosaic.choose_tiles(len(rows), *small.shape[1:3], columns=columns, smallest=STRIP_PIXELS)
     picture = mosaic.compose(small, tiles, palette.GRAYS[palette.GAP])
-    places = [place for place, item in enumerate(chosen) if item in flat]
-    mosaic.fill(picture, tiles, places, palette.GRAYS[palette.FLAT])
-    hatched = [place for place, item in enumerate(chosen) if item in broken]
+    mosaic.fill(picture, tiles, [place for place, row in enumerate(rows) if row in flat], palette.GRAYS[palette.FLAT])
+    hatched = [place for place, row in enumerate(rows) if row in broken]
     mosaic.hatch(picture, tiles, hatched, palette.GRAYS[palette.BROKEN], palette.GRAYS[palette.BROKEN_LINE])
-    names = ", ".join(str(int(found.indices[position])) for position in chosen)
-    alt = f"Patterns of {contents.owners[1]} {names} of {contents.layer.path}, small"
+    numbers = named([int(found.indices[row]) for row in rows])
+    alt = f"Patterns of {contents.owners[1]} {numbers} of {contents.layer.path}, small"
     alt = alt if view.bands is None else f"{alt}: {view.bands}"
-    return Figure(png.encode(picture), tiles, "", alt, None)
+    caption = f"{plural(len(rows), 'pattern')} of {dimensions(found.images.shape[1:-1])}, at most {STRIP_PIXELS} pixels long here."
+    return Figure(png.encode(picture), tiles, caption, alt, None)
 
 
 def _note(page: LayerPage, record: PatternsRecord | None) -> str:
@@ -578,6 +653,25 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
     return (
         f"{what} {nouns.one}s: {plural(record.steps, 'gradient-ascent step')} at {dimensions(record.size)}, each compared "
         f"with {compared}.{meaning}{_similarity(contents, record)}"
+    )
+
+
+def _key(page: LayerPage, record: PatternsRecord | None) -> str:
+    """What the scores of cards are, and when there is no ratio."""
+    if record is None:
+        return ""
+    one = page.contents.nouns.one
+    what = (
+        "A class has one value, its logit."
+        if page.layer.is_output
+        else "Mean: of the filter’s map without its border. Peak: its largest value."
+    )
+    if record.natural_crops is None:
+        return f"{what} Bar: mean of the pattern, from zero; ○ initial {one}. Each bar has its own scale."
+    return (
+        f"{what} Natural maximum: the largest of these on the {one}s and their {page.contents.nouns.part}s; ratios to less than "
+        f"{percent(LEAST_REFERENCE)} of the layer’s largest score are n/a. Bar: {'logit' if page.layer.is_output else 'mean'} of the "
+        f"pattern, from zero; ○ initial {one}, ▾ natural maximum. Each bar has its own scale."
     )
 
 

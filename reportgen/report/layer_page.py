@@ -26,6 +26,7 @@ class LayerView:
         is_output: whether these are the model's outputs, which have neither weights nor maps.
         has_filters: whether the layer has filters of its own; a pooling layer has none.
         owner: filter, or class; `owners` its plural.
+        shown: of how many filters the verdicts are, as words after their counts.
         later: what the run is still to compute.
         sections: of the artefacts, in the order of the page.
         orders: how scripts can sort the cards.
@@ -43,6 +44,7 @@ class LayerView:
     failed: str | None
     later: str | None
     verdicts: tuple[Verdict, ...]
+    shown: str
     facts: tuple[Fact, ...]
     sections: tuple[Section, ...]
     cards: tuple[Card, ...]
@@ -74,7 +76,7 @@ def layer_view(
         has_filters=not layer.is_pooling,
         owner=owner_words(layer.is_output)[0],
         owners=owner_words(layer.is_output)[1],
-        lede=_lede(plan, layer, covered),
+        lede=_lede(layer, covered),
         previous=_neighbor(covered, position - 1),
         following=_neighbor(covered, position + 1),
         failed=failed if entry.status == LayerStatus.FAILED else None,
@@ -82,6 +84,7 @@ def layer_view(
         verdicts=verdict_views(
             entry.verdicts, images=against_images(entry.patterns) is True, noun=page.contents.nouns.one
         ),
+        shown="" if layer.is_pooling else _shown(plan, layer),
         facts=_facts(layer),
         sections=tuple(section for section in sections if section is not None),
         cards=() if layer.is_pooling else cards(page, entry, bands),
@@ -146,26 +149,24 @@ def _kernel_note(layer: LayerRecord) -> str | None:
     return "; ".join(note for note in (bands, layer.kernel_note) if note is not None) or None
 
 
-def _lede(plan: Plan, layer: LayerRecord, covered: list[LayerRecord]) -> str:
+def _lede(layer: LayerRecord, covered: list[LayerRecord]) -> str:
     if layer.is_output:
-        return (
-            "The classes of the model, each by its logit: the value before softmax or sigmoid, where the model ends in one. "
-            f"{_chosen(plan, layer)}"
-        )
+        return "The classes of the model, each by its logit: the value before softmax or sigmoid, where the model ends in one."
     if layer.is_pooling:
-        return f"{layer.layer_class}. Each channel before and after pooling."
+        return f"{layer.layer_class} · each channel before and after pooling"
     layers = [item for item in covered if not item.is_output and not item.is_pooling]
-    place = f"{layer.layer_class}, convolution layer {layers.index(layer) + 1} of {len(layers)}."
+    place = f"{layer.layer_class} · convolution layer {layers.index(layer) + 1} of {len(layers)}"
     if layer.status == LayerStatus.RENDERED and layer.reason is not None:
-        return f"{place} Only its weights are shown: {stopped(layer.reason)}"
-    return f"{place} {_chosen(plan, layer)}"
+        return f"{place} · only its weights are shown: {stopped(layer.reason)}"
+    return place
 
 
-def _chosen(plan: Plan, layer: LayerRecord) -> str:
+def _shown(plan: Plan, layer: LayerRecord) -> str:
+    """The denominators of the counts: filters shown, of all, and how they were chosen."""
     shown, total = len(layer.filters_shown), layer.filters_total
     owner, owners = owner_words(layer.is_output)
     if shown == total:
-        return f"All {plural(total, owner, owners)}." if total != 1 else f"1 {owner}."
+        return f"of all {plural(total, owner, owners)}" if total != 1 else f"of 1 {owner}"
     option, by_count = (
         ("outputs", "the first ones")
         if layer.is_output
@@ -174,7 +175,7 @@ def _chosen(plan: Plan, layer: LayerRecord) -> str:
     asked = plan.settings.get(option)
     asked = "" if asked is None else str(asked)
     how = by_count if asked.isdecimal() else f"selected by --{option} {asked}" if asked else "as planned"
-    return f"{count(shown)} of {plural(total, owner, owners)} ({how})."
+    return f"of {count(shown)} shown, of {plural(total, owner, owners)} ({how})"
 
 
 def _neighbor(covered: list[LayerRecord], position: int) -> Link | None:

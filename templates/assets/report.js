@@ -1,4 +1,4 @@
-/* What a page can do beyond being read: search, sort, enlarge, step from card to card. Every page is complete without it.
+/* What a page can do beyond being read: search, sort, enlarge, show one filter at a time. Every page is complete without it.
    Nothing is fetched and nothing is stored. Controls are hidden in the page until this runs. */
 "use strict";
 
@@ -7,7 +7,7 @@
   const plainKey = (event) => !(event.altKey || event.ctrlKey || event.metaKey || event.shiftKey);
   document.documentElement.classList.add("scripted");
 
-  /* Lists: the rows of a table or the cards of a layer. The data-NAME attributes of an item are what it is found and
+  /* Lists: the rows of a table or the filters of a layer. The data-NAME attributes of an item are what it is found and
      ordered by; an attribute that it lacks counts as unknown and comes last in either direction. */
   const collator = new Intl.Collator("en", { numeric: true });
 
@@ -26,6 +26,7 @@
     const count = controls.querySelector("[data-control=count]");
     const none = controls.querySelector("[data-control=none]");
     const heads = all(`th[data-order]`, container.closest("table") ?? controls);
+    const made = { reset }; // and `changed`, called when other items are shown or in another order
 
     function show() {
       const words = (find?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
@@ -40,11 +41,13 @@
       const text = `${shown.toLocaleString("en")} of ${items.length.toLocaleString("en")} shown`;
       if (count.textContent !== text) count.textContent = text;
       none.hidden = shown > 0;
+      made.changed?.();
     }
 
     function arrange(key, direction) {
       const sorted = key ? [...items].sort((one, other) => compare(one, other, key, direction)) : items;
       container.append(...sorted);
+      made.changed?.();
       for (const head of heads) {
         const state = head.dataset.order !== key ? "none" : direction > 0 ? "ascending" : "descending";
         head.setAttribute("aria-sort", state);
@@ -76,54 +79,157 @@
     none.querySelector("button").addEventListener("click", () => { reset(); (find ?? verdict).focus(); });
     show();
     controls.hidden = false;
-    return { items, reset };
+    return made;
   }
 
-  const lists = all("[data-list]").map(list);
+  const lists = new Map(all("[data-list]").map((controls) => [controls.dataset.list, list(controls)]));
+  const named = (hash) => document.getElementById(decodeURIComponent(hash.slice(1)));
 
-  /* A link to what is filtered out shows it. */
+  /* Filters of a layer: a grid of tiles, and the details of the chosen one. Search, filter and sort act on the tiles. */
+  function browser(root) {
+    const [tiles, details, steps] = [".tiles", ".details", ".steps"].map((name) => root.querySelector(name));
+    const packed = details.querySelector("noscript"); // of thousands: text, of which one card at a time becomes elements
+    const texts = packed && new Map(packed.textContent.split(/(?=<li class="card" )/).slice(1).map((text) => [/ id="([^"]*)"/.exec(text)[1], text]));
+    const cards = details.querySelector(".cards") ?? details.appendChild(document.createElement("ol"));
+    cards.className = "cards";
+    const [back, on, viewer, every] = steps.children;
+    const own = lists.get(tiles.id);
+    const link = (tile) => tile.firstElementChild;
+    const card = (tile) => named(link(tile).hash) ?? cards.appendChild(made(tile));
+    const tileOf = new Map(Array.from(tiles.children, (tile) => [link(tile).hash, tile]));
+    const shown = () => Array.from(tiles.children).filter((tile) => !tile.hidden);
+    const isAll = () => root.classList.contains("is-all");
+    let current;
+
+    function made(tile) {
+      const template = document.createElement("template");
+      template.innerHTML = texts.get(decodeURIComponent(link(tile).hash.slice(1)));
+      return template.content.firstElementChild;
+    }
+
+    function choose(tile) {
+      if (current) {
+        link(current).removeAttribute("aria-current");
+        link(current).tabIndex = -1;
+        card(current).classList.remove("is-current");
+        if (texts && !isAll()) cards.replaceChildren();
+      }
+      current = tile;
+      link(tile).setAttribute("aria-current", "true");
+      link(tile).tabIndex = 0; // the grid is one stop of the Tab key
+      card(tile).classList.add("is-current");
+      details.scrollTop = 0;
+      const order = shown();
+      back.disabled = order[0] === tile;
+      on.disabled = order.at(-1) === tile;
+      viewer.disabled = !card(tile).querySelector("svg.cut");
+    }
+
+    function visit(tile) { // by the user: the address follows, without filling the history
+      choose(tile);
+      history.replaceState(null, "", link(tile).hash);
+      if (isAll()) card(tile).scrollIntoView({ block: "nearest" });
+      link(tile).scrollIntoView({ block: "nearest" });
+    }
+
+    function reveal(tile) { // by a link: what is filtered out is shown
+      if (tile.hidden) own?.reset();
+      choose(tile);
+      if (isAll()) { card(tile).scrollIntoView(); return; }
+      root.scrollIntoView();
+      link(tile).scrollIntoView({ block: "nearest" });
+    }
+
+    function follow() { // the list was filtered or sorted
+      if (isAll()) {
+        for (const tile of tiles.children) card(tile).hidden = tile.hidden;
+        cards.append(...Array.from(tiles.children, card));
+      }
+      const order = shown();
+      if (order.length) choose(order.includes(current) ? current : order[0]);
+    }
+
+    function row(tile, direction) { // the tile above or below
+      const order = shown();
+      let place = order.indexOf(tile);
+      while (order[place]?.offsetTop === tile.offsetTop) place += direction;
+      const line = order.filter((other) => other.offsetTop === order[place]?.offsetTop);
+      return line.find((other) => other.offsetLeft >= tile.offsetLeft) ?? line.at(-1);
+    }
+
+    function step(direction) {
+      const order = shown();
+      return order[order.indexOf(current) + direction];
+    }
+
+    for (const tile of tiles.children) link(tile).tabIndex = -1;
+    choose(tiles.firstElementChild);
+    if (own) own.changed = follow;
+    steps.hidden = false;
+    if (tiles.children.length === 1) back.hidden = on.hidden = every.hidden = true;
+    tiles.addEventListener("click", (event) => {
+      const tile = event.target.closest(".tiles > li");
+      if (!tile || !event.target.closest("a") || event.button || !plainKey(event)) return;
+      event.preventDefault();
+      visit(tile);
+      if (steps.getBoundingClientRect().top > 0.75 * window.innerHeight) root.scrollIntoView(); // the details are below the grid
+    });
+    steps.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (button === viewer) enlarge(card(current).querySelector("svg.cut"));
+      else if (button === every) {
+        every.setAttribute("aria-pressed", String(root.classList.toggle("is-all")));
+        for (const one of cards.children) one.hidden = false;
+        follow();
+        if (texts && !isAll()) cards.replaceChildren(card(current));
+      } else if (button) {
+        visit(step(Number(button.dataset.step)));
+        if (button.disabled) link(current).focus({ preventScroll: true });
+      }
+    });
+
+    return {
+      root,
+      reveal(hash) {
+        if (tileOf.has(hash)) reveal(tileOf.get(hash));
+      },
+      key(name, target) {
+        const inGrid = tiles.contains(target);
+        const order = shown();
+        const next = {
+          ArrowRight: () => step(1),
+          ArrowLeft: () => step(-1),
+          ArrowDown: () => inGrid && row(current, 1),
+          ArrowUp: () => inGrid && row(current, -1),
+          Home: () => inGrid && order[0],
+          End: () => inGrid && order.at(-1),
+        }[name]?.();
+        if (next) {
+          visit(next);
+          if (inGrid || !root.contains(target)) link(next).focus({ preventScroll: true });
+          else if (target.closest(".card")) card(next).querySelector("h3 a").focus({ preventScroll: true });
+        }
+        return Boolean(next);
+      },
+    };
+  }
+
+  const browsers = all(".browser").map(browser);
+
   function reveal() {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const owner = target?.hidden ? lists.find(({ items }) => items.includes(target)) : undefined;
-    if (owner) { owner.reset(); target.scrollIntoView(); }
+    for (const one of browsers) one.reveal(location.hash);
   }
   window.addEventListener("hashchange", reveal);
   reveal();
 
-  /* Cards: the arrow keys lead to the next and the previous one, while a card is on screen or has the focus. */
-  function step(card, direction) {
-    let next = card;
-    do next = direction > 0 ? next.nextElementSibling : next.previousElementSibling; while (next?.hidden);
-    if (next) go(next);
-  }
-
-  function go(card) {
-    location.replace(`#${card.id}`); // marks it without filling the history
-    card.scrollIntoView({ block: "nearest" });
-    card.querySelector("h3 a").focus({ preventScroll: true });
-  }
-
-  function onScreen(card) {
-    const box = card.getBoundingClientRect();
-    return !card.hidden && box.bottom > 0 && box.top < window.innerHeight;
-  }
-
+  const isOnScreen = (box) => box.bottom > 0 && box.top < window.innerHeight;
   const busy = "input, select, textarea, dialog, [contenteditable], .scroll, summary, audio, video";
   document.addEventListener("keydown", (event) => {
-    const direction = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!direction || !plainKey(event) || event.defaultPrevented || event.target.closest(busy)) return;
-    const focused = event.target.closest(".card");
-    const seen = focused ?? all(".card").find(onScreen);
-    if (!seen) return;
-    event.preventDefault();
-    if (focused) step(focused, direction); else go(seen);
+    if (!plainKey(event) || event.defaultPrevented || event.target.closest(busy)) return;
+    const one = browsers.find(({ root }) => root.contains(event.target))
+      ?? browsers.find(({ root }) => isOnScreen(root.getBoundingClientRect()));
+    if (one?.key(event.key, event.target)) event.preventDefault();
   });
-  for (const link of all(".card [data-step]")) {
-    link.addEventListener("click", (event) => {
-      event.preventDefault();
-      step(link.closest(".card"), Number(link.dataset.step));
-    });
-  }
 
   /* Enlarging: whole steps, so that each pixel stays a square; never blurred. */
   const dialog = document.getElementById("zoom");
@@ -169,11 +275,11 @@
     if (!picture) return;
     view.place = place;
     const copy = picture.cloneNode(true);
-    for (const name of ["class", "loading", "id", "alt", "aria-label", "role"]) copy.removeAttribute(name);
+    for (const name of ["class", "loading", "id", "alt", "aria-label", "role", "data-title"]) copy.removeAttribute(name);
     copy.setAttribute("aria-hidden", "true");
     if (copy.tagName === "IMG") copy.alt = "";
     stage.replaceChildren(copy);
-    title.textContent = picture.getAttribute("alt") ?? picture.getAttribute("aria-label");
+    title.textContent = picture.dataset.title ?? picture.getAttribute("alt") ?? picture.getAttribute("aria-label");
     for (const [name, there] of [["previous", place > 0], ["next", place < view.pictures.length - 1]]) {
       dialog.querySelector(`[data-zoom=${name}]`).disabled = !there;
     }
@@ -219,16 +325,5 @@
     anchor.tabIndex = 0;
     anchor.setAttribute("role", "button");
     anchor.addEventListener("keydown", (event) => { if (event.key === "Enter") anchor.click(); });
-  }
-
-  for (const card of all(".card")) {
-    if (!card.querySelector("svg.cut")) continue;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "enlarge";
-    button.textContent = "Open viewer";
-    button.setAttribute("aria-label", `Open viewer: figures of ${card.querySelector("h3").textContent.trim()}`);
-    button.addEventListener("click", () => enlarge(card.querySelector("svg.cut")));
-    card.querySelector(".card-foot").append(button);
   }
 })();
