@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 REPORT ?= reports/galaxies
 
-.PHONY: report test check tests slow lock clean help
+.PHONY: report pictures test check tests slow lock clean help
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -35,6 +35,9 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 report: $(VENV)/.installed ## the report of a sample network
 	@$(BIN)/reportgen build sample_models/galaxies.keras -i sample_models/galaxies \
 	  --classes sample_models/galaxies_classes.txt -o $(REPORT)
+
+pictures: report $(VENV)/.installed-dev ## the pictures of the documentation (needs Chromium; builds a report of VGG16: minutes)
+	$(BIN)/python docs/pictures.py $(REPORT) --gallery reports/gallery
 
 test: check tests slow ## everything that CI runs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,29 @@ def templates_folder() -> Path:
     raise ReportgenError("the report's templates are not installed; install reportgen again.")
 
 
+def _environment(folders: Iterable[Path]) -> jinja2.Environment:
+    """Templates of the first of `folders` that has one of a name."""
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [
+                *(jinja2.FileSystemLoader(folder) for folder in folders),
+                jinja2.PrefixLoader({BUILT_IN: jinja2.FileSystemLoader(templates_folder())}),
+            ]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@functools.lru_cache
+def _own_environment() -> jinja2.Environment:
+    """The built-in templates: each is compiled once a process, however many reports it writes."""
+    return _environment([templates_folder()])
+
+
 @functools.lru_cache
 def own_look() -> Look:
     """Return the built-in look."""
@@ -94,22 +118,8 @@ def load_look(template: Path | None, css: Path | None) -> Look:
     Raises:
         UsageError: either cannot be used.
     """
-    folders = [templates_folder()]
-    if template is not None:
-        folders.insert(0, template)
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                *(jinja2.FileSystemLoader(folder) for folder in folders),
-                jinja2.PrefixLoader({BUILT_IN: jinja2.FileSystemLoader(templates_folder())}),
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    folders = [templates_folder()] if template is None else [template, templates_folder()]
+    environment = _own_environment() if template is None else _environment(folders)
     if template is not None:
         _check(template, environment)
     style = _text(next(folder / STYLE for folder in folders if (folder / STYLE).is_file()))
