@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from string import ascii_lowercase
 
 import numpy as np
@@ -20,6 +21,8 @@ from reportgen.render.text import AXIS_UNITS, listed, plural, shape
 MOST_MAPS, FEWEST_MAPS = 8, 4  # of a row, unless the user names filters
 GAP_MM, WIDEST_GAP_MM, APART_MM = 0.4, 1.2, 1.6  # between maps at least and at most, and between the image and them
 LETTERS = ascii_lowercase  # of rows, which captions refer to
+WIDEST_LEGEND = (-1000.0, 1000.0, "viridis")  # its room is kept, since the scale follows from the filters that fit
+TALLEST_BAR_MM = 40.0
 LETTER_MM = 0.8  # between a letter and its row
 LINE = 1.25  # height of a line of letters, in their size
 CURVE_SHAPE = 0.6  # height of a curve, in its width
@@ -35,17 +38,60 @@ def draw(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
     channels = kept[images[0]].channels
     stored = list(range(record.filters_total)) if channels is None else list(channels)
     places = chosen(stored, request)
-    if not request.listed:
-        places = list(spaced(places, _columns(sheet)))
     if not places:
         return None
+    pictures = [source.picture(image) for image in images]
+    first = plane(layer.feature_maps(images[0])[..., 0])
+    most = min(len(places), _columns(sheet))
+    layout = _layout(sheet, first, most, len(images), any(picture is not None for picture in pictures))
+    if not request.listed:
+        places = list(spaced(places, layout.count))
     maps = [
         [plane(values) for values in np.moveaxis(layer.feature_maps(image)[..., places], -1, 0)] for image in images
     ]
     scale = _scale([tile for row in maps for tile in row], source.document)
     numbers = [stored[place] for place in places]
-    bottom = _rows(source, sheet, images, maps, numbers, scale)
+    bottom = _rows(sheet, layout, pictures, maps, numbers, scale)
     return Drawn(sheet.finish(bottom), _caption(source.document, layer, images, numbers, maps, scale))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where maps stand, in pixels of the sheet.
+
+    Attributes:
+        count: of maps in a row.
+        margin: where pictures begin, after the rows' letters.
+        left: where maps begin.
+        width: of a map, like its `height`.
+    """
+
+    count: int
+    margin: int
+    left: int
+    width: float
+    height: float
+    gap: int
+    letters: tuple[str, ...]
+
+
+def _layout(sheet: Sheet, first: NDArray[np.float32], most: int, images: int, with_pictures: bool) -> Layout:
+    """Choose how many of at most `most` maps stand in a row, so that most of the room is used."""
+    gap, apart = sheet.mm(GAP_MM), sheet.mm(APART_MM) if with_pictures else 0
+    letters = tuple(f"({letter})" for letter in LETTERS[:images]) if 1 < images <= len(LETTERS) else ()
+    margin = round(max(map(sheet.text_width, letters)) + sheet.mm(LETTER_MM)) if letters else 0
+    room = sheet.width - margin - color_bar_width(sheet, WIDEST_LEGEND) - sheet.mm(APART_MM) - apart
+    options = []
+    for count in range(most, min(FEWEST_MAPS, most) - 1, -1):
+        columns = count + with_pictures
+        width = _aligned((room - (count - 1) * gap) / columns, first.shape[-1])
+        options.append((round(columns * width / room, 2), count, width))
+    _, count, width = max(options)
+    spare = room - (count + with_pictures) * width
+    wide = round(min(max(gap, spare / max(count - 1, 1)), sheet.mm(WIDEST_GAP_MM)))
+    height = width * (CURVE_SHAPE if first.ndim == 1 else first.shape[0] / first.shape[1])
+    left = margin + (round(width) + apart if with_pictures else 0)
+    return Layout(count, margin, left, width, height, wide, letters)
 
 
 def _columns(sheet: Sheet) -> int:
@@ -62,65 +108,38 @@ def _scale(tiles: Sequence[NDArray[np.float32]], facts: Facts) -> Scale | None:
 
 
 def _rows(
-    source: Source,
     sheet: Sheet,
-    images: Sequence[str],
+    layout: Layout,
+    pictures: Sequence[NDArray[np.uint8] | None],
     maps: Sequence[Sequence[NDArray[np.float32]]],
     numbers: Sequence[int],
     scale: Scale | None,
 ) -> float:
-    """Draw everything; returns where it ends. Rows of more maps than fit go on below, under the image's first row."""
-    pictures = [source.picture(image) for image in images]
-    gap, line = sheet.mm(GAP_MM), sheet.pt(sheet.small * LINE)
-    legend = None if scale is None else scale.legend
-    bar = 0.0 if legend is None else color_bar_width(sheet, legend) + sheet.mm(APART_MM)
-    with_pictures = any(picture is not None for picture in pictures)
-    first = maps[0][0]
-    letters = [f"({letter})" for letter in LETTERS[: len(images)]] if 1 < len(images) <= len(LETTERS) else []
-    margin = max(map(sheet.text_width, letters)) + sheet.mm(LETTER_MM) if letters else 0.0
-    apart = sheet.mm(APART_MM) if with_pictures else 0.0
-    room = sheet.width - margin - bar - apart
-    count, width = _row_length(room, gap, first.shape[-1], min(len(numbers), _columns(sheet)), with_pictures)
-    spare = room - (count + with_pictures) * width - apart + gap
-    gap = min(max(gap, int(spare / max(count - 1, 1))), sheet.mm(WIDEST_GAP_MM))
-    ratio = CURVE_SHAPE if first.ndim == 1 else first.shape[0] / first.shape[1]
-    height = width * ratio
-    left = margin + (width + sheet.mm(APART_MM) if with_pictures else 0.0)
-    lines = -(-len(numbers) // count)
-    y = top = line
-    for place in range(count if lines == 1 else 0):
-        middle = left + place * (width + gap) + width / 2
-        sheet.text(middle, line * 0.75, str(numbers[place]), across="center")
+    """Draw everything; returns where it ends. Maps of an image that do not fit into a row go on below."""
+    line, pitch = sheet.pt(sheet.small * LINE), layout.height + layout.gap
+    lines = -(-len(numbers) // layout.count)
+    heads = line if lines > 1 else 0.0  # numbers above every row of maps, otherwise above the first alone
+    top: float = round(line)
+    y = top
     for row, (picture, tiles) in enumerate(zip(pictures, maps, strict=True)):
-        if lines > 1 and row:
-            y += line
         if picture is not None:
-            fit = _aligned(min(width, height * picture.shape[1] / picture.shape[0]), picture.shape[1])
-            sheet.picture(round(margin), round(y), picture, fit / picture.shape[1])
+            wide = min(layout.width, layout.height * picture.shape[1] / picture.shape[0])
+            sheet.picture(layout.margin, round(y), picture, _aligned(wide, picture.shape[1]) / picture.shape[1])
+        if layout.letters:
+            sheet.text(0, y + line * 0.75, layout.letters[row])
         for place, tile in enumerate(tiles):
-            across, down = place % count, place // count
-            x, at = left + across * (width + gap), y + down * (height + gap + (line if lines > 1 else 0))
-            if lines > 1:
-                sheet.text(x + width / 2, at - line * 0.25, str(numbers[place]), across="center")
-            value_tile(sheet, x, round(at), (height, width), tile, scale)
-        if letters:
-            sheet.text(0, y + line * 0.75, letters[row])
-        y += lines * (height + gap) + (lines - 1) * line if lines > 1 else height + gap
-    bottom = y - gap
-    if legend is not None:
-        color_bar(sheet, sheet.width - bar + sheet.mm(APART_MM), top, min(bottom - top, sheet.mm(40)), legend)
+            x = layout.left + (place % layout.count) * (round(layout.width) + layout.gap)
+            at = y + (place // layout.count) * (pitch + heads)
+            value_tile(sheet, x, round(at), (layout.height, layout.width), tile, scale)
+            if lines > 1 or row == 0:
+                sheet.text(x + layout.width / 2, round(at) - line * 0.25, str(numbers[place]), across="center")
+        y += lines * (pitch + heads)
+    bottom = y - layout.gap - heads
+    if scale is not None and scale.legend is not None:
+        columns = min(layout.count, len(numbers))
+        x = layout.left + columns * (round(layout.width) + layout.gap) - layout.gap + sheet.mm(APART_MM)
+        color_bar(sheet, x, top, min(bottom - top, sheet.mm(TALLEST_BAR_MM)), scale.legend)
     return bottom
-
-
-def _row_length(room: float, gap: float, pixels: int, most: int, with_pictures: bool) -> tuple[int, float]:
-    """How many maps stand in a row, and how wide each is, so that most of the room is used."""
-    options = []
-    for count in range(most, max(min(FEWEST_MAPS, most), 1) - 1, -1):
-        columns = count + with_pictures
-        width = _aligned((room - (count - 1) * gap) / columns, pixels)
-        options.append((round(columns * width / room, 2), count, width))
-    _, count, width = max(options)
-    return count, width
 
 
 def _aligned(room: float, pixels: int) -> float:

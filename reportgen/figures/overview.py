@@ -24,7 +24,9 @@ CELL_MM = 7.5  # width of a cell at least
 LARGEST_CELL_MM = 16.0
 GAP_MM, APART_MM = 0.5, 1.4
 HEAD_MM = 17.0  # of the layers' names, at most
-ANSWER_MM = 15.0  # of the predictions
+ANSWER_MM = 18.0  # of the predictions, at most
+MOST_CERTAIN = "> 99.9 %"  # the widest probability
+BAR_MM = (12.0, 1.6)  # length and thickness of a color bar
 LINE = 1.25
 
 
@@ -54,7 +56,12 @@ def draw(source: Source, layers: Sequence[LayerArrays], images: Sequence[str], s
         return None
     predicted = any(image.predictions for image in entries)
     gap, line = sheet.mm(GAP_MM), sheet.pt(sheet.small * LINE)
-    answers = sheet.mm(ANSWER_MM + APART_MM) if predicted else 0.0
+    labels = [image.predictions[0].label for image in entries if image.predictions]
+    answers = (
+        min(max(map(sheet.text_width, [*labels, MOST_CERTAIN])), sheet.mm(ANSWER_MM)) + sheet.mm(APART_MM)
+        if predicted
+        else 0.0
+    )
     room = sheet.width - answers - sheet.mm(APART_MM)
     most = max(1, int((room + gap) // (sheet.mm(CELL_MM) + gap)) - 1)
     shown = [found[place] for place in spaced(range(len(found)), most)]
@@ -126,7 +133,26 @@ def _feet(sheet: Sheet, columns: Sequence[Column], left: float, cell: float, gap
         if column.scale is not None and column.scale.legend is not None:
             top = column.scale.legend[1]
             sheet.text(middle, y + line, _short(top) if isinstance(top, float) else top, across="center")
-    return y + 1.3 * line
+    y += 2 * line
+    x = left
+    scales = {column.scale.palette: column.scale for column in columns if column.scale is not None}
+    for name, scale in sorted(scales.items()):
+        if scale.legend is not None:
+            low = "−max." if name == palette.DIVERGING else "0"
+            x = _bar(sheet, x, y, name, low) + sheet.mm(3)
+    return y + (sheet.mm(BAR_MM[1]) if scales else -0.7 * line) + 1
+
+
+def _bar(sheet: Sheet, x: float, y: float, name: str, low: str) -> float:
+    """Draw a horizontal color bar up to a column's maximum; returns its right end."""
+    length, thick = (sheet.mm(side) for side in BAR_MM)
+    base = y + thick / 2 + sheet.pt(sheet.small * 0.36)
+    sheet.text(x, base, low)
+    x += sheet.text_width(low) + sheet.mm(0.8)
+    sheet.picture(x, y, palette.colors(name, palette.LEVELS)[None], length / palette.LEVELS, thick, frame=True)
+    x += length + sheet.mm(0.8)
+    sheet.text(x, base, "max.")
+    return x + sheet.text_width("max.")
 
 
 def _short(value: float) -> str:

@@ -29,6 +29,7 @@ MIDDLE_GRAY, REACH = (
     127.5,
 )  # 8-bit value of a weight of 0 in an RGB kernel, and its distance from that of the largest
 USUAL_RGB = 8.0  # mm
+TALLEST_BAR_MM = 40.0
 LEAST_DOTS = 1.0
 LARGEST_DOT_MM, TALLEST_MM = 1.2, 90.0  # of one weight in a matrix, and of the matrix
 
@@ -185,7 +186,7 @@ def _matrix(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
 def _bar(sheet: Sheet, width: float, top: float, bottom: float, scale: Shared, at: float | None = None) -> None:
     if scale.legend is not None:
         x = sheet.width - width if at is None else at
-        color_bar(sheet, x + sheet.mm(APART_MM), top, min(bottom - top, sheet.mm(40)), scale.legend)
+        color_bar(sheet, x + sheet.mm(APART_MM), top, min(bottom - top, sheet.mm(TALLEST_BAR_MM)), scale.legend)
 
 
 def _scale(drawn: NDArray[np.float32]) -> tuple[Shared, list[str]]:
