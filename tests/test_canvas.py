@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.compute.patterns.search.canvas import canvas_for, whole
+from reportgen.compute.patterns.ascent import Ascent, Breadth
+from reportgen.compute.patterns.recipe import QUALITIES
+from reportgen.compute.patterns.search.canvas import Canvas, canvas_for, fitting_canvas, whole
+from reportgen.compute.patterns.shared import Shared
 from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
@@ -50,7 +53,7 @@ STACKS: dict[str, Stack] = {
 def test_a_map_on_the_canvas_is_that_of_the_tiled_picture(name: str, size: int) -> None:
     """Also where strides divide the picture otherwise than the size that the network was traced at."""
     walked, layer_call = seen(STACKS[name]())
-    canvas = canvas_for(layer_call, (size, size), (96, 96), True, 0.5)
+    canvas = canvas_for(layer_call, (size, size), (96, 96), 0.5)
     assert not canvas.is_whole
     tiles = np.random.default_rng(0).random((2, *canvas.period, 3)).astype(np.float32)
     own = np.asarray(canvas.own_positions(maps(walked, layer_call, canvas.spread(tf.constant(tiles)))))
@@ -72,7 +75,7 @@ def test_a_signal_has_a_canvas_of_its_own() -> None:
     walked, layer_call = seen(
         [layers.Conv1D(3, 5, strides=2, padding="same"), layers.Conv1D(4, 3, name="conv")], 200, (None, 2)
     )
-    canvas = canvas_for(layer_call, (200,), walked.contract.size, True, 0.5)
+    canvas = canvas_for(layer_call, (200,), walked.contract.size, 0.5)
     assert not canvas.is_whole
     tiles = np.random.default_rng(0).random((1, *canvas.period, 2)).astype(np.float32)
     own = np.asarray(canvas.own_positions(maps(walked, layer_call, canvas.spread(tf.constant(tiles)))))
@@ -82,20 +85,17 @@ def test_a_signal_has_a_canvas_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stack", "free", "fields"),
+    ("stack", "fields"),
     [
-        ([layers.Conv2D(4, 3, name="conv")], False, 0.5),
-        ([layers.UpSampling2D(2), layers.Conv2D(4, 3, name="conv")], True, 0.5),
-        ([layers.Conv2D(4, 60, name="conv")], True, 0.5),
-        ([layers.Conv2D(4, 21, name="conv")], True, 3.0),
+        ([layers.UpSampling2D(2), layers.Conv2D(4, 3, name="conv")], 0.5),
+        ([layers.Conv2D(4, 60, name="conv")], 0.5),
+        ([layers.Conv2D(4, 21, name="conv")], 3.0),
     ],
-    ids=["fixed size", "upsampled", "large field", "room for single positions"],
+    ids=["upsampled", "large field", "room for single positions"],
 )
-def test_the_canvas_is_the_whole_picture_where_a_smaller_one_would_not_do(
-    stack: Any, free: bool, fields: float
-) -> None:
+def test_the_canvas_is_the_whole_picture_where_a_smaller_one_would_not_do(stack: Any, fields: float) -> None:
     _, layer_call = seen(stack)
-    assert canvas_for(layer_call, (96, 96), (96, 96), free, fields) == whole((96, 96))
+    assert canvas_for(layer_call, (96, 96), (96, 96), fields) == whole((96, 96))
 
 
 def test_a_whole_canvas_shows_what_it_is_given() -> None:
@@ -112,6 +112,28 @@ def test_a_whole_canvas_shows_what_it_is_given() -> None:
 
 def test_a_period_is_cut_from_the_middle() -> None:
     _, layer_call = seen([layers.Conv2D(4, 3, name="conv")])
-    canvas = canvas_for(layer_call, (96, 97), (96, 97), True, 0.5)
+    canvas = canvas_for(layer_call, (96, 97), (96, 97), 0.5)
     shown = np.random.default_rng(0).random((2, 96, 97, 3))
     np.testing.assert_array_equal(canvas.cropped(shown), shown[:, 40:56, 40:56])
+
+
+def test_a_model_of_a_fixed_size_is_searched_on_a_small_canvas_too() -> None:
+    """Whatever follows a convolution that takes one size alone, here what is flattened."""
+    inner = functional(layers.Conv2D(3, 3, activation="relu"), shape=(96, 96, 3))
+    stack = [inner, layers.Conv2D(4, 3, name="conv"), layers.Flatten(), layers.Dense(2)]
+    walked, layer_call = seen(stack, shape=(96, 96, 3))
+    recipe = QUALITIES["draft"]
+    ascent = Ascent(Shared(walked, recipe, 0), layer_call, (96, 96), Breadth(2))
+    assert ascent.strongest is not None
+    assert ascent.strongest.steps > recipe.strongest_steps
+    with pytest.raises(ValueError, match="incompatible"):
+        walked.model(tf.zeros((1, 64, 64, 3)))
+
+
+def test_the_search_sees_the_whole_picture_where_a_smaller_one_does_not_get_through() -> None:
+    _, layer_call = seen(STACKS["same"]())
+
+    def fails(canvas: Canvas) -> None:
+        raise ValueError(f"a layer takes no pictures of {canvas.size}")
+
+    assert fitting_canvas(layer_call, (96, 96), (96, 96), 0.5, fails) == whole((96, 96))

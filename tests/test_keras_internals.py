@@ -260,3 +260,14 @@ def test_tensorflow_takes_the_option_that_keeps_convolutions_and_rectifiers_apar
 
 def test_python_says_how_many_caches_its_instructions_have() -> None:
     assert getattr(dis, "_inline_cache_entries", None), USED.format("bytecode.CACHES: dis._inline_cache_entries")
+
+
+def test_a_model_checks_the_size_of_what_it_is_given_by_a_method_of_the_instance() -> None:
+    """`network/network.py` shadows it where a search sees a small part of a picture."""
+    model = functional(conv(2, name="conv"), shape=(32, 32, 3))
+    model.__dict__["_assert_input_compatibility"] = lambda inputs: None
+    found = model(tf.zeros((1, 16, 16, 3)))
+    assert found.shape[0] == 1, USED.format("Network.unstated_sizes: Layer._assert_input_compatibility")
+    del model.__dict__["_assert_input_compatibility"]
+    with pytest.raises(ValueError, match="incompatible"):
+        model(tf.zeros((1, 16, 16, 3)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from reportgen.network.accepted_sizes import NEAR, Size, next_size
 from reportgen.network.backend import keras, tf
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.error_text import one_line
-from reportgen.network.graph.hooks import Call, run_until, safe_scopes
+from reportgen.network.graph.hooks import Call, restore, run_until, safe_scopes, shadow
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS, as_numpy
 from reportgen.network.graph.map_layout import stored, takes_channels_first
@@ -242,6 +242,21 @@ class Network:
             if layer_call.is_output
             else (id(layer_call.unit.layer), layer_call.unit.occurrence) in trial.reached
         )
+
+    @contextmanager
+    def unstated_sizes(self) -> Iterator[None]:
+        """Let the model take inputs of sizes that it does not state, while it is traced as far as layers that do not care.
+
+        Convolutions up to a layer compute the same whatever the size. Keras refuses the size for what may follow, as a flattened map.
+        """
+        shadowed: list[tuple[Any, str, Any]] = []
+        try:
+            for model in (self.model, *self.layers):
+                if isinstance(model, keras.Model):
+                    shadow(model, "_assert_input_compatibility", lambda inputs: None, shadowed)
+            yield
+        finally:
+            restore(shadowed)
 
     def _trial(self, size: Size) -> Trial:
         """Find how far an input of `size` gets, by shapes alone: nothing is computed."""

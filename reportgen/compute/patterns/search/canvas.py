@@ -6,7 +6,7 @@ filters see around it, whatever the size of the finished picture, which the peri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,7 +16,6 @@ import numpy as np
 from reportgen.network.backend import tf
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.layer_calls import LayerCall
-from reportgen.network.network import Network
 
 SMALLEST_PERIOD = 16  # pixels: below it a texture has no room to find its own period
 SMALL_ENOUGH = 0.5  # of the picture's pixels: a larger canvas is not worth its seams
@@ -77,16 +76,13 @@ def whole(size: tuple[int, ...]) -> Canvas:
     return Canvas(size, size)
 
 
-def canvas_for(
-    layer_call: LayerCall, size: tuple[int, ...], traced: tuple[int, ...], free: bool, fields: float
-) -> Canvas:
+def canvas_for(layer_call: LayerCall, size: tuple[int, ...], traced: tuple[int, ...], fields: float) -> Canvas:
     """The canvas for searches of a layer call whose pictures have `size`.
 
-    traced: the size that the model was traced at. free: whether the model takes pictures of any size. fields: the period in
-    receptive fields.
+    traced: the size that the model was traced at. fields: the period in receptive fields.
     """
     axes = layer_call.even_axes
-    if not free or layer_call.times or layer_call.is_output or axes is None:
+    if layer_call.times or layer_call.is_output or axes is None:
         return whole(size)
     sides = [_side(axis, fields, *lengths) for axis, *lengths in zip(axes, size, traced, strict=True)]
     period, lengths, first, count = (tuple(side[at] for side in sides) for at in range(4))
@@ -95,13 +91,25 @@ def canvas_for(
     return Canvas(period, lengths, first, count)
 
 
-def fitting_canvas(network: Network, layer_call: LayerCall, size: tuple[int, ...], fields: float) -> Canvas:
-    """A canvas of a period in receptive fields, or the whole picture where the network does not take pictures of the canvas's size."""
-    contract = network.contract
-    free = all(length is None for length in contract.shape[:-1])
-    canvas = canvas_for(layer_call, size, contract.size, free, fields)
-    fits = canvas.is_whole or network.reaches(layer_call, canvas.size)
-    return canvas if fits else whole(size)
+def fitting_canvas(
+    layer_call: LayerCall,
+    size: tuple[int, ...],
+    traced: tuple[int, ...],
+    fields: float,
+    trace: Callable[[Canvas], Any],
+) -> Canvas:
+    """A canvas for searches of a layer call, see `canvas_for`; the whole picture where `trace`, for a smaller one, fails.
+
+    It does where a layer on the way takes no other size, as a dense one before an attention map.
+    """
+    canvas = canvas_for(layer_call, size, traced, fields)
+    if canvas.is_whole:
+        return canvas
+    try:
+        trace(canvas)
+    except Exception:
+        return whole(size)
+    return canvas
 
 
 def _side(axis: Reach, fields: float, whole: int, traced: int) -> tuple[int, int, int, int]:

@@ -123,7 +123,8 @@ class ObjectiveGradient:
             tf.TensorSpec((batch,), tf.int32),
         ]
         traced = tf.function(read, input_signature=signature, autograph=False)
-        traced.get_concrete_function()
+        with nullcontext() if canvas.is_whole else self._network.unstated_sizes():
+            traced.get_concrete_function()
         return traced  # type: ignore[no-any-return]
 
     def _value(self, pictures: Any, filters: Any, canvas: Canvas, aim: Aim, direction: Direction) -> Any:

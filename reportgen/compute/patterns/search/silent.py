@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class SilentSearch:
         abreast: searches beside each other. faint: the activation up to which a filter is retried. dead: bool (channels,), which units are
         proven dead and not retried.
         """
-        self._network, self._layer_call, self._size = shared.network, layer_call, size
+        self._traced, self._layer_call, self._size = shared.network.contract.size, layer_call, size
         self._recipe, self._seed, self._gradient = shared.recipe, shared.seed, gradient
         self._measurement = Measurement(shared, layer_call, size, ALONE)
         self._pixel_ascent, self._threads = pixel_ascent, threads
@@ -57,7 +58,10 @@ class SilentSearch:
     @cached_property
     def _canvas(self) -> Canvas:
         """Where single positions are searched that must not meet; computed, and so traced, only where a filter is silent."""
-        return fitting_canvas(self._network, self._layer_call, self._size, POSITION_FIELDS)
+        return fitting_canvas(self._layer_call, self._size, self._traced, POSITION_FIELDS, self._function)
+
+    def _function(self, canvas: Canvas, aim: Aim = Aim.POSITIONS) -> Any:
+        return self._gradient.function(canvas, ALONE, aim)
 
     @property
     def steps(self) -> tuple[int, int]:
@@ -89,7 +93,7 @@ class SilentSearch:
     def _searched(self, filters: np.ndarray) -> list[np.ndarray]:
         """The pictures that the search of some filters ends at: from noise for single positions, and on from there for the mean."""
         for aim in (Aim.POSITIONS, Aim.STRONGEST):  # now: threads only ask for what is there
-            self._gradient.function(self._canvas, ALONE, aim)
+            self._function(self._canvas, aim)
         ended: list[list[np.ndarray]] = []
         for at in range(0, len(filters), self._abreast):
             some = filters[at : at + self._abreast]

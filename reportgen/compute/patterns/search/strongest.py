@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, partial
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -43,21 +44,24 @@ class StrongestSearch:
         threads: Threads,
     ) -> None:
         """seed: of the picture that shows whether the layer's units are affine."""
-        self._network, self._layer_call, self._size = network, layer_call, size
+        self._traced, self._layer_call, self._size = network.contract.size, layer_call, size
         self._recipe, self._gradient, self._measurement = recipe, gradient, measurement
         self._pixel_ascent, self._threads = pixel_ascent, threads
         self.sign_patches = SignPatches.find(layer_call, size, gradient, seed)
 
     def prepare(self) -> None:
         """Trace what every batch needs."""
-        self._gradient.function(self._canvas, self._gradient.batch, Aim.STRONGEST)
+        self._function(self._canvas)
 
     @cached_property
     def _canvas(self) -> Canvas:
         """Where the search runs: on the whole picture where tiled sign patches are the start."""
         if self.sign_patches is not None:
             return whole(self._size)
-        return fitting_canvas(self._network, self._layer_call, self._size, TEXTURE_FIELDS)
+        return fitting_canvas(self._layer_call, self._size, self._traced, TEXTURE_FIELDS, self._function)
+
+    def _function(self, canvas: Canvas) -> Any:
+        return self._gradient.function(canvas, self._gradient.batch, Aim.STRONGEST)
 
     @property
     def steps(self) -> int:
