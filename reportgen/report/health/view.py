@@ -11,9 +11,9 @@ from reportgen.core.records import LayerStatus
 from reportgen.render.text import NAMED, listed, plural
 from reportgen.report.health.record import OK, UNKNOWN, WARNING, Evidence, HealthRecord, Status
 
-BY_URGENCY = (WARNING, UNKNOWN, OK)
+FIRST_LAYERS = 4  # links below a warning; its evidence has more
 WORDS = {WARNING: "warning", UNKNOWN: "not checked", OK: "no finding"}
-SIGNS = {WARNING: "weak", UNKNOWN: "not-computed", OK: "ok"}  # the signs of verdicts that read alike
+SIGNS = {WARNING: "weak", UNKNOWN: "skipped", OK: "ok"}  # the signs of verdicts that read alike
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class CheckView:
     Attributes:
         anchor: of the check on the page.
         sign: name of a symbol of the page, and `word` beside it.
+        layers: the first of those that a warning is about; `further` how many more there are, in words.
         more: evidence that is not listed, in words.
     """
 
@@ -40,16 +41,20 @@ class CheckView:
     sign: str
     word: str
     sentence: str
+    layers: tuple[Link, ...]
+    further: str | None
     evidence: tuple[EvidenceView, ...]
     more: str | None
 
 
 @dataclass(frozen=True)
 class HealthView:
-    """All checks, warnings first; `summary` counts them."""
+    """All checks: `summary` says what they found, `warnings` come first, and `others` names the rest."""
 
     summary: str
-    checks: tuple[CheckView, ...]
+    warnings: tuple[CheckView, ...]
+    rest: str
+    others: tuple[CheckView, ...]
 
 
 def health_view(health: Sequence[HealthRecord], layers: Sequence[LayerEntry]) -> HealthView | None:
@@ -57,27 +62,33 @@ def health_view(health: Sequence[HealthRecord], layers: Sequence[LayerEntry]) ->
     if not health:
         return None
     pages = {layer.path: layer for layer in layers if layer.status != LayerStatus.SKIPPED}
-    ordered = sorted(health, key=lambda record: BY_URGENCY.index(record.status))
-    return HealthView(_summary(health), tuple(_check(record, pages) for record in ordered))
-
-
-def _summary(health: Sequence[HealthRecord]) -> str:
-    counts = {status: sum(record.status == status for record in health) for status in Status}
-    parts = [
-        plural(counts[WARNING], "warning") if counts[WARNING] else "no warning",
-        *([f"{counts[UNKNOWN]} not possible"] if counts[UNKNOWN] else []),
+    by_status = {status: [_check(each, pages) for each in health if each.status == status] for status in Status}
+    warnings, unknown, fine = (by_status[status] for status in (WARNING, UNKNOWN, OK))
+    rest = [
+        *([f"{plural(len(fine), 'check')} without a finding"] if fine else []),
+        *([f"{plural(len(unknown), 'check')} that could not be done"] if unknown else []),
     ]
-    return f"{plural(len(health), 'check')}: {listed(parts)}."
+    found = plural(len(warnings), "warning") if warnings else "no warning"
+    summary = f"{found[0].upper()}{found[1:]} from {plural(len(health), 'check')} of weights, responses and inputs"
+    return HealthView(
+        f"{summary}{f'; {len(unknown)} could not be done' if unknown else ''}.",
+        tuple(warnings),
+        listed(rest).capitalize(),
+        (*unknown, *fine),
+    )
 
 
 def _check(record: HealthRecord, pages: Mapping[str, LayerEntry]) -> CheckView:
-    left = len(record.evidence) - NAMED
+    left, linked = len(record.evidence) - NAMED, [path for path in record.layers if path in pages]
+    shown = FIRST_LAYERS if len(linked) > FIRST_LAYERS + 1 else len(linked)  # "1 more" takes as much room as its name
     return CheckView(
         anchor=f"health-{record.check}",
         status=record.status,
         sign=SIGNS[record.status],
         word=WORDS[record.status],
         sentence=record.sentence,
+        layers=tuple(Link(f"layers/{pages[path].slug}.html", path) for path in linked[:shown]),
+        further=f"and {len(linked) - shown} more" if len(linked) > shown else None,
         evidence=tuple(_evidence(item, pages) for item in record.evidence[:NAMED]),
         more=f"and {left} more, all in report.json" if left > 0 else None,
     )

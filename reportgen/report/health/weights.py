@@ -177,7 +177,7 @@ def normalization_check(layers: Sequence[LayerEntry]) -> HealthRecord | None:
         return HealthRecord(
             check=Check.NORMALIZATION,
             status=UNKNOWN,
-            sentence="Whether batch statistics were updated is not known: they are not stored; run `reportgen build` again.",
+            sentence="Whether batch statistics were updated is not known: they are not stored; run reportgen build again.",
         )
     found = [(layer, each) for layer, items in known for each in items if each.statistics_at_start is not None]
     if not found:
