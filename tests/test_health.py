@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 
@@ -274,14 +275,9 @@ def entry(path: str, *, total: int = 16, activation: str = "relu", **known: Any)
     }
     record = LayerHealth(**{**nothing, **known})
     names = {name: facts["layer_class" if name == "class" else name] for name in facts if name != "class"}
+    empty = {field.name: None for field in msgspec.structs.fields(LayerEntry)}
     return LayerEntry(
-        **{**names, "layer_class": "Conv2D", "verdicts": {}},
-        weights=None,
-        initial_weights=None,
-        patterns=None,
-        minimal_patterns=None,
-        feature_maps=(),
-        health=record,
+        **{**empty, **names, "layer_class": "Conv2D", "verdicts": {}, "feature_maps": (), "health": record}
     )
 
 

@@ -107,8 +107,8 @@ def untrained_check(layers: Sequence[LayerEntry]) -> HealthRecord | None:
     return HealthRecord(
         check=Check.UNTRAINED,
         status=OK,
-        sentence=f"No layer looks untrained: of {plural(tested, 'layer')} that can be tested, "
-        f"{'each' if tested > 1 else 'it'} has kernels, biases or normalizations that no initializer gives.",
+        sentence=f"No layer looks untrained: kernels, biases or normalizations of {'each of ' if tested > 1 else ''}"
+        f"{plural(tested, 'layer')} that can be tested differ from those of an initializer.",
     )
 
 
