@@ -16,10 +16,10 @@ from reportgen.artefacts.telling_patterns import FIGURE as GALLERY_FIGURE
 from reportgen.artefacts.telling_patterns import in_depth
 from reportgen.artefacts.views import Fact, Link, PageContext, Verdict, verdict_view
 from reportgen.artefacts.weights import lost_weights
-from reportgen.core.records import LayerStatus
+from reportgen.core.records import PICTURE_RANK, LayerStatus
 from reportgen.core.verdicts import BY_PRECEDENCE, SILENT
 from reportgen.render.figure import Picture
-from reportgen.render.text import count, listed, plural
+from reportgen.render.text import AXIS_UNITS, count, listed, plural
 from reportgen.render.wording import flattened, stopped, unquoted
 from reportgen.report.counts import Counts, counts
 from reportgen.report.depth_charts import DepthView, depth_view
@@ -32,6 +32,8 @@ from reportgen.report.network_drawing import DiagramView
 from reportgen.report.settings_rows import Rows, all_settings, chosen_settings
 from reportgen.report.unfinished import Unfinished
 
+FIELD_UNITS = {**AXIS_UNITS, PICTURE_RANK: "px"}  # in the head of a column; by number of spatial axes
+LONG = 30  # rows of layers: a longer table has its own scroll bar, below a head that stays in sight
 Pictures = Mapping[str, Mapping[str, Picture]]  # the figures of each layer by file name, by the layer's slug
 
 
@@ -50,6 +52,8 @@ class IndexView:
         effort: what the verdict `silent` rests on; None where no filter has it.
         chosen: settings that are not the default; `settings` has all.
         extent: the size of the report, as a sentence.
+        field_unit: of receptive fields.
+        is_long: whether the table of layers has more rows than a screen shows.
     """
 
     page: PageContext
@@ -71,6 +75,8 @@ class IndexView:
     overview: OverviewView | None
     depth: DepthView | None
     layers: tuple[LayerRow, ...]
+    field_unit: str
+    is_long: bool
     outputs: tuple[OutputsView, ...]
     left_out: tuple[LeftOut, ...]
     meanings: tuple[Verdict, ...]
@@ -158,6 +164,8 @@ def index_view(
             layer_row(layer, numbers.get(layer.path), strips.get(layer.slug), noun, unfinished is not None)
             for layer in rows
         ),
+        field_unit=FIELD_UNITS[len(report.input.size)],
+        is_long=len(rows) > LONG,
         outputs=tuple(outputs_view(layer, strips.get(layer.slug), noun) for layer in outputs),
         left_out=not_covered,
         meanings=tuple(

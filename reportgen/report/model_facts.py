@@ -39,7 +39,7 @@ def model_facts(report: ReportDocument) -> tuple[Fact, ...]:
         Fact(
             "Classes",
             NONE if classes is None else count(len(classes)),
-            note="class names unknown" if classes is None else None,
+            note="unnamed; pass --classes FILE" if classes is None else None,
         ),
         Fact("Input", _primary_input(contract), note=_resizing(contract)),
         *(Fact(f"Input {one.name}", _constant(one)) for one in contract.constant_inputs),
