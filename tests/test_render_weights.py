@@ -170,7 +170,8 @@ def test_slices_of_one_weight_are_a_matrix_of_filters_and_input_channels() -> No
     figure = draw({"kernel": weights}, layer(20))
     limit = float(np.nanmax(np.abs(weights)))
     assert figure.legend == (-limit, limit, palette.DIVERGING)
-    drawn = pixels(figure)[:: figure.tiles.scale, :: figure.tiles.scale]
+    scale = figure.tiles.scale
+    drawn = pixels(figure)[::scale, :: scale * figure.tiles.tile_width]
     expected = mapped(np.nan_to_num(weights[0, 0].T), limit)
     expected[5, 1] = palette.BROKEN
     assert np.array_equal(drawn, expected)

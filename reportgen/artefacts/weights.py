@@ -27,7 +27,7 @@ from reportgen.core.records import Count, LayerRecord, LayerStatus, RelativePath
 from reportgen.render import weights as grid
 from reportgen.render.charts import Chart, filter_bars, histogram
 from reportgen.render.figure import Picture
-from reportgen.render.text import count, number, percent, plural, span
+from reportgen.render.text import count, listed, number, percent, plural, span
 from reportgen.render.weights import KernelLayout
 from reportgen.render.wording import not_finite, sentence
 
@@ -40,6 +40,7 @@ INITIAL_WEIGHTS_NAME, INITIAL_FIGURE = (
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of a bin and not on an edge; enough to see a second mode
 KERNEL_PIXELS = 56  # longer side of a kernel slice on a card, CSS pixels
 KERNEL_ROW = 16  # slices of a kernel in one row of a card
+SLICES_ROW = 8  # the same where only those with the largest norm are shown
 KERNEL_ROWS = 4  # rows of a card; further slices are only in the weight grid
 KERNEL_ROW_PIXELS = 240  # width of a full row, CSS pixels
 LARGEST_WEIGHTS = 6  # of a filter whose slices are single weights: numbers that a card states
@@ -336,12 +337,15 @@ def _window(picture: Picture, tiles: Sequence[int]) -> tuple[int, int, int, int]
 def _largest_slices(
     picture: Picture, channels: list[int], tiles: range, index: int, root: str
 ) -> tuple[tuple[Cut, ...], str | None]:
-    """The slices of a filter with the largest L2 norm."""
-    numbers = ", ".join(str(channel) for channel in channels)
-    label = f"Kernel of filter {index}, input channels {numbers}"
-    pixels = min(KERNEL_ROW_PIXELS // len(channels), KERNEL_PIXELS) * len(channels)
-    note = f"top input channels, by L2 norm: {numbers}"
-    return (cut(picture, root, _window(picture, tiles), pixels, label),), note
+    """The slices of a filter with the largest L2 norm, in rows of SLICES_ROW."""
+    pixels = min(KERNEL_ROW_PIXELS // min(SLICES_ROW, len(tiles)), KERNEL_PIXELS)
+    cuts = []
+    for first in range(0, len(tiles), SLICES_ROW):
+        row = tiles[first : first + SLICES_ROW]
+        numbers = listed([str(channel) for channel in channels[first : first + SLICES_ROW]])
+        label = f"Kernel of filter {index}, input channels {numbers}"
+        cuts.append(cut(picture, root, _window(picture, row), pixels * len(row), label))
+    return tuple(cuts), f"top input channels, by L2 norm: {', '.join(str(channel) for channel in channels)}"
 
 
 def _largest_weights(weights: NDArray[np.floating]) -> str:

@@ -62,8 +62,8 @@ class Numbering:
 
     Attributes:
         rows: one for each row; none where only the columns have numbers.
-        columns: one for every `column_tiles` tiles; what a tile shows has the number of its row plus that of its column, or the two
-            number different things.
+        columns: one for every `column_tiles` tiles, or none; what a tile shows has the number of its row plus that of its column, or
+            the two number different things.
         column_tiles: tiles that share a column number.
         largest: CSS pixels along a tile's width at most; None for tiles that are not enlarged on a page.
     """

@@ -17,7 +17,11 @@ MOST_ROWS, MOST_COLUMNS = (
     128,
     256,
 )  # cells that a page shows at four pixels each; of more weights a cell sums up several
-LARGEST_CELL = 28  # CSS pixels
+LARGEST_CELL = 28  # CSS pixels along a cell's height
+ASPECT, WIDEST_CELL = (
+    2,
+    4,
+)  # a matrix that is taller than half its width has wider cells, up to so many times their height
 SHORTEST_SIDE = 8  # pixels of a picture of few cells, so that it is no hairline as a file
 
 
@@ -58,8 +62,10 @@ def draw(path: str, kernel: NDArray[np.floating], of: str, beside: NDArray[np.fl
     indices[~finite] = palette.BROKEN
     enlarged = ceil(SHORTEST_SIDE / min(indices.shape))
     used = palette.DIVERGING if signed else palette.SEQUENTIAL[0]
-    tiles = Tiles(indices.size, indices.shape[1], 1, 1, enlarged, 0)
-    picture = mosaic.compose(indices.reshape(-1, 1, 1), tiles, palette.GAP)
+    rows, columns = indices.shape
+    wide = min(ceil(ASPECT * rows / columns), WIDEST_CELL)
+    tiles = Tiles(indices.size, columns, 1, wide, enlarged, 0)
+    picture = mosaic.compose(indices.reshape(-1, 1, 1).repeat(wide, axis=2), tiles, palette.GAP)
 
     facts = [_scale_sentence(scale, used, signed=signed, shared=beside is not None)]
     if scale.clipped:
@@ -84,7 +90,7 @@ def draw(path: str, kernel: NDArray[np.floating], of: str, beside: NDArray[np.fl
         alt=" ".join([f"Weights of {path}: {what}.", *facts]),
         legend=None if scale.limit == 0 else (-scale.limit if signed else 0.0, scale.limit, used),
         numbering=Numbering(
-            tuple(range(0, filters, blocks[0])), tuple(range(0, inputs, blocks[1])), largest=LARGEST_CELL
+            tuple(range(0, filters, blocks[0])), tuple(range(0, inputs, blocks[1])), largest=LARGEST_CELL * wide
         ),
     )
 

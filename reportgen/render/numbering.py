@@ -66,6 +66,8 @@ def sheet(tiles: Tiles, numbering: Numbering | None) -> Sheet:
     rows = _marks(
         [y + height / 2 for _, y, _, height in boxes], numbering.rows, tiles.height, widths, tiles.width, LINE
     )
+    if not numbering.columns:
+        return Sheet(eighths, crisp, rows, ())
     spans = [
         (tiles.box(first)[0], tiles.box(first + numbering.column_tiles - 1))
         for first in range(0, tiles.columns, numbering.column_tiles)

@@ -95,6 +95,14 @@ def draw(
         if positions:
             numbers = named([int(indices[item]) for item in positions])
             facts.append(f"{text}: {plural(len(positions), words.owner, words.owners)} ({numbers}).")
+    numbering = _numbering([int(index) for index in indices], layout)
+    if numbering.rows:
+        each = (
+            "a tile’s number is that of its row plus that of its column"
+            if numbering.columns
+            else "the first of each row is numbered"
+        )
+        facts.insert(1, f"{each[0].upper()}{each[1:]}.")
     enlarged = f", shown at {layout.scale}×" if layout.scale > 1 else ""
     return Figure(
         png=png.encode(picture),
@@ -102,17 +110,17 @@ def draw(
         caption=" ".join([f"{what}{enlarged}, {layout.columns} per row{layers}.", *facts]),
         alt=" ".join([f"{title}: {what}{layers}.", *facts]),
         legend=None,
-        numbering=_numbering([int(index) for index in indices], layout),
+        numbering=numbering,
     )
 
 
-def _numbering(indices: list[int], layout: Tiles) -> Numbering | None:
-    """The numbers of rows and columns whose sums are the filters; None where these are not evenly spaced."""
+def _numbering(indices: list[int], layout: Tiles) -> Numbering:
+    """The numbers of rows and columns whose sums are the filters; the first filter of each row where no such numbers are."""
     if layout.rows == 1:
         return Numbering((), tuple(indices), largest=None)
     rows, columns = indices[:: layout.columns], [index - indices[0] for index in indices[: layout.columns]]
     sums = [row + column for row in rows for column in columns]
-    return Numbering(tuple(rows), tuple(columns), largest=None) if sums[: len(indices)] == indices else None
+    return Numbering(tuple(rows), tuple(columns) if sums[: len(indices)] == indices else (), largest=None)
 
 
 def _layout(total: int, height: int, width: int, *, apart: bool, smallest: int) -> Tiles:
