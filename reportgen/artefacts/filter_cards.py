@@ -329,7 +329,8 @@ def _strongest(page: LayerPage, item: PatternRecord, place: int, owner: str, nou
     picture, found = page.tile(STRONGEST_FIGURE, place, SMALL_PATTERN_PIXELS, label), item.strongest
     if picture is None:
         return None
-    scores = f"Activation {number(found.activation)}, peak {number(found.peak)}"
+    mean = "Logit" if page.layer.is_output else "Mean"
+    scores = f"{mean} {number(found.activation)}, peak {number(found.peak)}"
     return Strongest(picture, f"{scores}, found by {found.search} without warps.")
 
 

@@ -23,17 +23,17 @@ from reportgen.core.records import Count, LayerFacts, LayerRecord, LayerStatus, 
 from reportgen.core.store import Store
 from reportgen.render.wording import clause
 
-# In the order of their sections on a layer's page.
+# In the order of their sections on a layer's page, which moves weights behind the maps.
 ARTEFACTS: tuple[Artefact[Any, Any], ...] = (
+    WEIGHTS,
+    NORMALIZATION,
+    INITIAL_WEIGHTS,
     NATURAL_MAXIMA,
     PATTERNS,
     TELLING_PATTERNS,
     MINIMAL_PATTERNS,
     FEATURE_MAPS,
     POOLING,
-    WEIGHTS,
-    NORMALIZATION,
-    INITIAL_WEIGHTS,
 )
 
 

@@ -669,7 +669,7 @@ def _key(page: LayerPage, record: PatternsRecord | None) -> str:
     if record.natural_crops is None:
         return f"{what} Bar: mean of the pattern, from zero; ○ initial {one}. Each bar has its own scale."
     return (
-        f"{what} Natural maximum: the largest of these on the {one}s and their {page.contents.nouns.part}s; ratios to less than "
+        f"{what} Natural maximum: the largest on the {one}s and their {page.contents.nouns.part}s; ratios to less than "
         f"{percent(LEAST_REFERENCE)} of the layer’s largest score are n/a. Bar: {'logit' if page.layer.is_output else 'mean'} of the "
         f"pattern, from zero; ○ initial {one}, ▾ natural maximum. Each bar has its own scale."
     )

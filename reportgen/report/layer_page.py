@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from reportgen.artefacts.base import LayerPage, Section
+from reportgen.artefacts.base import Artefact, LayerPage, Section
 from reportgen.artefacts.filter_cards import Card, cards, orders
+from reportgen.artefacts.initial_weights import INITIAL_WEIGHTS
 from reportgen.artefacts.layer_entry import LayerEntry, records_of
 from reportgen.artefacts.patterns import against_images
 from reportgen.artefacts.pooling import pooling_facts
 from reportgen.artefacts.views import Fact, Link, PageContext, Verdict, verdict_views
+from reportgen.artefacts.weights import WEIGHTS
 from reportgen.core.records import LayerRecord, LayerStatus, Plan
 from reportgen.render.picture import Bands
 from reportgen.render.text import NONE, count, dimensions, plural, shape
 from reportgen.render.wording import MODEL_OUTPUTS, owner_words, sentence, stopped
+
+LAST: tuple[Artefact[Any, Any], ...] = (WEIGHTS, INITIAL_WEIGHTS)  # sections: patterns answer first
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ def layer_view(
     layer, plan = page.layer, page.contents.plan
     covered = [item for item in plan.layers if item.status != LayerStatus.SKIPPED]
     position = covered.index(layer)
-    sections = [artefact.section(page, record) for artefact, record in records_of(entry)]
+    records = sorted(records_of(entry), key=lambda item: item[0] in LAST)
+    sections = [artefact.section(page, record) for artefact, record in records]
     failed = sentence(entry.reason if entry.reason is not None else "failed")
     return LayerView(
         page=context,
