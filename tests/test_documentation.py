@@ -69,7 +69,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     assert 'quality="draft"' in code
     printed = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
-        exec(code.replace('quality="draft"', 'quality="draft", steps=2, layers="conv[12]"'), {})
+        exec(code.replace('quality="draft"', 'quality="draft", steps=1, method="keras-io", layers="conv[12]"'), {})
     return folder / "report", printed.getvalue()
 
 
