@@ -367,5 +367,5 @@ def test_signed_samples_and_other_colours_are_refused_by_name(tmp_path: Path) ->
     with pytest.raises(ImageError, match=r"^a\.tif contains int8; save it as uint8"):
         decode(tmp_path / "a.tif", 1)
     tifffile.imwrite(tmp_path / "b.tif", COLOUR, photometric="cielab")
-    with pytest.raises(ImageError, match=r"^b\.tif contains colours of the kind CIELAB; save it as RGB"):
+    with pytest.raises(ImageError, match=r"^b\.tif contains colors of the kind CIELAB; save it as RGB"):
         decode(tmp_path / "b.tif", 3)

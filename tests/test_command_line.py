@@ -147,6 +147,8 @@ def test_help_of_a_command_shows_its_options_in_the_groups_of_the_table(name: st
     }
     assert headings(text) == [group for group in Group if any(option.group == group for option in mine)]
     assert max(map(len, text.splitlines())) <= 100
+    assert re.search(rf"^  Examples?:\n    reportgen {name} ", text, re.MULTILINE), "an example, on lines of its own"
+    assert "\\b" not in text
 
 
 def test_help_of_build_is_one_screen_that_says_where_the_rest_is() -> None:

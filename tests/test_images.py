@@ -129,7 +129,7 @@ def test_a_colour_profile_is_stated_and_the_numbers_are_those_of_the_file(tmp_pa
     found = collect([tmp_path / f"{name}{suffix}" for name in ("plain", "usual", "wide")], 3, 8)
     assert [image.record.colour_profile for image in found.images] == [None, None, "Wide gamut P3"]
     assert found.notes == (
-        f"wide{suffix} carries a colour profile (Wide gamut P3). Pixel values are used as stored, like keras.utils.load_img does, "
+        f"wide{suffix} carries a color profile (Wide gamut P3). Pixel values are used as stored, like keras.utils.load_img does, "
         "and are not converted to sRGB.",
     )
     contents = [decode(image.path, 3) for image in found.images]
@@ -155,7 +155,7 @@ def test_profiles_of_sixteen_bits_of_floating_point_and_of_gamma_are_stated_too(
     ]
     (note,) = found.notes
     assert note.startswith(
-        "5 images carry colour profiles (Wide gamut P3; one that cannot be read; gamma 1). Pixel values"
+        "5 images carry color profiles (Wide gamut P3; one that cannot be read; gamma 1). Pixel values"
     )
 
 

@@ -180,5 +180,5 @@ def test_the_colour_profile_of_a_held_picture_is_stated(tmp_path: Path) -> None:
     Image.new("RGB", (SIDE, SIDE)).save(tmp_path / "constant.png", icc_profile=b"junk")
     job = prepare(model, Settings(input="primary", hold=(f"other={tmp_path / 'constant.png'}",)))
     assert any(
-        note.startswith("constant.png carries a colour profile (one that cannot be read).") for note in job.plan.notes
+        note.startswith("constant.png carries a color profile (one that cannot be read).") for note in job.plan.notes
     )

@@ -15,9 +15,14 @@ from reportgen.core.settings import Command
 @click.argument("folder", metavar="DIR")
 @takes_options(Command.ARCHIVE)
 def archive(folder: str, output: str | None, force: bool | None, statement: str | None, quiet: bool | None) -> None:
-    """Pack the report in DIR as a deterministic zip that `verify` checks.
+    """Pack a report into a zip archive that `verify` checks.
 
-    It has the report with its stored arrays, manifests, a bill of materials, a model card and an audit table.
+    DIR is the report's folder; the same report gives the same bytes. The archive has the report with its stored arrays,
+    manifests, a bill of materials, a model card and an audit table.
+
+    \b
+    Example:
+      reportgen archive report --statement model.toml
     """
     from reportgen.archive.pack import archive as pack
     from reportgen.archive.statement import read_statement

@@ -18,7 +18,7 @@ from reportgen.core.settings import Command
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @takes_options(Command.ASSEMBLE)
 def assemble(folders: tuple[str, ...], quiet: bool, output: str | None, force: bool | None, **given: Any) -> Written:
-    r"""Write the pages of an existing report again, without TensorFlow.
+    """Write the pages of an existing report again, without TensorFlow.
 
     DIR is the report's folder; its stored arrays are read, and nothing is computed. Several folders, the shards of one report, become
     one report in --output.

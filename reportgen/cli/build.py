@@ -20,7 +20,7 @@ from reportgen.core.settings import Command
 @click.argument("model")
 @takes_options(Command.BUILD)
 def build(model: str, **given: Any) -> Written:
-    r"""Build a report for MODEL.
+    """Build a report for MODEL.
 
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
 

@@ -18,9 +18,14 @@ from reportgen.core.settings import FIGURE_OPTIONS, Command, FigureOptions
 @click.argument("report", metavar="DIR|ZIP")
 @takes_options(Command.FIGURES)
 def figures(report: str, quiet: bool, output: str | None, force: bool | None, **given: Any) -> Written:
-    """Write figures for papers from the report in DIR or the archive ZIP; no TensorFlow is needed.
+    """Write figures for a paper from a report, without TensorFlow.
 
-    With figures.tex to include, captions, a bibliography and a methods paragraph.
+    DIR is the report's folder, ZIP its archive. Beside the figures: figures.tex to include, captions, a
+    bibliography and a methods paragraph.
+
+    \b
+    Example:
+      reportgen figures report --layers conv1
     """
     names = {option.name for option in FIGURE_OPTIONS}
     options = FigureOptions(**{name: value for name, value in given.items() if name in names and value is not None})

@@ -18,7 +18,7 @@ from reportgen.core.settings import Command
 @click.argument("model")
 @takes_options(Command.LAYERS)
 def layers(model: str, **given: Any) -> None:
-    r"""List the layers that a report of MODEL would include.
+    """List the layers that a report of MODEL would include.
 
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable. Nothing is computed or written.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @takes_options(Command.PLAN)
 def plan(model: str, **given: Any) -> None:
-    r"""Estimate the time, memory and disk space of a build.
+    """Estimate the time, memory and disk space of a build.
 
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable. Give the options of the build; nothing is computed or
     written.

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 def verify(
     path: str, rebuild: bool | None, model: str | None, recompute: int | None, quiet: bool | None, **given: Any
 ) -> None:
-    """Check that a report or an archive at PATH is what it states.
+    """Check that a report or an archive is what it states.
 
-    Every difference is named on stdout, and the exit code is then 5. TensorFlow is needed only with --model.
+    PATH is the report's folder or the archive. Every difference is named on stdout, and the exit code is then 5. TensorFlow is needed
+    only with --model.
+
+    \b
+    Example:
+      reportgen verify report.zip --model my_model.keras
     """
     from reportgen.archive.verify import rebuild as rebuild_pages
     from reportgen.archive.verify import verify as verify_files

@@ -257,7 +257,7 @@ class LayerFacts(msgspec.Struct, frozen=True, kw_only=True):
     rectified: Annotated[bool, Meta(description="the activation function returns exactly 0 for every negative number")]
     kernel_bands: Annotated[
         ChannelOrder | None,
-        Meta(description="order of the kernel's input channels where they are the colour channels of the input itself"),
+        Meta(description="order of the kernel's input channels where they are the color channels of the input itself"),
     ]
     filters_total: Count
     filters_shown: Annotated[tuple[Count, ...], Meta(extra_json_schema={"uniqueItems": True})]

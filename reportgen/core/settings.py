@@ -297,9 +297,7 @@ class Settings:
         check=lambda _, value: parse_pattern_size(value),
         commands=OF_MODELS,
     )
-    negative: bool = option(
-        False, SWITCH, Group.PATTERNS, "Also show the image that minimizes each filter.", everyday=True
-    )
+    negative: bool = option(False, SWITCH, Group.PATTERNS, "Also show the image that minimizes each filter.")
     steps: int | None = option(
         None,
         WHOLE,

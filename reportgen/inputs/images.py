@@ -280,7 +280,7 @@ def profile_notes(pictures: Iterable[tuple[str, str | None]]) -> tuple[str, ...]
     if not found:
         return ()
     (first, _), *others = found
-    who = f"{len(found)} images carry colour profiles" if others else f"{first} carries a colour profile"
+    who = f"{len(found)} images carry color profiles" if others else f"{first} carries a color profile"
     profiles = "; ".join(dict.fromkeys(profile for _, profile in found))
     return (
         f"{who} ({profiles}). Pixel values are used as stored, like keras.utils.load_img does, and are not converted to sRGB.",

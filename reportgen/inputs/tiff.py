@@ -129,7 +129,7 @@ def _meaning(page: Any, channels: int) -> Meaning:
     if samples == 1 or (channels not in (1, RGB_CHANNELS) and samples == channels):
         return Meaning(inverted=samples == 1 and photometric == WHITE_IS_ZERO, white=white)
     if photometric not in NAMED:
-        raise ImageError(f"contains colours of the kind {page.photometric.name}; save it as RGB.")
+        raise ImageError(f"contains colors of the kind {page.photometric.name}; save it as RGB.")
     first = samples - len(page.extrasamples)
     opaque = [first + at for at, extra in enumerate(page.extrasamples) if extra != UNSPECIFIED]
     return Meaning(
