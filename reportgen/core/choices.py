@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -168,6 +169,13 @@ class FilterChoice:
         if self.count == 1:
             return (0,)
         return tuple(round(position * (total - 1) / (self.count - 1)) for position in range(self.count))
+
+
+def as_choice(filters: str | int | Sequence[int] | None) -> str | None:
+    """Return filters of a Python call as `FilterChoice.parse` reads them: a count, a text, or numbers."""
+    if filters is None or isinstance(filters, str):
+        return filters
+    return str(filters) if isinstance(filters, int) else ",".join(f"{number}-{number}" for number in filters)
 
 
 def parse_memory(text: str) -> int:

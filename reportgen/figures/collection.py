@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from reportgen.core.errors import UsageError, few
 from reportgen.core.paper import OF_ONE_LAYER, FigureKind
+from reportgen.core.settings import FigureOptions
 from reportgen.core.slugs import unique_slugs
 from reportgen.figures import histograms, maps, network, overview, patterns, weights
 from reportgen.figures.labels import spaced
-from reportgen.figures.selection import Selection
+from reportgen.figures.selection import Selection, selected
 from reportgen.figures.sheet import Sheet
 from reportgen.figures.source import Drawn, LayerArrays, Request, Source
 
@@ -118,9 +119,25 @@ def chosen_images(source: Source, selection: Selection) -> tuple[str, ...]:
     return tuple(dict.fromkeys(by_name[name] for name in selection.images))
 
 
-def drawn(source: Source, selection: Selection) -> Iterator[tuple[Item, Drawn]]:
-    """Yield every figure for which the report has something."""
-    for item in items(source, selection):
-        found = draw(source, item, selection)
-        if found is not None:
-            yield item, found
+def one(source: Source, layer: LayerArrays | None, options: FigureOptions) -> Drawn:
+    """Draw a single figure.
+
+    Args:
+        source: the report.
+        layer: of the figure; None where it is of all layers.
+        options: with one kind of figure.
+
+    Raises:
+        UsageError: a value cannot be meant, or the report has nothing for the figure.
+    """
+    selection = selected(options)
+    if len(selection.kinds) != 1:
+        raise UsageError(f"a figure shows one of {', '.join(FigureKind)}.")
+    (kind,) = selection.kinds
+    if (kind in OF_ONE_LAYER) != (layer is not None):
+        needed = "one layer: name it" if layer is None else "all layers: name none"
+        raise UsageError(f"a figure of {kind} is of {needed}.")
+    found = draw(source, Item(kind, layer, kind), selection)
+    if found is None:
+        raise UsageError(f"the report has no {kind}{'' if layer is None else f' of {layer.record.path}'} to draw.")
+    return found

@@ -34,10 +34,12 @@ def draw(layers: Sequence[LayerArrays], sheet: Sheet) -> Drawn | None:
     width = min((sheet.width - left - (columns - 1) * gap) / columns, sheet.mm(2 * PANEL_MM[0]))
     height, above, below = sheet.mm(PANEL_MM[1]), sheet.mm(TITLE_MM), sheet.mm(TICKS_MM)
     top = _top(shown)
+    paths, names = ([getattr(layer.record, key) for layer in shown] for key in ("path", "name"))
+    titles = names if len(set(names)) == len(names) and max(map(sheet.text_width, paths)) > width else paths
     for place, layer in enumerate(shown):
         row, column = divmod(place, columns)
         x, y = left + column * (width + gap), row * (above + height + below + sheet.mm(1)) + above
-        sheet.text(x, y - above * 0.3, sheet.fitted(layer.record.path, width))
+        sheet.text(x, y - above * 0.3, sheet.fitted(titles[place], width))
         _panel(sheet, layer, (x, y, width, height), top, first=column == 0)
     rows = ceil(len(shown) / columns)
     bottom = rows * (above + height + below + sheet.mm(1))

@@ -20,6 +20,7 @@ from reportgen.render.text import AXIS_UNITS, listed, plural, shape
 
 MOST_MAPS, FEWEST_MAPS = 8, 4  # of a row, unless the user names filters
 GAP_MM, WIDEST_GAP_MM, APART_MM = 0.4, 1.2, 1.6  # between maps at least and at most, and between the image and them
+FEWER = 0.04  # what a map less in a row weighs against unused room
 LETTERS = ascii_lowercase  # of rows, which captions refer to
 WIDEST_LEGEND = (-1000.0, 1000.0, "viridis")  # its room is kept, since the scale follows from the filters that fit
 TALLEST_BAR_MM = 40.0
@@ -85,7 +86,7 @@ def _layout(sheet: Sheet, first: NDArray[np.float32], most: int, images: int, wi
     for count in range(most, min(FEWEST_MAPS, most) - 1, -1):
         columns = count + with_pictures
         width = _aligned((room - (count - 1) * gap) / columns, first.shape[-1])
-        options.append((round(columns * width / room, 2), count, width))
+        options.append((columns * width / room - FEWER * (most - count), count, width))
     _, count, width = max(options)
     spare = room - (count + with_pictures) * width
     wide = round(min(max(gap, spare / max(count - 1, 1)), sheet.mm(WIDEST_GAP_MM)))

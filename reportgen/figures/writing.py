@@ -11,13 +11,13 @@ from typing import Any
 from reportgen.core import __version__
 from reportgen.core.errors import OutputError, ReportgenError, StoreError, UsageError
 from reportgen.core.files import write_atomically
-from reportgen.core.paper import FigureFormat
-from reportgen.figures import collection, latex, saving
+from reportgen.core.paper import FigureFormat, FigureKind
+from reportgen.figures import collection, latex, methods, references, saving
 from reportgen.figures.collection import Item
 from reportgen.figures.selection import Selection
 from reportgen.figures.source import Drawn, Source
 
-LIST, TEX = "captions.json", "figures.tex"
+LIST, TEX, METHODS, WORKS = "captions.json", "figures.tex", "methods.tex", "reportgen.bib"
 SCHEMA = "reportgen-figures/1"
 INCLUDED = (FigureFormat.PDF, FigureFormat.PNG, FigureFormat.PGF)  # what LaTeX can include, the best first
 SHA_DIGITS = 12  # enough of a hash to find the model by
@@ -82,12 +82,13 @@ def write(
 
 
 def _check(folder: Path, force: bool) -> None:
-    """Refuse to replace a figures.tex of the user's own."""
+    """Refuse to replace lists of the user's own."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; give a folder with --output.")
-    own = folder / TEX
-    if own.is_file() and not own.read_bytes().startswith(latex.MARK.encode()) and not force:
-        raise OutputError(f"{own} was not written by reportgen; give another folder with --output, or --force.")
+    for name, mark in {TEX: latex.MARK, METHODS: latex.MARK, WORKS: latex.MARK, LIST: SCHEMA}.items():
+        own = folder / name
+        if own.is_file() and mark.encode() not in own.read_bytes() and not force:
+            raise OutputError(f"{own} was not written by reportgen; give another folder with --output, or --force.")
 
 
 def _save(
@@ -132,14 +133,24 @@ def _write_lists(
 ) -> WrittenFigures:
     """Write the list of captions and, where LaTeX can include a format, figures.tex."""
     model = source.document.model
+    drawn = {entry["layer"] for entry in entries}
+    kinds = {FigureKind(entry["kind"]) for entry in entries}
+    paragraph = methods.paragraph(
+        source.document, kinds, [layer.record for layer in source.layers if layer.record.path in drawn]
+    )
     listed = {
         "schema": SCHEMA,
         "model": {"name": model.name, "weights_sha256": model.weights_sha256},
         "reportgen": __version__,
         "figures": entries,
+        "methods": methods.CITED.sub("", paragraph).replace(" ,", ",").replace(" .", "."),
+        "references": sorted(set(methods.cited(paragraph))),
     }
     data = json.dumps(listed, indent=1, ensure_ascii=False) + "\n"
     _write(folder / LIST, data.encode())
+    _write(folder / METHODS, f"{latex.MARK}.\n{methods.as_latex(paragraph)}\n".encode())
+    works = [key for key in methods.cited(paragraph) if key in references.ENTRIES]
+    _write(folder / WORKS, f"{latex.MARK}.\n{references.bibliography(works, __version__)}".encode())
     included = [
         (entry, name) for entry in entries for name in [_included(entry["name"], entry["files"])] if name is not None
     ]

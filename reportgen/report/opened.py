@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -15,18 +16,29 @@ from numpy.typing import NDArray
 
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
-from reportgen.artefacts.patterns import PatternRecord
+from reportgen.artefacts.patterns import STRIP, PatternRecord
 from reportgen.artefacts.predictions import ImageEntry, input_picture
 from reportgen.core.axes import KernelKind, by_filter
+from reportgen.core.choices import as_choice
 from reportgen.core.errors import StoreError, UsageError, few
 from reportgen.core.npz import unpack
+from reportgen.core.paper import PaperWidth
 from reportgen.core.records import ModelRecord
+from reportgen.core.settings import FigureOptions
 from reportgen.core.store import DAMAGE
 from reportgen.render.png import decode
 from reportgen.report.document import SCHEMA, ReportDocument
 from reportgen.report.location import FACTS_FILE as FILE
 from reportgen.report.location import Folder, located, shown
+from reportgen.report.notebook import filter_html, layer_html, report_html
 
+if TYPE_CHECKING:
+    from reportgen.figures.sheet import PaperFigure as Figure
+
+SCORES = (  # of a pattern, in the table of filters
+    *("label", "verdict", "activation", "activation_start", "natural_maximum", "natural_image", "peak", "natural_peak"),
+    *("natural_peak_image", "survives_warps", "restart_similarity", "seed"),
+)
 FAMILY = SCHEMA.partition("/")[0]
 
 
@@ -89,6 +101,61 @@ class Report:
             if path in (layer.path, layer.record.slug):
                 return layer
         raise KeyError(f"the report has no layer {path}; it has {few([layer.path for layer in self.layers])}")
+
+    def filters(self) -> list[dict[str, Any]]:
+        """Return a table with a row for each filter that is shown, as `pandas.DataFrame` takes it.
+
+        Returns:
+            Dictionaries with the same keys: the layer's `layer` (path) and `class`, the `filter`, its `label` where it is a class, and
+            the verdict and the scores of its pattern (`PatternRecord`), and those of its strongest response as `strongest_activation`
+            and `strongest_peak`; None where there is none.
+        """
+        return [item.row for layer in self.layers for item in layer.filters]
+
+    def figure(
+        self,
+        layer: str | None = None,
+        what: str = "patterns",
+        *,
+        filters: str | int | Sequence[int] | None = None,
+        images: str | Sequence[str] = (),
+        width: str | float = PaperWidth.IEEE1.value,
+        dpi: int = FigureOptions.dpi,
+        style: str | os.PathLike[str] | None = None,
+    ) -> Figure:
+        """Draw a figure for a paper, as `reportgen figures` does, to change it or to save it with `savefig`.
+
+        Args:
+            layer: its path; None for `histograms`, `overview` and `network`, which are of all layers.
+            what: `patterns`, `minimal`, `weights`, `maps`, `histograms`, `overview` or `network`.
+            filters: `all`, a count, a list such as `0-15,40`, or numbers; None for as many as fit.
+            images: names of images whose maps are drawn; the first ones where none is given.
+            width: name of a publisher's width, or millimeters.
+            dpi: dots per inch.
+            style: a Matplotlib style file.
+
+        Returns:
+            A Matplotlib figure; fonts are embedded as TrueType whenever it is saved.
+
+        Raises:
+            UsageError: a value cannot be meant, or the report has nothing for the figure.
+            KeyError: the report does not cover such a layer.
+        """
+        from reportgen.figures.collection import one
+
+        options = FigureOptions(
+            what=what,
+            figure_filters=as_choice(filters),
+            figure_images=(images,) if isinstance(images, str) else tuple(images),
+            width=str(width),
+            dpi=dpi,
+            style=None if style is None else os.fspath(style),
+        )
+        return one(self, None if layer is None else self[layer], options).figure
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook."""
+        return report_html(self.model, [layer.record for layer in self.layers], len(self.images))
 
     def __repr__(self) -> str:
         """The model, and how much the report has."""
@@ -213,6 +280,11 @@ class Layer:
         path = self.report.folder / "figures" / self.record.slug / name
         return path if path.is_file() else None
 
+    def _repr_html_(self) -> str:
+        """The layer in a notebook."""
+        strip = self.figure(STRIP)
+        return layer_html(self.record, None if strip is None else strip.read_bytes())
+
     def __repr__(self) -> str:
         """The path, and how many filters are shown."""
         return f"<Layer {self.path}: {len(self.record.filters_shown)} of {self.record.filters_total} filters>"
@@ -280,6 +352,29 @@ class Filter:
         maps = self.layer.feature_maps(image)
         channels = self.layer.record.feature_maps[0].channels
         return np.asarray(maps[..., self.index if channels is None else channels.index(self.index)])
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """Its row of `Report.filters`."""
+        layer = self.layer.record
+        found: dict[str, Any] = {"layer": layer.path, "class": layer.layer_class, "filter": self.index}
+        record = self.record
+        found |= {name: None if record is None else msgspec.to_builtins(getattr(record, name)) for name in SCORES}
+        strongest = None if record is None else record.strongest
+        return found | {
+            f"strongest_{name}": None if strongest is None else getattr(strongest, name)
+            for name in ("activation", "peak")
+        }
+
+    def _repr_html_(self) -> str:
+        """The filter in a notebook."""
+        bands = self.layer.report.document.settings.get("bands")
+        return filter_html(
+            f"{self.layer.path}, filter {self.index}",
+            self.record,
+            self.pattern,
+            None if bands is None else tuple(bands),
+        )
 
     def __repr__(self) -> str:
         """The layer, the number and the verdict."""
