@@ -8,11 +8,18 @@ The network is VGG16's convolution stack with trained weights from the package h
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
 
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+MAKE = """
+import sys, keras
+keras.utils.set_random_seed(0)
+getattr(keras.applications, sys.argv[1])(weights=None).save(sys.argv[2])
+"""
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 
 
@@ -47,6 +54,15 @@ def photographs(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in PHOTOGRAPHS:
         Image.fromarray(getattr(skimage.data, name)()).save(folder / f"{name}.png")
+
+
+def model_file(network: str, folder: Path) -> Path:
+    """The file of a network of keras.applications with seeded random weights, made at the first call."""
+    path = folder / f"{network}.keras"
+    if not path.exists():
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        subprocess.run([sys.executable, "-c", MAKE, network, path], check=True, env=environment)
+    return path
 
 
 def write(folder: Path) -> None:

@@ -3,6 +3,7 @@
     python benchmarks/patterns.py [--filters 64] [--size 128,auto] [--layers block1_conv2,block3_conv3,block5_conv3] [--output FOLDER]
     python benchmarks/patterns.py --peers all --peer-filters 2     # tf-keras-vis, xplique and torch-lucent as well, each in its environment
     python benchmarks/patterns.py --linear 16,64,256               # how time and memory grow with the number of filters
+    python benchmarks/patterns.py --network ResNet50               # of keras.applications, seeded random weights, at its block ends
 
 For every layer and system it prints seconds a filter (with the start-up apart) and, in brackets, CPU seconds, which a busy machine
 changes less; the share above the natural maximum among filters that are not dead, the median activation, the median activation under
@@ -29,7 +30,7 @@ from reportgen.network.backend import tf  # first, so that TensorFlow keeps quie
 import numpy as np
 
 from environments import DEFAULT_FOLDER, PEERS, python_of
-from material import PHOTOGRAPHS, write
+from material import PHOTOGRAPHS, model_file, write
 from peers.protocol import Result, read
 from pictures import side_by_side
 from reportgen.compute.activation_scores import Meter
@@ -52,9 +53,13 @@ METER_BATCH = 8
 LINEAR_LAYER = "block3_conv3"  # wide enough for 256 filters
 LOG_LINES = 5  # of a failed runner's log: the error itself
 LUCENT = "torch-lucent"
+LAYERS = {
+    "vgg16": "block1_conv2,block3_conv3,block5_conv3",
+    "ResNet50": "conv2_block3_3_conv,conv3_block4_3_conv,conv4_block6_3_conv,conv5_block3_3_conv",
+}
 HEADINGS = (
     "layer", "system", "filters", "s / filter (CPU)", "vs keras.io", "vs torch-lucent", "start-up s", "above natural", "median",
-    "held-out warps", "median, shared", "held-out, shared", "GiB above model",
+    "held-out warps", "median, shared", "held-out, shared", "GiB above model", "s until the recipe's activation (CPU)",
 )  # fmt: skip
 
 
@@ -114,6 +119,8 @@ class Bench:
 
     def side(self, layer: str, size: str) -> int:
         """Pixels of `--size`, which may be `auto`: then by the layer's receptive field, as in a report."""
+        if self.network.contract.shape[0] is not None:
+            return self.network.contract.size[0]
         fields = [axis.size for axis in self.layer_call(layer).view.axes]
         return pattern_size(self.network.contract, fields, Settings(size=size))[0]
 
@@ -189,8 +196,30 @@ def table(bench: Bench, layer: str, size: int, results: dict[str, Result], best:
                 f"{np.median(reached[system][common]):.3g}",
                 f"{np.median(warped[system][common]):.3g}",
                 f"{result.memory:.2f}",
+                until(meter, result, results.get(KERAS_IO), reached.get(KERAS_IO)),
             ]
         )
+
+
+def until(meter: Meter, result: Result, recipe: Result | None, wanted: np.ndarray | None) -> str:
+    """Median seconds a filter until a step sees a picture as active as the recipe's finished one, by the clock and by CPU time."""
+    if recipe is result:
+        return f"{result.pace:.3f} ({result.effort:.3f})"
+    if recipe is None or wanted is None or result.way is None:
+        return "–"
+    goals = dict(zip(recipe.filters, wanted, strict=True))
+    moments, missed = [], 0
+    for place, number in enumerate(result.way_filters.tolist()):
+        if number not in goals:
+            continue
+        pictures = np.rint(np.clip(result.way[:, place], 0, 1) * 255).astype(np.uint8)
+        active = np.flatnonzero(meter(pictures)[0][:, number] >= goals[number])
+        moments += [result.way_seconds[active[0]]] if len(active) else []
+        missed += len(active) == 0
+    if not moments:
+        return f"not in {missed}"
+    clock, effort = np.median(moments, axis=0)
+    return f"{clock:.3f} ({effort:.3f})" + (f", not in {missed} of {missed + len(moments)}" if missed else "")
 
 
 def faster(slow: Result | None, result: Result) -> str:
@@ -258,7 +287,10 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--filters", type=int, default=64, help="filters of a layer for our qualities")
     parser.add_argument("--size", default="128", help="pixels, or `auto`; several give a table each")
-    parser.add_argument("--layers", default="block1_conv2,block3_conv3,block5_conv3")
+    parser.add_argument(
+        "--network", default="vgg16", help="or a network of keras.applications, without libraries beside it"
+    )
+    parser.add_argument("--layers", help="those of LAYERS where not given")
     parser.add_argument("--qualities", default=",".join(QUALITIES), help="empty for none")
     parser.add_argument("--peers", default=KERAS_IO, help=f"some of {','.join(peers)}, or `all`; empty for none")
     parser.add_argument("--peer-filters", type=int, default=2, help="filters of a layer for each library")
@@ -272,6 +304,9 @@ def parse() -> argparse.Namespace:
     options.qualities = [name for name in options.qualities.split(",") if name]
     options.peers = peers if options.peers == "all" else [name for name in options.peers.split(",") if name]
     options.linear = None if options.linear is None else [int(count) for count in options.linear.split(",")]
+    options.layers = options.layers or LAYERS.get(options.network)
+    if options.layers is None:
+        parser.error(f"name --layers of {options.network}")
     unknown = (set(options.qualities) - set(QUALITIES)) | (set(options.peers) - set(peers))
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
@@ -285,13 +320,15 @@ def main() -> None:
     write(folder)
     (folder / "runs").mkdir(exist_ok=True)
     settings = Settings(preprocess="caffe")
-    network = Network(load(str(folder / "vgg16.keras"), settings), settings)
+    file = model_file(options.network, folder)  # which `write` has made of vgg16
+    network = Network(load(str(file), settings), settings)
     weights = folder / "vgg16-rgb.npz"
-    export_weights(network, weights)
+    if options.network == "vgg16":
+        export_weights(network, weights)
     pythons = {}
     if options.linear is None:
         pythons = {peer: python_of(peer, options.environments) for peer in PEERS if peer in options.peers}
-    bench = Bench(folder, network, folder / "vgg16.keras", weights, pythons)
+    bench = Bench(folder, network, file, weights, pythons)
     if options.linear is not None:
         linear(bench, options)
         return

@@ -23,6 +23,7 @@ from reportgen.compute.planning.prepare import breadth_for
 from reportgen.core.settings import Settings
 
 KERAS_IO = "keras-io"
+WATCHED = 4  # filters whose pictures are kept at every step
 
 
 def keras_io(network: Network, layer_call, size: int, filters: list[int]) -> Result:
@@ -68,7 +69,33 @@ def ours(network: Network, layer_call, size: int, filters: list[int], quality: s
     start_up = (now() - started)[0]
     started = now()
     images = ascent.find(filters).images
-    return Result(f"reportgen {quality} ({ascent.gradient.precision})", filters, images, start_up, *(now() - started))
+    result = Result(f"reportgen {quality} ({ascent.gradient.precision})", filters, images, start_up, *(now() - started))
+    return with_way(result, ascent, breadth.batch, filters)
+
+
+def with_way(result: Result, ascent: Ascent, batch: int, filters: list[int]) -> Result:
+    """`result` with what the steps see of some filters' pictures, from another ascent of one batch of them."""
+    places = np.linspace(0, len(filters) - 1, min(WATCHED, batch, len(filters))).round().astype(int)
+    watched = [filters[place] for place in places]
+    original, seen_by, moments = ascent.gradient.function, [], []
+
+    def function(canvas, *rest, **named):
+        by_seen = original(canvas, *rest, **named)
+
+        def compute(seen, numbers):
+            if canvas.is_whole and len(numbers) == batch:
+                moments.append(now())
+                seen_by.append(np.asarray(seen)[: len(watched)])
+            return by_seen(seen, numbers)
+
+        return compute
+
+    ascent.gradient.function = function
+    started = now()
+    ascent.find(watched)
+    ascent.gradient.function = original
+    seconds = (np.array(moments) - started) / batch
+    return replace(result, way=np.array(seen_by), way_filters=np.array(watched), way_seconds=seconds)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from material import write
+from material import model_file, write
 from patterns import head, row
 
 HERE = Path(__file__).parent
@@ -34,11 +34,6 @@ HEADINGS = (
     "network", "code", "instructions", "layers", "patterns", "first page s", "whole s", "processor s", "beside ascent s", "peak GiB",
     "disk MB", "above natural",
 )  # fmt: skip
-MAKE = """
-import sys, keras
-keras.utils.set_random_seed(0)
-getattr(keras.applications, sys.argv[1])(weights=None).save(sys.argv[2])
-"""
 OPTIONS = {"vgg16": ["--preprocess", "caffe", "--size", "auto"], "photos": []}
 POLL = 0.2  # seconds between two looks at the folder
 MEGA, KIBI = 10**6, 1024
@@ -55,16 +50,9 @@ class Measured:
     folder: Path
 
 
-def model_file(network: str, folder: Path) -> Path:
-    """The file of a network, made at the first call."""
-    if network == "photos":
-        return HERE.parent / "sample_models" / "photos.keras"
-    path = folder / f"{network}.keras"
-    if not path.exists():
-        subprocess.run(
-            [sys.executable, "-c", MAKE, network, path], check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        )
-    return path
+def file_of(network: str, folder: Path) -> Path:
+    """The file of a network."""
+    return HERE.parent / "sample_models" / "photos.keras" if network == "photos" else model_file(network, folder)
 
 
 def is_complete(folder: Path) -> bool:
@@ -143,7 +131,7 @@ def main() -> None:
     checkouts["now"] = HERE.parent.resolve()
     head(HEADINGS)
     for network in options.networks.split(","):
-        model = model_file(network, folder)
+        model = file_of(network, folder)
         for isa in options.isa.split(","):
             for code, checkout in checkouts.items():
                 report = folder / f"{network}-{isa}-{code}"

@@ -18,6 +18,7 @@ import numpy as np
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue: what VGG16's inputs were reduced by
 AGREEMENT = 1e-3  # of the largest activation: what two libraries' float32 convolutions may differ by
 KIBIBYTES_PER_GIBIBYTE = 2**20
+ARRAYS = ("images", "way", "way_filters", "way_seconds")  # of a Result; the rest are numbers and words
 STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
 CLEAR_PEAK = "5"  # what the kernel takes as "forget the highest memory so far"
@@ -29,7 +30,9 @@ class Result:
 
     images: uint8 (n, height, width, 3), RGB. start_up: seconds until the ascent could begin, the model already loaded. seconds: of the
     ascent alone. cpu: seconds that all processors together computed for it. memory: GiB at the peak above the loaded model. difference:
-    from our own activations on a photograph, relative to the largest; NaN for the network itself.
+    from our own activations on a photograph, relative to the largest; NaN for the network itself. way: float32 (steps, k, *size, 3),
+    RGB from 0 to 1, what each step saw of some filters' pictures, `way_filters`. way_seconds: (steps, 2), seconds a filter until then, on
+    the clock and computed. All three None where that was not recorded.
     """
 
     system: str
@@ -41,6 +44,9 @@ class Result:
     memory: float = math.nan
     versions: str = ""
     difference: float = math.nan
+    way: np.ndarray | None = None
+    way_filters: np.ndarray | None = None
+    way_seconds: np.ndarray | None = None
 
     @property
     def pace(self) -> float:
@@ -54,14 +60,14 @@ class Result:
 
     def write(self, path: Path) -> None:
         """Write it for `read`."""
-        np.savez(path, **vars(self))
+        np.savez(path, **{name: value for name, value in vars(self).items() if value is not None})
 
 
 def read(path: Path) -> Result:
     """The Result that a runner wrote."""
     with np.load(path) as stored:
         values = {name: stored[name] for name in stored.files}
-    return Result(**{name: value if name == "images" else value.tolist() for name, value in values.items()})
+    return Result(**{name: value if name in ARRAYS else value.tolist() for name, value in values.items()})
 
 
 def now() -> np.ndarray:

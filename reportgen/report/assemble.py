@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -223,14 +224,15 @@ class Assembly:
             OutputError: a file cannot be written.
             UsageError: a template of the user's fails.
         """
-        for done, layer in enumerate(self.plan.layers):
-            known = self._drawn.get(layer.path)
-            left = frozenset(task.key for task in self._tasks[layer.slug] if task.key in awaited)
-            if known is not None and (not known.awaited or left):
-                continue
-            if progress is not None:
-                progress(done, len(self.plan.layers), layer.path)
-            self._drawn[layer.path] = self._layer(layer, left, known)
+        with ThreadPoolExecutor(1) as beside:  # arrays are compressed while figures are drawn
+            for done, layer in enumerate(self.plan.layers):
+                known = self._drawn.get(layer.path)
+                left = frozenset(task.key for task in self._tasks[layer.slug] if task.key in awaited)
+                if known is not None and (not known.awaited or left):
+                    continue
+                if progress is not None:
+                    progress(done, len(self.plan.layers), layer.path)
+                self._drawn[layer.path] = self._layer(layer, left, known, beside)
 
     @cached_property
     def _tasks(self) -> defaultdict[str, list[Task]]:
@@ -334,7 +336,9 @@ class Assembly:
         page = render_index(self._look, replace(view, extent=extent.sentence))
         return self._bound(page) if self.output.keeps else page
 
-    def _layer(self, layer: LayerRecord, awaited: frozenset[str], known: _Drawn | None) -> _Drawn:
+    def _layer(
+        self, layer: LayerRecord, awaited: frozenset[str], known: _Drawn | None, beside: ThreadPoolExecutor
+    ) -> _Drawn:
         """Write the figures, arrays and page of one layer, but for what is `known` and cannot have changed."""
         contents = read_layer(self.plan, self._store, layer, awaited)
         entry = layer_entry(contents)
@@ -342,17 +346,16 @@ class Assembly:
             return _Drawn(entry)
         if known is None and any(maps.is_drawn for maps in contents[FEATURE_MAPS] or ()):
             self.as_drawn.append(layer.path)
-        pictures: dict[str, Mapping[str, Picture]] = {}
-        arrays: dict[str, tuple[str, ...]] = {}
-        for artefact, record in records_of(entry):
-            if known is not None and not artefact.comes_late:
-                pictures[artefact.name], arrays[artefact.name] = (
-                    known.pictures[artefact.name],
-                    known.arrays[artefact.name],
-                )
-            else:
-                pictures[artefact.name] = self._figures(artefact, contents, record)
-                arrays[artefact.name] = self._arrays(artefact, contents)
+        pictures: dict[str, Mapping[str, Picture]] = {} if known is None else dict(known.pictures)
+        arrays: dict[str, tuple[str, ...]] = {} if known is None else dict(known.arrays)
+        fresh = [each for each in records_of(entry) if known is None or each[0].comes_late]
+        packing = {
+            artefact.name: {name: beside.submit(pack, found) for name, found in artefact.arrays(contents).items()}
+            for artefact, _ in fresh
+        }
+        for artefact, record in fresh:
+            pictures[artefact.name] = self._figures(artefact, contents, record)
+            arrays[artefact.name] = self._arrays(contents, packing[artefact.name])
         column = self._overview_column(contents) if known is None else known.column
         drawn = _Drawn(entry, awaited, pictures, arrays, column)
         heading = f"{page_heading(layer)} · {self._title}"
@@ -395,12 +398,11 @@ class Assembly:
             pictures[name] = Picture(path, figure.tiles, figure.caption, figure.alt, figure.legend, figure.numbering)
         return pictures
 
-    def _arrays(self, artefact: Artefact[Any, Any], contents: LayerContents) -> tuple[str, ...]:
-        """Write the array files of an artefact; returns their names."""
-        found = artefact.arrays(contents)
-        for name, arrays in found.items():
-            self.output.write(contents.data_path(name), pack(arrays))
-        return tuple(found)
+    def _arrays(self, contents: LayerContents, packing: Mapping[str, Future[bytes]]) -> tuple[str, ...]:
+        """Write the array files of an artefact as they are packed; returns their names."""
+        for name, packed in packing.items():
+            self.output.write(contents.data_path(name), packed.result())
+        return tuple(packing)
 
     def _overview_column(self, contents: LayerContents) -> overview.Column | None:
         """A layer's column of the overview, its cells written; None where it has none."""
