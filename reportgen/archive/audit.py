@@ -191,7 +191,7 @@ CLAUSES = (
         AI_ACT,
         "2(b)",
         "general logic, design choices, what is optimized for, expected output",
-        _together(_architecture, _filters, _user("training", "data")),
+        _together(_architecture, _filters, _user("training", "data", "standards")),
     ),
     Clause(
         AI_ACT,
@@ -203,7 +203,7 @@ CLAUSES = (
         AI_ACT,
         "3",
         "capabilities and limits, foreseeable risks, specification of input data",
-        _together(_health, _limits, _preprocessing, _user("limits", "out_of_scope", "people")),
+        _together(_health, _limits, _preprocessing, _user("limits", "out_of_scope", "people", "personal_data")),
     ),
     Clause(AI_ACT, "6", "changes through the lifecycle", _user("changes")),
     Clause(
@@ -228,5 +228,10 @@ CLAUSES = (
     ),
     Clause(FDA, "model description: architecture", "layers, features, parameters", _together(_architecture, _filters)),
     Clause(FDA, "model description: training", "data, optimization, loss function", _user("data", "training")),
-    Clause(FDA, "model description: quality control", "criteria for input data, thresholds", _user("validation")),
+    Clause(
+        FDA,
+        "model description: quality control",
+        "criteria for input data, thresholds",
+        _user("thresholds", "validation"),
+    ),
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeGuard
+from urllib.parse import quote
 
-from reportgen.archive.subject import MEASURED, METHOD_LIMITS, STRIP, Subject, judged, share
+from reportgen.archive.subject import INDEX, MEASURED, METHOD_LIMITS, STRIP, Subject, judged, share
 from reportgen.core import __version__
 from reportgen.core.store import json_bytes
 from reportgen.render.text import plural
@@ -15,7 +16,8 @@ from reportgen.render.wording import stopped
 from reportgen.report.location import PAYLOAD
 
 SPECIFICATION = "1.6"
-MODEL, REPORT = "model", "report.json"
+MODEL, DESCRIBED = "model", "described-model"
+REPORT, FAMILY = "report.json", "convolutional neural network"
 LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")  # that computed the report; environment.txt has all
 NAMESPACE = uuid.UUID("6f1a6a0e-3c1f-5d0b-9b60-2f5a0b6f9a11")  # of serial numbers, any fixed one
 JSON = dict[str, Any]
@@ -23,56 +25,84 @@ JSON = dict[str, Any]
 
 def bom(subject: Subject) -> bytes:
     """Return the content of bom.cdx.json."""
-    statement, model = subject.statement, subject.document.model
+    statement = subject.statement
     facts = subject.files[REPORT].sha256
     component: JSON = {
-        "type": "machine-learning-model",
+        **_identity(subject),
         "bom-ref": MODEL,
-        "name": subject.name,
-        "description": statement.purpose or _description(subject),
+        "purl": _purl(subject),
         "modelCard": _model_card(subject),
         "externalReferences": [
             {
                 "type": "documentation",
-                "url": f"{PAYLOAD}index.html",
-                "hashes": [{"alg": "SHA-256", "content": subject.files["index.html"].sha256}],
-            },
-            *([{"type": "distribution", "url": statement.source}] if _is_reference(statement.source) else []),
+                "url": f"{PAYLOAD}{INDEX}",
+                "hashes": [{"alg": "SHA-256", "content": subject.files[INDEX].sha256}],
+            }
         ],
         "properties": [{"name": f"reportgen:{name}", "value": value} for name, value in _properties(subject)],
     }
-    if model.sha256 is not None:
-        component["hashes"] = [{"alg": "SHA-256", "content": model.sha256}]
-    if statement.version is not None:
-        component["version"] = statement.version
-    if statement.license is not None:
-        component["licenses"] = [{"license": {"name": statement.license}}]
     metadata: JSON = {
         "tools": {"components": [{"type": "application", "name": "reportgen", "version": __version__}]},
-        "component": component,
+        "component": {**_identity(subject), "bom-ref": DESCRIBED},
+        "properties": _named(SUPPLY, subject),
     }
     if statement.owner is not None:
-        party = {"name": statement.owner}
-        component["supplier"] = component["manufacturer"] = metadata["supplier"] = party
+        metadata["supplier"] = {"name": statement.owner}
     if statement.signed_by is not None:
         metadata["authors"] = [{"name": statement.signed_by}]
     if subject.date is not None:
         metadata["timestamp"] = f"{subject.date}T00:00:00Z"
     libraries = _libraries(subject)
-    return json_bytes(
-        {
-            "bomFormat": "CycloneDX",
-            "specVersion": SPECIFICATION,
-            "serialNumber": f"urn:uuid:{uuid.uuid5(NAMESPACE, f'{facts} {subject.statement_sha256} {subject.date}')}",
-            "version": 1,
-            "metadata": metadata,
-            "components": libraries,
-            "dependencies": [
-                {"ref": MODEL, "dependsOn": [library["bom-ref"] for library in libraries]},
-                *({"ref": library["bom-ref"]} for library in libraries),
-            ],
-        }
+    content: JSON = {
+        "bomFormat": "CycloneDX",
+        "specVersion": SPECIFICATION,
+        "serialNumber": f"urn:uuid:{uuid.uuid5(NAMESPACE, f'{facts} {subject.statement_sha256} {subject.date}')}",
+        "version": 1,
+        "metadata": metadata,
+        "components": [component, *libraries],
+        "dependencies": [
+            {"ref": DESCRIBED, "dependsOn": [MODEL]},
+            {"ref": MODEL, "dependsOn": [library["bom-ref"] for library in libraries]},
+            *({"ref": library["bom-ref"]} for library in libraries),
+        ],
+    }
+    if _is_reference(statement.source):
+        content["externalReferences"] = [{"type": "distribution", "url": statement.source}]
+    return json_bytes(content)
+
+
+def _identity(subject: Subject) -> JSON:
+    """What the model is called, whose it is, and the hash of its file."""
+    statement, model = subject.statement, subject.document.model
+    found: JSON = {
+        "type": "machine-learning-model",
+        "name": subject.name,
+        "description": statement.purpose or _description(subject),
+    }
+    if model.sha256 is not None:
+        found["hashes"] = [{"alg": "SHA-256", "content": model.sha256}]
+    if statement.version is not None:
+        found["version"] = statement.version
+    if statement.license is not None:
+        found["licenses"] = [{"license": {"name": statement.license}}]
+    if statement.owner is not None:
+        found["supplier"] = found["manufacturer"] = {"name": statement.owner}
+    return found
+
+
+def _purl(subject: Subject) -> str:
+    """The model's package URL: of no registry, with the hash of its file."""
+    version, sha256 = subject.statement.version, subject.document.model.sha256
+    stated = "" if version is None else f"@{quote(version, safe='')}"
+    return f"pkg:generic/{quote(subject.name, safe='')}{stated}" + (
+        "" if sha256 is None else f"?checksum=sha256:{sha256}"
     )
+
+
+def _named(names: Mapping[str, Callable[[Subject], str | None]], subject: Subject) -> list[JSON]:
+    """Properties under the names that the AIBOM fields of OWASP have, of which something is known."""
+    values = ((name, value(subject)) for name, value in names.items())
+    return [{"name": name, "value": value} for name, value in values if value is not None]
 
 
 def _description(subject: Subject) -> str:
@@ -83,7 +113,7 @@ def _description(subject: Subject) -> str:
 def _model_card(subject: Subject) -> JSON:
     statement = subject.statement
     parameters: JSON = {
-        "architectureFamily": "convolutional neural network",
+        "architectureFamily": FAMILY,
         "modelArchitecture": subject.document.model.name,
         "inputs": [{"format": subject.input_words}],
         "outputs": [{"format": words} for words in subject.outputs],
@@ -111,6 +141,7 @@ def _model_card(subject: Subject) -> JSON:
             },
         },
         "considerations": considerations,
+        "properties": _named(CARD, subject),
     }
 
 
@@ -188,6 +219,39 @@ def _libraries(subject: Subject) -> list[JSON]:
     return libraries
 
 
-def _is_reference(text: str | None) -> bool:
+def _stated(name: str) -> Callable[[Subject], str | None]:
+    def value(subject: Subject) -> str | None:
+        found: str | None = getattr(subject.statement, name)
+        return found
+
+    return value
+
+
+SUPPLY: Mapping[str, Callable[[Subject], str | None]] = {
+    "primaryPurpose": _stated("purpose"),
+    "suppliedBy": _stated("owner"),
+    "standardCompliance": _stated("standards"),
+    "domain": _stated("domain"),
+    "autonomyType": _stated("autonomy"),
+    "typeOfModel": lambda subject: FAMILY,
+}
+CARD: Mapping[str, Callable[[Subject], str | None]] = {
+    "energyConsumption": _stated("energy"),
+    "hyperparameter": _stated("training"),
+    "limitation": lambda subject: subject.statement.limits or " ".join(METHOD_LIMITS),
+    "safetyRiskAssessment": _stated("people"),
+    "modelExplainability": lambda subject: f"What its filters respond to: {PAYLOAD}{INDEX}",
+    "informationAboutTraining": lambda subject: subject.statement.training or subject.statement.data,
+    "informationAboutApplication": _stated("users"),
+    "metric": lambda subject: (
+        subject.statement.validation or "Shares of dead and silent filters; accuracy is not measured."
+    ),
+    "metricDecisionThreshold": _stated("thresholds"),
+    "modelDataPreprocessing": lambda subject: f"{subject.document.input.preprocess}: {subject.document.input.reason}",
+    "useSensitivePersonalInformation": _stated("personal_data"),
+}
+
+
+def _is_reference(text: str | None) -> TypeGuard[str]:
     """Whether a text can stand where the format asks for an address."""
     return text is not None and not any(character.isspace() or character in '<>"{}|\\^`' for character in text)

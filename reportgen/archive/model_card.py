@@ -20,6 +20,9 @@ LABELS = {
     "contact": "Contact",
     "license": "License",
     "source": "Source",
+    "domain": "Domain",
+    "standards": "Standards",
+    "energy": "Energy",
     "signed_by": "Signed by",
 }
 
@@ -44,7 +47,7 @@ def _sections(subject: Subject) -> Iterator[str]:
         yield quoted(statement.changes)
     yield "## Intended use"
     yield from _quotations(("Purpose", statement.purpose), ("Users", statement.users))
-    yield from _quotations(("Out of scope", statement.out_of_scope))
+    yield from _quotations(("Out of scope", statement.out_of_scope), ("Autonomy", statement.autonomy))
     yield "## Factors"
     yield from _quotations(("Persons and groups affected", statement.people))
     yield "## Metrics"
@@ -53,6 +56,7 @@ def _sections(subject: Subject) -> Iterator[str]:
         "found by gradient ascent, compared with the largest score on the user's images, and a verdict that follows from both. "
         "Accuracy is not measured."
     )
+    yield from _quotations(("Thresholds", statement.thresholds))
     yield "## Evaluation data"
     yield _images(subject)
     yield from _quotations(("Validation", statement.validation))
@@ -61,7 +65,7 @@ def _sections(subject: Subject) -> Iterator[str]:
     yield "## Quantitative analyses"
     yield from _analyses(subject)
     yield "## Ethical considerations"
-    yield from _quotations(("Risks", statement.people))
+    yield from _quotations(("Risks", statement.people), ("Personal data", statement.personal_data))
     yield "## Caveats and recommendations"
     yield "\n".join(f"- {limit}" for limit in METHOD_LIMITS)
     if subject.document.problems:

@@ -29,6 +29,10 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     contact: Annotated[Text, Meta(description="where questions go")] = None
     license: Annotated[Text, Meta(description="license of the model")] = None
     source: Annotated[Text, Meta(description="where the model can be had: an address or a name in a registry")] = None
+    domain: Annotated[Text, Meta(description="the field that it is used in")] = None
+    standards: Annotated[Text, Meta(description="standards and rules that it is said to follow")] = None
+    autonomy: Annotated[Text, Meta(description="whether a person decides on its output")] = None
+    energy: Annotated[Text, Meta(description="energy that its training or use takes")] = None
     purpose: Annotated[Text, Meta(description="what the model is for")] = None
     users: Annotated[Text, Meta(description="who is meant to use it")] = None
     out_of_scope: Annotated[Text, Meta(description="uses that it is not for")] = None
@@ -37,6 +41,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     validation: Annotated[
         Text, Meta(description="how it was validated and tested, on which data, with which result")
     ] = None
+    thresholds: Annotated[Text, Meta(description="thresholds of its output that decisions are made at")] = None
+    personal_data: Annotated[Text, Meta(description="personal data in training or use")] = None
     people: Annotated[Text, Meta(description="persons or groups that its use affects, and risks to them")] = None
     limits: Annotated[Text, Meta(description="known limits")] = None
     changes: Annotated[Text, Meta(description="what has changed since the version before")] = None
