@@ -247,7 +247,9 @@ def test_a_card_states_the_scores_behind_its_verdict(pages: dict[Path, Page], fo
     found = "Share of the strongest response 100 % of 3.000, by sign ascent Left after small warps 75.0 % Found by sign ascent"
     scores = "Scores Mean Peak Initial image 0 0 Pattern 3.000 6.000"
     basis = "Its mean is above the natural maximum, its peak is not."
-    assert f"Filter 0 exceeds your images {basis} {found} {scores} {first} Pattern / natural 3.000× 1.000× Kernel" in words
+    assert (
+        f"Filter 0 exceeds your images {basis} {found} {scores} {first} Pattern / natural 3.000× 1.000× Kernel" in words
+    )
     nothing = "Scores Mean Peak Initial image 0 0 Pattern 0 0 Natural maximum 0"
     nearest = "The highest pre-activation at any position of any input that was tried: −0.1250."
     assert (
