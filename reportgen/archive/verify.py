@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reportgen.archive import bag, rebuilt
+from reportgen.archive import bag, rebuilt, signatures
 from reportgen.archive.links import broken_links
 from reportgen.archive.opened import Opened, opened
 from reportgen.archive.pack import AGENT, DATE, STATEMENT, tag_files
 from reportgen.core import __version__
-from reportgen.core.errors import ReportgenError
+from reportgen.core.errors import ReportgenError, UsageError
 from reportgen.core.store import DAMAGE
 from reportgen.render.text import plural
 from reportgen.report.document import ReportDocument
@@ -105,6 +105,33 @@ def rebuild(result: Verification, template: Path | None = None, css: Path | None
         )
 
 
+def check_signatures(result: Verification, signature: Path | None = None, key: Path | None = None) -> None:
+    """Check detached signatures, and add what does not hold.
+
+    Args:
+        result: of `verify`.
+        signature: the one that must hold; None for those that lie beside the archive.
+        key: the public key; None for the keys that GnuPG knows.
+
+    Raises:
+        UsageError: `signature` is given and cannot be checked, or what is verified is no zip.
+    """
+    path = result.opened.path
+    if not path.is_file():
+        if signature is not None or key is not None:
+            raise UsageError(f"{path} is a folder; --signature and --key are about an archive's zip.")
+        return
+    found = signatures.beside(path) if signature is None else [signature]
+    if not found and key is not None:
+        raise UsageError(f"there is no signature beside {path}; name it with --signature.")
+    for each in found:
+        checked = signatures.check(path, each, key, required=signature is not None)
+        if checked.note is None:
+            result.found(f"signature {checked.name} ({checked.tool})", checked.differences)
+        else:
+            result.notes.append(checked.note)
+
+
 def _manifest_differences(files: Opened) -> Iterator[str]:
     payload = {name for name in files.files if name.startswith(PAYLOAD)}
     tags = set(files.files) - payload - {bag.TAG_MANIFEST}
@@ -156,10 +183,12 @@ def _check_documents(result: Verification) -> None:
         statement = files.read(STATEMENT) if STATEMENT in files.files else None
         payload = {name: each for name, each in files.files.items() if name.startswith(PAYLOAD)}
         expected = tag_files(payload, statement, fields.get(DATE))
+        for manifest in (bag.MANIFEST, bag.TAG_MANIFEST):  # compared already
+            del expected[manifest]
         wrong = [
             name for name in sorted(expected) if name not in files.files or files.read(name) != _bytes(expected, name)
         ]
-        unknown = sorted(set(files.files) - set(payload) - set(expected))
+        unknown = sorted(set(files.files) - set(payload) - {*expected, bag.MANIFEST, bag.TAG_MANIFEST})
     except (ReportgenError, *DAMAGE) as error:
         result.found("documents", [f"what the archive's documents must say cannot be told: {error}"])
         return

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 @click.argument("path")
 @takes_options(Command.VERIFY)
 def verify(
-    path: str, rebuild: bool | None, model: str | None, recompute: int | None, quiet: bool | None, **given: Any
+    path: str,
+    rebuild: bool | None,
+    model: str | None,
+    recompute: int | None,
+    signature: str | None,
+    key: str | None,
+    quiet: bool | None,
+    **given: Any,
 ) -> None:
     """Check that a report or an archive is what it states.
 
@@ -32,6 +39,7 @@ def verify(
     Example:
       reportgen verify report.zip --model my_model.keras
     """
+    from reportgen.archive.verify import check_signatures
     from reportgen.archive.verify import rebuild as rebuild_pages
     from reportgen.archive.verify import verify as verify_files
 
@@ -43,6 +51,7 @@ def verify(
     settings = given_settings(given)
     template, css = (settings.pop(name, None) for name in ("template", "css"))
     result = verify_files(Path(path))
+    check_signatures(result, *(None if name is None else Path(name) for name in (signature, key)))
     if rebuild:
         rebuild_pages(result, *(None if name is None else Path(name) for name in (template, css)))
     if model is not None:

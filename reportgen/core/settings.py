@@ -561,6 +561,26 @@ class RunOptions:
         commands=(Command.VERIFY,),
         in_file=False,
     )
+    signature: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "Detached signature of the archive.",
+        unset="those beside it",
+        metavar="FILE",
+        commands=(Command.VERIFY,),
+        in_file=False,
+    )
+    key: str | None = option(
+        None,
+        TEXT,
+        Group.RUN,
+        "Public key that the signature must be of.",
+        unset="those that gpg knows",
+        metavar="FILE",
+        commands=(Command.VERIFY,),
+        in_file=False,
+    )
     rebuild: bool = option(
         False,
         SWITCH,
