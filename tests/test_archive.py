@@ -24,8 +24,9 @@ from reportgen.archive.pack import archive
 from reportgen.archive.statement import Statement
 from reportgen.archive.verify import rebuild, verify
 from reportgen.cli.main import main
-from reportgen.core import distributions
+from reportgen.core import DISTRIBUTION, distributions
 from reportgen.core.errors import OutputError, UsageError
+from reportgen.core.store import Store
 
 STATED = {
     "name": "Cats & dogs",
@@ -286,8 +287,8 @@ def test_environment_has_what_the_build_recorded_not_what_packs(report: Path, tm
 
 def test_every_installed_distribution_is_recorded(report: Path) -> None:
     found = {each.name: each for each in distributions.kept((report / distributions.FILE).read_bytes())}
-    assert {"numpy", "keras", "msgspec", "reportgen"} <= set(found)
-    assert all(each.sha256 for name, each in found.items() if name in ("numpy", "msgspec", "reportgen"))
+    assert {"numpy", "keras", "msgspec", DISTRIBUTION} <= set(found)
+    assert all(each.sha256 for name, each in found.items() if name in ("numpy", "msgspec", DISTRIBUTION))
 
 
 def test_what_was_packed_is_verified(packed: Path, unpacked: Path, report: Path) -> None:
@@ -510,3 +511,33 @@ def test_an_rocrate_reader_finds_the_first_page_and_the_model(unpacked: Path) ->
     assert entities[action["instrument"]["@id"]]["name"] == "reportgen"
     references = [each["@id"] for key in ("object", "result") for each in action[key]]
     assert set(references) <= set(entities)
+
+
+@pytest.mark.slow
+def test_the_model_of_a_report_gives_its_patterns_and_maps_again_and_another_does_not(tmp_path: Path) -> None:
+    samples, report = Path(__file__).parents[1] / "sample_models", tmp_path / "report"
+    model, other = samples / "galaxies.keras", samples / "galaxies_initial.keras"
+    options = ["--quality", "draft", "--filters", "4", "--negative", "-q"]
+    built = CliRunner().invoke(
+        main, ["build", str(model), "-i", str(samples / "galaxies"), *options, "-o", str(report)]
+    )
+    assert built.exit_code == 0
+    again = tmp_path / "again"
+    CliRunner().invoke(main, ["build", str(model), "-i", str(samples / "galaxies"), *options, "-o", str(again)])
+    packed = archive(report, tmp_path / "report.zip")
+    assert archive(again, tmp_path / "again.zip").read_bytes() == packed.read_bytes()
+    arguments = ["verify", str(packed), "--rebuild", "--recompute", "3", "--model"]
+    same = CliRunner().invoke(main, [*arguments, str(model)])
+    assert (same.exit_code, same.stdout) == (0, "")
+    assert "3 patterns and maps of 3 layers and images computed again, 6 the same to the byte" in same.stderr
+    wrong = CliRunner().invoke(main, [*arguments, str(other)])
+    assert wrong.exit_code == 5
+    assert "galaxies_initial.keras has architecture and weights with the SHA-256" in wrong.stdout
+    store = Store(again)
+    for task in store.load_plan().tasks:
+        if task.kind == "feature_maps":
+            arrays, stated = store.load(task.key)
+            store.save(task.key, {**arrays, "maps": arrays["maps"][::-1]}, stated)
+    forged = CliRunner().invoke(main, ["verify", str(again), "--recompute", "1", "--model", str(model)])
+    assert forged.exit_code == 5
+    assert re.search(r"feature maps of \S+, maps: \S+ gray levels apart on average", forged.stdout)

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from reportgen.core import __version__
+from reportgen.core import DISTRIBUTION, __version__
 from reportgen.core.files import write_atomically
 from reportgen.core.records import Record
 from reportgen.core.store import json_bytes
 
 FILE = ".store/distributions.json"
-OWN = "reportgen"
 HASHED = ",sha256="  # in the line of a file in RECORD: `path,sha256=hash,bytes`; compiled modules have no hash
 # Written by whoever installs, not part of what is installed; scripts outside of the library folder begin with the path of a Python.
 BY_INSTALLER = re.compile(
@@ -54,7 +53,7 @@ def installed() -> tuple[Distribution, ...]:
         name = SEPARATORS.sub("-", each.name or "").lower()
         if name and name not in found:
             found[name] = Distribution(name, each.version, _recorded_sha256(each))
-    found[OWN] = Distribution(OWN, __version__, lines_sha256(_own_files()))
+    found[DISTRIBUTION] = Distribution(DISTRIBUTION, __version__, lines_sha256(_own_files()))
     return tuple(found[name] for name in sorted(found))
 
 
@@ -94,7 +93,7 @@ def _recorded_sha256(distribution: metadata.Distribution) -> str | None:
 
 def _own_files() -> Iterable[str]:
     """The files of this package as it runs, wherever it lies, in the form of `sha256sum`."""
-    for name, folder in ((OWN, PACKAGE), *(("templates", folder) for folder in TEMPLATES if folder.is_dir())):
+    for name, folder in ((PACKAGE.name, PACKAGE), *(("templates", folder) for folder in TEMPLATES if folder.is_dir())):
         for path in folder.rglob("*"):
             relative = path.relative_to(folder).as_posix()
             if path.is_file() and "__pycache__" not in path.parts and not relative.startswith("templates/"):
