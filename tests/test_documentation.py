@@ -27,6 +27,7 @@ OF_SCHEDULERS = {
     *("--array", "--cpus-per-task", "--dependency", "--parsable", "--wrap", "--cores"),
     *("--nthreads", "--port", "--lifetime", "--lifetime-stagger"),
 }
+OF_SIGNERS = {"--armor", "--detach-sign", "--private"}  # the last of `--private_key`
 DOCUMENTS = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
@@ -44,7 +45,7 @@ def test_every_option_and_exit_code_has_a_line_in_the_list() -> None:
     for one in OPTIONS:  # some commands have an option of the same flag and sense, each with a default of its own
         rows = re.findall(rf"^\|.*`{one.flag}[ `].*\|.*{re.escape(one.help)}", text, re.MULTILINE)
         assert len(rows) == sum((other.flag, other.help) == (one.flag, one.help) for other in OPTIONS), one.flag
-    for code in (0, 1, 2, 3, 130):
+    for code in (0, 1, 2, 3, 5, 130):
         assert f"\n| {code} | " in text
 
 
@@ -55,6 +56,7 @@ def test_no_document_names_an_option_that_is_not_there(name: str) -> None:
         | {f"--no-{one.flag[2:]}" for one in OPTIONS if one.negatable}
         | OTHERS
         | OF_SCHEDULERS
+        | OF_SIGNERS
     )
     text = (ROOT / name).read_text(encoding="utf-8")
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known
