@@ -28,7 +28,8 @@ def archive(folder: str, output: str | None, force: bool | None, statement: str 
     from reportgen.archive.statement import read_statement
 
     given = None if statement is None else read_statement(Path(statement))[1]
-    target = Path(f"{folder.rstrip('/')}.zip") if output is None else Path(output)
+    named = Path(folder) if Path(folder).name not in ("", "..") else Path(folder).resolve()
+    target = named.with_name(f"{named.name}.zip") if output is None else Path(output)
     written = pack(Path(folder), target, given, force=bool(force))
     if not quiet and given is None:
         say("purpose, data, owner and limits of the model are not stated; --statement FILE.toml states them.")
