@@ -181,7 +181,7 @@ def test_an_interrupted_build_goes_on_where_it_was(
     left: list[int] = []
     monkeypatch.setattr("reportgen.compute.executors.carry_out", interrupted)
     monkeypatch.setattr("os._exit", left.append)
-    assert build(folder, "-i", picture).exit_code == 130
+    assert build(folder, "-i", picture, *SINGLE_ASCENT).exit_code == 130
     assert left == [130]
     assert "Unfinished: the run was interrupted" in (folder / "index.html").read_text()
     with pytest.raises(UsageError, match="is unfinished"):
@@ -201,7 +201,7 @@ def test_an_interrupted_build_goes_on_where_it_was(
         yield from carry_out(workspace, work, notify)
 
     monkeypatch.setattr("reportgen.compute.executors.carry_out", counted)
-    assert build(folder, "-i", picture).exit_code == 0
+    assert build(folder, "-i", picture, *SINGLE_ASCENT).exit_code == 0
     assert computed == set(stored(folder)) - set(kept) != set()
     whole = contents(folder)
     for name in ("index.html", "layers", "figures", "assets", "report.json", ".store/written.json"):
@@ -316,8 +316,8 @@ def test_a_live_model_gives_what_its_file_gives() -> None:
     from reportgen.network.backend import keras
 
     model = keras.saving.load_model(SAMPLES / "galaxies.keras", compile=False)
-    from_object = reportgen.patterns(model, "conv1", [1, 4], steps=2)
-    from_file = reportgen.patterns(str(SAMPLES / "galaxies.keras"), "conv1", "1,4", steps=2)
+    from_object = reportgen.patterns(model, "conv1", [1, 4], steps=2, method="keras-io")
+    from_file = reportgen.patterns(str(SAMPLES / "galaxies.keras"), "conv1", "1,4", steps=2, method="keras-io")
     np.testing.assert_array_equal(from_object.images, from_file.images)
     assert [record["index"] for record in from_object.records] == [1, 4]
 

@@ -48,7 +48,16 @@ def small(*stack: Any, policy: str | None = None) -> Any:
     return keras.Model(entry, tensor)
 
 
-@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64"])
+# Of the kinds of 16 bits and of mixed policies one each is fast; all others are alike.
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "bfloat16",
+        "mixed_float16",
+        "float64",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("float16", "mixed_bfloat16")),
+    ],
+)
 def test_every_precision_of_a_model_is_reported(tmp_path: Path, picture: Path, policy: str) -> None:
     result = build(small(policy=policy), tmp_path, "-i", picture, "--method", "optvis")  # every search
     assert result.exit_code == 0, result.output

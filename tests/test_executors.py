@@ -49,7 +49,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(folder: Path, **changes: Any) -> Settings:
-    quick: dict[str, Any] = {"steps": 1, "filters": "2", "preprocess": "unit", "image_size": 24, "size": "24"}
+    quick: dict[str, Any] = {
+        "steps": 1,
+        "filters": "2",
+        "preprocess": "unit",
+        "image_size": 24,
+        "size": "24",
+        "method": "keras-io",
+    }
     everything = {"negative": True, "outputs": "1", "initial": str(folder / "initial.keras")}
     images = tuple(str(path) for path in sorted(folder.glob("?.png")))
     return Settings(**{**quick, **everything, "images": images, **changes})

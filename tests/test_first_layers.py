@@ -120,7 +120,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("quality", ["draft", "standard"])
+@pytest.mark.parametrize("quality", ["draft", pytest.param("standard", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=[pytest.mark.slow] if case == "photos" else []) for case in CASES]
 )

@@ -56,7 +56,8 @@ def test_a_run_decodes_every_image_once(folder: Path, tmp_path: Path, decoded: C
     model = randomised(functional(*stack, layers.GlobalAveragePooling2D(), layers.Softmax(), shape=(None, None, bands)))
     names = ["colour.png", "grey.png", "deep.png", "transparent.png", "photo.jpg"]
     images = tuple(str(folder / name) for name in names)
-    settings = Settings(images=images, steps=1, filters="1", image_size=32, preprocess="unit", input_range=(0, 1))
+    quick: dict[str, Any] = {"steps": 1, "filters": "1", "image_size": 32, "method": "keras-io"}
+    settings = Settings(images=images, preprocess="unit", input_range=(0, 1), **quick)
     build(model, settings, tmp_path / "report", progress=Progress(False), say=lambda sentence: None)
     assert decoded == dict.fromkeys(names, 1)
 
