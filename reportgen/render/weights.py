@@ -211,9 +211,9 @@ def _tiled(
     data = paint(values, limit, layout, broken)
     owner = "depthwise channel" if layout.kind == "depthwise" else "filter"
     facts = [_scale_sentence(limit, color, curved, beside is not None, layout.kind == "strongest" and not curved)]
-    if largest > limit:
+    if largest > limit and number(largest) != number(limit):
         beyond = percent(float(np.mean(np.abs(values) > limit)))
-        facts.append(f"{beyond} of the weights drawn are clipped{_maximum(limit, largest)}.")
+        facts.append(f"{beyond} of the weights drawn are clipped (largest magnitude {number(largest)}).")
     if zero_owners:
         facts.append(f"{_owners(zero_owners, owner)} only zeros: {named(zero_owners)}.")
     if broken_owners:
@@ -395,11 +395,6 @@ def _scale_sentence(limit: float, color: bool, curved: bool, shared: bool, most:
     elif shared:
         largest = "the largest magnitude of the initial and the trained weights; both figures have the same scale"
     return f"{scale}, {largest}."
-
-
-def _maximum(limit: float, largest: float) -> str:
-    """The largest magnitude in parentheses; nothing where it reads like the end of the scale."""
-    return "" if number(largest) == number(limit) else f" (largest magnitude {number(largest)})"
 
 
 def _owners(owners: list[int], noun: str) -> str:
