@@ -24,7 +24,7 @@ CURVE_HEIGHTS, CURVE_WIDTHS = (24, 48), (28, 72)  # pixels of a curve: least and
 LARGEST_VOLUME, SMALLEST_VOLUME = 96, 36  # the same of slices side by side
 TILE, GAP_SHARE = 12, 4  # pixels along a kernel's longer side at least; weights are so many times as wide as gaps
 LARGEST_KERNEL, LARGEST_SLICE = 70, 48  # CSS pixels of a tile where each filter has one, and of one of several
-ROWS = 16  # of filters; of more, several stand side by side as long as the grid is taller than half its width
+ROWS = 8  # of filters; of more, several stand side by side as long as the grid is taller than half its width
 PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 2000  # pixels to stay within where curves can be made smaller
 STRONGEST_COLUMNS, STRONGEST_TILE = (
     64,
