@@ -249,6 +249,8 @@ def test_large_maps_are_averaged_and_the_caption_says_so() -> None:
     assert set(np.unique(indices(figure, 0))) == {palette.MIDDLE_VALUE}
     assert "2 feature maps of 224 × 200 pixels" in figure.caption
     assert "Downsampled to 112 × 100 by averaging." in figure.caption
+    spectrum = draw(positive(3, 200, 2), title="t")  # no row is lost for the sake of the columns
+    assert (spectrum.tiles.tile_height, spectrum.tiles.tile_width) == (3, 100)
 
 
 def test_the_alt_text_begins_with_the_title() -> None:

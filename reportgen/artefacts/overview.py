@@ -20,7 +20,7 @@ from reportgen.core.records import Count, LayerRecord, Plan, Slug
 from reportgen.core.settings import MapStyle
 from reportgen.render import overview as drawing
 from reportgen.render.figure import Tiles
-from reportgen.render.scale import Fixed, Scale, Shared
+from reportgen.render.scale import SCALE_PERCENTILE, Fixed, Scale, Shared
 from reportgen.render.text import listed, number, plural, shape, span
 
 MOST_LAYERS = 20  # columns: all of VGG16, with pooling; longer rows cannot be followed
@@ -35,7 +35,8 @@ RULE = (
 )
 SCALES: dict[str, str] = {
     Normalization.PER_LAYER: (
-        "Each column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values)."
+        "Each column has one linear scale, stated in its head ({}, or red and blue about zero where there are negative values); it "
+        f"ends at the {SCALE_PERCENTILE}th percentile of the nonzero magnitudes, and larger ones are clipped."
     ),
     Normalization.FIXED: "All columns share one linear scale, stated in their heads ({}).",
     Normalization.PER_MAP: "Each map has a linear scale of its own ({}), so brightness cannot be compared.",

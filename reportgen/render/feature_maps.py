@@ -18,10 +18,8 @@ MAP_AXES = (2, 3, 4)  # one to three spatial axes and the channels
 CURVE = curves.Canvas(48, 140)
 FEW_CURVES, FEW_COLUMNS, MANY_COLUMNS = 32, 4, 8  # few channels leave room for wide curves
 VOLUME_COLUMNS, SMALLEST_VOLUME = 4, 96  # pixels along the longer side of all slices of a map
-SMALLEST_MAP, LARGEST_MAP = (
-    7,
-    112,
-)  # pixels along the longer side of a map: seven as one pixel is no tile; of more, no page shows all
+SMALLEST_MAP = 7  # pixels along the longer side of a map, so that a single position is a tile
+LARGEST_MAP = 112  # likewise at most: a page shows a map at half of it, an enlarged one at twice
 LARGE_MAP, FEW_LARGE = 28, 8  # pixels of maps whose details need room, and columns of few of these
 MAP_GAP, WIDE_GAP = (
     1,
@@ -150,7 +148,8 @@ def _downsampled(indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
     factor = -(-max(indices.shape[1:]) // LARGEST_MAP)
     if factor == 1:
         return indices
-    means = (mosaic.block_means(each, (factor, factor)) for each in indices)
+    down, across = (min(factor, max(1, length // LARGE_MAP)) for length in indices.shape[1:])  # few rows are kept
+    means = (mosaic.block_means(each, (down, across)) for each in indices)
     return np.stack([np.rint(each).astype(np.uint8) for each in means])
 
 

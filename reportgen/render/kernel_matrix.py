@@ -33,6 +33,11 @@ class Scale:
     largest: float
     clipped: float
 
+    @property
+    def is_clipping(self) -> bool:
+        """Whether a value beyond the scale reads otherwise than its end."""
+        return self.clipped > 0 and number(self.largest) != number(self.limit)
+
 
 def draw(path: str, kernel: NDArray[np.floating], of: str, beside: NDArray[np.floating] | None = None) -> Figure:
     """Draw a kernel as a matrix.
@@ -68,9 +73,8 @@ def draw(path: str, kernel: NDArray[np.floating], of: str, beside: NDArray[np.fl
     picture = mosaic.compose(indices.reshape(-1, 1, 1).repeat(wide, axis=2), tiles, palette.GAP)
 
     facts = [_scale_sentence(scale, used, signed=signed, shared=beside is not None)]
-    if scale.clipped:
-        largest = "" if number(scale.largest) == number(scale.limit) else f" (peak {number(scale.largest)})"
-        facts.append(f"{percent(scale.clipped)} of the cells are clipped{largest}.")
+    if scale.is_clipping:
+        facts.append(f"{percent(scale.clipped)} of the cells are clipped (peak {number(scale.largest)}).")
     zero = np.flatnonzero((kernel == 0).reshape(filters, -1).all(axis=1)).tolist()
     broken = np.flatnonzero(~np.isfinite(kernel).reshape(filters, -1).all(axis=1)).tolist()
     if zero:
@@ -130,5 +134,9 @@ def _scale_sentence(scale: Scale, used: str, *, signed: bool, shared: bool) -> s
     top = number(scale.limit)
     ends = f"{number(-scale.limit)} (blue) through 0 (white) to {top} (red)" if signed else f"0 to {top}"
     both = ", the larger one of the initial and the trained weights; both figures have the same scale" if shared else ""
-    end = f"the {SCALE_PERCENTILE}th percentile of the nonzero magnitudes" if scale.clipped else "the largest magnitude"
+    end = (
+        f"the {SCALE_PERCENTILE}th percentile of the nonzero magnitudes"
+        if scale.is_clipping
+        else "the largest magnitude"
+    )
     return f"Linear color scale ({used}) from {ends}, {end}{both}."

@@ -24,7 +24,7 @@ CURVE_HEIGHTS, CURVE_WIDTHS = (24, 48), (28, 72)  # pixels of a curve: least and
 LARGEST_VOLUME, SMALLEST_VOLUME = 96, 36  # the same of slices side by side
 TILE, GAP_SHARE = 12, 4  # pixels along a kernel's longer side at least; weights are so many times as wide as gaps
 LARGEST_KERNEL, LARGEST_SLICE = 70, 48  # CSS pixels of a tile where each filter has one, and of one of several
-ROWS = 16  # of filters; of more, several stand side by side as long as the grid is taller than half its width
+ROWS = 8  # of filters; of more, several stand side by side as long as the grid is taller than half its width
 PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 2000  # pixels to stay within where curves can be made smaller
 STRONGEST_COLUMNS, STRONGEST_TILE = (
     64,
@@ -211,9 +211,9 @@ def _tiled(
     data = paint(values, limit, layout, broken)
     owner = "depthwise channel" if layout.kind == "depthwise" else "filter"
     facts = [_scale_sentence(limit, color, curved, beside is not None, layout.kind == "strongest" and not curved)]
-    if largest > limit:
+    if largest > limit and number(largest) != number(limit):
         beyond = percent(float(np.mean(np.abs(values) > limit)))
-        facts.append(f"{beyond} of the weights drawn are clipped{_maximum(limit, largest)}.")
+        facts.append(f"{beyond} of the weights drawn are clipped (largest magnitude {number(largest)}).")
     if zero_owners:
         facts.append(f"{_owners(zero_owners, owner)} only zeros: {named(zero_owners)}.")
     if broken_owners:
@@ -395,11 +395,6 @@ def _scale_sentence(limit: float, color: bool, curved: bool, shared: bool, most:
     elif shared:
         largest = "the largest magnitude of the initial and the trained weights; both figures have the same scale"
     return f"{scale}, {largest}."
-
-
-def _maximum(limit: float, largest: float) -> str:
-    """The largest magnitude in parentheses; nothing where it reads like the end of the scale."""
-    return "" if number(largest) == number(limit) else f" (largest magnitude {number(largest)})"
 
 
 def _owners(owners: list[int], noun: str) -> str:
