@@ -168,10 +168,10 @@ def test_layers_are_found_by_words_and_by_verdict_with_a_live_count(browser: Bro
         count = controls.locator("output")
         assert count.text_content() == "4 of 4 shown"
         assert count.get_attribute("aria-live") == "polite"
-        controls.get_by_label("Layer path or type").fill("CONV2D deep")
+        controls.get_by_label("Search layer name or type").fill("CONV2D deep")
         assert shown(page, rows) == ["deep"]
         assert count.text_content() == "1 of 4 shown"
-        controls.get_by_label("Layer path or type").fill("nowhere")
+        controls.get_by_label("Search layer name or type").fill("nowhere")
         assert shown(page, rows) == []
         controls.get_by_role("button", name="Show all").click()
         assert len(shown(page, rows)) == 4
@@ -289,3 +289,11 @@ def test_a_page_remembers_nothing(browser: Browser, folder: Path) -> None:
         assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
         page.reload()
         assert len(shown(page, "#cards > li")) == 4
+
+
+def test_bars_of_charts_are_on_paper_too(browser: Browser, folder: Path) -> None:
+    with opened(browser, folder / "index.html") as (page, _):
+        page.emulate_media(media="print")
+        bars = page.locator(".depth rect.bar, .predictions rect.bar")
+        assert bars.count() > 5
+        assert all(bar.bounding_box() is not None for bar in bars.all())

@@ -76,7 +76,8 @@ def _exit_codes() -> Iterator[str]:
     yield from (f"| {code} | {meaning} |" for code, meaning in sorted(EXIT_CODES.items()))
     yield from (
         "",
-        "Messages and the progress bar go to stderr; the last line of stdout is the path of the report's first page.",
+        "Messages, the progress bar and at the end three lines (what the report has, time and size, what to open) go to stderr; `-q` "
+        "silences them. The last line of stdout is the path of the report's first page.",
         "",
     )
 
