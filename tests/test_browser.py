@@ -123,7 +123,7 @@ def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folde
         for width in (703, 725):  # of A4 and Letter less their margins
             page.set_viewport_size({"width": width, "height": 900})
             assert no_wider_than_its_window(page)
-        assert not page.locator(".controls, .steps, .skip, .bar, .sheet").first.is_visible()
+        assert not page.locator(".controls, .steps, .skip, .pagebar, .sheet").first.is_visible()
         assert not page.locator(".recipe p, .card").first.is_visible()
     with warnings.catch_warnings():
         document = pypdfium2.PdfDocument(printed)
@@ -172,10 +172,10 @@ def test_layers_are_found_by_words_and_by_verdict_with_a_live_count(browser: Bro
         count = controls.locator("output")
         assert count.text_content() == "4 of 4 shown"
         assert count.get_attribute("aria-live") == "polite"
-        controls.get_by_label("Layer path or type").fill("CONV2D deep")
+        controls.get_by_label("Search layer name or type").fill("CONV2D deep")
         assert shown(page, rows) == ["deep"]
         assert count.text_content() == "1 of 4 shown"
-        controls.get_by_label("Layer path or type").fill("nowhere")
+        controls.get_by_label("Search layer name or type").fill("nowhere")
         assert shown(page, rows) == []
         controls.get_by_role("button", name="Show all").click()
         assert len(shown(page, rows)) == 4
@@ -315,7 +315,7 @@ def test_targets_are_at_least_24_pixels_and_text_at_least_11(browser: Browser, f
     for width in (360, 1280):
         with opened(browser, page_of(folder, "deep"), viewport={"width": width, "height": 800}) as (page, _):
             page.get_by_role("button", name="Show all").click()
-            small = page.locator(".bar a, .tiles a, .steps button, .controls :is(input, select)").evaluate_all(
+            small = page.locator(".pagebar a, .tiles a, .steps button, .controls :is(input, select)").evaluate_all(
                 "all => all.map(x => x.getBoundingClientRect()).filter(x => Math.min(x.width, x.height) < 24).length"
             )
             assert small == 0
