@@ -327,7 +327,7 @@ def test_targets_are_at_least_24_pixels_and_text_at_least_11(browser: Browser, f
 
 def test_a_picture_is_enlarged_by_keyboard_in_whole_steps_and_never_blurred(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "deep")) as (page, _):
-        page.locator(".sheet summary").click()
+        page.locator(".sheet summary").press("Enter")
         link = page.locator(".sheet .plate > a").first
         link.focus()
         page.keyboard.press("Enter")
@@ -382,7 +382,7 @@ def test_in_one_file_links_between_pages_cards_and_pictures_work(browser: Browse
 
 def test_without_scripts_a_picture_leads_to_its_file(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "deep"), java_script_enabled=False) as (page, _):
-        page.locator(".sheet summary").click()
+        page.locator(".sheet summary").press("Enter")
         page.locator(".sheet .plate > a").first.click()
         page.wait_for_url("**/figures/deep/patterns.png")
 
