@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 
 import report_fixture
 from browser import SCREENS, chromium, opened
+from reportgen.artefacts import patterns
 from reportgen.report.assemble import assemble
 
 pytestmark = pytest.mark.browser
@@ -89,7 +90,7 @@ def test_nothing_stands_in_the_way_of_people_who_use_a_page_otherwise(
         contrast = {"color-contrast": {"enabled": name != "one"}}  # slow, and of colours that the pages above have
         assert violations(page, runOnly=RULES, rules=contrast) == {}
         if name == "logits":
-            page.locator(".card .enlarge").first.click()
+            page.get_by_role("button", name="Open viewer").click()
             assert violations(page, "dialog", runOnly=RULES) == {}
 
 
@@ -122,7 +123,8 @@ def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folde
         for width in (703, 725):  # of A4 and Letter less their margins
             page.set_viewport_size({"width": width, "height": 900})
             assert no_wider_than_its_window(page)
-        assert not page.locator(".controls, .enlarge, .skip").first.is_visible()
+        assert not page.locator(".controls, .steps, .skip, .pagebar, .sheet").first.is_visible()
+        assert not page.locator(".recipe p, .card").first.is_visible()
     with warnings.catch_warnings():
         document = pypdfium2.PdfDocument(printed)
     SCREENS.mkdir(parents=True, exist_ok=True)
@@ -133,7 +135,9 @@ def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folde
         picture.save(SCREENS / f"{name}-A4-{number + 1}.png")
         assert picture.getpixel((2, 2)) == 255
         words += sheet.get_textpage().get_text_range()
-    assert ("Reproducibility" if name == "index" else "Filter 65") in words
+    assert ("Reproducibility" if name == "index" else "65") in words
+    if name == "deep":
+        assert "mean 3.000 (1.000)" in " ".join(words.split())
     document.close()
 
 
@@ -179,57 +183,152 @@ def test_layers_are_found_by_words_and_by_verdict_with_a_live_count(browser: Bro
         assert shown(page, rows) == ["deep"]
 
 
-def test_cards_are_filtered_by_verdict_and_ordered_by_activation(browser: Browser, folder: Path) -> None:
+def numbers(page: Page) -> list[str]:
+    """Numbers of the filters in the grid that are not filtered out, in order."""
+    return page.locator(".tiles > li").evaluate_all("all => all.filter(x => !x.hidden).map(x => x.dataset.index)")
+
+
+def seen_cards(page: Page) -> list[str]:
+    """Ids of the cards that are displayed."""
+    return page.locator(".card").evaluate_all("all => all.filter(x => x.checkVisibility()).map(x => x.id)")
+
+
+def chosen(page: Page) -> str | None:
+    """Number of the tile that is marked as current, which alone is a stop of the Tab key."""
+    (tile,) = page.locator(".tiles a[tabindex='0']").all()
+    assert tile.get_attribute("aria-current") == "true"
+    return tile.locator("xpath=..").get_attribute("data-index")
+
+
+def test_filters_are_filtered_by_verdict_and_ordered_by_activation(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "point")) as (page, _):
-        cards, controls = "#cards > li", page.locator(".controls")
-        assert shown(page, cards) == ["f000", "f001", "f002", "f003"]
+        controls = page.locator(".controls")
+        assert numbers(page) == ["0", "1", "2", "3"]
         controls.get_by_label("Sort by").select_option("activation up")
-        assert shown(page, cards) == ["f001", "f002", "f000", "f003"]  # 0, 1.5, 3 and not a number
+        assert numbers(page) == ["1", "2", "0", "3"]  # 0, 1.5, 3 and not a number
         controls.get_by_label("Sort by").select_option("activation down")
-        assert shown(page, cards) == ["f000", "f002", "f001", "f003"]
+        assert numbers(page) == ["0", "2", "1", "3"]
+        controls.get_by_label("Sort by").select_option("gain up")
+        assert numbers(page) == ["2", "1", "0", "3"]
         controls.get_by_label("Status").select_option("weak")
-        assert shown(page, cards) == ["f002"]
+        assert numbers(page) == ["2"]
+        assert seen_cards(page) == ["f002"], "the details are of what is shown"
         page.evaluate("location.hash = '#f000'")
         page.locator("#f000").wait_for(state="visible")
-        assert len(shown(page, cards)) == 4, "a link to what is filtered out shows it"
+        assert len(numbers(page)) == 4, "a link to what is filtered out shows it"
+        assert seen_cards(page) == ["f000"]
 
 
-def test_arrow_keys_lead_from_card_to_card_but_not_while_typing(browser: Browser, folder: Path) -> None:
-    with opened(browser, page_of(folder, "deep"), fragment="#f005") as (page, _):
-        page.keyboard.press("ArrowRight")  # the first on screen
-        start = page.evaluate("document.activeElement.closest('.card').id")
-        assert page.url.endswith(f"#{start}")
-        page.keyboard.press("ArrowRight")
-        assert page.evaluate("document.activeElement.closest('.card').id") == f"f{int(start[1:]) + 5:03d}"
-        assert page.locator(".card:target").get_attribute("id") == f"f{int(start[1:]) + 5:03d}"
+def test_one_filter_is_chosen_by_address_by_click_and_by_keyboard(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "deep"), fragment="#f005") as (page, seen):
+        assert (seen_cards(page), chosen(page)) == (["f005"], "5")
+        page.locator(".tiles a").nth(3).click()
+        assert (seen_cards(page), chosen(page)) == (["f015"], "15")
+        assert page.url.endswith("#f015")
+        for key, number in (("ArrowRight", "20"), ("ArrowLeft", "15"), ("End", "65"), ("Home", "0")):
+            page.keyboard.press(key)
+            assert chosen(page) == number
+            assert page.url.endswith(f"#f{int(number):03d}")
+            assert page.evaluate("document.activeElement.hash") == f"#f{int(number):03d}"
+        row = page.locator(".tiles > li").evaluate_all(
+            "all => all.filter(x => x.offsetTop === all[0].offsetTop).length"
+        )
+        page.keyboard.press("ArrowDown")
+        assert chosen(page) == str(5 * row)
+        page.keyboard.press("ArrowUp")
+        assert chosen(page) == "0"
         page.keyboard.press("ArrowLeft")
-        assert page.url.endswith(f"#{start}")
+        assert chosen(page) == "0", "there is none before the first"
+        assert seen.messages == []
+
+
+def test_keys_that_a_field_or_the_page_needs_are_left_to_it(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "deep"), fragment="#f005") as (page, _):
         field = page.locator(".controls input")
-        field.fill("15")
-        field.press("ArrowLeft")
+        field.fill("5")
+        for key in ("ArrowLeft", "ArrowRight", "Home", "End"):
+            field.press(key)
         assert page.evaluate("document.activeElement.tagName") == "INPUT"
-        assert page.url.endswith(f"#{start}")
+        assert chosen(page) == "5"
+        page.locator("#f005 h3 a").focus()
+        page.keyboard.press("End")
+        assert chosen(page) == "5"
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.closest('.card').id") == "f015", (
+            "the next that is found: of 5, 15, 25"
+        )
 
 
-def test_links_within_a_card_pass_over_what_is_filtered_out(browser: Browser, folder: Path) -> None:
+def test_next_and_previous_pass_over_what_is_filtered_out_and_show_all_lists_the_rest(
+    browser: Browser, folder: Path
+) -> None:
     with opened(browser, page_of(folder, "point")) as (page, _):
-        page.locator(".controls input").fill("1")
-        page.locator(".controls input").fill("")
+        steps = page.get_by_role("group", name="Details")
+        assert steps.get_by_role("button", name="Previous").is_disabled()
+        steps.get_by_role("button", name="Next").click()
+        assert chosen(page) == "1"
         page.locator(".controls select").first.select_option("ok")
-        assert shown(page, "#cards > li") == ["f000"]
-        page.locator("#f000").get_by_label("Next").click()
-        assert not page.url.endswith("#f001")
+        assert chosen(page) == "0"
+        assert steps.get_by_role("button", name="Next").is_disabled()
+        page.locator(".controls select").first.select_option("")
+        page.locator(".controls select").last.select_option("activation up")
+        steps.get_by_role("button", name="Show all").click()
+        assert seen_cards(page) == ["f001", "f002", "f000", "f003"]
+        page.locator(".controls select").first.select_option("weak")
+        assert seen_cards(page) == ["f002"]
+        steps.get_by_role("button", name="Show all").click()
+        assert seen_cards(page) == ["f002"]
 
 
-def test_without_scripts_cards_are_linked_to_their_neighbours(browser: Browser, folder: Path) -> None:
+def test_of_thousands_of_filters_one_card_at_a_time_becomes_elements(
+    browser: Browser, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patterns, "MOST_TILES", 3)
+    monkeypatch.setattr(patterns, "SHEET_PATTERNS", 2)
+    report_fixture.make(folder / "many", whole=True)
+    assemble(folder / "many")
+    path = page_of(folder / "many", "point")
+    with opened(browser, path, fragment="#f002") as (page, seen):
+        assert [card.get_attribute("id") for card in page.locator(".card").all()] == ["f002"]
+        assert page.locator("#f002 image").first.get_attribute("href").endswith("patterns-2.png")
+        page.keyboard.press("ArrowRight")
+        assert [card.get_attribute("id") for card in page.locator(".card").all()] == ["f003"]
+        page.get_by_role("button", name="Show all").click()
+        assert seen_cards(page) == ["f000", "f001", "f002", "f003"]
+        page.get_by_role("button", name="Show all").click()
+        assert [card.get_attribute("id") for card in page.locator(".card").all()] == ["f003"]
+        assert seen.messages == []
+        assert violations(page, runOnly=RULES) == {}
+    with opened(browser, path, java_script_enabled=False) as (page, _):
+        assert seen_cards(page) == ["f000", "f001", "f002", "f003"]
+
+
+def test_without_scripts_every_card_is_there_and_its_tile_leads_to_it(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "deep"), java_script_enabled=False) as (page, _):
-        page.locator("#f005").get_by_label("Next").click()
+        assert len(seen_cards(page)) == 14
+        page.locator(".tiles a").nth(2).click()
         assert page.url.endswith("#f010")
+        assert page.locator(".card:target").get_attribute("id") == "f010"
+
+
+def test_targets_are_at_least_24_pixels_and_text_at_least_11(browser: Browser, folder: Path) -> None:
+    for width in (360, 1280):
+        with opened(browser, page_of(folder, "deep"), viewport={"width": width, "height": 800}) as (page, _):
+            page.get_by_role("button", name="Show all").click()
+            small = page.locator(".pagebar a, .tiles a, .steps button, .controls :is(input, select)").evaluate_all(
+                "all => all.map(x => x.getBoundingClientRect()).filter(x => Math.min(x.width, x.height) < 24).length"
+            )
+            assert small == 0
+            sizes = page.locator("main :is(p, small, span, td, th, dt, dd, h4, b)").evaluate_all(
+                "all => all.filter(x => x.checkVisibility()).map(x => parseFloat(getComputedStyle(x).fontSize))"
+            )
+            assert min(sizes) >= 11
 
 
 def test_a_picture_is_enlarged_by_keyboard_in_whole_steps_and_never_blurred(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "deep")) as (page, _):
-        link = page.locator("#patterns ~ .plate > a").first
+        page.locator(".sheet summary").press("Enter")
+        link = page.locator(".sheet .plate > a").first
         link.focus()
         page.keyboard.press("Enter")
         picture = page.locator(".zoom-stage > img")
@@ -247,7 +346,8 @@ def test_a_picture_is_enlarged_by_keyboard_in_whole_steps_and_never_blurred(brow
 
 def test_all_pictures_of_a_card_are_reached_from_one_button(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "deep"), has_touch=True) as (page, _):
-        page.locator("#f005").get_by_role("button", name="Open viewer: figures of Filter 5").tap()
+        page.locator(".tiles a").nth(1).tap()
+        page.get_by_role("button", name="Open viewer").tap()
         titles = [page.locator("#zoom-title").text_content()]
         while page.locator("#zoom [data-zoom=next]").is_enabled():
             page.locator("#zoom [data-zoom=next]").tap()
@@ -266,9 +366,12 @@ def test_in_one_file_links_between_pages_cards_and_pictures_work(browser: Browse
         page.locator("#layer-rows a", has_text="deep").first.click()
         assert page.url.endswith("#layers/deep")
         page.evaluate("location.hash = '#layers/deep/f005'")
+        page.locator("[id='layers/deep/f005']").wait_for(state="visible")
+        assert [card for card in seen_cards(page) if card.startswith("layers/deep/")] == ["layers/deep/f005"]
         page.keyboard.press("ArrowRight")
-        assert page.evaluate("document.activeElement.closest('.card').id").startswith("layers/deep/f0")
-        plate = page.locator("[id='layers/deep/patterns'] ~ .plate > a").first
+        assert page.evaluate("document.activeElement.hash") == "#layers/deep/f010"
+        page.locator("[id='layers/deep/patterns'] ~ .sheet summary").click()
+        plate = page.locator("[id='layers/deep/patterns'] ~ .sheet .plate > a").first
         plate.focus()
         page.keyboard.press("Enter")
         picture = page.locator(".zoom-stage > svg")
@@ -279,7 +382,8 @@ def test_in_one_file_links_between_pages_cards_and_pictures_work(browser: Browse
 
 def test_without_scripts_a_picture_leads_to_its_file(browser: Browser, folder: Path) -> None:
     with opened(browser, page_of(folder, "deep"), java_script_enabled=False) as (page, _):
-        page.locator("#patterns ~ .plate > a").first.click()
+        page.locator(".sheet summary").press("Enter")
+        page.locator(".sheet .plate > a").first.click()
         page.wait_for_url("**/figures/deep/patterns.png")
 
 
@@ -288,7 +392,7 @@ def test_a_page_remembers_nothing(browser: Browser, folder: Path) -> None:
         page.locator(".controls select").first.select_option("ok")
         assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
         page.reload()
-        assert len(shown(page, "#cards > li")) == 4
+        assert len(numbers(page)) == 4
 
 
 def test_bars_of_charts_are_on_paper_too(browser: Browser, folder: Path) -> None:

@@ -51,7 +51,7 @@ def test_what_is_written_is_what_the_contract_lists(folder: Path) -> None:
     expected = {"index.html", "report.json"}
     for slug, maps in (("colour", ("", ".pre")), ("deep", ("", ".pre")), ("point", ("",))):
         expected |= {f"layers/{slug}.html", f"figures/{slug}/weights.png", f"figures/{slug}/patterns.png"}
-        expected |= {f"figures/{slug}/strip.png"} | {
+        expected |= {f"figures/{slug}/strip.png", f"figures/{slug}/telling.png"} | {
             f"figures/{slug}/overview/{image}.png" for image in ("cat", "plain")
         }
         expected |= {f"data/{slug}/{name}.npz" for name in ("weights", "patterns", "feature_maps")}

@@ -416,7 +416,7 @@ def test_a_report_without_images_says_so_and_compares_with_the_start(tmp_path: P
     index, layer = parse(tmp_path / "index.html"), parse(tmp_path / "layers" / "point.html")
     assert "No images were given" in index.words
     assert "the image that the ascent started from" in index.words
-    assert "Filter 0 ok Its mean activation is clearly above that of the initial image." in layer.words
+    assert "Filter 0 exceeds the start Its mean activation is clearly above that of the initial image." in layer.words
     assert "Natural maximum" not in layer.words
     assert len(result.problems) == 2  # filter 3 of the two layers that show it is not finite
 
@@ -443,7 +443,7 @@ def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_p
     store.save("pp-point-early", {**arrays, "activation_start": np.full(2, 2.9, np.float32)}, facts)  # so it is weak
     index = parse(assemble(tmp_path).index).words
     point = parse(tmp_path / "layers" / "point.html").words
-    assert "weak Its mean activation is not clearly above that of the initial image." in point
+    assert "does not exceed the start Its mean activation is not clearly above that of the initial image." in point
     assert "what the images reach" not in point
     assert "each compared with its initial image" in point
     other = "at its highest position; in a layer without natural maxima, the pattern"
@@ -678,7 +678,7 @@ def test_the_page_of_the_outputs_is_of_classes_and_has_neither_weights_nor_maps(
         "Model outputs The classes of the model, each by its logit: the value before softmax or sigmoid" in page.words
     )
     assert page.words.startswith("Model outputs · tiny ")
-    assert "2 ok of 2 shown, of 9 classes (selected by --outputs cat <i>,dog)" in page.words
+    assert "2 exceed your images of 2 shown, of 9 classes (selected by --outputs cat <i>,dog)" in page.words
     assert "Class 0: cat <i>" in page.words
     assert "Class 4: dog" in page.words
     assert "Classes 0, 4 (2 of 9)." in page.words

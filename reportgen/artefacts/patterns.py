@@ -652,7 +652,7 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
         meaning = f" A pattern shows what raises a class's logit, not what {nouns.one}s of that class look like."
     return (
         f"{what} {nouns.one}s: {plural(record.steps, 'gradient-ascent step')} at {dimensions(record.size)}, each compared "
-        f"with {compared}.{meaning}{_similarity(contents, record)}"
+        f"with {compared}.{meaning}"
     )
 
 
@@ -660,18 +660,18 @@ def _key(page: LayerPage, record: PatternsRecord | None) -> str:
     """What the scores of cards are, and when there is no ratio."""
     if record is None:
         return ""
-    one = page.contents.nouns.one
+    one, restarts = page.contents.nouns.one, _similarity(page.contents, record)
     what = (
         "A class has one value, its logit."
         if page.layer.is_output
         else "Mean: of the filter’s map without its border. Peak: its largest value."
     )
     if record.natural_crops is None:
-        return f"{what} Bar: mean of the pattern, from zero; ○ initial {one}. Each bar has its own scale."
+        return f"{what} Bar: mean of the pattern, from zero; ○ initial {one}. Each bar has its own scale.{restarts}"
     return (
         f"{what} Natural maximum: the largest on the {one}s and their {page.contents.nouns.part}s; ratios to less than "
         f"{percent(LEAST_REFERENCE)} of the layer’s largest score are n/a. Bar: {'logit' if page.layer.is_output else 'mean'} of the "
-        f"pattern, from zero; ○ initial {one}, ▾ natural maximum. Each bar has its own scale."
+        f"pattern, from zero; ○ initial {one}, ▾ natural maximum. Each bar has its own scale.{restarts}"
     )
 
 
