@@ -154,7 +154,7 @@ def test_captions_state_counts_scale_and_seed(written: Path) -> None:
     assert "64 steps, float32, seed 0" in captions["deep-patterns"]
     assert "silent: 10." in captions["deep-patterns"]
     assert re.search(r"from 0 to [\d.]+", captions["deep-maps"])
-    assert "7 of 70 filters" in captions["deep-weights"]
+    assert "12 of 70 filters" in captions["deep-weights"]
     assert "reportgen" in listed["references"]
     for entry in listed["figures"]:
         assert re.fullmatch(r"[a-z0-9_-]{1,64}", entry["name"])
