@@ -162,13 +162,11 @@ def test_captions_state_counts_scale_and_seed(written: Path) -> None:
 
 
 @pytest.mark.skipif(LATEX is None, reason="there is no pdflatex on this machine")
-def test_latex_compiles_a_paper_with_every_figure_and_the_methods(written: Path) -> None:
+def test_the_recipe_of_a_paper_compiles_with_every_figure(written: Path) -> None:
+    recipe = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    (source,) = re.findall(r"```latex\n(.*?)```", recipe, re.DOTALL)
     paper = written.parent / "paper.tex"
-    paper.write_text(
-        "\\documentclass{article}\\usepackage{graphicx}\\begin{document}\n"
-        "\\input{figures/methods}\nSee Figure~\\ref{fig:deep-patterns}.\n\\input{figures/figures}\\clearpage\n"
-        "\\bibliographystyle{plain}\\bibliography{figures/reportgen}\\end{document}\n"
-    )
+    paper.write_text(source.replace("conv3", "deep").replace(r"\end{document}", r"\clearpage\end{document}"), "utf-8")
     commands = [["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper"]]
     if shutil.which("bibtex"):
         commands += [["bibtex", "paper"], commands[0], commands[0]]
@@ -178,9 +176,10 @@ def test_latex_compiles_a_paper_with_every_figure_and_the_methods(written: Path)
     log = paper.with_suffix(".log").read_text(errors="replace")
     assert "undefined references" not in log or not shutil.which("bibtex")
     assert b"/Type3" not in paper.with_suffix(".pdf").read_bytes()
-    names = [entry["name"] for entry in json.loads((written / "captions.json").read_text("utf-8"))["figures"]]
-    text = "".join(page.get_textpage().get_text_bounded() for page in pypdfium2.PdfDocument(paper.with_suffix(".pdf")))
-    assert text.count("Figure ") > len(names)
+    pages = pypdfium2.PdfDocument(paper.with_suffix(".pdf"))
+    text = "".join(page.get_textpage().get_text_bounded() for page in pages)
+    drawn = json.loads((written / "captions.json").read_text("utf-8"))["figures"]
+    assert {f"Figure {place}:" for place in range(1, len(drawn) + 1)} <= set(re.findall(r"Figure \d+:", text))
 
 
 def test_text_is_escaped_for_latex() -> None:
