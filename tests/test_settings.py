@@ -17,7 +17,7 @@ from reportgen.compute.patterns.recipe import Recipe
 from reportgen.core.choices import FilterChoice, parse_memory
 from reportgen.core.errors import UsageError
 from reportgen.core.options import Option, declared, option
-from reportgen.core.settings import OPTIONS, RUN_OPTIONS, SETTINGS, MapStyle, Settings, from_call, from_mapping
+from reportgen.core.settings import OPTIONS, RUN_OPTIONS, SETTINGS, Command, MapStyle, Settings, from_call, from_mapping
 
 
 def test_a_count_spreads_evenly_from_the_first_filter_to_the_last() -> None:
@@ -200,10 +200,12 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 
 
 def test_every_option_has_one_name_one_flag_and_a_default_that_it_takes_itself() -> None:
-    for names in ([one.name for one in OPTIONS], [one.flag for one in OPTIONS]):
-        assert len(set(names)) == len(names)
-    shorts = [one.short for one in OPTIONS if one.short is not None]
-    assert len(set(shorts)) == len(shorts)
+    names = [one.name for one in OPTIONS]
+    assert len(set(names)) == len(names)
+    for command in Command:  # two commands may have options of the same flag, each with a default of its own
+        own = [one for one in OPTIONS if command in one.commands]
+        flags = [flag for one in own for flag in (one.flag, one.short) if flag is not None]
+        assert len(set(flags)) == len(flags)
     for one in OPTIONS:
         one.validate(one.default)
         assert one.help.endswith("."), one.name

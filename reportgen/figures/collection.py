@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import matplotlib as mpl
+
 from reportgen.core.errors import UsageError, few
 from reportgen.core.paper import OF_ONE_LAYER, FigureKind
 from reportgen.core.settings import FigureOptions
@@ -59,6 +61,11 @@ def items(source: Source, selection: Selection) -> list[Item]:
 
 def draw(source: Source, item: Item, selection: Selection) -> Drawn | None:
     """Draw a figure; None where the report has nothing for it."""
+    with mpl.rc_context(selection.parameters):
+        return _draw(source, item, selection)
+
+
+def _draw(source: Source, item: Item, selection: Selection) -> Drawn | None:
     sheet = Sheet(selection.width, selection.dpi, selection.parameters)
     images = chosen_images(source, selection)
     if item.layer is None:
@@ -69,7 +76,7 @@ def draw(source: Source, item: Item, selection: Selection) -> Drawn | None:
     elif selection.filters.numbers is None:
         request = Request(sheet, tuple(shown[place] for place in selection.filters.of(len(shown))), images, True)
     else:
-        request = Request(sheet, tuple(number for number in selection.filters.numbers if number in shown), images, True)
+        request = Request(sheet, selection.filters.numbers, images, True)
     return OF_LAYERS[item.kind](source, item.layer, request)
 
 

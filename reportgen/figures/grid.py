@@ -46,6 +46,7 @@ def choose(
     *,
     columns: int | None = None,
     usual: float = USUAL,
+    largest: float = LARGEST,
 ) -> Grid:
     """Return the grid that uses a sheet best.
 
@@ -56,6 +57,7 @@ def choose(
         dpi: of the sheet.
         columns: of a row, where that is given.
         usual: the wished length of a picture's longer side, in mm.
+        largest: the same at most.
     """
     per_mm = dpi / MM_PER_INCH
     gap = round(GAP * per_mm)
@@ -66,8 +68,8 @@ def choose(
             break
         scale = _whole(room / size[1])
         longest = max(size) * scale / per_mm
-        if longest > LARGEST:
-            scale = _whole(LARGEST * per_mm / max(size))
+        if longest > largest:
+            scale = _whole(largest * per_mm / max(size))
             longest = max(size) * scale / per_mm
         rows = -(-count // number)
         used = number * size[1] * scale / width

@@ -173,7 +173,7 @@ def _caption(
         "Numbers are indices of filters.",
         *(["Of each volume the middle slice is shown."] if len(lengths) > 2 else []),
         *([scale.sentence(CURVED if len(lengths) == 1 else COLORED)] if scale is not None else []),
-        *([f"Gray: {plural(constant, 'constant map')}."] if constant else []),
+        *([f"Gray: {plural(constant, 'constant map')}, with the value."] if constant else []),
         *([f"Hatched: {plural(broken, 'map')} with values that are not finite."] if broken else []),
     ]
     return " ".join(sentences)

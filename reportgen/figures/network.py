@@ -258,8 +258,10 @@ def _draw_row(
                     x, y = box.middle + sheet.pt(size * 0.36), middle - box.height / 2 - sheet.mm(0.7)
                     sheet.text(x, y, words, size=size, rotation=90)
                 elif box.y > 0 and box.node.kind != NodeKind.MERGE and channels(box.node) is not None:
-                    x, y = box.right + sheet.mm(0.4), middle + box.y - sheet.mm(0.5)
-                    sheet.text(x, y, str(channels(box.node)), size=size)
+                    words, x = str(channels(box.node)), box.right + sheet.mm(0.4)
+                    end = x + sheet.text_width(words, size)
+                    if not any(other.y == box.y and box.x < other.x < end for other in boxes.values()):
+                        sheet.text(x, middle + box.y - sheet.mm(0.5), words, size=size)
     if ends[1] and exit_at is not None:
         sheet.line((exit_at, sheet.width - sheet.mm(0.5)), (middle, middle), width=0.6)
     feet = numbers + deep + sheet.mm(0.8)

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
@@ -47,6 +48,8 @@ class PaperFigure(Figure):
 class Sheet:
     """A sheet measured in pixels of `dpi`, from its top left corner; it is as high as what stands on it.
 
+    It is drawn on while its parameters are those of Matplotlib (`matplotlib.rc_context`).
+
     Attributes:
         width: in pixels.
         dpi: pixels to the inch: what a pixel of a picture is enlarged to is a whole number of them.
@@ -56,11 +59,12 @@ class Sheet:
     def __init__(self, width_mm: float, dpi: int, parameters: dict[str, Any]) -> None:
         self.dpi, self.parameters = dpi, parameters
         self.width = self.mm(width_mm)
-        with mpl.rc_context(parameters):
-            self.figure = PaperFigure(dpi=dpi)
-            self.figure.parameters = parameters
-            self.paper: Axes = self.figure.add_axes((0, 0, 1, 1))
-            self.paper.set_axis_off()
+        self.figure = PaperFigure(dpi=dpi)
+        FigureCanvasAgg(self.figure)
+        self.figure.parameters = parameters
+        self.paper: Axes = self.figure.add_axes((0, 0, 1, 1))
+        self.paper.set_axis_off()
+        self._font = repr([parameters[name] for name in FONT])
         self.small, self.size = parameters["xtick.labelsize"], parameters["font.size"]
         self._inner: list[tuple[Axes, tuple[float, float, float, float]]] = []
 
@@ -156,25 +160,22 @@ class Sheet:
         rotation: float = 0,
     ) -> None:
         """Place letters at a point, of `size` points; `across` and `down` are Matplotlib's alignments."""
-        with mpl.rc_context(self.parameters):
-            self.paper.text(
-                x,
-                -y,
-                words,
-                fontsize=self.small if size is None else size,
-                ha=across,
-                va=down,
-                color=color,
-                fontweight="bold" if bold else "normal",
-                rotation=rotation,
-                rotation_mode="anchor",
-            )
+        self.paper.text(
+            x,
+            -y,
+            words,
+            fontsize=self.small if size is None else size,
+            ha=across,
+            va=down,
+            color=color,
+            fontweight="bold" if bold else "normal",
+            rotation=rotation,
+            rotation_mode="anchor",
+        )
 
     def text_width(self, words: str, size: float | None = None) -> float:
         """Return how wide letters are, in pixels."""
-        with mpl.rc_context(self.parameters):
-            key = repr([mpl.rcParams[name] for name in FONT])
-            return self.pt(_text_width(words, self.small if size is None else size, key))
+        return self.pt(_text_width(words, self.small if size is None else size, self._font))
 
     def fitted(self, words: str, width: float, size: float | None = None) -> str:
         """Return a text, without what of its middle does not fit into `width` pixels."""
@@ -188,8 +189,7 @@ class Sheet:
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         """Return axes at a place, for a chart."""
-        with mpl.rc_context(self.parameters):
-            made = self.figure.add_axes((0, 0, 1, 1))
+        made = self.figure.add_axes((0, 0, 1, 1))
         self._inner.append((made, (x, y, width, height)))
         return made
 

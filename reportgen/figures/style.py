@@ -68,6 +68,13 @@ def _own(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         raise UsageError(f"the style file {file} does not exist; check its name and folder.")
     try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        names = [line.partition("#")[0].partition(":")[0].strip() for line in lines]
+        unknown = [name for name in names if name and name not in mpl.rcParams]  # Matplotlib only warns of these
+        if unknown:
+            raise UsageError(
+                f"the style file {file.name} has the parameter {unknown[0]}, which Matplotlib does not know."
+            )
         found = mpl.rc_params_from_file(str(file), fail_on_error=True, use_default_template=False)
     except (OSError, UnicodeDecodeError, KeyError, ValueError) as error:
         raise UsageError(f"the style file {file.name} is not a Matplotlib style: {error}.") from error

@@ -10,6 +10,7 @@ from reportgen.figures.sheet import Sheet
 from reportgen.figures.style import DARK, LIGHT, MIDDLE
 from reportgen.render import palette
 from reportgen.render.scale import Scale
+from reportgen.render.text import number
 
 HATCH = "//////"
 CURVE_POINTS = 0.5  # width of a curve's line
@@ -56,6 +57,9 @@ def value_tile(
     elif scale is None or is_flat(values):
         across, down = width / values.shape[1], height / values.shape[0]
         sheet.picture(x, y, np.full(values.shape, MIDDLE_GRAY, np.uint8), across, down)
+        words = number(float(values.flat[0]))
+        if sheet.text_width(words) < 0.9 * width and height > sheet.pt(sheet.small):
+            sheet.text(x + width / 2, y + height / 2, words, across="center", down="center", color="white")
     else:
         indices = np.broadcast_to(np.asarray(scale.indices(values), np.uint8), values.shape)
         pixels = colored(indices, scale.palette)

@@ -21,7 +21,7 @@ from reportgen.render.text import count, named, number, percent, plural, shape
 from reportgen.render.weights import largest_slices
 
 MOST_ROWS = 12  # filters of which each has a row of slices, unless the user names filters
-SLICE_MM = 5.0  # the wished length of a slice's longer side
+SLICE_MM, LARGEST_SLICE_MM = 5.0, 8.0  # the wished length of a slice's longer side, and the most
 GAP_MM, APART_MM = 0.25, 1.6
 LINE = 1.25  # height of a line of letters, in their size
 MIDDLE_GRAY, REACH = (
@@ -29,7 +29,7 @@ MIDDLE_GRAY, REACH = (
     127.5,
 )  # 8-bit value of a weight of 0 in an RGB kernel, and its distance from that of the largest
 USUAL_RGB = 8.0  # mm
-TALLEST_BAR_MM = 40.0
+SHORTEST_BAR_MM, TALLEST_BAR_MM = 7.5, 40.0
 LEAST_DOTS = 1.0
 LARGEST_DOT_MM, TALLEST_MM = 1.2, 90.0  # of one weight in a matrix, and of the matrix
 
@@ -134,7 +134,15 @@ def _slices(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
     bar = 0.0 if scale.legend is None else color_bar_width(sheet, scale.legend) + sheet.mm(APART_MM)
     columns = channels.shape[1]
     size = _tile_shape(tiles[:, 0])
-    place = grid.choose(columns, size, int(sheet.width - left - bar), sheet.dpi, columns=columns, usual=SLICE_MM)
+    place = grid.choose(
+        columns,
+        size,
+        int(sheet.width - left - bar),
+        sheet.dpi,
+        columns=columns,
+        usual=SLICE_MM,
+        largest=LARGEST_SLICE_MM,
+    )
     head = line if everything else 0.0
     y = head
     for row, filter_number in enumerate(places):
@@ -156,7 +164,8 @@ def _slices(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
         else f"columns are the {count(columns)} of its {inputs} with the largest norm, largest first"
     )
     what = f"Kernels of {counted(len(places), record)}, one row per filter; {which}; {_taps(parts.shape[2:])} each."
-    return Drawn(sheet.finish(bottom), " ".join([what, *sentences, *_remarks(parts, places)]))
+    lowest = max(bottom, round(head) + sheet.mm(SHORTEST_BAR_MM)) if scale.legend is not None else bottom
+    return Drawn(sheet.finish(lowest), " ".join([what, *sentences, *_remarks(parts, places)]))
 
 
 def _matrix(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, sheet: Sheet, inputs: str) -> Drawn:
@@ -172,21 +181,27 @@ def _matrix(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
     height, width = each * len(matrix), each * matrix.shape[1]
     value_tile(sheet, left, top, (height, width), matrix, scale)
     sheet.box(left, top, width, height, edge="0.3")
-    sheet.text(left + width / 2, line * 0.7, f"input channels 0–{matrix.shape[1] - 1}", across="center")
-    words = "filters" if len(places) < len(parts) else f"filters 0–{len(parts) - 1}"
-    sheet.text(line * 0.7, top + height / 2, words, across="center", rotation=90)
-    _bar(sheet, sheet.width - left - width + left if bar == 0 else bar, top, top + height, scale, at=left + width)
+    columns = f"input channels 0–{matrix.shape[1] - 1}"
+    rows = "filters" if len(places) < len(parts) else f"filters 0–{len(parts) - 1}"
+    if sheet.text_width(rows) < height:
+        sheet.text(line * 0.7, top + height / 2, rows, across="center", rotation=90)
+    else:
+        columns = f"columns: {columns}; rows: {rows}"
+    sheet.text(left + max(width, sheet.text_width(columns)) / 2, line * 0.7, columns, across="center")
+    _bar(sheet, bar, top, top + height, scale, at=left + width)
     what = (
         f"Kernel of {counted(len(places), record)}, {_taps(parts.shape[2:])}: one pixel per weight, one row per filter, one column "
         f"for each of its {inputs}."
     )
-    return Drawn(sheet.finish(top + height + 1), " ".join([what, *sentences, *_remarks(parts, places)]))
+    bottom = max(top + height, top + sheet.mm(SHORTEST_BAR_MM) if scale.legend is not None else 0)
+    return Drawn(sheet.finish(bottom + 1), " ".join([what, *sentences, *_remarks(parts, places)]))
 
 
 def _bar(sheet: Sheet, width: float, top: float, bottom: float, scale: Shared, at: float | None = None) -> None:
     if scale.legend is not None:
         x = sheet.width - width if at is None else at
-        color_bar(sheet, x + sheet.mm(APART_MM), top, min(bottom - top, sheet.mm(TALLEST_BAR_MM)), scale.legend)
+        height = min(max(bottom - top, sheet.mm(SHORTEST_BAR_MM)), sheet.mm(TALLEST_BAR_MM))
+        color_bar(sheet, x + sheet.mm(APART_MM), top, height, scale.legend)
 
 
 def _scale(drawn: NDArray[np.float32]) -> tuple[Shared, list[str]]:
