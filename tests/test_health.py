@@ -151,8 +151,8 @@ def test_small_pruned_and_fixed_kernels_are_not_called_untrained(tmp_path: Path)
         health(tmp_path / "b", [({"kernel": pruned, "bias": np.zeros(32, np.float32)}, [])])[Check.UNTRAINED]["status"]
         == "ok"
     )
-    mean = np.full((3, 3, 64, 1), 1 / 9, np.float32)
-    found = health(tmp_path / "c", [({"kernel": mean}, [])], kernel_kind="depthwise", filters_total=64)
+    mean = np.full((3, 3, 640, 1), 1 / 9, np.float32)
+    found = health(tmp_path / "c", [({"kernel": mean}, [])], kernel_kind="depthwise", filters_total=640)
     assert found[Check.UNTRAINED]["status"] == "unknown"
 
 
@@ -250,11 +250,23 @@ def test_the_default_of_pytorch_is_recognized_in_a_depthwise_kernel() -> None:
     assert "PyTorch default" in fit_initializer(kernel, DEPTHWISE).names
 
 
-def test_entries_that_depend_on_each_other_or_lie_beyond_the_bound_are_no_initializers() -> None:
+@pytest.mark.parametrize("trace", ["means", "lengths", "one direction"])
+def test_normal_entries_that_depend_on_each_other_are_no_initializers(trace: str) -> None:
+    kernel, signs = draw("normal", 1.0, (3, 3, 24, 40)), np.random.default_rng(1).choice([-1, 1], (2, 216))
+    filters, inputs = signs[0, :40], signs[1].reshape(3, 3, 24, 1)
+    changed = {
+        "means": kernel + 0.15 * filters,
+        "lengths": kernel * (1 + 0.15 * filters),
+        "one direction": kernel + 0.2 * inputs * filters,
+    }
+    assert fit_initializer(kernel, PLAIN).distribution is not None
+    assert fit_initializer(changed[trace].astype(np.float32), PLAIN).distribution is None
+
+
+def test_one_weight_beyond_the_bound_is_enough_to_deny_an_initializers_name() -> None:
     kernel = draw("uniform", 2 / (9 * 64), (3, 3, 24, 40))
-    direction = np.random.default_rng(1).choice([-1, 1], (3, 3, 24, 1)) * np.random.default_rng(2).choice([-1, 1], 40)
-    assert fit_initializer(kernel + 0.02 * direction, PLAIN).distribution is None
-    kernel[0, 0, 0, 0] *= 1.2 * np.max(np.abs(kernel)) / abs(kernel[0, 0, 0, 0])
+    assert "Glorot uniform" in fit_initializer(kernel, PLAIN).names
+    kernel[0, 0, 0, 0] = 1.001 * sqrt(6 / (9 * 64))
     assert fit_initializer(kernel, PLAIN).names == ()
 
 
