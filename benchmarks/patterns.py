@@ -240,7 +240,8 @@ def fastest(bench: Bench, layer: str, size: int, wanted: dict[str, list[int]], r
 
 def compare(bench: Bench, options: argparse.Namespace, size: str) -> list[Result]:
     """Run every system on every layer at one `--size`, print the table and write the pictures. Returns all results."""
-    print(f"\nsize {size}\n")
+    own = bench.network.contract.shape[0]  # a fixed size, which no other replaces
+    print(f"\nsize {size if own is None else own}\n")
     head(HEADINGS)
     every = []
     best = max(options.qualities, key=list(QUALITIES).index, default=None)
