@@ -78,7 +78,7 @@ def test_the_gallery_shows_only_filters_that_show_something_each_linked_to_its_f
     assert len(chosen) == len(set(chosen)) == 6  # two of each of three layers
     assert [verdicts[key] for key in chosen] == ["ok"] * 5 + ["weak"]  # the other two of the last layer show nothing
     links = [item.attributes["href"] for item in index.all("a") if "#f0" in item.attributes["href"]]
-    assert links == [f"layers/{slug}.html#f{number:03d}" for slug, number in chosen]
+    assert links[-len(chosen) :] == [f"layers/{slug}.html#f{number:03d}" for slug, number in chosen]
     assert f"Pattern of filter {chosen[-1][1]} of {chosen[-1][0]}" in index.attributes("aria-label")
 
 
