@@ -86,7 +86,6 @@ class TellingPattern(msgspec.Struct, frozen=True, kw_only=True):
     excess: Annotated[
         float,
         Meta(
-            le=1,
             description="activation that is left after small warps, above the natural maximum (without images: above the start), over "
             "the largest score of the layer",
         ),
