@@ -109,7 +109,7 @@ def test_a_pooling_layers_page_shows_every_channel_before_and_after_and_nothing_
     sources = page.attributes("src")
     assert {f"../figures/pool/feature_maps/noise{kind}.png" for kind in ("", ".pre")} <= set(sources)
     index = parse(report / "index.html")
-    assert "Convolution layers 2 + 3 pooling layers, 1 not covered" in index.words
+    assert "Convolution layers 2 + 3 pooling, 1 not covered" in index.words
 
 
 def test_the_weights_before_training_are_those_of_the_file(report: Path, facts: dict) -> None:

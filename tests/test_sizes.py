@@ -309,7 +309,7 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     with np.load(tmp_path / "report" / found["beside"]["weights"]["array"]) as arrays:
         np.testing.assert_array_equal(arrays["kernel"], model.get_layer("beside").get_weights()[0])
     page = parse(tmp_path / "report" / "layers" / f"{found['beside']['slug']}.html").words
-    assert "Only its weights are shown: it does not depend on the primary input." in page
+    assert "only its weights are shown: it does not depend on the primary input" in page
     assert found["beside"]["activation"] == "elu"
     assert report["settings"]["image_size"] is None  # nothing is free
     assert "elu of the layer itself: what follows it was not observed" in page
