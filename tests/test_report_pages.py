@@ -390,7 +390,7 @@ def test_first_page_explains_the_words_in_the_order_in_which_they_are_given(
 ) -> None:
     words = pages[folder / "index.html"].words.partition("The status is the first of these that applies: ")[2]
     meanings = [
-        "no pattern requested no pattern was computed",
+        "no pattern no pattern was computed",
         "NaN or Inf a score of the pattern is infinite or not a number",
         "proven inactive it is proven that no input activates the filter above zero, or that its activation is the same for every input",
         "never active no input that was tried activates the filter above zero at any position; that none can is not proven",

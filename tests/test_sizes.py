@@ -315,7 +315,7 @@ def test_a_report_of_weights_alone_beside_whole_layers(tmp_path: Path) -> None:
     assert "elu of the layer itself: what follows it was not observed" in page
     assert "requested" not in page
     index = parse(tmp_path / "report" / "index.html").words
-    assert "Build complete without errors, but 1 layer has only weights to show" in index
+    assert "Build complete without errors; 1 layer has only weights to show" in index
     assert "every planned part" not in index
 
 

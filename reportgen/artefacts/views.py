@@ -32,7 +32,7 @@ STATUSES: dict[str, tuple[str, str]] = {
     SILENT: ("never active", "never active"),
     DEAD: ("proven inactive", "proven inactive"),
     NOT_FINITE: ("NaN or Inf", "NaN or Inf"),
-    SKIPPED: ("no pattern requested", "no pattern requested"),
+    SKIPPED: ("no pattern", "no pattern"),
     NOT_COMPUTED: ("pattern not computed", "pattern not computed"),
 }
 
