@@ -9,10 +9,10 @@ from reportgen.archive.markdown import link, plain, table
 from reportgen.archive.subject import GRID, INDEX, NOT_STATED, Subject, judged
 from reportgen.core.verdicts import DEAD, SILENT
 from reportgen.render.text import count, percent, plural
-from reportgen.report.location import PAYLOAD
+from reportgen.report.location import FACTS_FILE, PAYLOAD
 
 AI_ACT, NIST, ISO, FDA = "EU AI Act, Annex IV", "NIST AI RMF 1.0", "ISO/IEC 42001", "FDA draft guidance, January 2025"
-FIRST_PAGE, FACTS = PAYLOAD + INDEX, f"{PAYLOAD}report.json"
+FIRST_PAGE, FACTS = PAYLOAD + INDEX, PAYLOAD + FACTS_FILE
 INTRODUCTION = f"""\
 Where this archive answers what auditors ask for. "User" marks what the user states and the tool cannot check; "{NOT_STATED}" what is in
 neither the report nor the statement. The clauses are named, not quoted: read them in their own documents. This table is not a

@@ -13,11 +13,11 @@ from reportgen.core import __version__
 from reportgen.core.store import json_bytes
 from reportgen.render.text import plural
 from reportgen.render.wording import stopped
-from reportgen.report.location import PAYLOAD
+from reportgen.report.location import FACTS_FILE, PAYLOAD
 
 SPECIFICATION = "1.6"
 MODEL, DESCRIBED = "model", "described-model"
-REPORT, FAMILY = "report.json", "convolutional neural network"
+FAMILY = "convolutional neural network"
 LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")  # that computed the report; environment.txt has all
 NAMESPACE = uuid.UUID("6f1a6a0e-3c1f-5d0b-9b60-2f5a0b6f9a11")  # of serial numbers, any fixed one
 JSON = dict[str, Any]
@@ -26,7 +26,7 @@ JSON = dict[str, Any]
 def bom(subject: Subject) -> bytes:
     """Return the content of bom.cdx.json."""
     statement = subject.statement
-    facts = subject.files[REPORT].sha256
+    facts = subject.files[FACTS_FILE].sha256
     component: JSON = {
         **_identity(subject),
         "bom-ref": MODEL,
@@ -189,7 +189,7 @@ def _properties(subject: Subject) -> Iterator[tuple[str, str]]:
     yield "weights_sha256", document.model.weights_sha256
     yield "parameters", str(document.model.parameters)
     yield "schema", document.schema
-    yield "report_sha256", subject.files[REPORT].sha256
+    yield "report_sha256", subject.files[FACTS_FILE].sha256
     yield "images", str(len(document.images))
     yield "filters_shown", str(subject.filters_shown)
     yield from ((f"verdicts:{word}", str(number)) for word, number in subject.verdicts.items())

@@ -12,9 +12,10 @@ from reportgen.core.distributions import FILE as DISTRIBUTIONS
 from reportgen.core.errors import UsageError, few
 from reportgen.core.lock import writing
 from reportgen.core.store import Store
+from reportgen.report.location import FACTS_FILE
 from reportgen.report.writing import REMOVABLE, WRITTEN
 
-FACTS, INDEX = "report.json", "index.html"
+INDEX = "index.html"
 PLAN = ".store/plan.json"
 
 
@@ -29,7 +30,7 @@ def report_files(folder: Path) -> dict[str, Path]:
         StoreError: there is no stored run.
     """
     store = Store(folder)
-    names = {FACTS, INDEX, PLAN, WRITTEN, *shown_files(folder)}
+    names = {FACTS_FILE, INDEX, PLAN, WRITTEN, *shown_files(folder)}
     if (folder / DISTRIBUTIONS).is_file():
         names.add(DISTRIBUTIONS)
     for task in store.load_plan().tasks:

@@ -11,6 +11,8 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from reportgen.report.location import FACTS_FILE
+
 FETCHED = frozenset(
     {"src", "srcset", "poster", "data", "background", "manifest", "action", "formaction", "ping", "xlink:href"}
 )
@@ -101,7 +103,7 @@ def broken_links(files: Set[str], read: Callable[[str], bytes]) -> Iterator[str]
                 yield from _missing(path, address, files, pages, fetched=True)
         elif path.endswith(SCRIPT):
             yield from _in_scripts(path, [_text(read(path))])
-    facts = json.loads(read("report.json"))
+    facts = json.loads(read(FACTS_FILE))
     yield from (f"report.json names {array}, which is not there" for array in _arrays(facts) if array not in files)
 
 

@@ -21,7 +21,7 @@ from reportgen.core import __version__
 from reportgen.core.distributions import FILE as DISTRIBUTIONS
 from reportgen.core.distributions import kept
 from reportgen.core.errors import OutputError, UsageError
-from reportgen.report.location import PAYLOAD, is_archive
+from reportgen.report.location import FACTS_FILE, PAYLOAD, is_archive
 from reportgen.report.opened import parse_document, read_document
 
 STATEMENT, AGENT = "statement.toml", "Bag-Software-Agent"
@@ -117,7 +117,7 @@ def _subject(
         raise UsageError(f"{DISTRIBUTIONS} of the report cannot be read: {error}.") from error
     stated = {path.removeprefix(PAYLOAD): each for path, each in facts.items()}
     return Subject(
-        parse_document(read("report.json"), "report.json"),
+        parse_document(read(FACTS_FILE), FACTS_FILE),
         NOTHING if statement is None else parse_statement(statement, STATEMENT),
         "" if statement is None else bag.sha256(BytesContent(statement)),
         date,

@@ -149,7 +149,9 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
     minimal = {}
     if entry.minimal_patterns is not None:
         minimal = {item.index: place for place, item in enumerate(entry.minimal_patterns.filters)}
-    scales: dict[Score, float] = {score: layer_scale(entry.patterns, score) for score in SCORES}
+    scales: dict[Score, float] = {
+        score: layer_scale(entry.patterns, (score, NATURAL_SCORES[score])) for score in SCORES
+    }
     pixels = tile_pixels(len(contents.layer.filters_shown))
     made = []
     for index in contents.layer.filters_shown:

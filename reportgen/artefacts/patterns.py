@@ -61,6 +61,11 @@ CONTACT_COLUMNS = 32
 # Of the layer's largest score, as in the verdict: a reference below it is next to nothing, and a ratio to it would reach thousands.
 LEAST_REFERENCE = CLEAR_GAIN
 NATURAL_SCORES: dict[Score, str] = {"activation": "natural_maximum", "peak": "natural_peak"}
+COMPARED = (
+    "activation",
+    "natural_maximum",
+    "activation_start",
+)  # what the mean of a pattern may be compared with, and itself
 Similarity = Annotated[float, Meta(ge=-1, le=1)]
 
 
@@ -508,15 +513,14 @@ def pattern_place(total: int, row: int) -> tuple[str, int]:
     return next((name, row - rows.start) for name, rows in _sheets(total) if row in rows)
 
 
-def layer_scale(record: PatternsRecord | None, score: Score) -> float:
-    """Return the largest magnitude of a score that any of the record's patterns, or the user's images for its filter, reaches.
+def layer_scale(record: PatternsRecord | None, scores: Sequence[str]) -> float:
+    """Return the largest magnitude of some scores over a layer's patterns; 0 where none is known.
 
     Args:
         record: of a layer's patterns.
-        score: the mean (`activation`) or the peak.
+        scores: names of fields of `PatternRecord`.
     """
-    natural = NATURAL_SCORES[score]
-    known = (getattr(item, name) for item in (() if record is None else record.filters) for name in (score, natural))
+    known = (getattr(item, name) for item in (() if record is None else record.filters) for name in scores)
     return max((abs(value) for value in known if value is not None), default=0.0)
 
 

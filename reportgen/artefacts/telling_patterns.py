@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import isfinite
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -11,7 +10,7 @@ import numpy as np
 from msgspec import Meta
 
 from reportgen.artefacts.base import Appearance, Artefact, Figures, LayerContents
-from reportgen.artefacts.patterns import PATTERNS, PatternRecord, PatternsRecord
+from reportgen.artefacts.patterns import COMPARED, PATTERNS, PatternRecord, layer_scale
 from reportgen.core.records import CONVOLUTION, Count, LayerFacts, LayerStatus
 from reportgen.core.verdicts import OK, WEAK, Word
 from reportgen.render import mosaic, palette, png
@@ -45,27 +44,17 @@ def excess(item: PatternRecord, scale: float) -> float | None:
 
     Args:
         item: the pattern; without images it is compared with its start.
-        scale: the layer's largest score, of `layer_scale`.
+        scale: the layer's largest score, `layer_scale` of `COMPARED`.
 
     Returns:
-        The difference on that scale, at most 1; None of a pattern that shows nothing: silent, dead, not finite.
+        The difference on that scale: at most 1, or 2 where the reference is negative. None of a pattern that shows nothing: silent,
+        dead, not finite.
     """
     reference = item.activation_start if item.natural_maximum is None else item.natural_maximum
     if item.verdict not in (OK, WEAK) or item.activation is None or reference is None or scale <= 0:
         return None
     kept = 0.0 if item.survives_warps is None else min(1.0, item.survives_warps)
     return (item.activation * kept - reference) / scale
-
-
-def layer_scale(record: PatternsRecord) -> float:
-    """Return the largest absolute score of a layer's patterns and of what they are compared with; 0 where there is none."""
-    scores = [
-        abs(score)
-        for item in record.filters
-        for score in (item.activation, item.natural_maximum, item.activation_start)
-        if score is not None and isfinite(score)
-    ]
-    return max(scores, default=0.0)
 
 
 def is_blank(image: np.ndarray) -> bool:
@@ -86,6 +75,7 @@ class TellingPattern(msgspec.Struct, frozen=True, kw_only=True):
     excess: Annotated[
         float,
         Meta(
+            le=2,
             description="activation that is left after small warps, above the natural maximum (without images: above the start), over "
             "the largest score of the layer",
         ),
@@ -110,7 +100,7 @@ class TellingPatterns(Artefact[None, tuple[TellingPattern, ...]]):
         found, patterns = contents[PATTERNS], PATTERNS.record(contents)
         if found is None or patterns is None or contents.layer.is_output:
             return ()
-        scale = layer_scale(patterns)
+        scale = layer_scale(patterns, COMPARED)
         places = {int(index): place for place, index in enumerate(found.indices)}
         known = [
             TellingPattern(

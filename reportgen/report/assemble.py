@@ -40,13 +40,13 @@ from reportgen.report.html import (
 )
 from reportgen.report.index_page import IndexView, index_view
 from reportgen.report.layer_page import layer_view, page_heading
+from reportgen.report.location import FACTS_FILE
 from reportgen.report.network_drawing import diagram_view
 from reportgen.report.theme import Look, own_look
 from reportgen.report.unfinished import Unfinished
 from reportgen.report.writing import Output, remove_partial
 
 Progress = Callable[[int, int, str], None]
-FACTS_FILE = "report.json"
 SHARED_FOLDERS = ("data/", "figures/")  # whose files the store leaves arrays to, and figures of maps that are not kept
 
 

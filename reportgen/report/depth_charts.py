@@ -8,13 +8,13 @@ from math import sqrt
 from statistics import median
 
 from reportgen.artefacts.layer_entry import LayerEntry
-from reportgen.artefacts.telling_patterns import in_depth, layer_scale
+from reportgen.artefacts.patterns import COMPARED, LEAST_REFERENCE, layer_scale
+from reportgen.artefacts.telling_patterns import in_depth
 from reportgen.core.verdicts import DEAD, NOT_COMPUTED, SILENT, SKIPPED
 from reportgen.render.depth import DepthBars, depth_bars
 from reportgen.render.text import PERCENT, count, number, percent
 
 FEWEST = 2  # layers: with one there is no depth
-LEAST_SHARE = 1e-3  # of the layer's largest score: a pattern below it is no reference for a ratio
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _weight_norm(layer: LayerEntry) -> float | None:
 def _natural_share(layer: LayerEntry) -> float | None:
     if layer.patterns is None:
         return None
-    least = LEAST_SHARE * layer_scale(layer.patterns)
+    least = LEAST_REFERENCE * layer_scale(layer.patterns, COMPARED)
     shares = [
         max(0.0, item.natural_maximum) / item.activation
         for item in layer.patterns.filters

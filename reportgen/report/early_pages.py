@@ -11,7 +11,8 @@ from typing import Self
 from reportgen.core.errors import OutputError, UsageError
 from reportgen.core.records import TaskKind
 from reportgen.core.run import Run
-from reportgen.report.assemble import FACTS_FILE, Assembly, Progress
+from reportgen.report.assemble import Assembly, Progress
+from reportgen.report.location import FACTS_FILE
 from reportgen.report.unfinished import Unfinished
 
 LATE = frozenset({TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS})  # what the first pages do not wait for
