@@ -10,7 +10,7 @@ import click
 from reportgen.cli.command import GroupedCommand, say, silent
 from reportgen.cli.options import given_settings, takes_options
 from reportgen.core.errors import UsageError, VerificationError
-from reportgen.core.settings import RUN_OPTIONS, Command
+from reportgen.core.settings import Command, RunOptions
 from reportgen.render.text import plural
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def verify(
     from reportgen.archive.verify import rebuild as rebuild_pages
     from reportgen.archive.verify import verify as verify_files
 
-    for option in RUN_OPTIONS:
-        if option.name == "recompute":
-            option.validate(recompute)
+    RunOptions(recompute=recompute)
     if recompute is not None and model is None:
         raise UsageError("--recompute needs the model: name it with --model.")
     settings = given_settings(given)

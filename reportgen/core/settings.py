@@ -512,7 +512,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of one run, which no report states."""
+    """The options of one run, which no report states.
+
+    Raises:
+        UsageError: A value cannot be meant.
+    """
 
     output: str | None = option(
         None,
@@ -672,6 +676,10 @@ class RunOptions:
         commands=EVERYWHERE,
         in_file=False,
     )
+
+    def __post_init__(self) -> None:
+        for one in RUN_OPTIONS:
+            one.validate(getattr(self, one.name))
 
 
 @dataclass(frozen=True)
