@@ -131,8 +131,7 @@ def _silent_share(layer: LayerEntry) -> float | None:
 
 
 def _zero_share(layer: LayerEntry) -> float | None:
-    shares = [record.zero_fraction for record in layer.feature_maps if record.zero_fraction is not None]
-    return sum(shares) / len(shares) if shares else None
+    return None if layer.health is None else layer.health.map_zero_fraction
 
 
 def _weight_norm(layer: LayerEntry) -> float | None:
