@@ -115,6 +115,22 @@ def test_a_page_is_never_wider_than_its_window(browser: Browser, folder: Path, n
                     page.screenshot(path=SCREENS / f"{name}-{width}.png", full_page=True)
 
 
+def test_predictions_are_not_cut_off_and_statuses_do_not_cover_their_meanings(browser: Browser, folder: Path) -> None:
+    with opened(browser, page_of(folder, "index")) as (page, _):
+        for width in (360, 768, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.locator(".predictions").count()
+            assert page.evaluate(
+                "[...document.querySelectorAll('.images li > div')].every(x => x.scrollWidth <= x.clientWidth)"
+            ), width
+            assert page.locator(".meanings dt").count()
+            assert page.evaluate(
+                "[...document.querySelectorAll('.meanings > div')].every(x => {"
+                " const pill = x.querySelector('dt > *').getBoundingClientRect(), text = x.querySelector('dd').getBoundingClientRect();"
+                " return pill.right <= text.left || pill.bottom <= text.top })"
+            ), width
+
+
 @pytest.mark.parametrize("name", ["index", "deep"])
 def test_on_paper_a_page_is_light_and_nothing_is_cut_off(browser: Browser, folder: Path, name: str) -> None:
     with opened(browser, page_of(folder, name), color_scheme="dark", reduced_motion="reduce") as (page, _):
