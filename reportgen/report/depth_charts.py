@@ -10,7 +10,6 @@ from statistics import median
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.patterns import COMPARED, LEAST_REFERENCE, layer_scale
 from reportgen.artefacts.telling_patterns import in_depth
-from reportgen.core.verdicts import DEAD, NOT_COMPUTED, SILENT, SKIPPED
 from reportgen.render.depth import DepthBars, depth_bars
 from reportgen.render.text import PERCENT, count, number, percent
 
@@ -93,7 +92,13 @@ def depth_view(layers: Sequence[LayerEntry], noun: str) -> DepthView | None:
 
 def _measures(noun: str) -> tuple[_Measure, ...]:
     return (
-        _Measure("Silent filters", "never active or proven inactive, of the visualized", _silent_share, percent, 1.0),
+        _Measure(
+            "Silent filters",
+            "never active or proven inactive, of the filters with finite scores",
+            _silent_share,
+            percent,
+            1.0,
+        ),
         _Measure("Zeros in feature maps", f"mean over the {noun}s", _zero_share, percent, 1.0),
         _Measure("Weight norm", "L2, per filter (root mean square)", _weight_norm, number),
         _Measure(
@@ -126,8 +131,7 @@ def _chart(measure: _Measure, values: Sequence[float | None], layers: Sequence[L
 
 
 def _silent_share(layer: LayerEntry) -> float | None:
-    judged = sum(number for word, number in layer.verdicts.items() if word not in (SKIPPED, NOT_COMPUTED))
-    return (layer.verdicts[SILENT] + layer.verdicts[DEAD]) / judged if judged else None
+    return None if layer.health is None else layer.health.silent_share
 
 
 def _zero_share(layer: LayerEntry) -> float | None:
