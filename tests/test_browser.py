@@ -355,6 +355,7 @@ def test_a_picture_is_enlarged_by_keyboard_in_whole_steps_and_never_blurred(brow
         assert after % natural == 0
         assert picture.evaluate("x => getComputedStyle(x).imageRendering") == "pixelated"
         assert "7 patterns" in page.locator("#zoom-title").text_content()
+        assert "per row" in page.locator("#zoom-title").text_content(), "the caption"
         page.keyboard.press("Escape")
         assert not page.locator("#zoom").is_visible()
         assert link.evaluate("x => x === document.activeElement"), "the focus returns to where it was"

@@ -280,7 +280,7 @@ def test_filters_of_zeros_are_drawn_as_zero_and_named() -> None:
     assert (tile(figure, 8) == palette.MIDDLE_VALUE).all()
     assert (tile(figure, 9) == palette.MIDDLE_VALUE).all()
     assert "1 filter has only zeros: 4." in figure.caption
-    assert "zeros: 4." in figure.alt
+    assert "zeros: 4." in figure.caption
 
 
 @pytest.mark.parametrize("bands", [None, "RGB"])

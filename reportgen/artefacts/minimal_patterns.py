@@ -138,7 +138,7 @@ class MinimalPatterns(Artefact[Patterns, MinimalPatternsRecord]):
         what = f"Optimized to minimize each {owner}'s {'logit' if contents.layer.is_output else 'pre-activation'}."
         below = below_natural(record.filters, is_output=contents.layer.is_output, noun=contents.nouns.one)
         scores = "" if below is None else f" {below}"
-        yield FIGURE, replace(drawn, caption=f"{what}{scores} {drawn.caption}", alt=f"{drawn.alt}{scores}")
+        yield FIGURE, replace(drawn, caption=f"{what}{scores} {drawn.caption}")
 
     def arrays(self, contents: LayerContents) -> dict[str, Arrays]:
         """Return the images and their filters' numbers."""

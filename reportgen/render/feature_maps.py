@@ -11,7 +11,7 @@ from reportgen.core.settings import MapStyle
 from reportgen.render import curves, mosaic, palette, png, scale, slices
 from reportgen.render.figure import Figure, Tiles
 from reportgen.render.numbering import FULL
-from reportgen.render.text import dimensions, named, number, plural
+from reportgen.render.text import dimensions, listed, named, number, plural
 
 DEFAULT_STYLE = MapStyle()
 MAP_AXES = (2, 3, 4)  # one to three spatial axes and the channels
@@ -20,6 +20,7 @@ FEW_CURVES, FEW_COLUMNS, MANY_COLUMNS = 32, 4, 8  # few channels leave room for 
 VOLUME_COLUMNS, SMALLEST_VOLUME = 4, 96  # pixels along the longer side of all slices of a map
 SMALLEST_MAP = 7  # pixels along the longer side of a map, so that a single position is a tile
 LARGEST_MAP = 112  # likewise at most: a page shows a map at half of it, an enlarged one at twice
+STRONGEST = 3  # channels that an alternative text names
 LARGE_MAP, FEW_LARGE = 28, 8  # pixels of maps whose details need room, and columns of few of these
 MAP_GAP, WIDE_GAP = (
     1,
@@ -111,10 +112,16 @@ def draw(
         png=data,
         tiles=layout,
         caption=" ".join([f"{what}, all channels in order{mosaic.numbered(layout)}.{how}", *facts]),
-        alt=" ".join([f"{title}: mosaic of {what}.", *facts]),
+        alt=f"{title}: mosaic of {what}{_strongest(highest, drawn)}.",
         legend=None if chosen is None or curved else chosen.legend,
         numbering=replace(numbering, largest=None) if curved or len(lengths) > 2 else numbering,
     )
+
+
+def _strongest(highest: NDArray[np.floating], drawn: NDArray[np.intp]) -> str:
+    """The channels with the largest values, for readers who do not see them."""
+    first = drawn[np.argsort(-highest[drawn], kind="stable")[:STRONGEST]].tolist()
+    return f", largest values in channels {listed([str(channel) for channel in first])}" if len(first) > 1 else ""
 
 
 def drawn_curves(

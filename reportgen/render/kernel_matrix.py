@@ -91,7 +91,7 @@ def draw(path: str, kernel: NDArray[np.floating], of: str, beside: NDArray[np.fl
         png=png.encode_indexed(picture, palette.table(used)),
         tiles=tiles,
         caption=" ".join([f"{what[0].upper()}{what[1:]}.", *facts]),
-        alt=" ".join([f"Weights of {path}: {what}.", *facts]),
+        alt=f"Weights of {path}: {of} as a matrix.",
         legend=None if scale.limit == 0 else (-scale.limit if signed else 0.0, scale.limit, used),
         numbering=Numbering(
             tuple(range(0, filters, blocks[0])), tuple(range(0, inputs, blocks[1])), largest=LARGEST_CELL * wide

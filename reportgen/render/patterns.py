@@ -108,7 +108,7 @@ def draw(
         png=png.encode(picture),
         tiles=layout,
         caption=" ".join([f"{what}{enlarged}, {layout.columns} per row{layers}.", *facts]),
-        alt=" ".join([f"{title}: {what}{layers}.", *facts]),
+        alt=f"{title}: {what}{layers}.",
         legend=None,
         numbering=numbering,
     )

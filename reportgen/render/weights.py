@@ -223,7 +223,7 @@ def _tiled(
         png=data,
         tiles=layout.tiles,
         caption=" ".join([f"{what[0].upper()}{what[1:]}.", *facts]),
-        alt=" ".join([f"Weights of {layer.path}: {what}.", *facts]),
+        alt=f"Weights of {layer.path}: {plural(layer.filters_total, 'filter')} of {_size(layout.taps)}.",
         legend=None if color or curved or limit == 0 else (-limit, limit, palette.DIVERGING),
         numbering=layout.numbering,
     )

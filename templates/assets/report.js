@@ -279,7 +279,9 @@
     copy.setAttribute("aria-hidden", "true");
     if (copy.tagName === "IMG") copy.alt = "";
     stage.replaceChildren(copy);
-    title.textContent = picture.dataset.title ?? picture.getAttribute("alt") ?? picture.getAttribute("aria-label");
+    const name = picture.dataset.title ?? picture.getAttribute("alt") ?? picture.getAttribute("aria-label");
+    const caption = picture.closest("figure.plate")?.querySelector("figcaption p")?.textContent;
+    title.textContent = [name, caption].filter(Boolean).join(" ");
     for (const [name, there] of [["previous", place > 0], ["next", place < view.pictures.length - 1]]) {
       dialog.querySelector(`[data-zoom=${name}]`).disabled = !there;
     }
