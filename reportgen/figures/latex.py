@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -52,7 +53,7 @@ def escaped(text: str) -> str:
             power = ""
         if character != "\0":
             out.append(_escaped(character))
-    return "".join(out)
+    return "".join(out).replace(r" \%", r"~\%")
 
 
 def _escaped(character: str) -> str:
@@ -76,6 +77,9 @@ HEAD = (
 % In a document with \\usepackage{graphicx}: \\input{figures.tex}, from this folder or the one above.
 % From elsewhere: \\newcommand{\\reportgenfolder}{path/to/this/folder/} before it.
 \\providecommand{\\reportgenfolder}{}
+% Figures have their own width, and are scaled down where a column is narrower.
+\\providecommand{\\reportgenfigure}[2]{\\ifdim#1>\\linewidth\\includegraphics[width=\\linewidth]{\\reportgenfolder #2}\\else
+  \\includegraphics{\\reportgenfolder #2}\\fi}
 """
 )
 FOUND = """\\IfFileExists{%(prefix)s%(first)s}{}{%%
@@ -89,27 +93,41 @@ def label(stem: str) -> str:
     return f"fig:{stem}"
 
 
-def document(figures: Sequence[tuple[str, str, str, str | None]], folder: str, wide: bool) -> str:
+@dataclass(frozen=True)
+class Included:
+    """A figure of figures.tex: its file, its width in millimeters, its caption in plain text, its label, the path of its layer."""
+
+    name: str
+    width: float
+    caption: str
+    label: str
+    layer: str | None
+
+
+def document(figures: Sequence[Included], folder: str, wide: bool) -> str:
     """Return figures.tex.
 
     Args:
-        figures: (file name, caption in plain text, label, path of the layer or None).
+        figures: in order.
         folder: name of the folder that the files are in.
         wide: whether figures span two columns of text.
     """
     parts = [HEAD]
     if set(folder) <= SAFE_IN_PATHS:
-        parts.append(FOUND % {"prefix": f"{PREFIX} ", "first": figures[0][0], "folder": folder})
+        parts.append(FOUND % {"prefix": f"{PREFIX} ", "first": figures[0].name, "folder": folder})
     environment = "figure*" if wide else "figure"
-    for name, caption, reference, layer in figures:
-        include = rf"\input{{{PREFIX} {name}}}" if name.endswith(".pgf") else rf"\includegraphics{{{PREFIX} {name}}}"
+    for figure in figures:
+        pgf = figure.name.endswith(".pgf")
+        include = (
+            rf"\input{{{PREFIX} {figure.name}}}" if pgf else rf"\reportgenfigure{{{figure.width}mm}}{{{figure.name}}}"
+        )
         parts += [
             "",
             rf"\begin{{{environment}}}[tbp]",
             r"  \centering",
             f"  {include}",
-            rf"  \caption{{{with_code(caption, layer)}}}",
-            rf"  \label{{{reference}}}",
+            rf"  \caption{{{with_code(figure.caption, figure.layer)}}}",
+            rf"  \label{{{figure.label}}}",
             rf"\end{{{environment}}}",
         ]
     return "\n".join(parts) + "\n"

@@ -87,6 +87,7 @@ def bibliography(keys: Iterable[str], version: str) -> str:
     """Return the BibTeX file of some works and of this tool, by their keys."""
     tool = f"""@misc{{{TOOL},
   title   = {{reportgen: reports of what the filters of a {{Keras}} convolutional network look for}},
-  version = {{{version}}},
+  key     = {{reportgen}},
+  note    = {{Version {version}}},
 }}"""
     return "\n\n".join([*(ENTRIES[key] for key in sorted(set(keys))), tool]) + "\n"

@@ -156,11 +156,11 @@ def _write_lists(
     ]
     if not included:
         return WrittenFigures(folder / LIST, problems)
-    text = latex.document(
-        [(name, entry["caption"], entry["label"], entry["layer"]) for entry, name in included],
-        folder.resolve().name,
-        wide,
-    )
+    figures = [
+        latex.Included(name, entry["width_mm"], entry["caption"], entry["label"], entry["layer"])
+        for entry, name in included
+    ]
+    text = latex.document(figures, folder.resolve().name, wide)
     _write(folder / TEX, text.encode())
     return WrittenFigures(folder / TEX, problems)
 
