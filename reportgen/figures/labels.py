@@ -64,12 +64,15 @@ def spaced(numbers: Sequence[int], most: int) -> tuple[int, ...]:
     return tuple(numbers[place] for place in FilterChoice(count=most).of(len(numbers)))
 
 
-def color_bar(sheet: Sheet, x: float, y: float, height: float, legend: Legend) -> float:
-    """Draw a vertical color bar with the numbers of its ends, and of its middle where that is zero; returns its right edge."""
+def color_bar(sheet: Sheet, x: float, y: float, height: float, legend: Legend, *, curves: bool = False) -> float:
+    """Draw a vertical color bar, for `curves` an axis, with the numbers of its ends and of zero; returns its right edge."""
     low, high, name = legend
-    thick = sheet.mm(BAR_MM)
-    colors = palette.colors(name, palette.LEVELS)[::-1, None]
-    sheet.picture(x, y, colors, thick, height / palette.LEVELS, frame=True)
+    thick = 0 if curves else sheet.mm(BAR_MM)
+    if curves:
+        sheet.line((x, x), (y, y + height))
+    else:
+        colors = palette.colors(name, palette.LEVELS)[::-1, None]
+        sheet.picture(x, y, colors, thick, height / palette.LEVELS, frame=True)
     ends: list[tuple[float, str]] = [(y, _end(high)), (y + height, _end(low))]
     if isinstance(low, float) and isinstance(high, float) and low < 0 < high:
         ends.insert(1, (y + height * high / (high - low), "0"))

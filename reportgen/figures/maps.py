@@ -139,7 +139,9 @@ def _rows(
     if scale is not None and scale.legend is not None:
         columns = min(layout.count, len(numbers))
         x = layout.left + columns * (round(layout.width) + layout.gap) - layout.gap + sheet.mm(APART_MM)
-        color_bar(sheet, x, top, min(bottom - top, sheet.mm(TALLEST_BAR_MM)), scale.legend)
+        curves = maps[0][0].ndim == 1
+        height = layout.height if curves else min(bottom - top, sheet.mm(TALLEST_BAR_MM))  # an axis is that of its row
+        color_bar(sheet, x, top, height, scale.legend, curves=curves)
     return bottom
 
 

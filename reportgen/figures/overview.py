@@ -118,7 +118,8 @@ def _row(
         values = column.maps[row]
         high = height if values.ndim == 1 else min(height, cell * values.shape[0] / values.shape[1])
         wide = cell if values.ndim == 1 else high * values.shape[1] / values.shape[0]
-        value_tile(sheet, round(left + place * (cell + sheet.mm(GAP_MM))), y, (high, wide), values, column.scale)
+        x = left + place * (cell + sheet.mm(GAP_MM)) + (cell - wide) / 2
+        value_tile(sheet, round(x), y, (high, wide), values, column.scale)
     return height
 
 
@@ -135,7 +136,8 @@ def _feet(sheet: Sheet, columns: Sequence[Column], left: float, cell: float, gap
             sheet.text(middle, y + line, _short(top) if isinstance(top, float) else top, across="center")
     y += 2 * line
     x = left
-    scales = {column.scale.palette: column.scale for column in columns if column.scale is not None}
+    planes = [column for column in columns if column.maps[0].ndim > 1]
+    scales = {column.scale.palette: column.scale for column in planes if column.scale is not None}
     for name, scale in sorted(scales.items()):
         if scale.legend is not None:
             low = "−max." if name == palette.DIVERGING else "0"

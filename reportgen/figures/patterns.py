@@ -14,6 +14,9 @@ from reportgen.figures import grid
 from reportgen.figures.labels import MIDDLE_GRAY, chosen, counted, owners_of, scale_bars, steps_and_seed, tile_labels
 from reportgen.figures.sheet import PaperFigure
 from reportgen.figures.source import Drawn, Facts, LayerArrays, Request, Source
+from reportgen.figures.style import LIGHT
+from reportgen.figures.values import curve
+from reportgen.render.curves import shares_between, zero_share
 from reportgen.render.picture import PICTURE_AXES, seen
 from reportgen.render.text import NOUNS, count, dimensions, named, plural
 
@@ -21,6 +24,7 @@ UNSEEN = {DEAD: "dead", SILENT: "silent", NOT_FINITE: "not finite"}  # pictures 
 UNMOVED = "unchanged"  # the word at a minimal picture that its filter responds to as to the start
 LINE = 1.25  # height of a line of letters, in their size
 ROW_GAP_MM = 0.5
+CURVE_MM, CURVE_GAP_MM = (24.0, 7.0), 1.5  # least width and the height of a signal's curve, and between two signals
 
 
 def draw(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
@@ -111,8 +115,39 @@ def _drawn(
         ),
     ]
     plain = images.ndim == PICTURE_AXES and (view.bands is None or channels is not None)
-    figure = _tiles(layer, view.pixels, numbers, words, request, layer.receptive_field if plain else None, plain)
+    if view.curved:
+        figure = _curves(layer, images, numbers, words, request)
+    else:
+        figure = _tiles(layer, view.pixels, numbers, words, request, layer.receptive_field if plain else None, plain)
     return Drawn(figure, " ".join(filter(None, caption)))
+
+
+def _curves(
+    layer: LayerEntry, images: NDArray[Any], numbers: Sequence[int], words: Mapping[int, str], request: Request
+) -> PaperFigure:
+    """The sheet of signals of few channels: the curves of the channels below one another, all on one scale."""
+    sheet = request.sheet
+    finite = images[np.isfinite(images)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    shares = shares_between(np.nan_to_num(images.astype(np.float64)), low, high)
+    zero = zero_share(low, high)
+    bands, gap = images.shape[-1], sheet.mm(CURVE_GAP_MM)
+    columns = max(1, min(len(numbers), int((sheet.width + gap) // (sheet.mm(CURVE_MM[0]) + gap))))
+    width, height = (sheet.width - (columns - 1) * gap) / columns, sheet.mm(CURVE_MM[1])
+    above = sheet.pt(sheet.small * LINE)
+    pitch = above + bands * height + sheet.mm(ROW_GAP_MM)
+    bottom: float = 0
+    for position, (number, label) in enumerate(zip(numbers, tile_labels(layer, numbers), strict=True)):
+        row, column = divmod(position, columns)
+        x, y = column * (width + gap), row * pitch + above
+        sheet.text(x, y - above * 0.25, sheet.fitted(label, width))
+        if number in words:
+            sheet.text(x + width / 2, y + bands * height / 2, words[number], across="center", down="center")
+            sheet.box(x, y, width, bands * height, edge=LIGHT)
+        for band in range(0 if number in words else bands):
+            curve(sheet, x, y + band * height, (height, width), shares[position, :, band], zero)
+        bottom = max(bottom, y + bands * height)
+    return sheet.finish(bottom + 1)
 
 
 def _tiles(

@@ -69,13 +69,35 @@ def value_tile(
 def _curve(
     sheet: Sheet, x: float, y: float, size: tuple[float, float], values: NDArray[np.float32], scale: Scale | None
 ) -> None:
-    height, width = size
-    sheet.box(x, y, width, height, edge=LIGHT)
     if scale is None:
+        sheet.box(x, y, size[1], size[0], edge=LIGHT)
         return
     indices = np.broadcast_to(np.asarray(scale.indices(values), np.uint8), values.shape)
     shares = (indices.astype(np.float64) - palette.FIRST_VALUE) / (palette.LEVELS - 1)
-    if scale.palette == palette.DIVERGING:
-        sheet.line((x, x + width), (y + height / 2,) * 2, color=LIGHT)
-    steps = np.arange(len(values)) / max(len(values) - 1, 1)
+    curve(sheet, x, y, size, shares, 0.5 if scale.palette == palette.DIVERGING else None)
+
+
+def curve(
+    sheet: Sheet,
+    x: float,
+    y: float,
+    size: tuple[float, float],
+    shares: NDArray[np.floating],
+    zero: float | None = None,
+) -> None:
+    """Draw a curve into a box.
+
+    Args:
+        sheet: to draw on.
+        x: left edge.
+        y: top edge.
+        size: of the box on the sheet, (height, width).
+        shares: (steps,), 0 at the bottom and 1 at the top.
+        zero: the share at which a faint line is drawn.
+    """
+    height, width = size
+    sheet.box(x, y, width, height, edge=LIGHT)
+    if zero is not None:
+        sheet.line((x, x + width), (y + height * (1 - zero),) * 2, color=LIGHT)
+    steps = np.arange(len(shares)) / max(len(shares) - 1, 1)
     sheet.line((x + width * steps).tolist(), (y + height * (1 - shares)).tolist(), color=DARK, width=CURVE_POINTS)

@@ -22,7 +22,7 @@ from reportgen.render.weights import largest_slices
 
 MOST_ROWS = 12  # filters of which each has a row of slices, unless the user names filters
 SLICE_MM, LARGEST_SLICE_MM = 5.0, 8.0  # the wished length of a slice's longer side, and the most
-GAP_MM, APART_MM = 0.25, 1.6
+GAP_MM, ROW_GAP_MM, APART_MM = 0.25, 0.6, 1.6
 LINE = 1.25  # height of a line of letters, in their size
 MIDDLE_GRAY, REACH = (
     127.5,
@@ -109,8 +109,9 @@ def _tiles(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry
     bottom = y + place.height
     _bar(sheet, bar, line, bottom, scale)
     what = f"Kernels of {counted(len(places), record)}, {_taps(parts.shape[1:])}."
+    lowest = max(bottom, line + sheet.mm(SHORTEST_BAR_MM)) if scale.legend is not None else bottom
     return Drawn(
-        sheet.finish(bottom),
+        sheet.finish(lowest),
         " ".join([what, *sentences, "Numbers are indices of filters.", *_remarks(parts, places)]),
     )
 
@@ -143,10 +144,11 @@ def _slices(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
         usual=SLICE_MM,
         largest=LARGEST_SLICE_MM,
     )
+    pitch = max(place.height + max(gap, sheet.mm(ROW_GAP_MM)), line * 0.9)  # numbers of rows do not touch
     head = line if everything else 0.0
     y = head
     for row, filter_number in enumerate(places):
-        y = round(head + row * (place.height + max(gap, sheet.mm(0.6))))
+        y = round(head + row * pitch)
         middle = y + place.height / 2 + sheet.pt(sheet.small * 0.36)
         sheet.text(left - sheet.mm(0.8), middle, str(filter_number), across="right")
         for column in range(columns):
@@ -157,7 +159,7 @@ def _slices(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
         x = round(left) + place.left(column) + place.width / 2
         sheet.text(x, line * 0.75, str(column), across="center")
     bottom = y + place.height
-    _bar(sheet, bar, round(head), bottom, scale)
+    _bar(sheet, bar, round(head), bottom, scale, at=round(left) + place.left(columns - 1) + place.width)
     which = (
         f"columns are its {inputs}"
         if everything
