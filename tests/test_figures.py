@@ -74,19 +74,20 @@ def test_png_enlarges_every_pixel_to_the_same_whole_number_of_dots(whole_report:
     assert pixels is not None
     height, width = pixels.shape[:2]
     scale = next(
-        scale for scale in range(40, 0, -1) if _at_left(drawn, pixels.repeat(scale, axis=0).repeat(scale, axis=1))
+        scale for scale in range(40, 0, -1) if _holds(drawn, pixels.repeat(scale, axis=0).repeat(scale, axis=1))
     )
     assert scale * width <= drawn.shape[1] / 2
     assert scale * height <= drawn.shape[0]
 
 
-def _at_left(drawn: np.ndarray, picture: np.ndarray) -> bool:
-    """Whether a picture stands at the left edge of a drawing."""
+def _holds(drawn: np.ndarray, picture: np.ndarray) -> bool:
+    """Whether a drawing has a picture somewhere, pixel for pixel."""
     height, width = picture.shape[:2]
-    rows = range(drawn.shape[0] - height + 1)
+    if height > drawn.shape[0] or width > drawn.shape[1]:
+        return False
+    corner = (drawn[: drawn.shape[0] - height + 1, : drawn.shape[1] - width + 1] == picture[0, 0]).all(axis=-1)
     return any(
-        (drawn[row, :width] == picture[0]).all() and (drawn[row : row + height, :width] == picture).all()
-        for row in rows
+        np.array_equal(drawn[y : y + height, x : x + width], picture) for y, x in zip(*np.nonzero(corner), strict=True)
     )
 
 
@@ -150,7 +151,7 @@ def test_png_is_rgb_with_its_resolution(whole_report: Path, tmp_path: Path) -> N
 def test_captions_state_counts_scale_and_seed(written: Path) -> None:
     listed = json.loads((written / "captions.json").read_text("utf-8"))
     captions = {entry["name"]: entry["caption"] for entry in listed["figures"]}
-    assert re.search(r"7 of 70 filters of deep, \d+ × \d+ pixels", captions["deep-patterns"])
+    assert re.search(r"7 of 70 filters( \(evenly spaced\))? of deep, \d+ × \d+ pixels", captions["deep-patterns"])
     assert "64 steps, float32, seed 0" in captions["deep-patterns"]
     assert "silent: 10." in captions["deep-patterns"]
     assert re.search(r"from 0 to [\d.]+", captions["deep-maps"])

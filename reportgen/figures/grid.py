@@ -8,6 +8,7 @@ from math import log2
 MM_PER_INCH = 25.4
 GAP = 0.25  # mm between pictures at least
 WIDEST_GAP = 1.5  # mm: beyond it a row falls apart
+VISIBLE_DOTS = 4  # of the sheet along a pixel from which on its width can be told from that of its neighbors
 USUAL, SMALLEST, LARGEST = 10.0, 4.5, 26.0  # mm along a picture's longer side: as wished, and the limits
 DISTANCE, LEFT_OVER = (
     0.25,
@@ -83,6 +84,12 @@ def choose(
             best = score, grid
     assert best is not None
     return best[1]
+
+
+def enlargement(room: float, pixels: int) -> float:
+    """Return how far a photograph's pixels are enlarged to fill a room: by a whole number where one of them can be seen."""
+    whole = int(room / pixels)
+    return float(whole) if whole >= VISIBLE_DOTS else room / pixels
 
 
 def _whole(scale: float) -> float:

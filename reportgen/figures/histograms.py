@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 
 import numpy as np
 
-from reportgen.figures.labels import spaced
+from reportgen.figures.labels import LAST_PARTS, spaced
 from reportgen.figures.sheet import Sheet
 from reportgen.figures.source import Drawn, LayerArrays
 from reportgen.figures.style import DARK, LIGHT, MIDDLE
@@ -57,7 +57,7 @@ def draw(layers: Sequence[LayerArrays], sheet: Sheet) -> Drawn | None:
         sheet.finish(bottom),
         f"Histograms of the weights of {plural(len(shown), 'layer')}{which}, biases left out: {bins} bins from minus to plus the "
         "largest magnitude of a layer, in percent of its weights, on a common logarithmic scale. Dashed line: 0. "
-        "n: number of weights, sd: standard deviation.",
+        f"n: number of weights, sd: standard deviation.{' ' + LAST_PARTS if titles is names and names != paths else ''}",
     )
 
 

@@ -11,14 +11,17 @@ from reportgen.figures.grid import Grid
 from reportgen.figures.sheet import Sheet
 from reportgen.figures.source import Facts, Request
 from reportgen.render import palette
-from reportgen.render.scale import Legend
+from reportgen.render.scale import COLORED, CURVED, Legend, Scale
 from reportgen.render.text import count, number, plural
 from reportgen.render.wording import owner_words
 
+LAST_PARTS = "Layers are named by the last part of their paths."
 MIDDLE_GRAY = 128  # of a tile that would be noise or is constant
 BAR_MM, BAR_TICK_MM = 2.0, 0.6  # a color bar's thickness, and its ticks' length
+TALLEST_BAR_MM, CLEARLY = 40.0, 1.4  # a color bar's height at most, and what is clearly higher
 BAR_LENGTHS = (1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200, 256, 320, 400, 500, 512)
 BAR_SHARE = 0.6  # of a picture's width, at most, that a bar of length takes
+UNEVEN = 0.25  # of the distance between two numbers: how far one may be off its place
 ENDS_MM = 0.8  # height of the strokes at the ends of a bar of length
 
 
@@ -41,14 +44,21 @@ def owners_of(layer: LayerEntry) -> str:
     return owner_words(layer.is_output)[1]
 
 
-def counted(shown: int, layer: LayerEntry) -> str:
-    """Return `8 of 64 filters of conv1`, or `all 64 filters of conv1`."""
+def counted(numbers: Sequence[int], layer: LayerEntry) -> str:
+    """Return `8 of 64 filters (evenly spaced) of conv1`, or `all 64 filters of conv1`, of the filters with some numbers."""
     total, (owner, owners) = layer.filters_total, owner_words(layer.is_output)
-    if shown < total:
-        which = f"{count(shown)} of {plural(total, owner, owners)}"
+    if len(numbers) < total:
+        which = f"{count(len(numbers))} of {plural(total, owner, owners)}{' (evenly spaced)' if _is_spaced(numbers, total) else ''}"
     else:
         which = f"the only {owner}" if total == 1 else f"all {count(total)} {owners}"
     return which if layer.is_output else f"{which} of {layer.path}"
+
+
+def _is_spaced(numbers: Sequence[int], total: int) -> bool:
+    """Whether numbers are spread evenly from the first to the last of all."""
+    step = (total - 1) / max(len(numbers) - 1, 1)
+    off = (abs(number - place * step) for place, number in enumerate(numbers))
+    return len(numbers) > 2 and max(off) < max(1.0, UNEVEN * step)
 
 
 def steps_and_seed(facts: Facts, recipe: Mapping[str, Any], steps: int) -> str:
@@ -87,18 +97,30 @@ def color_bar(sheet: Sheet, x: float, y: float, height: float, legend: Legend, *
     return right
 
 
+def bar_height(sheet: Sheet, height: float) -> float:
+    """Return how high a color bar is beside pictures of a height: as high, or clearly less."""
+    tallest = sheet.mm(TALLEST_BAR_MM)
+    return height if height < tallest * CLEARLY else tallest
+
+
 def color_bar_width(sheet: Sheet, legend: Legend) -> float:
     """Return how much room a color bar and its numbers take."""
     words = max(sheet.text_width(_end(end)) for end in legend[:2])
     return sheet.mm(BAR_MM) + 1.5 * sheet.mm(BAR_TICK_MM) + words
 
 
-def scale_bars(sheet: Sheet, y: float, place: Grid, width: int, field: Sequence[int | None] | None) -> float:
-    """Draw a bar of a round number of pixels, and one as long as the receptive field where a picture is larger; returns where they end."""
+def scale_bars(
+    sheet: Sheet, y: float, place: Grid, width: int, field: Sequence[int | None] | None
+) -> tuple[float, float]:
+    """Draw a bar of a round number of pixels, and one as long as the receptive field where a picture is larger.
+
+    Returns:
+        Where they end below and to the right.
+    """
     half = sheet.mm(ENDS_MM) / 2
     letters = sheet.pt(sheet.small * 0.36)
     length = next((item for item in reversed(BAR_LENGTHS) if item <= width * BAR_SHARE), 1)
-    x: float = 0.0
+    x, right = 0.0, 0.0
     bars = [(length, plural(length, "pixel"))]
     across = None if not field else field[-1]
     if across is not None and 1 < across < width:
@@ -110,9 +132,23 @@ def scale_bars(sheet: Sheet, y: float, place: Grid, width: int, field: Sequence[
         for at in (x, end):
             sheet.line((at, at), (middle - half, middle + half))
         sheet.text(end + sheet.mm(0.8), middle + letters, words)
-        x = end + sheet.mm(4.0) + sheet.text_width(words)
-    return y + 2 * half + sheet.pt(sheet.small * 0.4)
+        right = end + sheet.mm(0.8) + sheet.text_width(words)
+        x = right + sheet.mm(3.2)
+    return y + 2 * half + sheet.pt(sheet.small * 0.4), right
 
 
 def _end(value: float | str) -> str:
     return number(value) if isinstance(value, float) else value
+
+
+def scale_words(scale: Scale, *, curves: bool = False) -> str:
+    """Return a scale in words, its colors by their names where they have any."""
+    sentence = scale.sentence(CURVED if curves else COLORED)
+    return sentence.replace(f"({palette.DIVERGING})", "(blue, white at 0, red)")
+
+
+def images_of(names: Sequence[str], total: int) -> str:
+    """Return `all 4 images`, `2 of 8 images` or `the image cat.jpg`."""
+    if total == 1:
+        return f"the image {names[0]}"
+    return f"all {plural(total, 'image')}" if len(names) == total else f"{len(names)} of {plural(total, 'image')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 
@@ -11,19 +11,27 @@ from numpy.typing import NDArray
 
 from reportgen.core.choices import Normalization
 from reportgen.core.settings import MapStyle
-from reportgen.figures.labels import chosen, color_bar, color_bar_width, counted, spaced
+from reportgen.figures import grid
+from reportgen.figures.labels import (
+    bar_height,
+    chosen,
+    color_bar,
+    color_bar_width,
+    counted,
+    images_of,
+    scale_words,
+    spaced,
+)
 from reportgen.figures.sheet import Sheet
 from reportgen.figures.source import Drawn, Facts, LayerArrays, Request, Source
 from reportgen.figures.values import is_flat, plane, value_tile
-from reportgen.render.scale import COLORED, CURVED, Scale, choose
+from reportgen.render.scale import Scale, choose
 from reportgen.render.text import AXIS_UNITS, listed, plural, shape
 
 MOST_MAPS, FEWEST_MAPS = 8, 4  # of a row, unless the user names filters
 GAP_MM, WIDEST_GAP_MM, APART_MM = 0.4, 1.2, 1.6  # between maps at least and at most, and between the image and them
 FEWER = 0.04  # what a map less in a row weighs against unused room
 LETTERS = ascii_lowercase  # of rows, which captions refer to
-WIDEST_LEGEND = (-1000.0, 1000.0, "viridis")  # its room is kept, since the scale follows from the filters that fit
-TALLEST_BAR_MM = 40.0
 LETTER_MM = 0.8  # between a letter and its row
 LINE = 1.25  # height of a line of letters, in their size
 CURVE_SHAPE = 0.6  # height of a curve, in its width
@@ -42,18 +50,24 @@ def draw(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
     if not places:
         return None
     pictures = [source.picture(image) for image in images]
-    first = plane(layer.feature_maps(images[0])[..., 0])
+    arrays = [layer.feature_maps(image) for image in images]
+    first = plane(arrays[0][..., 0])
     most = min(len(places), _columns(sheet))
-    layout = _layout(sheet, first, most, len(images), any(picture is not None for picture in pictures))
-    if not request.listed:
-        places = list(spaced(places, layout.count))
-    maps = [
-        [plane(values) for values in np.moveaxis(layer.feature_maps(image)[..., places], -1, 0)] for image in images
-    ]
-    scale = _scale([tile for row in maps for tile in row], source.document)
+
+    def tiles(numbers: Sequence[int]) -> list[list[NDArray[np.float32]]]:
+        return [[plane(values) for values in np.moveaxis(array[..., list(numbers)], -1, 0)] for array in arrays]
+
+    def fewer(count: int) -> list[int]:
+        return places if request.listed else list(spaced(places, count))
+
+    bars = {count: _bar_width(sheet, _scale(tiles(fewer(count)), source.document)) for count in _counts(most)}
+    layout = _layout(sheet, first, bars, len(images), any(picture is not None for picture in pictures))
+    places = fewer(layout.count)
+    maps = tiles(places)
+    scale = _scale(maps, source.document)
     numbers = [stored[place] for place in places]
-    bottom = _rows(sheet, layout, pictures, maps, numbers, scale)
-    return Drawn(sheet.finish(bottom), _caption(source.document, layer, images, numbers, maps, scale))
+    figure = sheet.finish(*_rows(sheet, layout, pictures, maps, numbers, scale))
+    return Drawn(figure, _caption(source.document, layer, images, numbers, maps, scale))
 
 
 @dataclass(frozen=True)
@@ -76,23 +90,49 @@ class Layout:
     letters: tuple[str, ...]
 
 
-def _layout(sheet: Sheet, first: NDArray[np.float32], most: int, images: int, with_pictures: bool) -> Layout:
-    """Choose how many of at most `most` maps stand in a row, so that most of the room is used."""
-    gap, apart = sheet.mm(GAP_MM), sheet.mm(APART_MM) if with_pictures else 0
+def _counts(most: int) -> range:
+    """How many maps may stand in a row, of at most `most`."""
+    return range(min(FEWEST_MAPS, most), most + 1)
+
+
+def _bar_width(sheet: Sheet, scale: Scale | None) -> float:
+    """The room that a color bar takes with its distance from the maps."""
+    return 0.0 if scale is None or scale.legend is None else color_bar_width(sheet, scale.legend) + sheet.mm(APART_MM)
+
+
+def _layout(
+    sheet: Sheet,
+    first: NDArray[np.float32],
+    bars: Mapping[int, float],
+    images: int,
+    pictures: bool,
+) -> Layout:
+    """Choose how many maps stand in a row and how wide they are, so that most of the room is used.
+
+    Args:
+        sheet: to draw on.
+        first: one of the maps.
+        bars: room for the color bar, by the number of maps.
+        images: rows.
+        pictures: whether any image has one.
+    """
+    gap, apart = sheet.mm(GAP_MM), sheet.mm(APART_MM) if pictures else 0
     letters = tuple(f"({letter})" for letter in LETTERS[:images]) if 1 < images <= len(LETTERS) else ()
     margin = round(max(map(sheet.text_width, letters)) + sheet.mm(LETTER_MM)) if letters else 0
-    room = sheet.width - margin - color_bar_width(sheet, WIDEST_LEGEND) - sheet.mm(APART_MM) - apart
     options = []
-    for count in range(most, min(FEWEST_MAPS, most) - 1, -1):
-        columns = count + with_pictures
-        width = _aligned((room - (count - 1) * gap) / columns, first.shape[-1])
-        options.append((columns * width / room - FEWER * (most - count), count, width))
-    _, count, width = max(options)
-    spare = room - (count + with_pictures) * width
-    wide = round(min(max(gap, spare / max(count - 1, 1)), sheet.mm(WIDEST_GAP_MM)))
-    height = width * (CURVE_SHAPE if first.ndim == 1 else first.shape[0] / first.shape[1])
-    left = margin + (round(width) + apart if with_pictures else 0)
-    return Layout(count, margin, left, width, height, wide, letters)
+    for count, bar in bars.items():
+        columns, room = count + pictures, sheet.width - margin - bar - apart
+        width = _aligned((room - (columns - 1) * gap) / columns, first.shape[-1])
+        options.append((columns * width / room - FEWER * (max(bars) - count), count, width, room))
+    _, count, width, room = max(options)
+    spare = (room - (count + pictures) * width) / max(count - 1, 1)
+    wide = round(min(max(gap, spare), sheet.mm(WIDEST_GAP_MM)))
+    left = margin + (round(width) + apart if pictures else 0)
+    return Layout(count, margin, left, width, _height(width, first), wide, letters)
+
+
+def _height(width: float, first: NDArray[np.float32]) -> float:
+    return width * (CURVE_SHAPE if first.ndim == 1 else first.shape[0] / float(first.shape[1]))
 
 
 def _columns(sheet: Sheet) -> int:
@@ -100,9 +140,9 @@ def _columns(sheet: Sheet) -> int:
     return max(FEWEST_MAPS, min(2 * MOST_MAPS, int(sheet.width / sheet.mm(11))))
 
 
-def _scale(tiles: Sequence[NDArray[np.float32]], facts: Facts) -> Scale | None:
+def _scale(maps: Sequence[Sequence[NDArray[np.float32]]], facts: Facts) -> Scale | None:
     """One scale for all maps drawn, constant ones and those that are not finite left out."""
-    drawn = [tile.ravel() for tile in tiles if np.isfinite(tile).all() and not is_flat(tile)]
+    drawn = [tile.ravel() for row in maps for tile in row if np.isfinite(tile).all() and not is_flat(tile)]
     colormap = MapStyle.of(facts.settings).colormap
     style = MapStyle(normalize=Normalization.PER_LAYER.value, colormap=colormap)
     return choose(np.concatenate(drawn), style) if drawn else None
@@ -115,8 +155,8 @@ def _rows(
     maps: Sequence[Sequence[NDArray[np.float32]]],
     numbers: Sequence[int],
     scale: Scale | None,
-) -> float:
-    """Draw everything; returns where it ends. Maps of an image that do not fit into a row go on below."""
+) -> tuple[float, float]:
+    """Draw everything; returns its height and width. Maps of an image that do not fit into a row go on below."""
     line, pitch = sheet.pt(sheet.small * LINE), layout.height + layout.gap
     lines = -(-len(numbers) // layout.count)
     heads = line if lines > 1 else 0.0  # numbers above every row of maps, otherwise above the first alone
@@ -124,8 +164,10 @@ def _rows(
     y = top
     for row, (picture, tiles) in enumerate(zip(pictures, maps, strict=True)):
         if picture is not None:
-            wide = min(layout.width, layout.height * picture.shape[1] / picture.shape[0])
-            sheet.picture(layout.margin, round(y), picture, _aligned(wide, picture.shape[1]) / picture.shape[1])
+            sides = (layout.height, picture.shape[0]), (layout.width, picture.shape[1])
+            scaled = min(grid.enlargement(room, pixels) for room, pixels in sides)
+            across, down = layout.width - scaled * picture.shape[1], layout.height - scaled * picture.shape[0]
+            sheet.picture(layout.margin + across // 2, round(y) + down // 2, picture, scaled)
         if layout.letters:
             sheet.text(0, y + line * 0.75, layout.letters[row])
         for place, tile in enumerate(tiles):
@@ -136,13 +178,13 @@ def _rows(
                 sheet.text(x + layout.width / 2, round(at) - line * 0.25, str(numbers[place]), across="center")
         y += lines * (pitch + heads)
     bottom = y - layout.gap - heads
+    columns = min(layout.count, len(numbers))
+    right: float = layout.left + columns * (round(layout.width) + layout.gap) - layout.gap
     if scale is not None and scale.legend is not None:
-        columns = min(layout.count, len(numbers))
-        x = layout.left + columns * (round(layout.width) + layout.gap) - layout.gap + sheet.mm(APART_MM)
         curves = maps[0][0].ndim == 1
-        height = layout.height if curves else min(bottom - top, sheet.mm(TALLEST_BAR_MM))  # an axis is that of its row
-        color_bar(sheet, x, top, height, scale.legend, curves=curves)
-    return bottom
+        height = layout.height if curves else bar_height(sheet, bottom - top)  # an axis is that of its row
+        right = color_bar(sheet, right + sheet.mm(APART_MM), top, height, scale.legend, curves=curves)
+    return bottom, right
 
 
 def _aligned(room: float, pixels: int) -> float:
@@ -169,12 +211,12 @@ def _caption(
     total = sum(image.shown for image in facts.images)
     after = "" if record.activation == "linear" else f" after the activation function ({record.activation})"
     sentences = [
-        f"Feature maps{after} of {counted(len(numbers), record)} for {shown}"
-        + (f" ({len(images)} of {plural(total, 'image')})" if len(images) < total else "")
+        f"Feature maps{after} of {counted(numbers, record)} for {shown}"
+        + (f" ({images_of(images, total)})" if len(images) < total else "")
         + f", {shape(lengths)} {AXIS_UNITS.get(len(lengths), 'positions')} each.",
         "Numbers are indices of filters.",
         *(["Of each volume the middle slice is shown."] if len(lengths) > 2 else []),
-        *([scale.sentence(CURVED if len(lengths) == 1 else COLORED)] if scale is not None else []),
+        *([scale_words(scale, curves=len(lengths) == 1)] if scale is not None else []),
         *([f"Gray: {plural(constant, 'constant map')}, with the value."] if constant else []),
         *([f"Hatched: {plural(broken, 'map')} with values that are not finite."] if broken else []),
     ]

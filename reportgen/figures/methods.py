@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.optimization_method import sentence
 from reportgen.core import __version__
-from reportgen.core.choices import Method
+from reportgen.core.choices import Method, Preprocess
 from reportgen.core.paper import FigureKind
 from reportgen.figures.latex import escaped
 from reportgen.figures.references import TOOL
 from reportgen.figures.source import Facts
-from reportgen.render.text import count, plural
+from reportgen.render.text import count, plural, stated
+from reportgen.render.wording import resizing
 
 OF_PATTERNS = {FigureKind.PATTERNS, FigureKind.MINIMAL}
 SHA_DIGITS = 12
@@ -30,8 +31,8 @@ def paragraph(facts: Facts, kinds: set[FigureKind], layers: Sequence[LayerEntry]
     """
     model, versions = facts.model, facts.environment
     sentences = [
-        f"All figures were made from the trained weights of {model.name} ({count(model.parameters)} parameters; SHA-256 of the weights "
-        f"{model.weights_sha256[:SHA_DIGITS]}…) with reportgen {__version__} [@{TOOL}], Keras {versions.get('keras', '?')} "
+        f"All figures were made from the trained weights of the model {model.name} ({count(model.parameters)} parameters; SHA-256 of the "
+        f"weights {model.weights_sha256[:SHA_DIGITS]}…) with reportgen {__version__} [@{TOOL}], Keras {versions.get('keras', '?')} "
         f"[@chollet2015keras], TensorFlow {versions.get('tensorflow', '?')} [@abadi2016tensorflow] and Matplotlib "
         f"[@hunter2007matplotlib], on {versions.get('device', 'an unknown device')}."
     ]
@@ -40,11 +41,26 @@ def paragraph(facts: Facts, kinds: set[FigureKind], layers: Sequence[LayerEntry]
     if kinds & {FigureKind.MAPS, FigureKind.OVERVIEW}:
         sentences.append(
             "Feature maps are the outputs of a layer's filters after normalization and activation function, where these alone follow "
-            "it; images were resized to the model's input and preprocessed as stated in the report."
+            f"it; {resizing(facts.input).replace(' are ', ' were ', 1)}{_preprocessing(facts)}."
         )
     if FigureKind.NETWORK in kinds:
         sentences.append("The architecture is drawn in the visual grammar of Net2Vis [@bauerle2021net2vis].")
     return " ".join(sentences)
+
+
+def _preprocessing(facts: Facts) -> str:
+    """What is done to images before the model is fed them."""
+    name = facts.input.preprocess
+    if not facts.input.is_picture or name == Preprocess.NONE:
+        return (
+            f" and fed with values from {stated(facts.input.low)} to {stated(facts.input.high)}"
+            if facts.input.is_picture
+            else ""
+        )
+    if name == Preprocess.UNIT:
+        return " and divided by 255"
+    known = name in tuple(Preprocess)
+    return f" and preprocessed as {f'mode {name} of keras.applications does' if known else f'{name} does'}"
 
 
 def _patterns(facts: Facts, layers: Sequence[LayerEntry]) -> list[str]:

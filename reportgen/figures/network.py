@@ -382,7 +382,7 @@ def _caption(facts: Facts, found: Sequence[Group], relaxed: bool) -> str:
     repeated = any(group.count > 1 for group in found)
     alike = "in all but their numbers of channels" if relaxed else "in classes and shapes"
     sentences = [
-        f"Architecture of {facts.model.name} from input to output: {convolutions}, {facts.model.parameters:,} parameters.",
+        f"Architecture of the model {facts.model.name} from input to output: {convolutions}, {facts.model.parameters:,} parameters.",
         "The height of a box is the resolution of its output (stated above it where it changes), its width the number of channels "
         "(stated below), both on logarithmic scales.",
         *(

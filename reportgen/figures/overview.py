@@ -12,7 +12,8 @@ from reportgen.artefacts.predictions import ImageEntry
 from reportgen.core.axes import inner_slices
 from reportgen.core.choices import Normalization
 from reportgen.core.settings import MapStyle
-from reportgen.figures.labels import spaced
+from reportgen.figures import grid
+from reportgen.figures.labels import LAST_PARTS, images_of, spaced
 from reportgen.figures.sheet import Sheet
 from reportgen.figures.source import Drawn, LayerArrays, Source
 from reportgen.figures.values import is_flat, plane, value_tile
@@ -23,6 +24,8 @@ from reportgen.render.text import number, percent, plural
 CELL_MM = 7.5  # width of a cell at least
 LARGEST_CELL_MM = 16.0
 GAP_MM, APART_MM = 0.5, 1.4
+WIDER_MM = 0.8  # what the gap grows by at most where cells are narrower than the room
+LEAST_CELL = 0.8  # of the room for a cell that it may take, so that pictures fit it
 HEAD_MM = 17.0  # of the layers' names, at most
 ANSWER_MM = 18.0  # of the predictions, at most
 MOST_CERTAIN = "> 99.9 %"  # the widest probability
@@ -66,7 +69,12 @@ def draw(source: Source, layers: Sequence[LayerArrays], images: Sequence[str], s
     most = max(1, int((room + gap) // (sheet.mm(CELL_MM) + gap)) - 1)
     shown = [found[place] for place in spaced(range(len(found)), most)]
     columns = [_column(layer, entries, source) for layer in shown]
-    cell = min((room - len(shown) * gap) / (len(shown) + 1), sheet.mm(LARGEST_CELL_MM))
+    widest = min((room - len(shown) * gap) / (len(shown) + 1), sheet.mm(LARGEST_CELL_MM))
+    pictures = [source.picture(image.slug) for image in entries]
+    sides = [item.shape[1] for item in pictures if item is not None]
+    sides += [column.maps[0].shape[1] for column in columns if column.maps[0].ndim > 1]
+    cell = _cell(widest, sides)
+    gap += round(min(widest - cell, sheet.mm(WIDER_MM)))
     names = [column.layer.record.name for column in columns]
     head = min(max(map(sheet.text_width, names)), sheet.mm(HEAD_MM)) + sheet.mm(0.8)
     left = cell + sheet.mm(APART_MM)
@@ -75,7 +83,7 @@ def draw(source: Source, layers: Sequence[LayerArrays], images: Sequence[str], s
         sheet.text(middle, head - sheet.mm(0.6), sheet.fitted(name, head), rotation=90)
     y: float = round(head)
     for row, image in enumerate(entries):
-        height = _row(source, sheet, image, row, columns, cell, y)
+        height = _row(sheet, pictures[row], image, row, columns, (cell, gap), y)
         if predicted and image.predictions:
             best = image.predictions[0]
             x = left + len(columns) * (cell + gap) + sheet.mm(APART_MM) - gap
@@ -84,7 +92,8 @@ def draw(source: Source, layers: Sequence[LayerArrays], images: Sequence[str], s
             sheet.text(x, y + height / 2 + line * 0.9, percent(best.probability), color="0.3")
         y += round(height) + gap
     bottom = _feet(sheet, columns, left, cell, gap, y + line * 0.75)
-    return Drawn(sheet.finish(bottom), _caption(source, entries, found, columns, predicted))
+    right = left + len(columns) * (cell + gap) - gap + answers
+    return Drawn(sheet.finish(bottom, right), _caption(source, entries, found, columns, predicted))
 
 
 def _column(layer: LayerArrays, images: Sequence[ImageEntry], source: Source) -> Column:
@@ -103,23 +112,42 @@ def _column(layer: LayerArrays, images: Sequence[ImageEntry], source: Source) ->
     return Column(layer, place if channels is None else channels[place], maps, scale)
 
 
+def _cell(widest: float, sides: Sequence[int]) -> float:
+    """The width of a cell that is large, and that pictures of some widths fill."""
+
+    def filled(size: int) -> float:
+        return min((grid.enlargement(size, side) * side / size for side in sides), default=1.0)
+
+    least = max(1, int(widest * LEAST_CELL))
+    return float(max(range(max(int(widest), least), least - 1, -1), key=lambda size: size * filled(size) ** 2))
+
+
 def _row(
-    source: Source, sheet: Sheet, image: ImageEntry, row: int, columns: Sequence[Column], cell: float, y: float
+    sheet: Sheet,
+    picture: NDArray[np.uint8] | None,
+    image: ImageEntry,
+    row: int,
+    columns: Sequence[Column],
+    pitch: tuple[float, float],
+    y: float,
 ) -> float:
-    """Draw an image and its maps; returns the height."""
-    picture = source.picture(image.slug)
+    """Draw an image and its maps, in cells of `pitch` (width, gap); returns the height."""
+    cell, gap = pitch
     ratio = image.height / image.width if picture is None else picture.shape[0] / picture.shape[1]
     height = cell * min(ratio, 1.5)
     if picture is not None:
-        scale = min(cell / picture.shape[1], height / picture.shape[0])
-        sheet.picture(0, y, picture, float(int(scale)) if scale >= 1 else scale)
+        scale = min(grid.enlargement(cell, picture.shape[1]), grid.enlargement(height, picture.shape[0]))
+        across, down = cell - scale * picture.shape[1], height - scale * picture.shape[0]
+        sheet.picture(across // 2, y + down // 2, picture, scale)
     left = cell + sheet.mm(APART_MM)
     for place, column in enumerate(columns):
         values = column.maps[row]
-        high = height if values.ndim == 1 else min(height, cell * values.shape[0] / values.shape[1])
-        wide = cell if values.ndim == 1 else high * values.shape[1] / values.shape[0]
-        x = left + place * (cell + sheet.mm(GAP_MM)) + (cell - wide) / 2
-        value_tile(sheet, round(x), y, (high, wide), values, column.scale)
+        high, wide = height, cell
+        if values.ndim > 1:
+            scale = min(grid.enlargement(cell, values.shape[1]), grid.enlargement(height, values.shape[0]))
+            high, wide = values.shape[0] * scale, values.shape[1] * scale
+        x = left + place * (cell + gap) + (cell - wide) // 2
+        value_tile(sheet, round(x), y + (height - high) // 2, (high, wide), values, column.scale)
     return height
 
 
@@ -174,9 +202,9 @@ def _caption(
     total = sum(image.shown for image in source.document.images)
     which = "all" if len(columns) == len(found) else f"{len(columns)} of"
     sentences = [
-        f"Feature maps of {source.document.model.name} for {len(images)} of {plural(total, 'image')} (left), from input to output: "
-        f"{which} {plural(len(found), 'layer')}{'' if which == 'all' else ', evenly spaced'}, of each the filter with the highest mean "
-        "peak activation over these images, borders left out.",
+        f"Feature maps of the model {source.document.model.name} for {images_of([image.name for image in images], total)} (left), from "
+        f"input to output: {which} {plural(len(found), 'layer')}{'' if which == 'all' else ', evenly spaced'}, of each the filter with "
+        "the highest mean peak activation over these images, borders left out.",
         f"Each column has a linear scale of its own ({maps}) from 0 to the number below it"
         + (
             "; columns with negative values are blue for negative, white for 0 and red for positive values, symmetric about 0."
@@ -185,5 +213,6 @@ def _caption(
         ),
         "Values above it are clipped.",
         *(["Right: the most probable class."] if predicted else []),
+        *([LAST_PARTS] if any(column.layer.record.name != column.layer.record.path for column in columns) else []),
     ]
     return " ".join(sentences)

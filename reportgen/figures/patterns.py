@@ -34,17 +34,18 @@ def draw(source: Source, layer: LayerArrays, request: Request) -> Drawn | None:
     if record is None or images is None or not rows:
         return None
     found = [record.filters[row] for row in rows]
+    numbers = [item.index for item in found]
     words = {item.index: UNSEEN[item.verdict] for item in found if item.verdict in UNSEEN}
     sentences = [
-        f"Activation-maximizing {_pictures(images)} (patterns) of {counted(len(found), layer.record)}, {_size(images)}.",
+        f"Activation-maximizing {_pictures(images)} (patterns) of {counted(numbers, layer.record)}, {_size(images)}.",
         steps_and_seed(source.document, record.recipe, record.steps),
-        _against_images([item.verdict for item in found], record.natural_crops),
+        _against_images({item.index: item.verdict for item in found}, record.natural_crops),
     ]
     return _drawn(
         source.document,
         layer.record,
         images[rows],
-        [item.index for item in found],
+        numbers,
         record.crop,
         words,
         sentences,
@@ -59,17 +60,16 @@ def draw_minimal(source: Source, layer: LayerArrays, request: Request) -> Drawn 
     if record is None or images is None or not rows:
         return None
     found = [record.filters[row] for row in rows]
+    numbers = [item.index for item in found]
     words = {item.index: UNMOVED for item in found if item.is_unmoved}
     words |= {item.index: UNSEEN[NOT_FINITE] for item in found if item.is_broken}
     sentences = [
-        f"Minimizing {_pictures(images)} of {counted(len(found), layer.record)}, {_size(images)}: optimized for the least "
+        f"Minimizing {_pictures(images)} of {counted(numbers, layer.record)}, {_size(images)}: optimized for the least "
         "pre-activation.",
         "" if patterns is None else steps_and_seed(source.document, patterns.recipe, patterns.steps),
     ]
     crop = 0 if patterns is None else patterns.crop
-    return _drawn(
-        source.document, layer.record, images[rows], [item.index for item in found], crop, words, sentences, request
-    )
+    return _drawn(source.document, layer.record, images[rows], numbers, crop, words, sentences, request)
 
 
 def _pictures(images: NDArray[Any]) -> str:
@@ -80,13 +80,17 @@ def _size(images: NDArray[Any]) -> str:
     return dimensions(images.shape[1:-1])
 
 
-def _against_images(verdicts: Sequence[str], crops: int | None) -> str:
-    """How many of the drawn patterns exceed the user's images."""
-    above, judged = verdicts.count(OK), sum(verdict in (OK, WEAK) for verdict in verdicts)
-    if crops is None or judged == 0:
+def _against_images(verdicts: Mapping[int, str], crops: int | None) -> str:
+    """How many of the drawn patterns exceed the user's images, and which do not."""
+    above = [number for number, verdict in verdicts.items() if verdict == OK]
+    below = [number for number, verdict in verdicts.items() if verdict == WEAK]
+    if crops is None or not above + below:
         return ""
-    verb = "exceeds" if above == 1 else "exceed"
-    return f"{count(above)} of {count(judged)} {verb} the largest response to {plural(crops, 'natural input')}."
+    verb = "exceeds" if len(above) == 1 else "exceed"
+    judged = len(above) + len(below)
+    who = "All" if not below and judged > 1 else f"{count(len(above))} of {count(judged)}"
+    but = f" ({named(below)} {'does' if len(below) == 1 else 'do'} not)" if below and above else ""
+    return f"{who} {verb} the largest response to {plural(crops, 'natural input')}{but}."
 
 
 def _drawn(
@@ -179,6 +183,8 @@ def _tiles(
         else:
             sheet.picture(x, y, pixels[position], place.scale)
         bottom = max(bottom, y + place.height)
+    across = place.left(min(place.columns, len(numbers)) - 1) + place.width
     if not measured or width == 1:
-        return sheet.finish(bottom)
-    return sheet.finish(scale_bars(sheet, bottom + sheet.mm(1.2), place, width, field))
+        return sheet.finish(bottom, across)
+    bottom, right = scale_bars(sheet, bottom + sheet.mm(1.2), place, width, field)
+    return sheet.finish(bottom, max(across, right))

@@ -193,14 +193,15 @@ class Sheet:
         self._inner.append((made, (x, y, width, height)))
         return made
 
-    def finish(self, height: float) -> PaperFigure:
-        """Return the figure, cut below `height` pixels."""
+    def finish(self, height: float, width: float | None = None) -> PaperFigure:
+        """Return the figure, cut below `height` pixels; what is only `width` pixels wide stands in the middle of it."""
         rows = max(1, round(height))
+        margin = 0 if width is None else max(0, int((self.width - width) / 2))
         self.figure.set_size_inches(self.width / self.dpi, rows / self.dpi)
-        self.paper.set_xlim(0, self.width)
+        self.paper.set_xlim(-margin, self.width - margin)
         self.paper.set_ylim(-rows, 0)
         for axes, (x, y, across, down) in self._inner:
-            axes.set_position((x / self.width, 1 - (y + down) / rows, across / self.width, down / rows))
+            axes.set_position(((x + margin) / self.width, 1 - (y + down) / rows, across / self.width, down / rows))
         return self.figure
 
     def _keep(self, artist: Any) -> None:

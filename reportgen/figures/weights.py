@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.core.axes import RGB_CHANNELS, ChannelOrder, KernelKind, by_filter
 from reportgen.figures import grid
-from reportgen.figures.labels import chosen, color_bar, color_bar_width, counted, spaced
+from reportgen.figures.labels import bar_height, chosen, color_bar, color_bar_width, counted, spaced
 from reportgen.figures.sheet import Sheet
 from reportgen.figures.source import Drawn, LayerArrays, Request, Source
 from reportgen.figures.values import value_tile
@@ -28,8 +28,8 @@ MIDDLE_GRAY, REACH = (
     127.5,
     127.5,
 )  # 8-bit value of a weight of 0 in an RGB kernel, and its distance from that of the largest
-USUAL_RGB = 8.0  # mm
-SHORTEST_BAR_MM, TALLEST_BAR_MM = 7.5, 40.0
+USUAL_RGB, LARGEST_RGB = 8.0, 12.0  # mm along a kernel's longer side, as wished and at most
+SHORTEST_BAR_MM = 7.5
 LEAST_DOTS = 1.0
 LARGEST_DOT_MM, TALLEST_MM = 1.2, 90.0  # of one weight in a matrix, and of the matrix
 
@@ -76,7 +76,7 @@ def _rgb(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, 
     channels = finite[:, ::-1] if record.kernel_bands == ChannelOrder.BGR else finite
     pixels = np.rint(MIDDLE_GRAY + REACH * np.moveaxis(channels, 1, -1) / (limit or 1.0)).astype(np.uint8)
     height, width = pixels.shape[1:3]
-    place = grid.choose(len(places), (height, width), sheet.width, sheet.dpi, usual=USUAL_RGB)
+    place = grid.choose(len(places), (height, width), sheet.width, sheet.dpi, usual=USUAL_RGB, largest=LARGEST_RGB)
     line = sheet.pt(sheet.small * LINE)
     y: float = 0
     for position, filter_number in enumerate(places):
@@ -84,10 +84,11 @@ def _rgb(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, 
         x, y = place.left(column), round(line + row * (place.height + line + sheet.mm(0.3)))
         sheet.text(x, y - line * 0.25, str(filter_number))
         sheet.picture(x, y, pixels[filter_number], place.scale)
-    what = f"Kernels of {counted(len(places), record)}, {shape((height, width))} taps in RGB, one pixel per tap."
+    what = f"Kernels of {counted(places, record)}, {shape((height, width))} taps in RGB, one pixel per tap."
     scale = f"Linear scale from {number(-limit)} (no color) through 0 (mid-gray) to {number(limit)} (full color)."
     sentences = [what, scale, "Numbers are indices of filters.", *_remarks(parts, places)]
-    return Drawn(sheet.finish(y + place.height), " ".join(sentences))
+    across = place.left(min(place.columns, len(places)) - 1) + place.width
+    return Drawn(sheet.finish(y + place.height, across), " ".join(sentences))
 
 
 def _tiles(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, sheet: Sheet) -> Drawn:
@@ -97,7 +98,7 @@ def _tiles(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry
     tiles = _flat(drawn)
     bar = 0.0 if scale.legend is None else color_bar_width(sheet, scale.legend) + sheet.mm(APART_MM)
     size = _tile_shape(tiles)
-    place = grid.choose(len(places), size, int(sheet.width - bar), sheet.dpi, usual=USUAL_RGB)
+    place = grid.choose(len(places), size, int(sheet.width - bar), sheet.dpi, usual=USUAL_RGB, largest=LARGEST_RGB)
     line = sheet.pt(sheet.small * LINE)
     y: float = 0
     for position, filter_number in enumerate(places):
@@ -107,11 +108,12 @@ def _tiles(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry
         value_tile(sheet, x, y, (place.height, place.width), tiles[position], scale)
         sheet.box(x, y, place.width, place.height, edge="0.7", line=0.25)
     bottom = y + place.height
-    _bar(sheet, bar, line, bottom, scale)
-    what = f"Kernels of {counted(len(places), record)}, {_taps(parts.shape[1:])}."
+    across = place.left(min(place.columns, len(places)) - 1) + place.width
+    _bar(sheet, line, bottom, scale, at=across)
+    what = f"Kernels of {counted(places, record)}, {_taps(parts.shape[1:])}."
     lowest = max(bottom, line + sheet.mm(SHORTEST_BAR_MM)) if scale.legend is not None else bottom
     return Drawn(
-        sheet.finish(lowest),
+        sheet.finish(lowest, across + bar),
         " ".join([what, *sentences, "Numbers are indices of filters.", *_remarks(parts, places)]),
     )
 
@@ -159,20 +161,23 @@ def _slices(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
         x = round(left) + place.left(column) + place.width / 2
         sheet.text(x, line * 0.75, str(column), across="center")
     bottom = y + place.height
-    _bar(sheet, bar, round(head), bottom, scale, at=round(left) + place.left(columns - 1) + place.width)
+    across = round(left) + place.left(columns - 1) + place.width
+    _bar(sheet, round(head), bottom, scale, at=across)
     which = (
         f"columns are its {inputs}"
         if everything
         else f"columns are the {count(columns)} of its {inputs} with the largest norm, largest first"
     )
-    what = f"Kernels of {counted(len(places), record)}, one row per filter; {which}; {_taps(parts.shape[2:])} each."
+    what = f"Kernels of {counted(places, record)}, one row per filter; {which}; {_taps(parts.shape[2:])} each."
     lowest = max(bottom, round(head) + sheet.mm(SHORTEST_BAR_MM)) if scale.legend is not None else bottom
-    return Drawn(sheet.finish(lowest), " ".join([what, *sentences, *_remarks(parts, places)]))
+    return Drawn(sheet.finish(lowest, across + bar), " ".join([what, *sentences, *_remarks(parts, places)]))
 
 
 def _matrix(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry, sheet: Sheet, inputs: str) -> Drawn:
-    """One pixel per weight: filters from top to bottom, input channels from left to right."""
-    matrix = parts[list(places)].reshape(len(places), parts.shape[1])
+    """One pixel per weight: the more numerous of filters and input channels from left to right."""
+    by_filter = parts[list(places)].reshape(len(places), parts.shape[1])
+    lying = len(places) > parts.shape[1]
+    matrix = by_filter.T if lying else by_filter
     scale, sentences = _scale(matrix)
     bar = 0.0 if scale.legend is None else color_bar_width(sheet, scale.legend) + sheet.mm(APART_MM)
     line = sheet.pt(sheet.small * LINE)
@@ -183,27 +188,29 @@ def _matrix(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
     height, width = each * len(matrix), each * matrix.shape[1]
     value_tile(sheet, left, top, (height, width), matrix, scale)
     sheet.box(left, top, width, height, edge="0.3")
-    columns = f"input channels 0–{matrix.shape[1] - 1}"
-    rows = "filters" if len(places) < len(parts) else f"filters 0–{len(parts) - 1}"
+    filters = "filters" if len(places) < len(parts) else f"filters 0–{len(parts) - 1}"
+    channels = f"input channels 0–{parts.shape[1] - 1}"
+    rows, columns = (channels, filters) if lying else (filters, channels)
     if sheet.text_width(rows) < height:
         sheet.text(line * 0.7, top + height / 2, rows, across="center", rotation=90)
     else:
         columns = f"columns: {columns}; rows: {rows}"
-    sheet.text(left + max(width, sheet.text_width(columns)) / 2, line * 0.7, columns, across="center")
-    _bar(sheet, bar, top, top + height, scale, at=left + width)
+    wide = max(width, sheet.text_width(columns))
+    sheet.text(left + wide / 2, line * 0.7, columns, across="center")
+    _bar(sheet, top, top + height, scale, at=left + width)
     what = (
-        f"Kernel of {counted(len(places), record)}, {_taps(parts.shape[2:])}: one pixel per weight, one row per filter, one column "
-        f"for each of its {inputs}."
+        f"Kernel of {counted(places, record)}, {_taps(parts.shape[2:])}: one pixel per weight, one {'column' if lying else 'row'} per "
+        f"filter, one {'row' if lying else 'column'} for each of its {inputs}."
     )
     bottom = max(top + height, top + sheet.mm(SHORTEST_BAR_MM) if scale.legend is not None else 0)
-    return Drawn(sheet.finish(bottom + 1), " ".join([what, *sentences, *_remarks(parts, places)]))
+    figure = sheet.finish(bottom + 1, left + max(width + bar, wide))
+    return Drawn(figure, " ".join([what, *sentences, *_remarks(parts, places)]))
 
 
-def _bar(sheet: Sheet, width: float, top: float, bottom: float, scale: Shared, at: float | None = None) -> None:
+def _bar(sheet: Sheet, top: float, bottom: float, scale: Shared, at: float) -> None:
     if scale.legend is not None:
-        x = sheet.width - width if at is None else at
-        height = min(max(bottom - top, sheet.mm(SHORTEST_BAR_MM)), sheet.mm(TALLEST_BAR_MM))
-        color_bar(sheet, x + sheet.mm(APART_MM), top, height, scale.legend)
+        height = bar_height(sheet, max(bottom - top, sheet.mm(SHORTEST_BAR_MM)))
+        color_bar(sheet, at + sheet.mm(APART_MM), top, height, scale.legend)
 
 
 def _scale(drawn: NDArray[np.float32]) -> tuple[Shared, list[str]]:

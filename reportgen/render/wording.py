@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reportgen.render.text import OF_IMAGES, Nouns, count, plural
+from reportgen.core.records import InputContract
+from reportgen.render.text import NOUNS, OF_IMAGES, Nouns, count, dimensions, plural
 
 HASH_SHOWN = 12  # hexadecimal digits that distinguish files at a glance; report.json has the whole hash
 MODEL_OUTPUTS = "Model outputs"  # heading of the page of the model's outputs
 DANGLING = " .:;,"  # what a message of another program may end in and a clause may not
+
+PICTURE_FITS = {
+    "crop": "resized (bicubic) and center-cropped to {}",
+    "pad": "resized to fit (bicubic) and padded with black to {}",
+    "stretch": "resized (bicubic) to {} without preserving the aspect ratio",
+}
+ARRAY_FITS = {
+    "crop": "cut to their central {}, or zero-padded to it",
+    "pad": "cut to their central {}, or zero-padded to it",
+    "stretch": "resampled linearly to {}",
+}
 
 
 def clause(text: str) -> str:
@@ -95,3 +107,9 @@ def reasoned(clauses: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
         groups.setdefault(tuple(dict.fromkeys(clause(reason) for reason in reasons if clause(reason))), []).append(text)
     bare = groups.pop((), [])
     return (*(f"{', and '.join(texts)}: {'; '.join(reasons)}" for reasons, texts in groups.items()), *bare)
+
+
+def resizing(contract: InputContract) -> str:
+    """Return how the user's files are brought to the size of the input: `images are resized (bicubic) to 64 × 64 pixels …`."""
+    fits = PICTURE_FITS if contract.is_picture else ARRAY_FITS
+    return f"{NOUNS[contract.rank].one}s are {fits[contract.fit].format(dimensions(contract.size))}"

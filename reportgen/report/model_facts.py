@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from reportgen.artefacts.views import Fact
 from reportgen.core.records import PICTURE_RANK, ConstantInputRecord, InputContract
-from reportgen.render.text import NONE, NOUNS, count, dimensions, shape, stated
-from reportgen.render.wording import unquoted
+from reportgen.render.text import NONE, count, shape, stated
+from reportgen.render.wording import resizing, unquoted
 from reportgen.report.document import ReportDocument
-
-PICTURE_FITS = {
-    "crop": "resized (bicubic) and center-cropped to {}",
-    "pad": "resized to fit (bicubic) and padded with black to {}",
-    "stretch": "resized (bicubic) to {} without preserving the aspect ratio",
-}
-ARRAY_FITS = {
-    "crop": "cut to their central {}, or zero-padded to it",
-    "pad": "cut to their central {}, or zero-padded to it",
-    "stretch": "resampled linearly to {}",
-}
 
 
 def model_facts(report: ReportDocument) -> tuple[Fact, ...]:
@@ -41,7 +30,7 @@ def model_facts(report: ReportDocument) -> tuple[Fact, ...]:
             NONE if classes is None else count(len(classes)),
             note="unnamed; pass --classes FILE" if classes is None else None,
         ),
-        Fact("Input", _primary_input(contract), note=_resizing(contract)),
+        Fact("Input", _primary_input(contract), note=f"{resizing(contract)} (--fit {contract.fit})"),
         *(Fact(f"Input {one.name}", _constant(one)) for one in contract.constant_inputs),
         Fact(
             "Preprocessing",
@@ -61,13 +50,6 @@ def _floats(contract: InputContract) -> str:
         return ""
     low, high = contract.floats
     return f", in files with floating-point pixels from {stated(low)} to {stated(high)}"
-
-
-def _resizing(contract: InputContract) -> str:
-    """How the user's files are brought to the size of the input."""
-    is_picture = len(contract.size) == PICTURE_RANK
-    how = (PICTURE_FITS if is_picture else ARRAY_FITS)[contract.fit]
-    return f"{NOUNS[len(contract.size)].one}s are {how.format(dimensions(contract.size))} (--fit {contract.fit})"
 
 
 def _primary_input(contract: InputContract) -> str:
