@@ -183,11 +183,44 @@ def test_the_recipe_of_a_paper_compiles_with_every_figure(written: Path) -> None
     assert {f"Figure {place}:" for place in range(1, len(drawn) + 1)} <= set(re.findall(r"Figure \d+:", text))
 
 
+@pytest.mark.skipif(LATEX is None, reason="there is no pdflatex on this machine")
+def test_a_paper_takes_figures_of_two_reports_as_pgf_and_pdf(whole_report: Path, tmp_path: Path) -> None:
+    run("figures", str(whole_report), "--what", "histograms,network", "--format", "pgf", "-o", str(tmp_path / "one"))
+    run(
+        "figures",
+        str(whole_report),
+        "--what",
+        "maps",
+        "--layers",
+        "deep",
+        "--format",
+        "pgf",
+        "-o",
+        str(tmp_path / "two"),
+    )
+    run("figures", str(whole_report), "--what", "network", "-o", str(tmp_path / "three"))
+    inputs = "".join(rf"\input{{{name}/figures}}" for name in ("one", "two", "three"))
+    head = r"\documentclass{article}\usepackage{graphicx,pgf}\begin{document}"
+    (tmp_path / "paper.tex").write_text(rf"{head}{inputs}\clearpage\end{{document}}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    pages = pypdfium2.PdfDocument(tmp_path / "paper.pdf")
+    text = "".join(page.get_textpage().get_text_bounded() for page in pages)
+    assert set(re.findall(r"Figure \d+:", text)) == {"Figure 1:", "Figure 2:", "Figure 3:", "Figure 4:"}
+
+
+def test_more_figures_than_latex_holds_are_placed_in_between() -> None:
+    one = latex.Included("a.pdf", 88.9, "A caption.", "fig:a", None)
+    text = latex.document([one] * 53, "figures", wide=False)
+    assert max(len(part.split(r"\begin{figure}")) - 1 for part in text.split(r"\clearpage")) < 52
+
+
 def test_text_is_escaped_for_latex() -> None:
     hostile = 'a_b%c&d#e$f{g}h\\i~j^k<l>m"n × −3 4 × 10⁻⁵ é 🐈'
     escaped = latex.escaped(hostile)
     assert r"a\_b\%c\&d\#e\$f\{g\}h\textbackslash{}i" in escaped
-    assert r"4 $\times$ 10$^{-5}$ é [U+1F408]" in escaped
+    assert r"4~$\times$~10$^{-5}$ é [U+1F408]" in escaped
 
 
 def test_figures_refuse_what_cannot_be_meant(whole_report: Path, tmp_path: Path) -> None:
@@ -222,6 +255,16 @@ def test_a_user_can_change_a_figure(whole_report: Path, tmp_path: Path) -> None:
     assert "mine" in pypdfium2.PdfDocument(tmp_path / "changed.pdf")[0].get_textpage().get_text_bounded()
     with pytest.raises(UsageError, match="of all layers"):
         report.figure("deep", "network")
+
+
+def test_what_is_narrower_than_the_page_stands_in_the_middle(whole_report: Path) -> None:
+    report = reportgen.open(whole_report)
+    numbers = [one.index for one in report["deep"].filters][:4]
+    figure = report.figure("deep", "patterns", filters=numbers, width=180)
+    left, right = figure.axes[0].get_xlim()
+    edges = [edge for image in figure.axes[0].images for edge in image.get_extent()[:2]]
+    assert max(edges) - min(edges) < 0.9 * (right - left)
+    assert min(edges) - left == pytest.approx(right - max(edges), abs=2)
 
 
 def test_filters_are_a_table(whole_report: Path) -> None:

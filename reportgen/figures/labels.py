@@ -21,7 +21,7 @@ BAR_MM, BAR_TICK_MM = 2.0, 0.6  # a color bar's thickness, and its ticks' length
 TALLEST_BAR_MM, CLEARLY = 40.0, 1.4  # a color bar's height at most, and what is clearly higher
 BAR_LENGTHS = (1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200, 256, 320, 400, 500, 512)
 BAR_SHARE = 0.6  # of a picture's width, at most, that a bar of length takes
-UNEVEN = 0.25  # of the distance between two numbers: how far one may be off its place
+UNEVEN = 0.5  # of the distance between two numbers: how far one may be off its place
 ENDS_MM = 0.8  # height of the strokes at the ends of a bar of length
 
 

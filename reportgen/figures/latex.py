@@ -53,7 +53,7 @@ def escaped(text: str) -> str:
             power = ""
         if character != "\0":
             out.append(_escaped(character))
-    return "".join(out).replace(r" \%", r"~\%")
+    return "".join(out).replace(r" \%", r"~\%").replace(r" $\times$ ", r"~$\times$~")
 
 
 def _escaped(character: str) -> str:
@@ -82,9 +82,12 @@ HEAD = (
   \\includegraphics{\\reportgenfolder #2}\\fi}
 """
 )
-FOUND = """\\IfFileExists{%(prefix)s%(first)s}{}{%%
+FOUND = """\\let\\reportgenstated\\reportgenfolder
+\\IfFileExists{%(prefix)s%(first)s}{}{%%
   \\IfFileExists{%(folder)s/%(first)s}{\\renewcommand{\\reportgenfolder}{%(folder)s/}}{}}
 """
+MOST_FLOATS = 36  # figures in a row; LaTeX gives up at 52 that it has not placed
+RESTORED = r"\let\reportgenfolder\reportgenstated  % the figures of another report may follow"
 SAFE_IN_PATHS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -112,11 +115,13 @@ def document(figures: Sequence[Included], folder: str, wide: bool) -> str:
         folder: name of the folder that the files are in.
         wide: whether figures span two columns of text.
     """
-    parts = [HEAD]
-    if set(folder) <= SAFE_IN_PATHS:
+    parts, found = [HEAD], set(folder) <= SAFE_IN_PATHS
+    if found:
         parts.append(FOUND % {"prefix": f"{PREFIX} ", "first": figures[0].name, "folder": folder})
     environment = "figure*" if wide else "figure"
-    for figure in figures:
+    for place, figure in enumerate(figures):
+        if place and place % MOST_FLOATS == 0:
+            parts += ["", r"\clearpage  % LaTeX holds few figures that have no page yet"]
         pgf = figure.name.endswith(".pgf")
         include = (
             rf"\input{{{PREFIX} {figure.name}}}" if pgf else rf"\reportgenfigure{{{figure.width}mm}}{{{figure.name}}}"
@@ -130,6 +135,8 @@ def document(figures: Sequence[Included], folder: str, wide: bool) -> str:
             rf"  \label{{{figure.label}}}",
             rf"\end{{{environment}}}",
         ]
+    if found:
+        parts += ["", RESTORED]
     return "\n".join(parts) + "\n"
 
 

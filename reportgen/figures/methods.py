@@ -60,7 +60,7 @@ def _preprocessing(facts: Facts) -> str:
     if name == Preprocess.UNIT:
         return " and divided by 255"
     known = name in tuple(Preprocess)
-    return f" and preprocessed as {f'mode {name} of keras.applications does' if known else f'{name} does'}"
+    return f" and preprocessed {f'in mode {name} of keras.applications' if known else f'by {name}'}"
 
 
 def _patterns(facts: Facts, layers: Sequence[LayerEntry]) -> list[str]:

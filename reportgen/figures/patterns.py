@@ -89,8 +89,8 @@ def _against_images(verdicts: Mapping[int, str], crops: int | None) -> str:
     verb = "exceeds" if len(above) == 1 else "exceed"
     judged = len(above) + len(below)
     who = "All" if not below and judged > 1 else f"{count(len(above))} of {count(judged)}"
-    but = f" ({named(below)} {'does' if len(below) == 1 else 'do'} not)" if below and above else ""
-    return f"{who} {verb} the largest response to {plural(crops, 'natural input')}{but}."
+    but = f" (all but {named(below)})" if below and above else ""
+    return f"{who}{but} {verb} the largest response to {plural(crops, 'natural input')}."
 
 
 def _drawn(
@@ -182,6 +182,7 @@ def _tiles(
             sheet.text(*center, words[number], size=size, across="center", down="center", color="white")
         else:
             sheet.picture(x, y, pixels[position], place.scale)
+            sheet.outline(x, y, place.width, place.height)
         bottom = max(bottom, y + place.height)
     across = place.left(min(place.columns, len(numbers)) - 1) + place.width
     if not measured or width == 1:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from reportgen.core.errors import UsageError
 from reportgen.core.paper import FigureFormat
-from reportgen.figures.latex import escaped
+from reportgen.figures.latex import PREFIX, escaped
 from reportgen.figures.sheet import MM_PER_INCH, PaperFigure
 
 EPOCH = "SOURCE_DATE_EPOCH"  # https://reproducible-builds.org/specs/source-date-epoch/
@@ -82,20 +86,40 @@ def _png(figure: PaperFigure, facts: dict[str, str]) -> bytes:
 
 
 def _pgf(figure: PaperFigure, stem: str) -> dict[str, bytes]:
-    letters = [(text, text.get_text()) for text in figure.findobj(Text)]
     try:
-        for text, words in letters:
-            text.set_text(escaped(words))
-        with tempfile.TemporaryDirectory() as folder:
+        with _escaped(figure), tempfile.TemporaryDirectory() as folder:
             figure.savefig(Path(folder) / f"{stem}.pgf", format="pgf")
-            return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+            found = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
     except (FileNotFoundError, RuntimeError) as error:
         raise UsageError(
             f"--format pgf needs a LaTeX on this machine, which measures the letters ({mpl.rcParams['pgf.texsystem']}): {error}."
         ) from error
+    name = f"{stem}.pgf"  # its pictures are looked for beside the paper, unless it says where they are
+    placed = found[name].replace(b"{" + stem.encode() + b"-img", b"{" + f"{PREFIX} {stem}".encode() + b"-img")
+    return {**found, name: f"\\providecommand{{{PREFIX}}}{{}}%\n".encode() + placed}
+
+
+@contextmanager
+def _escaped(figure: PaperFigure) -> Iterator[None]:
+    """Have a figure's letters and the numbers of its axes as LaTeX."""
+    letters = [(text, text.get_text()) for text in figure.findobj(Text)]
+    ticks = [axis.get_major_formatter() for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    named = [(formatter, formatter.func) for formatter in ticks if isinstance(formatter, FuncFormatter)]
+    try:
+        for text, words in letters:
+            text.set_text(escaped(words))
+        for formatter, words_of in named:  # Matplotlib takes the words of ticks from it whenever it draws
+            formatter.func = partial(_escaped_tick, words_of)
+        yield
     finally:
         for text, words in letters:
             text.set_text(words)
+        for formatter, words_of in named:
+            formatter.func = words_of
+
+
+def _escaped_tick(words_of: Callable[[float, int | None], str], value: float, position: int | None = None) -> str:
+    return escaped(words_of(value, position))
 
 
 def millimeters(figure: PaperFigure) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextToPath
 from numpy.typing import NDArray
 
-from reportgen.figures.style import DARK, HAIRLINE
+from reportgen.figures.style import DARK, HAIRLINE, OUTLINE, OUTLINE_POINTS
 
 MM_PER_INCH = 25.4
 POINTS_PER_INCH = 72
@@ -128,6 +128,13 @@ class Sheet:
         patch.set_facecolor("none" if fill is None else fill)
         patch.set_edgecolor("none" if edge is None else edge)
         self._keep(patch)
+
+    def outline(self, x: float, y: float, width: float, height: float) -> None:
+        """Draw a faint line around a picture that may be as white as the paper, outside of its pixels."""
+        off = self.pt(OUTLINE_POINTS)
+        corner = x - off, -y - height - off
+        behind = -1  # Matplotlib's order: a line above would change the outermost pixels
+        self._keep(Rectangle(corner, width + 2 * off, height + 2 * off, linewidth=0, facecolor=OUTLINE, zorder=behind))
 
     def line(self, xs: Sequence[float], ys: Sequence[float], *, color: str = DARK, width: float = HAIRLINE) -> None:
         """Place a line through points; it is `width` points wide."""

@@ -13,6 +13,7 @@ from reportgen.core.errors import UsageError
 SMALL = 6.0  # points: numbers at tiles and ticks; Nature asks for 5 at least
 TEXT = 7.0  # points: labels and panel letters
 HAIRLINE = 0.5  # points: the thinnest line that journals print
+OUTLINE, OUTLINE_POINTS = "0.7", 0.25  # of a picture that may be as white as the paper
 DARK, MIDDLE, LIGHT = "0.15", "0.45", "0.8"  # gray levels of lines and letters, distinct on any printer
 
 STYLE: dict[str, Any] = {

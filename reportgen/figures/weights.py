@@ -106,7 +106,7 @@ def _tiles(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntry
         x, y = place.left(column), round(line + row * (place.height + line + sheet.mm(0.3)))
         sheet.text(x, y - line * 0.25, str(filter_number))
         value_tile(sheet, x, y, (place.height, place.width), tiles[position], scale)
-        sheet.box(x, y, place.width, place.height, edge="0.7", line=0.25)
+        sheet.outline(x, y, place.width, place.height)
     bottom = y + place.height
     across = place.left(min(place.columns, len(places)) - 1) + place.width
     _bar(sheet, line, bottom, scale, at=across)
@@ -156,7 +156,7 @@ def _slices(parts: NDArray[np.float32], places: Sequence[int], record: LayerEntr
         for column in range(columns):
             x = round(left) + place.left(column)
             value_tile(sheet, x, y, (place.height, place.width), tiles[row, column], scale)
-            sheet.box(x, y, place.width, place.height, edge="0.7", line=0.25)
+            sheet.outline(x, y, place.width, place.height)
     for column in range(columns if everything else 0):
         x = round(left) + place.left(column) + place.width / 2
         sheet.text(x, line * 0.75, str(column), across="center")
