@@ -99,7 +99,9 @@ class LayerComparison(msgspec.Struct, frozen=True, kw_only=True):
     """A layer of the new model beside that of the old one; of a removed layer `path` is the old one's."""
 
     path: str
-    old_path: Annotated[str | None, Meta(description="null of an added layer; another path where the layer was renamed")]
+    old_path: Annotated[
+        str | None, Meta(description="null of an added layer; another path where the layer was renamed")
+    ]
     status: LayerChange
     affected: Annotated[bool, Meta(description="its own weights are the same and what reaches it is not")]
     matched_by: Annotated[Basis | None, Meta(description="what `match` of its filters is of; null without filters")]

@@ -288,7 +288,9 @@ class LayerFacts(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     channel_runs: Annotated[
         tuple[ChannelRun, ...] | None,
-        Meta(description="which channels of which layers a convolution is applied to; null where that was not observed"),
+        Meta(
+            description="which channels of which layers a convolution is applied to; null where that was not observed"
+        ),
     ] = None
 
     @property

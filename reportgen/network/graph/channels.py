@@ -19,7 +19,9 @@ from reportgen.network.graph.hooks import Call
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS
 from reportgen.network.graph.static_values import static_value
 
-Labels = NDArray[np.int64]  # of a tensor: an axis along which nothing changes has the length 1; 0 where there is no label
+Labels = NDArray[
+    np.int64
+]  # of a tensor: an axis along which nothing changes has the length 1; 0 where there is no label
 UNKNOWN = 0
 LARGEST = 1 << 22  # labels of one tensor: maps that are flattened in several steps need no more
 SAME = frozenset({  # each number becomes another, or stays
@@ -29,7 +31,7 @@ SAME = frozenset({  # each number becomes another, or stays
     "EnsureShape", "CheckNumerics", "Gelu", "FakeQuantWithMinMaxVars",
 })  # fmt: skip
 COMBINED = frozenset({  # tensors become one, number by number
-    "Add", "AddV2", "AddN", "Sub", "Mul", "RealDiv", "Div", "DivNoNan", "Maximum", "Minimum", "Pow", "SquaredDifference", "Select", "SelectV2",
+    "Add", "AddV2", "AddN", "Sub", "Mul", "RealDiv", "Div", "DivNoNan", "Maximum", "Minimum", "Pow", "SquaredDifference",
 })  # fmt: skip
 SPATIAL = frozenset({  # positions are joined, moved or repeated, each channel by itself
     "MaxPool", "MaxPool3D", "AvgPool", "AvgPool3D", "ResizeNearestNeighbor", "ResizeBilinear", "ResizeArea", "ResizeBicubic",
@@ -61,7 +63,9 @@ class Channels:
                 inside |= set(range(call.first_operation, call.last_operation))
                 first = getattr(call.layer, "data_format", None) == "channels_first"
                 shape = call.output.shape.as_list()
-                self._of[call.output.name] = self._fresh(path_of(call.layer, call.occurrence), shape, 1 if first else -1)
+                self._of[call.output.name] = self._fresh(
+                    path_of(call.layer, call.occurrence), shape, 1 if first else -1
+                )
         for position, operation in enumerate(graph.get_operations()):
             if position not in inside and not any(tensor.name in self._of for tensor in operation.outputs):
                 self._pass_on(operation)
@@ -117,7 +121,9 @@ class Channels:
         one, other = np.broadcast_arrays(one, other)
         pairs, places = np.unique(np.stack([one.reshape(-1), other.reshape(-1)]), axis=1, return_inverse=True)
         found = [
-            self._label(tuple(dict.fromkeys((*self._together[left], *self._together[right])))) if left and right else max(left, right)
+            self._label(tuple(dict.fromkeys((*self._together[left], *self._together[right]))))
+            if left and right
+            else max(left, right)
             for left, right in pairs.T.tolist()
         ]
         return np.array(found, np.int64)[places.reshape(-1)].reshape(one.shape)
@@ -189,7 +195,10 @@ class Channels:
                 continue
             labels = labels.reshape((1,) * (rank - labels.ndim) + labels.shape)
             lengths = [1] * (rank - tensor.shape.rank) + tensor.shape.as_list()
-            if all(length == whole or length != 1 for length, whole in zip(lengths, result, strict=True)) or labels.size > 1:
+            if (
+                all(length == whole or length != 1 for length, whole in zip(lengths, result, strict=True))
+                or labels.size > 1
+            ):
                 found = self._combined(found, labels)
         return found
 
@@ -207,7 +216,10 @@ class Channels:
             parts.append(np.broadcast_to(labels, lengths))
         whole = np.broadcast_shapes(*(_without(part.shape, axis) for part in parts))
         return np.concatenate(
-            [np.broadcast_to(part, (*whole[: axis % part.ndim], part.shape[axis], *whole[axis % part.ndim + 1 :])) for part in parts],
+            [
+                np.broadcast_to(part, (*whole[: axis % part.ndim], part.shape[axis], *whole[axis % part.ndim + 1 :]))
+                for part in parts
+            ],
             axis,
         )
 
@@ -285,18 +297,20 @@ def _sliced(operation: Any, labels: Labels) -> Labels:
                 first = None if masks["begin"] & bit else begin[place]
                 index.append(slice(first, None if masks["end"] & bit else end[place], step[place]))
             axis += 1
-    return labels[tuple(index)]
+    found: Labels = labels[tuple(index)]
+    return found
 
 
 def _cut(operation: Any, labels: Labels) -> Labels:
     """Labels of a slice."""
     begin, size = (_known(tensor).tolist() for tensor in operation.inputs[1:])
-    return labels[
+    found: Labels = labels[
         tuple(
             slice(None) if length == 1 else slice(first, None if count < 0 else first + count)
             for length, first, count in zip(labels.shape, begin, size, strict=True)
         )
     ]
+    return found
 
 
 def _padded(labels: Labels, widths: NDArray[Any], mirrored: bool) -> Labels:
