@@ -116,7 +116,8 @@ def weight_similarity(found: Sequence[Block], old: UnitWeights, new: UnitWeights
     pairs = sum(len(block.new) * len(block.old) for block in found)
     for block in found:
         window = np.ix_(block.new, block.old)
-        values[window] = _unit(block.new_rows) @ _unit(block.old_rows).T
+        new_rows, old_rows = block.new_rows * new.signs[block.new, None], block.old_rows * old.signs[block.old, None]
+        values[window] = _unit(new_rows) @ _unit(old_rows).T
         possible[window] = True
         if same_parts:
             for row, column in _equal(block, old, new):
@@ -190,7 +191,8 @@ def matched(order: Order, similarity: Similarity) -> Order:
     columns = order[rows]
     values = similarity.values[rows, columns]
     least = np.where(rows == columns, similarity.least_at_place, similarity.least)
-    enough = similarity.exact[rows, columns] | (values >= least)
+    unknown = np.isnan(values) & (rows == columns)  # a kernel of zeros has no direction
+    enough = similarity.exact[rows, columns] | (values >= least) | unknown
     found = np.full(len(order), -1, np.int64)
     found[rows[enough]] = columns[enough]
     return found

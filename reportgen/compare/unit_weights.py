@@ -93,6 +93,11 @@ class UnitWeights:
         return factor, bias, terms
 
     @property
+    def signs(self) -> Numbers:
+        """The sign that each kernel has once the normalizations are folded in, (filters,)."""
+        return np.ones(self.filters) if self.folded is None else np.where(self.folded[0] < 0, -1.0, 1.0)
+
+    @property
     def is_finite(self) -> bool:
         """Whether every weight is a finite number."""
         return bool(np.isfinite(self.kernel).all() and np.isfinite(self.own).all())
