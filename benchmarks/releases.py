@@ -2,11 +2,10 @@
 
     python benchmarks/releases.py [--epochs 12] [--seed 1] [--output FOLDER]
 
-The sample network is trained for two more epochs, and once more from another seed for `--epochs`. Reports of all are built (`--quality draft
---filters 4`, with its four photographs) and compared with that of the sample. For each layer the tables say how many filters are matched,
-at the 5th percentile, the median and the least of their similarities, and the median weight change; the last one has the null: the largest
-correlations that each filter reaches with any filter of the same layer where the images of one report are in another order, so that nothing
-but chance makes maps alike.
+The sample network is trained for two more epochs, and once more from another seed for `--epochs`. Reports of all are built (`--quality
+draft --filters 4`, with its four photographs) and compared with that of the sample. For each layer the tables say how many filters are
+matched, the 5th percentile, median and least of their similarities, and the median weight change. The last tables have the null: how
+alike maps are where the images of one report are in another order, so that nothing but chance makes them so.
 """
 
 from __future__ import annotations
@@ -21,7 +20,10 @@ import numpy as np
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "sample_models"
 sys.path.insert(0, str(SAMPLES))
-FINE_TUNING_RATE, MORE_EPOCHS = 0.01, 2  # a tenth of the rate that training began with, as at two thirds of its schedule
+FINE_TUNING_RATE, MORE_EPOCHS = (
+    0.01,
+    2,
+)  # a tenth of the rate that training began with, as at two thirds of its schedule
 
 
 def trained(folder: Path, seed: int, epochs: int) -> dict[str, Path]:
@@ -30,7 +32,11 @@ def trained(folder: Path, seed: int, epochs: int) -> dict[str, Path]:
     import train_photos as sample
 
     parts = [sample.split(sample.load_photograph(name))[0] for name in sample.PHOTOGRAPHS]
-    files = {"photos": SAMPLES / "photos.keras", "fine-tuned": folder / "fine-tuned.keras", "seed": folder / "seed.keras"}
+    files = {
+        "photos": SAMPLES / "photos.keras",
+        "fine-tuned": folder / "fine-tuned.keras",
+        "seed": folder / "seed.keras",
+    }
     if not files["fine-tuned"].is_file():
         network = keras.models.load_model(files["photos"])
         rng = np.random.default_rng([seed, sample.TRAIN_STREAM])

@@ -100,3 +100,11 @@ def say(sentence: str) -> None:
 
 def silent(sentence: str) -> None:
     """Print nothing."""
+
+
+def report_name(path: str) -> str:
+    """Return what a report is called by its place: the name of its folder, or of its archive without the suffix."""
+    resolved = Path(path).resolve()
+    if resolved.suffix == ".zip":
+        return resolved.stem
+    return resolved.parent.name if resolved.is_file() else resolved.name

@@ -15,6 +15,7 @@ from reportgen.cli.archive import archive
 from reportgen.cli.assemble import assemble
 from reportgen.cli.build import build
 from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
+from reportgen.cli.compare import compare
 from reportgen.cli.figures import figures
 from reportgen.cli.layers import layers
 from reportgen.cli.plan import plan
@@ -89,5 +90,5 @@ def main() -> None:
     """Run a command; see `HELP`."""
 
 
-for command in (build, plan, layers, assemble, figures, archive, verify):
+for command in (build, plan, layers, assemble, figures, archive, verify, compare):
     main.add_command(command)

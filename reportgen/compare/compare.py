@@ -24,13 +24,13 @@ from reportgen.compare.records import (
     FilterComparison,
     LayerChange,
     LayerComparison,
-    Match,
     NotCompared,
     Side,
     known_verdict,
 )
 from reportgen.compare.unfair import same_input, unfair
 from reportgen.compare.unit_weights import UnitWeights
+from reportgen.core.choices import Match
 from reportgen.core.errors import StoreError, UsageError
 from reportgen.core.numbers import plain
 from reportgen.core.records import LayerStatus
@@ -66,6 +66,25 @@ def compare_reports(old: Report, new: Report, match: Match | str = Match.AUTO) -
         UsageError: filters are to be matched by activation, and the reports have no maps of the same images.
         StoreError: an array of a report is missing or damaged.
     """
+    return examine(old, new, match).comparison
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A comparison, and how the layers of both models were matched: what pages are drawn from.
+
+    Attributes:
+        members: the layers that both models have, by their path in the new one.
+    """
+
+    old: Report
+    new: Report
+    comparison: Comparison
+    members: Mapping[str, Member]
+
+
+def examine(old: Report, new: Report, match: Match | str = Match.AUTO) -> Examination:
+    """Compare two finished reports, see `compare_reports`, and keep how layers were matched."""
     match = Match(match)
     slugs = _shared_images(old, new)
     if match == Match.ACTIVATION and not slugs:
@@ -101,7 +120,7 @@ def compare_reports(old: Report, new: Report, match: Match | str = Match.AUTO) -
         else:
             layers.append(_alone(pair))
     predictions = compare_predictions(old.document, new.document)
-    return Comparison(
+    comparison = Comparison(
         old=Side(name=old.model.name, weights_sha256=old.model.weights_sha256),
         new=Side(name=new.model.name, weights_sha256=new.model.weights_sha256),
         match=match,
@@ -113,6 +132,7 @@ def compare_reports(old: Report, new: Report, match: Match | str = Match.AUTO) -
         layers=tuple(_with_affected(layers, list(members.values()))),
         not_compared=tuple(not_compared),
     )
+    return Examination(old, new, comparison, {member.new.path: member for member in members.values()})
 
 
 def _shared_images(old: Report, new: Report) -> list[tuple[str, str]]:
@@ -218,6 +238,7 @@ def _compared(old: Report, new: Report, member: Member) -> LayerComparison:
     gone = tuple(sorted(set(range(before.filters_total)) - set(matched.tolist())))
     old_layer, new_layer = old[before.path], new[after.path]
     old_verdicts, verdicts = _patterns(before), _patterns(after)
+    similarity = np.where(changes.same, 1.0, similarity)
     filters = []
     for index, old_index in enumerate(matched.tolist()):
         own, other = verdicts.get(index), old_verdicts.get(old_index)

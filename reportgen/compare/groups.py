@@ -13,8 +13,9 @@ from reportgen.compare import matching
 from reportgen.compare.activations import SharedMaps
 from reportgen.compare.channel_order import InputOrder, Order, complete, input_order
 from reportgen.compare.matching import Similarity
-from reportgen.compare.records import Basis, Match
+from reportgen.compare.records import Basis
 from reportgen.compare.unit_weights import UnitWeights
+from reportgen.core.choices import Match
 
 PASSES = 3  # over layers that depend on each other in a circle, as in residual networks; most are settled in the second
 

@@ -8,20 +8,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from reportgen.core.choices import Match
 from reportgen.core.records import Count
 from reportgen.core.store import json_bytes
 from reportgen.core.verdicts import NOT_COMPUTED
 
 SCHEMA: Literal["reportgen-compare/1"] = "reportgen-compare/1"
 Share = Annotated[float, Meta(ge=-1, le=1)]
-
-
-class Match(StrEnum):
-    """How filters are matched: the option `--match`."""
-
-    AUTO = "auto"
-    POSITION = "position"
-    ACTIVATION = "activation"
 
 
 class LayerChange(StrEnum):

@@ -17,6 +17,7 @@ from reportgen.core.choices import (
     FilterChoice,
     Fit,
     KeepMaps,
+    Match,
     Measure,
     Method,
     Normalization,
@@ -64,6 +65,7 @@ class Command(StrEnum):
     ARCHIVE = "archive"
     VERIFY = "verify"
     FIGURES = "figures"
+    COMPARE = "compare"
 
 
 BY_METHOD = "by method"
@@ -74,7 +76,7 @@ OF_PAGES = (Command.BUILD, Command.ASSEMBLE, Command.PLAN)  # commands that writ
 OF_FIGURES = (Command.FIGURES,)
 DEFAULT_FIGURES = tuple(FigureKind)
 LEAST_DPI, MOST_DPI = 72, 2400  # a screen's, and the finest that presses expose
-OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE)  # commands that write files
+OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE, Command.COMPARE)  # commands that write files
 EVERYWHERE = tuple(Command)
 
 
@@ -522,8 +524,8 @@ class RunOptions:
         None,
         TEXT,
         Group.FIRST,
-        "Folder of the report or of the figures; of archive the zip.",
-        unset="build: reports/<model name>; figures: <report>-figures; archive: DIR.zip",
+        "Folder of the report, figures or comparison; of archive the zip.",
+        unset="build: reports/<model name>; figures: <report>-figures; archive: DIR.zip; compare: <new>-compared",
         metavar="PATH",
         short="-o",
         commands=OF_FILES,
@@ -591,6 +593,15 @@ class RunOptions:
         Group.RUN,
         "Assemble the pages again from the stored arrays and compare every byte.",
         commands=(Command.VERIFY,),
+        in_file=False,
+    )
+    match: str = option(
+        Match.AUTO.value,
+        TEXT,
+        Group.RUN,
+        "How filters are matched before they are compared.",
+        choices=Match,
+        commands=(Command.COMPARE,),
         in_file=False,
     )
     shard: str | None = option(

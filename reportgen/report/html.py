@@ -67,6 +67,18 @@ def render_layer(look: Look, view: LayerView) -> bytes:
     return _render(look, "layer.html", view=view, page=view.page)
 
 
+def render_view(look: Look, name: str, view: object, page: PageContext) -> bytes:
+    """Return a page that is no part of a report, such as that of a comparison.
+
+    Args:
+        look: style and script.
+        name: of its template.
+        view: what the template prints.
+        page: what every page states.
+    """
+    return _render(look, name, view=view, page=page)
+
+
 def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, pages: str) -> bytes:
     """Return one file with all pages, the style and the script.
 
