@@ -77,6 +77,7 @@ OF_FIGURES = (Command.FIGURES,)
 DEFAULT_FIGURES = tuple(FigureKind)
 LEAST_DPI, MOST_DPI = 72, 2400  # a screen's, and the finest that presses expose
 OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE, Command.COMPARE)  # commands that write files
+OF_GATES = (Command.BUILD, Command.ASSEMBLE, Command.VERIFY)  # commands that end with a report or a comparison
 EVERYWHERE = tuple(Command)
 
 
@@ -619,7 +620,7 @@ class RunOptions:
         "Settings in TOML; also [tool.reportgen] of ./pyproject.toml.",
         metavar="FILE",
         short="-c",
-        commands=OF_MODELS,
+        commands=(*OF_MODELS, *OF_GATES[1:]),
         everyday=True,
         in_file=False,
     )
@@ -665,6 +666,30 @@ class RunOptions:
         "Address of a Dask scheduler, for --executor dask.",
         unset="a cluster on this machine",
         metavar="ADDRESS",
+    )
+    fail_on: tuple[str, ...] = option(
+        (),
+        TEXTS,
+        Group.GATES,
+        "Exit with 4 where this is so, such as 'dead_filters > 5%'. Repeatable.",
+        metavar="GATE",
+        commands=OF_GATES,
+        everyday=True,
+    )
+    junit: str | None = option(
+        None,
+        TEXT,
+        Group.GATES,
+        "Write what became of the gates as JUnit XML.",
+        metavar="FILE",
+        commands=OF_GATES,
+    )
+    github: bool = option(
+        False,
+        SWITCH,
+        Group.GATES,
+        "Print failed gates as annotations of GitHub Actions, on stderr.",
+        commands=OF_GATES,
     )
     quiet: bool = option(
         False,
