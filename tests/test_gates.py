@@ -20,8 +20,9 @@ from reportgen.core.errors import EXIT_GATE, EXIT_INCOMPLETE, EXIT_UNVERIFIED, E
 from reportgen.core.settings import Command
 from reportgen.gates.documents import github_commands, junit
 from reportgen.gates.expression import Gate, parse
-from reportgen.gates.judging import Judged, Outcome, check_plan, judge, quantities, read_gates
-from reportgen.gates.quantities import Subject
+from reportgen.gates.judging import Judged, Outcome, check_plan, judge, read_gates
+from reportgen.gates.quantity import Subject
+from reportgen.gates.registry import quantities
 from reportgen.report.assemble import assemble
 from reportgen.report.document import ReportDocument
 from reportgen.report.opened import Report

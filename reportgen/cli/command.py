@@ -90,7 +90,7 @@ class GroupedCommand(click.Command):
 
 def _write_gates(formatter: click.HelpFormatter, command: Command) -> None:
     from reportgen.gates.expression import FORM
-    from reportgen.gates.judging import quantities
+    from reportgen.gates.registry import quantities
 
     with formatter.section(f"Gates: {FORM}"):
         formatter.write_dl([(item.name, item.meaning) for item in quantities(command)], col_max=WIDEST_TERM)

@@ -15,7 +15,7 @@ from reportgen.core.settings import Command, RunOptions
 if TYPE_CHECKING:
     from reportgen.core.records import Plan
     from reportgen.gates.expression import Gate
-    from reportgen.gates.quantities import Subject
+    from reportgen.gates.quantity import Subject
     from reportgen.report.document import ReportDocument
 
 OPTIONS = ("fail_on", "junit", "github")
@@ -122,7 +122,7 @@ class Gates:
 
 def subject(report: Path) -> Subject:
     """Read what gates on a report are judged on."""
-    from reportgen.gates.quantities import Subject
+    from reportgen.gates.quantity import Subject
     from reportgen.report.opened import Report
 
     return Subject(Report.open(report).document)

@@ -76,7 +76,7 @@ def _judged(gates: Gates, result: Verification, path: str) -> tuple[str, ...]:
     document = result.document
     if document is None:
         return (f"gates were not judged, since the report in {path} cannot be read.",) if gates else ()
-    from reportgen.gates.quantities import Subject
+    from reportgen.gates.quantity import Subject
 
     return gates.failures(lambda: Subject(document))
 

@@ -66,6 +66,7 @@ class Command(StrEnum):
     VERIFY = "verify"
     FIGURES = "figures"
     COMPARE = "compare"
+    INDEX = "index"
 
 
 BY_METHOD = "by method"

@@ -12,11 +12,12 @@ from reportgen.core.records import LayerFacts, Plan
 from reportgen.core.settings import Command
 from reportgen.gates.expression import PERCENT, Gate, parse
 from reportgen.gates.measured import Measured, Place, matching
-from reportgen.gates.quantities import QUANTITIES, Need, Quantity, Subject, Unit
+from reportgen.gates.quantity import Need, Quantity, Subject, Unit
+from reportgen.gates.registry import QUANTITIES, quantities
 from reportgen.render.text import named, number, percent
 from reportgen.report.document import ReportDocument
 
-SHARES = (Unit.FILTERS, Unit.LAYERS, Unit.IMAGES)  # units of which there are percentages
+SHARES = (Unit.FILTERS, Unit.LAYERS, Unit.IMAGES, Unit.PARAMETERS)  # units of which there are percentages
 MOST_PLACES = 5  # layers named in a sentence
 
 
@@ -35,11 +36,6 @@ class Judged:
     gate: Gate
     outcome: Outcome
     sentence: str
-
-
-def quantities(command: Command) -> tuple[Quantity, ...]:
-    """Return what gates of a command can be about."""
-    return tuple(quantity for quantity in QUANTITIES if command in quantity.commands)
 
 
 def is_for_another(text: str, command: Command) -> bool:
@@ -107,19 +103,29 @@ def _check_layers(gate: Gate, quantity: Quantity, layers: Iterable[LayerFacts]) 
         return
     of_it = [layer for layer in layers if quantity.scope(layer)]
     if gate.glob is not None and not matching(of_it, gate.glob):
-        paths = [layer.path for layer in of_it]
+        paths = list(dict.fromkeys(layer.path for layer in of_it))
         there = f"those that it can be of are {few(paths)}" if paths else "there is none that it can be of"
         raise UsageError(f"--fail-on {gate.text!r}: {gate.glob} matches no layer; {there}.")
 
 
-def check_layers(gates: Sequence[Gate], document: ReportDocument, command: Command) -> None:
-    """Refuse gates whose layers match none of a report.
+def check_layers(
+    gates: Sequence[Gate], document: ReportDocument, command: Command, old: ReportDocument | None = None
+) -> None:
+    """Refuse gates whose layers match none.
+
+    Args:
+        gates: as they were read.
+        document: of the report, of a comparison the new one.
+        command: that judges them.
+        old: of a comparison the old one.
 
     Raises:
         UsageError: there is such a gate.
     """
     for gate in gates:
-        _check_layers(gate, _quantity(gate, command), document.layers)
+        quantity = _quantity(gate, command)
+        others = () if old is None or not quantity.of_comparison else old.layers
+        _check_layers(gate, quantity, (*document.layers, *others))
 
 
 def judge(gates: Sequence[Gate], subject: Subject, command: Command) -> tuple[Judged, ...]:
@@ -128,7 +134,7 @@ def judge(gates: Sequence[Gate], subject: Subject, command: Command) -> tuple[Ju
     Raises:
         UsageError: as `check_layers`.
     """
-    check_layers(gates, subject.document, command)
+    check_layers(gates, subject.document, command, subject.old)
     return tuple(
         _judged(
             gate, _quantity(gate, command).measure(subject, gate.glob, gate.of_total), _quantity(gate, command).unit

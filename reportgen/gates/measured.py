@@ -72,13 +72,25 @@ def plain_count(number: int, words: str, places: Iterable[Place] = ()) -> Measur
     return Measured(Fraction(number), Fraction(number), None, words, lambda beyond: found)
 
 
-def share(found: Sequence[Place], total: int, noun: str, nouns: str | None = None) -> Measured:
-    """Return the measurement of a number of layers or images, of which a percentage is a share."""
-    words = f"{count(len(found))} of {plural(total, noun, nouns)}"
-    places = tuple(found)
+def share(
+    found: Sequence[Place], total: int, noun: str, nouns: str | None = None, *, missing: int = 0, lost: str = ""
+) -> Measured:
+    """Return the measurement of a number of layers or images, of which a percentage is a share.
+
+    Args:
+        found: those that count.
+        total: how many there are, `missing` of which may count, since `lost`.
+        noun: what one of them is called.
+        nouns: its plural, where that does not end in s.
+        missing: how many are not known.
+        lost: why, as a clause after their number.
+    """
     if total == 0:
         return unknown(f"there is no {noun}")
-    return Measured(Fraction(len(found)), Fraction(len(found)), total, words, lambda beyond: places)
+    words = f"{count(len(found))} of {plural(total, noun, nouns)}"
+    places = tuple(found)
+    why = f"{plural(missing, noun, nouns)} {lost}" if missing else None
+    return Measured(Fraction(len(found)), Fraction(len(found) + missing), total, words, lambda beyond: places, why)
 
 
 def filter_count(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reportgen.core.settings import Command
-from reportgen.gates.quantities import QUANTITIES, Quantity
+from reportgen.gates.quantity import Quantity
+from reportgen.gates.registry import QUANTITIES
 
 BAR = r"\|"  # what the character is inside a cell of a table
 

@@ -1,84 +1,19 @@
-"""The list of everything that a gate can be about: name, meaning, unit, and how it is measured. docs/gates.md and help are read off it."""
+"""Everything that a gate can be about in one report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
 from reportgen.artefacts.health.layer import Start
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.core.records import CONVOLUTION, LayerFacts, LayerStatus
-from reportgen.core.settings import Command
 from reportgen.core.verdicts import DEAD, NOT_FINITE, SILENT, WEAK, Word
-from reportgen.gates.measured import (
-    Measured,
-    Place,
-    exact,
-    filter_count,
-    matching,
-    most,
-    plain_count,
-    share,
-    unknown,
-)
+from reportgen.gates.measured import Measured, Place, exact, filter_count, matching, most, plain_count, share, unknown
+from reportgen.gates.quantity import ONE_REPORT, Measure, Need, Quantity, Subject, Unit
 from reportgen.render.text import count, plural
-from reportgen.report.document import ReportDocument
 from reportgen.report.health.record import UNKNOWN, WARNING
 
-ONE_REPORT = (Command.BUILD, Command.ASSEMBLE, Command.VERIFY)  # commands that have one report
 NO_PATTERN = "without a verdict"
-
-
-class Unit(StrEnum):
-    """What a quantity is counted in."""
-
-    FILTERS = "filters"
-    LAYERS = "layers"
-    NUMBER = "number"
-    IMAGES = "images"
-    RATIO = "ratio"
-
-
-class Need(StrEnum):
-    """What a quantity of one report cannot be known without: an option of `build`."""
-
-    IMAGES = "--images"
-    INITIAL = "--initial"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What gates are judged on. document: of the report, of a comparison the new one."""
-
-    document: ReportDocument
-
-
-Measure = Callable[[Subject, str | None, bool], Measured]  # (subject, glob, of total)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One quantity.
-
-    Attributes:
-        name: as gates call it.
-        meaning: in a clause.
-        unit: what it is counted in; of filters, layers and images there are percentages, and 1 as a ratio is 100 %.
-        measure: its value in a report or a comparison.
-        commands: those that know it.
-        scope: whether a layer is one that it can be of; None where a gate names no layers.
-        need: what it cannot be known without.
-    """
-
-    name: str
-    meaning: str
-    unit: Unit
-    measure: Measure
-    commands: tuple[Command, ...] = ONE_REPORT
-    scope: Callable[[Any], bool] | None = None
-    need: Need | None = None
 
 
 def is_convolution(layer: LayerFacts) -> bool:
@@ -227,8 +162,14 @@ def _lowest_probability(subject: Subject, glob: str | None, of_total: bool) -> M
     return Measured(value, value, None, words, lambda beyond: (Place(name),))
 
 
-QUANTITIES = (
-    Quantity("dead_filters", "filters that are proven inactive", Unit.FILTERS, _verdict(DEAD), scope=is_covered),
+REPORT_QUANTITIES = (
+    Quantity(
+        "dead_filters",
+        "filters that are proven inactive",
+        Unit.FILTERS,
+        _verdict(DEAD),
+        scope=is_covered,
+    ),
     Quantity(
         "silent_filters",
         "filters that no image and no pattern activates, and that are not proven inactive",
@@ -305,7 +246,13 @@ QUANTITIES = (
         _layers(lambda layer: layer.health is not None and layer.health.start == Start.UNTRAINED),
         scope=is_covered,
     ),
-    Quantity("layers", "convolution layers that the report covers", Unit.NUMBER, _layer_count, scope=is_covered),
+    Quantity(
+        "layers",
+        "convolution layers that the report covers",
+        Unit.NUMBER,
+        _layer_count,
+        scope=is_covered,
+    ),
     Quantity("parameters", "parameters of the model", Unit.NUMBER, _parameters),
     Quantity("images", "images that the report has", Unit.NUMBER, _images),
     Quantity("images_left_out", "images that could not be used", Unit.NUMBER, _images_left_out),
@@ -317,7 +264,12 @@ QUANTITIES = (
         _warnings,
         scope=is_covered,
     ),
-    Quantity("health_unknown", "checks of model health that could not be done", Unit.NUMBER, _unknown_checks),
+    Quantity(
+        "health_unknown",
+        "checks of model health that could not be done",
+        Unit.NUMBER,
+        _unknown_checks,
+    ),
     Quantity(
         "lowest_probability",
         "probability of the first prediction of the image where it is lowest",
@@ -330,6 +282,7 @@ QUANTITIES = (
         "change of the weights of the filter that changed most, ‖w − w₀‖ / ‖w₀‖, from those of --initial",
         Unit.RATIO,
         _initial_change,
+        ONE_REPORT,
         scope=is_covered,
         need=Need.INITIAL,
     ),
@@ -338,6 +291,7 @@ QUANTITIES = (
         "the same of the filter that changed least",
         Unit.RATIO,
         _least_initial_change,
+        ONE_REPORT,
         scope=is_covered,
         need=Need.INITIAL,
     ),
