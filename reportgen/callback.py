@@ -38,8 +38,8 @@ class ReportCallback(keras.callbacks.Callback):  # type: ignore[misc]
     Whatever fails becomes a warning, and training goes on. The model, its optimizer, the state of random generators and TensorFlow's
     options are left as they were, so that the epochs that follow are those that they would have been.
 
-    Beside each folder `epoch-001.toml` states the epoch and what Keras measured in it, as a statement that `reportgen index` shows and
-    `reportgen archive --statement` takes.
+    Beside each folder `epoch-001.statement.toml` states the epoch and what Keras measured in it: a statement that `reportgen index`
+    shows and `reportgen archive --statement` takes.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ReportCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 self.model, settings, folder, progress=Progress(False), say=lambda sentence: None, budget=self._budget
             )
             statement = _statement(self.model.name, epoch, logs)
-            write_atomically(folder.with_name(f"{folder.name}.toml"), statement)
+            write_atomically(folder.with_name(f"{folder.name}.statement.toml"), statement)
             if self._budget is not None:  # all reports of a training have the same filters, however fast each epoch ran
                 chosen = Report.open(built.index).document.settings["filters"]
                 self._settings, self._budget = dataclasses.replace(self._settings, filters=chosen), None

@@ -80,12 +80,12 @@ def test_there_is_a_report_an_epoch_and_what_keras_measured_beside_it(
     with_reports: tuple[Any, ...], output: Path
 ) -> None:
     assert sorted(path.name for path in output.iterdir()) == [
-        *("epoch-001", "epoch-001.toml", "epoch-002", "epoch-002.toml")
+        *("epoch-001", "epoch-001.statement.toml", "epoch-002", "epoch-002.statement.toml")
     ]
     first, second = (reportgen.open(output / f"epoch-00{number}") for number in (1, 2))
     assert (first.document.title, second.document.title) == ("tiny, epoch 1", "tiny, epoch 2")
     assert first.model.weights_sha256 != second.model.weights_sha256
-    stated = tomllib.loads((output / "epoch-002.toml").read_text())
+    stated = tomllib.loads((output / "epoch-002.statement.toml").read_text())
     assert (stated["name"], stated["version"]) == ("tiny", "epoch 2")
     assert f"val_accuracy {with_reports[0]['val_accuracy'][1]:.3g}" in stated["validation"]
 

@@ -49,7 +49,7 @@ def assemble(
     for sentence in () if quiet else written.notes:
         say(sentence)
     written = replace(written, problems=(*problems, *written.problems), summary=None if quiet else written.summary)
-    return gates.on_report(written, folder)
+    return gates.on_report(written)
 
 
 def _merge(folders: tuple[str, ...], output: Path, force: bool) -> tuple[str, ...]:

@@ -52,4 +52,4 @@ def build(model: str, **given: Any) -> Written | Gated:
         shard=None if run.shard is None else Shard.parse(run.shard, os.environ),
         accept=gates.check_plan,
     )
-    return gates.on_report(replace(built, summary=None) if run.quiet else built, built.index)
+    return gates.on_report(replace(built, summary=None) if run.quiet else built)

@@ -110,14 +110,9 @@ class Gates:
             _print(line)
         return tuple(f"gate {one.outcome}: {one.sentence}" for one in judged if one.outcome != Outcome.PASSED)
 
-    def on_report(self, written: Written, report: Path) -> Written | Gated:
-        """Return a report that was written with what became of the gates on it.
-
-        Args:
-            written: the report.
-            report: its folder or a file in it.
-        """
-        return Gated(written, self.failures(lambda: subject(report))) if self._gates else written
+    def on_report(self, written: Written) -> Written | Gated:
+        """Return a report that was written with what became of the gates on it."""
+        return Gated(written, self.failures(lambda: subject(written.index))) if self._gates else written
 
 
 def subject(report: Path) -> Subject:

@@ -18,6 +18,7 @@ from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
 from reportgen.cli.compare import compare
 from reportgen.cli.figures import figures
 from reportgen.cli.gates import Gated
+from reportgen.cli.index import index
 from reportgen.cli.layers import layers
 from reportgen.cli.plan import plan
 from reportgen.cli.verify import verify
@@ -94,5 +95,5 @@ def main() -> None:
     """Run a command; see `HELP`."""
 
 
-for command in (build, plan, layers, assemble, figures, archive, verify, compare):
+for command in (build, plan, layers, assemble, figures, archive, verify, compare, index):
     main.add_command(command)

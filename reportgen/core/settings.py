@@ -77,8 +77,8 @@ OF_PAGES = (Command.BUILD, Command.ASSEMBLE, Command.PLAN)  # commands that writ
 OF_FIGURES = (Command.FIGURES,)
 DEFAULT_FIGURES = tuple(FigureKind)
 LEAST_DPI, MOST_DPI = 72, 2400  # a screen's, and the finest that presses expose
-OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE, Command.COMPARE)  # commands that write files
-OF_GATES = (Command.BUILD, Command.ASSEMBLE, Command.VERIFY)  # commands that end with a report or a comparison
+OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE, Command.COMPARE, Command.INDEX)  # commands that write files
+OF_GATES = (Command.BUILD, Command.ASSEMBLE, Command.VERIFY, Command.COMPARE)  # commands that end with a report or a comparison
 EVERYWHERE = tuple(Command)
 
 
@@ -526,8 +526,8 @@ class RunOptions:
         None,
         TEXT,
         Group.FIRST,
-        "Folder of the report, figures or comparison; of archive the zip.",
-        unset="build: reports/<model name>; figures: <report>-figures; archive: DIR.zip; compare: <new>-compared",
+        "Folder of the report, figures, comparison or index; of archive the zip.",
+        unset="build: reports/<model name>; figures: <report>-figures; archive: DIR.zip; compare: <new>-compared; index: FOLDER",
         metavar="PATH",
         short="-o",
         commands=OF_FILES,
