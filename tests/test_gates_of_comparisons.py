@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from reportgen.cli.main import main
 from reportgen.compare.compare import compare_reports
 from reportgen.compare.records import (
     ClassesComparison,
@@ -20,7 +23,7 @@ from reportgen.compare.records import (
     PredictionComparison,
     Side,
 )
-from reportgen.core.errors import UsageError
+from reportgen.core.errors import EXIT_GATE, EXIT_USAGE, UsageError
 from reportgen.core.settings import Command
 from reportgen.gates.expression import parse
 from reportgen.gates.judging import Judged, Outcome, judge, read_gates
@@ -174,3 +177,21 @@ def test_a_report_beside_itself_passes_every_gate_on_changes(whole_report: Path)
     assert {one.gate.name: one.outcome for one in judged} == dict.fromkeys(
         (one.gate.name for one in judged), Outcome.PASSED
     ), [one.sentence for one in judged]
+
+
+def test_compare_judges_gates_after_it_has_written_and_refuses_unknown_layers_before(
+    whole_report: Path, tmp_path: Path
+) -> None:
+    def run(*gates: str) -> Any:
+        options = [word for gate in gates for word in ("--fail-on", gate)]
+        words = ["compare", whole_report, whole_report, "-o", tmp_path / "compared", "-q", *options]
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    refused = run("weight_change(nothing*) > 0")
+    assert (refused.exit_code, "nothing* matches no layer" in refused.stderr) == (EXIT_USAGE, True)
+    assert not (tmp_path / "compared").exists()
+    done = run("weight_change > 0", "predictions_flipped > 0", "dead_filters > 0", "layers < 4")
+    assert done.exit_code == EXIT_GATE
+    assert done.stdout == f"{tmp_path / 'compared' / 'index.html'}\n"
+    assert re.findall(r"gate \w+: (\w+)", done.stderr) == ["dead_filters", "layers"]
+    assert run("weight_change > 0").exit_code == 0

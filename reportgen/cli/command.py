@@ -76,8 +76,8 @@ class GroupedCommand(click.Command):
             if records:
                 with formatter.section(group):
                     formatter.write_dl([(term.ljust(width), text) for term, text in records], col_max=width)
-        if everything and "fail_on" in {parameter.name for parameter in self.params}:
-            _write_gates(formatter, Command(str(self.name)))
+                    if group == Group.GATES:
+                        _write_gates(formatter, Command(str(self.name)))
         if hidden:
             formatter.write_paragraph()
             formatter.write_text(f"{hidden} more options: {ctx.command_path} --help-all, or docs/cli.md.")
@@ -92,8 +92,9 @@ def _write_gates(formatter: click.HelpFormatter, command: Command) -> None:
     from reportgen.gates.expression import FORM
     from reportgen.gates.registry import quantities
 
-    with formatter.section(f"Gates: {FORM}"):
-        formatter.write_dl([(item.name, item.meaning) for item in quantities(command)], col_max=WIDEST_TERM)
+    formatter.write_paragraph()
+    formatter.write_text(f"GATE is {FORM}, where NAME is one of these:")
+    formatter.write_dl([(item.name, item.meaning) for item in quantities(command)], col_max=WIDEST_TERM)
 
 
 def _show_everything(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:

@@ -78,12 +78,12 @@ class Gates:
 
         return check
 
-    def check_layers(self, document: ReportDocument) -> None:
-        """Raise UsageError where the layers of a gate match none of a report."""
+    def check_layers(self, document: ReportDocument, old: ReportDocument | None = None) -> None:
+        """Raise UsageError where the layers of a gate match none of a report, of a comparison none of both."""
         if self._gates:
             from reportgen.gates.judging import check_layers
 
-            check_layers(self._gates, document, self._command)
+            check_layers(self._gates, document, self._command, old)
 
     def failures(self, make_subject: Callable[[], Subject]) -> tuple[str, ...]:
         """Judge the gates, and write and print what became of them where that is wanted.

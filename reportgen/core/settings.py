@@ -78,7 +78,12 @@ OF_FIGURES = (Command.FIGURES,)
 DEFAULT_FIGURES = tuple(FigureKind)
 LEAST_DPI, MOST_DPI = 72, 2400  # a screen's, and the finest that presses expose
 OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE, Command.COMPARE, Command.INDEX)  # commands that write files
-OF_GATES = (Command.BUILD, Command.ASSEMBLE, Command.VERIFY, Command.COMPARE)  # commands that end with a report or a comparison
+OF_GATES = (
+    Command.BUILD,
+    Command.ASSEMBLE,
+    Command.VERIFY,
+    Command.COMPARE,
+)  # commands that end with a report or a comparison
 EVERYWHERE = tuple(Command)
 
 
@@ -675,7 +680,6 @@ class RunOptions:
         "Exit with 4 where this is so, such as 'dead_filters > 5%'. Repeatable.",
         metavar="GATE",
         commands=OF_GATES,
-        everyday=True,
     )
     junit: str | None = option(
         None,
