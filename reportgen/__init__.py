@@ -8,12 +8,13 @@ from reportgen.core import __version__
 
 if TYPE_CHECKING:
     from reportgen.api import LayerPatterns, build, patterns
+    from reportgen.callback import ReportCallback
     from reportgen.pipeline import Built
     from reportgen.report.opened import Report
 
     open = Report.open
 
-__all__ = ["Built", "LayerPatterns", "Report", "__version__", "build", "open", "patterns"]
+__all__ = ["Built", "LayerPatterns", "Report", "ReportCallback", "__version__", "build", "open", "patterns"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from reportgen import api
 
         return getattr(api, name)
+    if name == "ReportCallback":
+        from reportgen.callback import ReportCallback
+
+        return ReportCallback
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

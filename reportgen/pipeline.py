@@ -79,6 +79,7 @@ def build(
     shard: Shard | None = None,
     budget: Budget | None = None,
     expect: bool = False,
+    accept: Callable[[Plan], None] = lambda plan: None,
 ) -> Built:
     """Write the report of a model, or compute a shard of it.
 
@@ -94,6 +95,7 @@ def build(
         shard: the part of the report to compute, without its pages; None for the whole.
         budget: the time that `quality` and `filters` are chosen for; None where all settings stay as they are.
         expect: whether to measure and say how long it is expected to take.
+        accept: raises ReportgenError for a plan that is not to be computed.
 
     Returns:
         The first page, and what failed.
@@ -127,6 +129,7 @@ def build(
         job = prepare(specification, settings, reader, expectation.choose)
         if _has_changed(specification, job.plan):
             raise ModelError(f"{job.plan.model.source} changed while it was read; run the same command again.")
+        accept(job.plan)
         _say_notes(job.plan, say)
         if expect or budget is not None:
             for sentence in expectation.sentences(expectation.of(job, folder, shard, SMALL)):

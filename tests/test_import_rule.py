@@ -86,6 +86,8 @@ except SystemExit as leaving:
         (RUN_CLI.format(arguments=["layers", "--help"]), HEAVY | PICTURES),
         (RUN_CLI.format(arguments=["--version"]), HEAVY | PICTURES),
         (RUN_CLI.format(arguments=["assemble", "/no/such/report"]), HEAVY),
+        (RUN_CLI.format(arguments=["verify", "/no", "--fail-on", "dead_filters > 5%"]), HEAVY),
+        ("import reportgen.releases.writing", HEAVY | {"click"}),
         (RUN_CLI.format(arguments=["build", "m.keras", "--filters", "x"]), HEAVY),
     ],
 )

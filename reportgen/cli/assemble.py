@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from reportgen.cli.command import GroupedCommand, Written, say
+from reportgen.cli.gates import Gated, Gates
 from reportgen.cli.options import given_settings, takes_options
 from reportgen.core.errors import StoreError, UsageError
 from reportgen.core.settings import Command
@@ -17,7 +18,9 @@ from reportgen.core.settings import Command
 @click.command(cls=GroupedCommand)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @takes_options(Command.ASSEMBLE)
-def assemble(folders: tuple[str, ...], quiet: bool, output: str | None, force: bool | None, **given: Any) -> Written:
+def assemble(
+    folders: tuple[str, ...], quiet: bool, output: str | None, force: bool | None, **given: Any
+) -> Written | Gated:
     """Write the pages of an existing report again, without TensorFlow.
 
     DIR is the report's folder; its stored arrays are read, and nothing is computed. Several folders, the shards of one report, become
@@ -31,6 +34,7 @@ def assemble(folders: tuple[str, ...], quiet: bool, output: str | None, force: b
     from reportgen.report.assemble import assemble as assemble_report
     from reportgen.report.theme import load_look
 
+    gates = Gates(given, Command.ASSEMBLE)
     if output is None and len(folders) > 1:
         raise UsageError("several folders become one report: name its folder with --output.")
     drawing = given_settings(given)
@@ -44,7 +48,8 @@ def assemble(folders: tuple[str, ...], quiet: bool, output: str | None, force: b
         raise StoreError(f"{folder}: {error}") from error
     for sentence in () if quiet else written.notes:
         say(sentence)
-    return replace(written, problems=(*problems, *written.problems), summary=None if quiet else written.summary)
+    written = replace(written, problems=(*problems, *written.problems), summary=None if quiet else written.summary)
+    return gates.on_report(written)
 
 
 def _merge(folders: tuple[str, ...], output: Path, force: bool) -> tuple[str, ...]:

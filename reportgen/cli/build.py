@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from reportgen.cli.command import GroupedCommand, Written, say, silent
+from reportgen.cli.gates import Gated, Gates
 from reportgen.cli.options import explicit, resolve, takes_options
 from reportgen.core.budget import Budget
+from reportgen.core.errors import UsageError
 from reportgen.core.execution import Execution
 from reportgen.core.settings import Command
 
@@ -19,7 +21,7 @@ from reportgen.core.settings import Command
 @click.command(cls=GroupedCommand)
 @click.argument("model")
 @takes_options(Command.BUILD)
-def build(model: str, **given: Any) -> Written:
+def build(model: str, **given: Any) -> Written | Gated:
     """Build a report for MODEL.
 
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
@@ -34,6 +36,9 @@ def build(model: str, **given: Any) -> Written:
     from reportgen.pipeline import build as build_report
 
     settings, run = resolve(given)
+    gates = Gates(given, Command.BUILD, run)
+    if gates and run.shard is not None:
+        raise UsageError("a shard has no report that gates could be judged on: give --fail-on to `reportgen assemble`.")
     built = build_report(
         model,
         settings,
@@ -45,5 +50,6 @@ def build(model: str, **given: Any) -> Written:
         budget=None if run.budget is None else Budget(run.budget, explicit(given)),
         expect=not run.quiet,
         shard=None if run.shard is None else Shard.parse(run.shard, os.environ),
+        accept=gates.check_plan,
     )
-    return replace(built, summary=None) if run.quiet else built
+    return gates.on_report(replace(built, summary=None) if run.quiet else built)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import click
 
 from reportgen.core.options import Group
-from reportgen.core.settings import OPTIONS
+from reportgen.core.settings import OPTIONS, Command
 
 ONE_SCREEN = 24  # options; a command with more shows those of everyday use, the rest with --help-all
 VERBOSE = "reportgen.verbose"  # key of what click's contexts share
@@ -76,6 +76,8 @@ class GroupedCommand(click.Command):
             if records:
                 with formatter.section(group):
                     formatter.write_dl([(term.ljust(width), text) for term, text in records], col_max=width)
+                    if group == Group.GATES:
+                        _write_gates(formatter, Command(str(self.name)))
         if hidden:
             formatter.write_paragraph()
             formatter.write_text(f"{hidden} more options: {ctx.command_path} --help-all, or docs/cli.md.")
@@ -84,6 +86,15 @@ class GroupedCommand(click.Command):
         """Run the command; `-v` is the business of whoever prints its errors."""
         ctx.meta[VERBOSE] = bool(ctx.params.pop("verbose", False))
         return super().invoke(ctx)
+
+
+def _write_gates(formatter: click.HelpFormatter, command: Command) -> None:
+    from reportgen.gates.expression import FORM
+    from reportgen.gates.registry import quantities
+
+    formatter.write_paragraph()
+    formatter.write_text(f"GATE is {FORM}, where NAME is one of these:")
+    formatter.write_dl([(item.name, item.meaning) for item in quantities(command)], col_max=WIDEST_TERM)
 
 
 def _show_everything(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -100,3 +111,11 @@ def say(sentence: str) -> None:
 
 def silent(sentence: str) -> None:
     """Print nothing."""
+
+
+def report_name(path: str) -> str:
+    """Return what a report is called by its place: the name of its folder, or of its archive without the suffix."""
+    resolved = Path(path).resolve()
+    if resolved.suffix == ".zip":
+        return resolved.stem
+    return resolved.parent.name if resolved.is_file() else resolved.name

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reportgen.cli.command import GroupedCommand, Written, say, silent
+from reportgen.cli.command import GroupedCommand, Written, report_name, say, silent
 from reportgen.cli.options import takes_options
 from reportgen.core.errors import UsageError
 from reportgen.core.paper import TWO_COLUMNS, FigureFormat, parse_words
@@ -37,7 +37,7 @@ def figures(report: str, quiet: bool, output: str | None, force: bool | None, **
 
     selection = selected(options, layers=tuple(given["layers"] or ()), exclude=tuple(given["exclude"] or ()))
     opened = Report.open(report)
-    folder = Path(f"{_name(report)}-figures" if output is None else output)
+    folder = Path(f"{report_name(report)}-figures" if output is None else output)
     if Path(report).is_dir() and folder.resolve().is_relative_to(Path(report).resolve()):
         raise UsageError(f"{folder} is in the report itself, whose files stay as they are; give another folder.")
     return write(
@@ -49,8 +49,3 @@ def figures(report: str, quiet: bool, output: str | None, force: bool | None, **
         force=bool(force),
         say=silent if quiet else say,
     )
-
-
-def _name(report: str) -> str:
-    path = Path(report).resolve()
-    return path.stem if path.suffix == ".zip" else path.parent.name if path.is_file() else path.name

@@ -15,12 +15,15 @@ from reportgen.cli.archive import archive
 from reportgen.cli.assemble import assemble
 from reportgen.cli.build import build
 from reportgen.cli.command import CONTEXT, VERBOSE, Written, say
+from reportgen.cli.compare import compare
 from reportgen.cli.figures import figures
+from reportgen.cli.gates import Gated
+from reportgen.cli.index import index
 from reportgen.cli.layers import layers
 from reportgen.cli.plan import plan
 from reportgen.cli.verify import verify
 from reportgen.core import __version__
-from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError
+from reportgen.core.errors import EXIT_GATE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError
 from reportgen.render.text import elapsed, plural
 
 HELP = """Build static HTML reports that visualize the filters of Keras convolutional networks.
@@ -60,8 +63,9 @@ class Commands(click.Group):
         sys.exit(code)
 
 
-def _finish(written: Written, seconds: float) -> int:
-    """Name the problems of a written report, what is in it and its first page; return the exit code."""
+def _finish(result: Written | Gated, seconds: float) -> int:
+    """Name the problems of a written report, what is in it, gates that did not pass, and its first page; return the exit code."""
+    written, failures = (result.written, result.failures) if isinstance(result, Gated) else (result, ())
     for problem in written.problems:
         say(problem)
     if written.summary is not None:
@@ -70,8 +74,10 @@ def _finish(written: Written, seconds: float) -> int:
         say(f"{counts}; {problems}.")
         say(f"{elapsed(seconds)}; {size}.")
         say(f"open {written.index} in a browser.")
+    for failure in failures:
+        say(failure)
     click.echo(str(written.index))
-    return EXIT_INCOMPLETE if written.problems else 0
+    return EXIT_GATE if failures else EXIT_INCOMPLETE if written.problems else 0
 
 
 def _failed(error: Exception) -> int:
@@ -89,5 +95,5 @@ def main() -> None:
     """Run a command; see `HELP`."""
 
 
-for command in (build, plan, layers, assemble, figures, archive, verify):
+for command in (build, plan, layers, assemble, figures, archive, verify, compare, index):
     main.add_command(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,32 @@ def resolve(given: dict[str, Any]) -> tuple[Settings, RunOptions]:
         UsageError: The settings file cannot be read, or a value cannot be meant.
     """
     table = _table(given.get("config"))
-    of_run = {option.name: option for option in RUN_OPTIONS}
-    run = read(RUN_OPTIONS, {name: table.pop(name) for name in of_run if name in table}, "the settings file")
-    run |= {name: value for name, value in given.items() if name in of_run and value is not None}
+    of_run = {option.name for option in RUN_OPTIONS}
+    run = _of_run(table)
+    run |= {name: value for name, value in given.items() if name in of_run and value is not None and value != ()}
     return Settings(**{**from_mapping(table), **given_settings(given)}), RunOptions(**run)
+
+
+def run_options(given: dict[str, Any], names: Collection[str]) -> RunOptions:
+    """Return some options of a run, of a command that takes no others from a settings file.
+
+    Args:
+        given: Values by the options' names, as click has them.
+        names: Of the options.
+
+    Raises:
+        UsageError: The settings file cannot be read, or a value cannot be meant.
+    """
+    stated = {name: value for name, value in _of_run(_table(given.get("config"))).items() if name in names}
+    own = {name: given[name] for name in names if given.get(name) not in (None, ())}
+    return RunOptions(**{**stated, **own})
+
+
+def _of_run(table: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a run out of a settings file's table."""
+    keys = {key for option in RUN_OPTIONS for key in option.keys}
+    found = {name: table.pop(name) for name in list(table) if name.replace("-", "_") in keys}
+    return read(RUN_OPTIONS, found, "the settings file")
 
 
 def _table(file: str | None) -> dict[str, Any]:

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import click
 
 from reportgen.cli.main import main
-from reportgen.core.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_UNVERIFIED, EXIT_USAGE
+from reportgen.core.errors import (
+    EXIT_GATE,
+    EXIT_INCOMPLETE,
+    EXIT_INTERRUPTED,
+    EXIT_UNEXPECTED,
+    EXIT_UNVERIFIED,
+    EXIT_USAGE,
+)
 from reportgen.core.options import SWITCH, Group, Option
 from reportgen.core.settings import OPTIONS
 
@@ -33,6 +40,7 @@ EXIT_CODES = {
     EXIT_UNEXPECTED: "unexpected failure: a bug of reportgen",
     EXIT_USAGE: "wrong usage or unreadable input; nothing was written",
     EXIT_INCOMPLETE: "the report was written, and something in it failed; each failure is named",
+    EXIT_GATE: "a gate of `--fail-on` failed, or its value is not known; each is named ([gates.md](gates.md))",
     EXIT_UNVERIFIED: "verification failed; each difference is named",
     EXIT_INTERRUPTED: "interrupted; what was computed is kept, and the same command continues from there",
 }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reportgen.cli.command import GroupedCommand, say, silent
+from reportgen.cli.gates import Gates
 from reportgen.cli.options import given_settings, takes_options
-from reportgen.core.errors import UsageError, VerificationError
+from reportgen.core.errors import GateError, UsageError, VerificationError
 from reportgen.core.settings import Command, RunOptions
 from reportgen.render.text import plural
 
@@ -32,8 +33,8 @@ def verify(
 ) -> None:
     """Check that a report or an archive is what it states.
 
-    PATH is the report's folder or the archive. Every difference is named on stdout, and the exit code is then 5. TensorFlow is needed
-    only with --model.
+    PATH is the report's folder or the archive. Every difference is named on stdout, and the exit code is then 5; it is 4 where a gate
+    of --fail-on does not pass. TensorFlow is needed only with --model.
 
     \b
     Example:
@@ -44,11 +45,14 @@ def verify(
     from reportgen.archive.verify import verify as verify_files
 
     RunOptions(recompute=recompute)
+    gates = Gates(given, Command.VERIFY)
     if recompute is not None and model is None:
         raise UsageError("--recompute needs the model: name it with --model.")
     settings = given_settings(given)
     template, css = (settings.pop(name, None) for name in ("template", "css"))
     result = verify_files(Path(path))
+    if result.document is not None:
+        gates.check_layers(result.document)
     check_signatures(result, *(None if name is None else Path(name) for name in (signature, key)))
     if rebuild:
         rebuild_pages(result, *(None if name is None else Path(name) for name in (template, css)))
@@ -58,8 +62,23 @@ def verify(
         say(sentence)
     for difference in result.differences:
         click.echo(difference)
+    failures = _judged(gates, result, path)
+    for failure in failures:
+        say(failure)
     if result.differences:
         raise VerificationError(f"{path}: {plural(len(result.differences), 'difference')}.")
+    if failures:
+        raise GateError(f"{path}: {plural(len(failures), 'gate')} did not pass.")
+
+
+def _judged(gates: Gates, result: Verification, path: str) -> tuple[str, ...]:
+    """A sentence for each gate that did not pass; of a report that cannot be read no gate can be judged."""
+    document = result.document
+    if document is None:
+        return (f"gates were not judged, since the report in {path} cannot be read.",) if gates else ()
+    from reportgen.gates.quantity import Subject
+
+    return gates.failures(lambda: Subject(document))
 
 
 def _verify_model(result: Verification, model: str, given: dict[str, Any], recompute: int | None, tell: Any) -> None:

@@ -26,7 +26,7 @@ from reportgen.core.store import Store
 from reportgen.core.stored_maps import compact
 from reportgen.inputs.image_reader import ImageReader
 from reportgen.network.backend import fix_threads
-from reportgen.network.graph.layer_kinds import kernels
+from reportgen.network.graph.layer_calls import stored_weights
 from reportgen.network.loading.hashes import file_sha256, weights_sha256
 from reportgen.network.loading.load import load
 
@@ -182,7 +182,7 @@ def _compare_weights(workspace: Workspace, store: Store, task: Task, compared: C
     stored = _loaded(store, task, f"{path}, weights", compared)
     if stored is None:
         return
-    own = kernels(workspace.layer_calls[task.layer].layer)
+    own = stored_weights(workspace.layer_calls[task.layer])
     compared.weights += 1
     if own.keys() != stored[0].keys() or not all(_same(own[name], stored[0][name]) for name in own):
         compared.differences.append(f"{path}: the stored weights are not those of the model")

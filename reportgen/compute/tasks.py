@@ -23,7 +23,7 @@ from reportgen.core.stored_maps import compact
 from reportgen.inputs.images import natural_crops
 from reportgen.network.backend import tf
 from reportgen.network.error_text import one_line
-from reportgen.network.graph.layer_kinds import kernels
+from reportgen.network.graph.layer_calls import stored_weights
 from reportgen.network.graph.normalizations import normalization_facts
 
 Tasks = Sequence[Task]
@@ -38,7 +38,7 @@ def compute_image(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterato
 
 
 def compute_weights(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:
-    """Yield each layer's weights: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, in Keras's order, and `bias` if any.
+    """Yield each layer's weights, see `stored_weights`.
 
     Beside them `normalization`, what is stored of the normalizations that follow; None where that was not observed.
     """
@@ -47,7 +47,7 @@ def compute_weights(workspace: Workspace, tasks: Tasks, notify: Notify) -> Itera
         notify(Progressed(f"{layer_call.path}: weights"))
         unit = layer_call.unit
         following = None if unit is None else normalization_facts(unit.normalisations)
-        yield Result(task.key, kernels(layer_call.layer), {"normalization": following})
+        yield Result(task.key, stored_weights(layer_call), {"normalization": following})
 
 
 def compute_initial_weights(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:

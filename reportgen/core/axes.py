@@ -20,6 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+NORMALIZATION_PREFIX = (
+    "normalization_"  # of the names of arrays that lie beside a kernel, of the normalizations that follow it
+)
 RGB_CHANNELS = 3  # red, green and blue
 BORDER = 2  # positions at each end of an axis that scores leave out: padding shows there first; few enough to leave most of a small map
 

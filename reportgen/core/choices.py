@@ -92,6 +92,14 @@ class Normalization(StrEnum):
     FIXED = "fixed"
 
 
+class Match(StrEnum):
+    """How the filters of two models are matched."""
+
+    AUTO = "auto"
+    POSITION = "position"
+    ACTIVATION = "activation"
+
+
 class KeepMaps(StrEnum):
     """Of which channels the feature maps are kept as arrays once they are drawn; `shown` are those with a card."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
 EXIT_INCOMPLETE = 3
+EXIT_GATE = 4
 EXIT_UNVERIFIED = 5
 EXIT_INTERRUPTED = 130
 
@@ -39,6 +40,12 @@ class VerificationError(ReportgenError):
     """A report that is not what it states, or not the given model's."""
 
     exit_code = EXIT_UNVERIFIED
+
+
+class GateError(ReportgenError):
+    """A gate that failed, or whose value is not known."""
+
+    exit_code = EXIT_GATE
 
 
 FEW_NAMES = 8  # more than these nobody reads in a sentence

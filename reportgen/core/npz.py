@@ -45,7 +45,7 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes, compressed: bool) -> 
     archive.writestr(entry, data, zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED, COMPRESSION_LEVEL)
 
 
-def unpack_one(path: Path, name: str) -> np.ndarray:
+def unpack_one(path: Path | IO[bytes], name: str) -> np.ndarray:
     """Read one array of an archive that `pack` made.
 
     Raises:

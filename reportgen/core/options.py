@@ -32,6 +32,7 @@ class Group(StrEnum):
     PATTERNS = "Patterns"
     REPORT = "Report"
     FIGURES = "Figures"
+    GATES = "Gates"
     RUN = "Run"
     EXPERT = "Expert settings of patterns"
 

@@ -224,6 +224,17 @@ class ImageRecord(Record):
     colour_profile: str | None = None
 
 
+class ChannelRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of the input channels of a convolution, and where they come from.
+
+    sources: (path of a layer call, its first channel), several where outputs are added position by position and channel by channel; the
+    path is "" for the model's input. Empty where it is not known.
+    """
+
+    channels: Count
+    sources: tuple[tuple[str, Count], ...]
+
+
 class LayerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one call of a layer before anything is computed: the first part of an entry of `layers` in report.json.
 
@@ -274,6 +285,12 @@ class LayerFacts(msgspec.Struct, frozen=True, kw_only=True):
     by_request: Annotated[bool, Meta(description="skipped because --layers or --exclude says so")] = False
     kernel_note: Annotated[
         str | None, Meta(description="said of a kernel that is not the one that the layer's call applies")
+    ] = None
+    channel_runs: Annotated[
+        tuple[ChannelRun, ...] | None,
+        Meta(
+            description="which channels of which layers a convolution is applied to; null where that was not observed"
+        ),
     ] = None
 
     @property

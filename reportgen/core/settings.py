@@ -17,6 +17,7 @@ from reportgen.core.choices import (
     FilterChoice,
     Fit,
     KeepMaps,
+    Match,
     Measure,
     Method,
     Normalization,
@@ -64,6 +65,8 @@ class Command(StrEnum):
     ARCHIVE = "archive"
     VERIFY = "verify"
     FIGURES = "figures"
+    COMPARE = "compare"
+    INDEX = "index"
 
 
 BY_METHOD = "by method"
@@ -74,7 +77,13 @@ OF_PAGES = (Command.BUILD, Command.ASSEMBLE, Command.PLAN)  # commands that writ
 OF_FIGURES = (Command.FIGURES,)
 DEFAULT_FIGURES = tuple(FigureKind)
 LEAST_DPI, MOST_DPI = 72, 2400  # a screen's, and the finest that presses expose
-OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE)  # commands that write files
+OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE, Command.COMPARE, Command.INDEX)  # commands that write files
+OF_GATES = (
+    Command.BUILD,
+    Command.ASSEMBLE,
+    Command.VERIFY,
+    Command.COMPARE,
+)  # commands that end with a report or a comparison
 EVERYWHERE = tuple(Command)
 
 
@@ -522,8 +531,8 @@ class RunOptions:
         None,
         TEXT,
         Group.FIRST,
-        "Folder of the report or of the figures; of archive the zip.",
-        unset="build: reports/<model name>; figures: <report>-figures; archive: DIR.zip",
+        "Folder of the report, figures, comparison or index; of archive the zip.",
+        unset="build: reports/<model name>; figures: <report>-figures; archive: DIR.zip; compare: <new>-compared; index: FOLDER",
         metavar="PATH",
         short="-o",
         commands=OF_FILES,
@@ -593,6 +602,15 @@ class RunOptions:
         commands=(Command.VERIFY,),
         in_file=False,
     )
+    match: str = option(
+        Match.AUTO.value,
+        TEXT,
+        Group.RUN,
+        "How filters are matched before they are compared.",
+        choices=Match,
+        commands=(Command.COMPARE,),
+        in_file=False,
+    )
     shard: str | None = option(
         None,
         TEXT,
@@ -608,7 +626,7 @@ class RunOptions:
         "Settings in TOML; also [tool.reportgen] of ./pyproject.toml.",
         metavar="FILE",
         short="-c",
-        commands=OF_MODELS,
+        commands=(*OF_MODELS, *OF_GATES[1:]),
         everyday=True,
         in_file=False,
     )
@@ -654,6 +672,29 @@ class RunOptions:
         "Address of a Dask scheduler, for --executor dask.",
         unset="a cluster on this machine",
         metavar="ADDRESS",
+    )
+    fail_on: tuple[str, ...] = option(
+        (),
+        TEXTS,
+        Group.GATES,
+        "Exit with 4 where this is so, such as 'dead_filters > 5%'. Repeatable.",
+        metavar="GATE",
+        commands=OF_GATES,
+    )
+    junit: str | None = option(
+        None,
+        TEXT,
+        Group.GATES,
+        "Write what became of the gates as JUnit XML.",
+        metavar="FILE",
+        commands=OF_GATES,
+    )
+    github: bool = option(
+        False,
+        SWITCH,
+        Group.GATES,
+        "Print failed gates as annotations of GitHub Actions, on stderr.",
+        commands=OF_GATES,
     )
     quiet: bool = option(
         False,

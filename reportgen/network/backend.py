@@ -17,6 +17,8 @@ from reportgen.core.errors import UsageError
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+LOGGERS = ("tensorflow", "absl")
+CUSTOM_GRADIENT = "CustomGradient-"  # how names begin under which TensorFlow registers gradients of functions
 
 
 @contextmanager
@@ -47,6 +49,7 @@ with _native_output_buffered():
 
     tf.config.list_physical_devices()  # the probe for GPUs writes messages as well
     import keras
+    from tensorflow.python.framework import ops
 
 
 def _fuse(wanted: bool) -> None:
@@ -54,7 +57,14 @@ def _fuse(wanted: bool) -> None:
     tf.config.optimizer.set_experimental_options({"remapping": wanted})
 
 
-_fuse(False)  # a convolution fused with its rectifier returns 0 where the layers themselves return NaN
+def set_up() -> None:
+    """Make TensorFlow compute as reports do, and keep its messages: a convolution fused with its rectifier returns 0 for NaN."""
+    _fuse(False)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+set_up()
 
 
 @contextmanager
@@ -67,8 +77,19 @@ def fused() -> Iterator[None]:
         _fuse(False)
 
 
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
-logging.getLogger("absl").setLevel(logging.ERROR)
+@contextmanager
+def gradients_forgotten() -> Iterator[None]:
+    """Forget the custom gradients of functions that were traced in the block; none of these functions may be used after it.
+
+    TensorFlow registers them by names of their own, which keeps every traced function that has one for as long as the process lives.
+    """
+    registered = getattr(ops.gradient_registry, "_registry", {})
+    before = set(registered)
+    try:
+        yield
+    finally:
+        for name in [name for name in registered if name not in before and name.startswith(CUSTOM_GRADIENT)]:
+            del registered[name]
 
 
 def gpu_details() -> list[dict[str, Any]]:
@@ -113,4 +134,14 @@ def environment() -> dict[str, str]:
     }
 
 
-__all__ = ["environment", "fix_threads", "fused", "gpu_details", "keras", "tf"]
+__all__ = [
+    "LOGGERS",
+    "environment",
+    "fix_threads",
+    "fused",
+    "gpu_details",
+    "gradients_forgotten",
+    "keras",
+    "set_up",
+    "tf",
+]

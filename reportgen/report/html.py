@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from reportgen.artefacts.views import Inline, PageContext, gradients
 from reportgen.core import __version__
-from reportgen.render.text import Nouns
+from reportgen.render.text import OF_IMAGES, Nouns
 from reportgen.report.index_page import IndexView
 from reportgen.report.layer_page import LayerView
 from reportgen.report.theme import Look, template_error
@@ -67,6 +67,18 @@ def render_layer(look: Look, view: LayerView) -> bytes:
     return _render(look, "layer.html", view=view, page=view.page)
 
 
+def render_view(look: Look, name: str, view: object, page: PageContext) -> bytes:
+    """Return a page that is no part of a report, such as that of a comparison.
+
+    Args:
+        look: style and script.
+        name: of its template.
+        view: what the template prints.
+        page: what every page states.
+    """
+    return _render(look, name, view=view, page=page)
+
+
 def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, pages: str) -> bytes:
     """Return one file with all pages, the style and the script.
 
@@ -77,14 +89,24 @@ def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, page
         nouns: of what the model is fed.
         pages: HTML of all pages.
     """
+    own = inline_context(look, title, palettes, nouns)
+    return _render(look, "single.html", page=own, pages=Markup(pages))
+
+
+def render_releases(look: Look, title: str, shelf: object) -> bytes:
+    """Return the page of an archive of reports, with style and script inside."""
+    return _render(look, "releases.html", page=inline_context(look, title, set(), OF_IMAGES), shelf=shelf)
+
+
+def inline_context(look: Look, title: str, palettes: set[str], nouns: Nouns) -> PageContext:
+    """Return what a page of one file states: style and script are inside of it, and its policy allows them by their hashes."""
     style, script = (text.replace("</", r"<\/") for text in (look.style.text, look.script.text))
-    policy = POLICY.format(images="data:", style=_hash(style), script=_hash(script))
-    own = PageContext(
+    return PageContext(
         root="",
         title=title,
         page_title=title,
         base=PAGE,
-        policy=policy,
+        policy=POLICY.format(images="data:", style=_hash(style), script=_hash(script)),
         style="",
         script="",
         inline=Inline(Markup(style), Markup(script)),
@@ -92,7 +114,6 @@ def render_single(look: Look, title: str, palettes: set[str], nouns: Nouns, page
         version=__version__,
         gradients=gradients(palettes),
     )
-    return _render(look, "single.html", page=own, pages=Markup(pages))
 
 
 def _hash(text: str) -> str:

@@ -81,14 +81,30 @@ def least_cosine(weights: int, filters: int, comparable: int) -> float | None:
         None where kernels are too small for any.
     """
     pairs = filters * (comparable - 1) / 2
+    chance = chance_cosine(weights, pairs)
+    if chance is None:
+        return None
+    cosine = max(LEAST_COSINE, chance)
+    return None if cosine > LARGEST_COSINE else cosine
+
+
+def chance_cosine(weights: int, pairs: float) -> float | None:
+    """Return the cosine that as many as CHANCE pairs of random directions reach among `pairs`.
+
+    Args:
+        weights: of each direction.
+        pairs: how many are compared.
+
+    Returns:
+        None where there is nothing to compare, or where directions have a single number.
+    """
     if weights < 2 or pairs <= 0:
         return None
     # Of random directions, a share of about c(n) (1 - cos²)^((n - 1) / 2) is nearer than a small angle (the area of a spherical cap).
     power = (weights - 1) / 2
     constant = lgamma(weights / 2) - lgamma((weights + 1) / 2) - log(2 * sqrt(np.pi))
     sine_squared = float(np.exp((log(CHANCE / pairs) - constant) / power))
-    cosine = LEAST_COSINE if sine_squared >= 1 - LEAST_COSINE**2 else sqrt(1 - sine_squared)
-    return None if cosine > LARGEST_COSINE else cosine
+    return sqrt(max(0.0, 1 - sine_squared))
 
 
 def _near(unit: NDArray[np.float32], groups: int, cosine: float) -> tuple[tuple[tuple[int, ...], ...], int]:

@@ -172,6 +172,7 @@ def _record(
         window=_numbers(layer, "pool_size") if layer_call.is_pooling else None,
         kernel_kind=kernel_kind(layer),
         kernel_note=layer_call.kernel_note,
+        channel_runs=layer_call.channel_runs,
         time_axes=layer_call.times,
         by_request=left_out is not None,
     )

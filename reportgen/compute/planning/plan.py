@@ -23,7 +23,7 @@ MEASURING_COST = (
     2  # measuring the pattern and the strongest picture; the bank of starts is measured for all layers at once
 )
 MAPS_COST = 1  # all feature maps of an image
-WEIGHT_CONTENTS = 2  # counts what has been added to a weights task: the normalizations that follow
+WEIGHT_CONTENTS = 3  # counts what has been added to a weights task: the normalizations that follow, and their arrays
 WEIGHTS_PER_FORWARD = 10  # layers whose weights are stored in the time of a forward pass
 AUTO_SMALLEST, AUTO_LARGEST, AUTO_STEP = 64, 224, 32  # pixels: sides of patterns sized by receptive field
 AUTO_FIELDS = 2  # receptive fields along a side of such a pattern

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from reportgen.core.axes import ChannelOrder
+from reportgen.core.records import ChannelRun
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.input_views import View
-from reportgen.network.graph.layer_kinds import POOLINGS
+from reportgen.network.graph.layer_kinds import POOLINGS, kernels
+from reportgen.network.graph.normalizations import normalization_arrays
 from reportgen.network.graph.receptive_fields import Costs
 from reportgen.network.graph.units import Unit
 
@@ -22,7 +26,8 @@ class LayerCall:
     of the input's that is dynamic. times: how many of its axes, the first ones, are time inside a TimeDistributed. channels_first: how
     the layer itself keeps its maps. is_output: not a layer but the model's own output before softmax or sigmoid, one position with a
     channel per class. failed: the model cannot be traced that far at any size that was tried. place: of an output among all.
-    kernel_note: a note on its kernel, see `applied_kernels`.
+    kernel_note: a note on its kernel, see `applied_kernels`. channel_runs: of a convolution which channels it is applied to; None where
+    that was not observed.
     """
 
     path: str
@@ -42,6 +47,7 @@ class LayerCall:
     failed: bool = False
     kernel_note: str | None = None
     place: int = 0
+    channel_runs: tuple[ChannelRun, ...] | None = None
 
     @property
     def is_pooling(self) -> bool:
@@ -75,3 +81,14 @@ def unreached(path: str, layer: Any, reason: str, failed: bool = False) -> Layer
         failed: whether the model should have reached it and failed.
     """
     return LayerCall(path, layer, 1, None, path, View(None, None, False), Costs(), None, None, reason, failed=failed)
+
+
+def stored_weights(layer_call: LayerCall) -> dict[str, np.ndarray]:
+    """Return what is stored of a layer's weights.
+
+    Returns:
+        `kernel`, or `depthwise_kernel` and `pointwise_kernel`, in Keras's order, `bias` if any, and the weights of the normalizations
+        between the layer and its activation.
+    """
+    following = () if layer_call.unit is None else layer_call.unit.normalisations
+    return {**kernels(layer_call.layer), **normalization_arrays(following)}

@@ -1,4 +1,4 @@
-"""What is stored of the normalization layers between a convolution and its activation: the ends of each weight's range."""
+"""What is stored of the normalization layers between a convolution and its activation: their weights, and the ends of each one's range."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.axes import NORMALIZATION_PREFIX
 from reportgen.network.graph.layer_kinds import as_numpy
 
 WEIGHTS = (
@@ -35,6 +36,26 @@ def normalization_facts(layers: Sequence[Any]) -> list[dict[str, Any]]:
         }
         for layer in layers
     ]
+
+
+def normalization_arrays(layers: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Return the weights of normalization layers, to be stored beside the kernel that they follow.
+
+    Args:
+        layers: in the order in which data passes them.
+
+    Returns:
+        By name: `normalization_gamma`, `normalization_epsilon` (1,) and so on; those of a second layer begin with `normalization_2_`.
+    """
+    found: dict[str, np.ndarray] = {}
+    for place, layer in enumerate(layers, 1):
+        prefix = NORMALIZATION_PREFIX if place == 1 else f"{NORMALIZATION_PREFIX}{place}_"
+        own = {name: value for name in WEIGHTS if (value := _values(layer, name)) is not None}
+        found |= {f"{prefix}{name}": value for name, value in own.items()}
+        epsilon = getattr(layer, "epsilon", None)
+        if isinstance(epsilon, float):
+            found[f"{prefix}epsilon"] = np.array([epsilon])
+    return found
 
 
 def _values(layer: Any, name: str) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from reportgen.core.records import InputContract
 from reportgen.network.backend import keras, tf
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.applied_kernels import kernel_note, read_variables
+from reportgen.network.graph.channels import Channels
 from reportgen.network.graph.diagram import diagram
 from reportgen.network.graph.hooks import Call
 from reportgen.network.graph.input_views import View, whole_input
@@ -113,6 +114,7 @@ class Walk:
         self._operations = self._graph.get_operations()
         self._positions = {operation.name: index for index, operation in enumerate(self._operations)}
         self._variables = read_variables(self._graph)
+        self._channels = Channels(self._graph, entry[0], self._calls, lambda *call: path_of(named, *call))
         met = [
             self._layer_call(call)
             for call in self._calls
@@ -217,6 +219,7 @@ class Walk:
             times=len(end.times),
             channels_first=channels_first,
             kernel_note=kernel_note(call, self._variables, self._operations) if convolves else None,
+            channel_runs=self._channels.runs(call, channels_first) if convolves else None,
         )
 
     def _keeps_channels_first(self, layer: Any, view: View) -> bool:

@@ -1,0 +1,198 @@
+"""Filters of one layer in two models: how similar each pair is, and the assignment that makes the similarities largest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from reportgen.artefacts.health.duplicates import chance_cosine
+from reportgen.compare.channel_order import Order
+from reportgen.compare.unit_weights import UnitWeights
+
+LEAST_CORRELATION = 0.5  # of maps, for filters to count as the same; docs/compare.md has what unrelated filters reach
+LEAST_CORRELATION_AT_PLACE = 0.3  # the same of filters with the same number, which need not be found among all others
+EXACT_BONUS, PLACE_BONUS = (
+    1.0,
+    1e-3,
+)  # in the assignment: equal weights before similar ones; of equals the one at its old number
+IMPOSSIBLE = -8.0  # similarity of filters that cannot be matched, below all that others add up to
+
+
+@dataclass(frozen=True)
+class Block:
+    """Filters that can be matched with each other, since they see the same input channels.
+
+    Attributes:
+        new: numbers of the new filters.
+        old: numbers of the old ones.
+        new_rows: float64 (new filters, weights).
+        old_rows: float64 (old filters, weights), input channels in the new order.
+    """
+
+    new: NDArray[np.int64]
+    old: NDArray[np.int64]
+    new_rows: NDArray[np.float64]
+    old_rows: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How similar the filters of a layer are.
+
+    Attributes:
+        values: (new filters, old filters), -1 to 1; NaN where they cannot be compared.
+        possible: bool, the same shape; whether two filters can be the same at all.
+        exact: bool, the same shape; whether they have equal weights.
+        least: for two filters to count as the same.
+        least_at_place: the same of filters with the same number.
+    """
+
+    values: NDArray[np.float32]
+    possible: NDArray[np.bool_]
+    exact: NDArray[np.bool_]
+    least: float
+    least_at_place: float
+
+
+def blocks(old: UnitWeights, new: UnitWeights, order: Order) -> list[Block] | None:
+    """Divide the filters of a layer into those that see the same input channels.
+
+    Args:
+        old: the old filters.
+        new: the new ones.
+        order: the old input channel of each new one, -1 where there is none.
+
+    Returns:
+        None where kernels have other shapes, or groups of channels were torn apart.
+    """
+    if old.kernel.shape[2] != new.kernel.shape[2] or len(order) != new.inputs:
+        return None
+    if old.groups == new.groups == 1:
+        known = order >= 0
+        return [
+            _block(np.arange(new.filters), np.arange(old.filters), new.kernel[:, known], old.kernel[:, order[known]])
+        ]
+    if (old.groups == 1) != (new.groups == 1):
+        return None
+    width, old_width = new.kernel.shape[1], old.kernel.shape[1]
+    many, old_many = new.filters // new.groups, old.filters // old.groups
+    found = []
+    for group in range(new.groups):
+        before = order[group * width : (group + 1) * width]
+        known = before >= 0
+        owners = set((before[known] // old_width).tolist())
+        if not owners:
+            continue
+        if len(owners) > 1:
+            return None
+        (owner,) = owners
+        own, its = np.arange(group * many, (group + 1) * many), np.arange(owner * old_many, (owner + 1) * old_many)
+        found.append(_block(own, its, new.kernel[own][:, known], old.kernel[its][:, before[known] % old_width]))
+    return found
+
+
+def _block(
+    new: NDArray[np.int64], old: NDArray[np.int64], new_kernel: NDArray[np.float64], old_kernel: NDArray[np.float64]
+) -> Block:
+    return Block(new, old, new_kernel.reshape(len(new), -1), old_kernel.reshape(len(old), -1))
+
+
+def weight_similarity(found: Sequence[Block], old: UnitWeights, new: UnitWeights) -> Similarity:
+    """Return the cosine between the kernels of all pairs of filters that see the same input channels.
+
+    Args:
+        found: the blocks of the layer.
+        old: the old filters.
+        new: the new ones.
+    """
+    shape = new.filters, old.filters
+    values = np.full(shape, np.nan, np.float32)
+    possible, exact = np.zeros(shape, bool), np.zeros(shape, bool)
+    same_parts = old.structure == new.structure and old.own.shape[1] == new.own.shape[1]
+    pairs = sum(len(block.new) * len(block.old) for block in found)
+    for block in found:
+        window = np.ix_(block.new, block.old)
+        new_rows, old_rows = block.new_rows * new.signs[block.new, None], block.old_rows * old.signs[block.old, None]
+        values[window] = _unit(new_rows) @ _unit(old_rows).T
+        possible[window] = True
+        if same_parts:
+            for row, column in _equal(block, old, new):
+                exact[row, column] = True
+    values[exact] = 1
+    weights = found[0].new_rows.shape[1] if found else 0
+    least, at_place = chance_cosine(weights, pairs), chance_cosine(weights, 1)
+    return Similarity(values, possible, exact, 1.0 if least is None else least, 1.0 if at_place is None else at_place)
+
+
+def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows of the length 1; NaN where a filter is zero."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(rows / lengths, np.float32)
+
+
+def _equal(block: Block, old: UnitWeights, new: UnitWeights) -> list[tuple[int, int]]:
+    """Pairs of filters with equal weights; several that are alike are paired in order, at their own number where possible."""
+    places: dict[bytes, list[int]] = {}
+    for number, row in zip(block.old.tolist(), block.old_rows, strict=True):
+        places.setdefault(_bytes(row, old.own[number]), []).append(number)
+    pairs, left = [], []
+    for number, row in zip(block.new.tolist(), block.new_rows, strict=True):
+        here = places.get(_bytes(row, new.own[number]), [])
+        if number in here:
+            here.remove(number)
+            pairs.append((number, number))
+        elif here:
+            left.append((number, here))
+    pairs += [(number, here.pop(0)) for number, here in left if here]
+    return pairs
+
+
+def _bytes(row: NDArray[np.float64], own: NDArray[np.float64]) -> bytes:
+    return (row + 0.0).tobytes() + (own + 0.0).tobytes()  # -0 and 0 are equal
+
+
+def assign(parts: Sequence[Similarity]) -> Order:
+    """Match the filters of layers whose channels are added one by one, which therefore have one order.
+
+    Args:
+        parts: similarities of each of the layers.
+
+    Returns:
+        The old number of each new filter; -1 where none is left.
+    """
+    total = np.zeros(parts[0].values.shape)
+    exact, possible = np.zeros_like(total), np.ones(total.shape, bool)
+    for part in parts:
+        total += np.nan_to_num(part.values, nan=0.0)
+        exact += part.exact
+        possible &= part.possible
+    order = np.full(len(total), -1, np.int64)
+    only = exact == len(parts)
+    if (only.sum(1) == 1).all() and (only.sum(0) <= 1).all():
+        rows, columns = np.nonzero(only)
+    else:
+        total = total / len(parts) + EXACT_BONUS * exact / len(parts)
+        diagonal = np.arange(min(total.shape))
+        total[diagonal, diagonal] += PLACE_BONUS
+        rows, columns = linear_sum_assignment(np.where(possible, total, IMPOSSIBLE), maximize=True)
+    kept = possible[rows, columns]
+    order[rows[kept]] = columns[kept]
+    return order
+
+
+def matched(order: Order, similarity: Similarity) -> Order:
+    """Return the order with only those matches that are similar enough, -1 elsewhere."""
+    rows = np.flatnonzero(order >= 0)
+    columns = order[rows]
+    values = similarity.values[rows, columns]
+    least = np.where(rows == columns, similarity.least_at_place, similarity.least)
+    unknown = np.isnan(values) & (rows == columns)  # a kernel of zeros has no direction
+    enough = similarity.exact[rows, columns] | (values >= least) | unknown
+    found = np.full(len(order), -1, np.int64)
+    found[rows[enough]] = columns[enough]
+    return found
