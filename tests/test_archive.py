@@ -228,6 +228,34 @@ def test_numbers_of_the_model_card_are_those_of_the_report(report: Path, packed:
     assert rows
 
 
+NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?![\w.]\d)")
+YEARS = {2021.0, 2024.0}  # of the works that the limits cite
+
+
+def numbers(text: str) -> set[float]:
+    """The numbers of a text, hashes left out."""
+    return {float(word.replace(",", "")) for word in NUMBER.findall(re.sub(r"\b[0-9a-f]{64}\b", "", text))}
+
+
+def test_every_number_of_the_card_and_the_bill_is_one_of_the_report(report: Path) -> None:
+    packed, document = archive(report, report.parent / "bare.zip"), facts(report)
+    judged = [layer for layer in document["layers"] if layer["patterns"] is not None and layer["labels"] is None]
+    verdicts = [[each["verdict"] for each in layer["patterns"]["filters"]] for layer in judged]
+    together = [word for words in verdicts for word in words]
+    counts = {0, len(judged), len(together), *map(len, verdicts)}
+    counts |= {words.count(word) for words in (*verdicts, together) for word in set(together)}
+    shares = {words.count(word) / len(words) for words in verdicts for word in ("dead", "silent")}
+    percents = {float(f"{100 * share:.1f}") for share in shares}
+    known = numbers((report / "report.json").read_text("utf-8")) | YEARS | counts | shares | percents
+    with zipfile.ZipFile(packed) as file:
+        card, bill = file.read("model-card.md").decode(), json.loads(file.read("bom.cdx.json"))
+    card_of_bill = aibom_fields.model(bill)["modelCard"]
+    for part in card_of_bill["quantitativeAnalysis"]["graphics"]["collection"]:
+        del part["image"]
+    stated = re.sub(r"\]\([^)]*\)", "]", card) + json.dumps(card_of_bill, ensure_ascii=False)
+    assert numbers(stated) - known == set()
+
+
 def test_the_statement_is_quoted_and_what_is_missing_is_named(report: Path, packed: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(packed) as file:
         card, table, bom = file.read("model-card.md").decode(), file.read("audit.md").decode(), bom_of(packed)
@@ -426,7 +454,7 @@ assert "tensorflow" not in sys.modules
 """
 
 
-def test_pages_and_archive_have_the_same_bytes_for_another_locale_time_zone_and_hash_seed(
+def test_pages_and_archive_have_the_same_bytes_for_another_user_locale_time_zone_and_hash_seed(
     report: Path, tmp_path: Path
 ) -> None:
     folder, packed = tmp_path / "another place" / "report", tmp_path / "there.zip"
@@ -435,9 +463,11 @@ def test_pages_and_archive_have_the_same_bytes_for_another_locale_time_zone_and_
         (folder / name).unlink()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("LC_", "SOURCE_DATE"))},
-        **{"LANG": "C", "LC_ALL": "C", "TZ": "Pacific/Chatham", "PYTHONHASHSEED": "1", "HOME": str(tmp_path)},
+        **{"LANG": "C", "LC_ALL": "C", "TZ": "Pacific/Chatham", "PYTHONHASHSEED": "random", "HOME": str(tmp_path)},
+        **{"USER": "somebody", "LOGNAME": "somebody", "HOSTNAME": "elsewhere"},
     }
-    subprocess.run([sys.executable, "-c", ELSEWHERE, str(folder), str(packed)], env=environment, check=True)
+    command = [sys.executable, "-c", ELSEWHERE, str(folder), str(packed)]
+    subprocess.run(command, env=environment, umask=0o077, check=True)
     assert packed.read_bytes() == archive(report, tmp_path / "here.zip").read_bytes()
 
 
