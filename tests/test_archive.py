@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from reportgen.archive.pack import archive
 from reportgen.archive.statement import Statement
 from reportgen.archive.verify import rebuild, verify
 from reportgen.cli.main import main
-from reportgen.core import DISTRIBUTION, distributions
+from reportgen.core import DISTRIBUTION, __version__, distributions
 from reportgen.core.errors import OutputError, UsageError
 from reportgen.core.store import Store
 
@@ -316,6 +317,10 @@ def test_environment_has_what_the_build_recorded_not_what_packs(report: Path, tm
 def test_every_installed_distribution_is_recorded(report: Path) -> None:
     found = {each.name: each for each in distributions.kept((report / distributions.FILE).read_bytes())}
     assert {"numpy", "keras", "msgspec", DISTRIBUTION} <= set(found)
+    expected = {
+        each.name.lower().replace("_", "-").replace(".", "-"): each.version for each in metadata.distributions()
+    }
+    assert {name: each.version for name, each in found.items()} == {**expected, DISTRIBUTION: __version__}
     assert all(each.sha256 for name, each in found.items() if name in ("numpy", "msgspec", DISTRIBUTION))
 
 

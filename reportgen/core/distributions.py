@@ -26,6 +26,7 @@ HASHED = ",sha256="  # in the line of a file in RECORD: `path,sha256=hash,bytes`
 BY_INSTALLER = re.compile(
     r"\"?(?:\.\.|/|[^/]+\.dist-info/(?:RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json),)"
 )
+FIELD = re.compile(r"^(Name|Version): *(.*?) *$", re.MULTILINE)
 SEPARATORS = re.compile(r"[-_.]+")
 PACKAGE = Path(__file__).parents[1]
 TEMPLATES = (PACKAGE / "templates", PACKAGE.parent / "templates")  # of an installed package, of a checkout
@@ -50,9 +51,10 @@ def installed() -> tuple[Distribution, ...]:
     """Return every distribution that this Python finds, by name; of two with one name the one that is imported."""
     found: dict[str, Distribution] = {}
     for each in metadata.distributions():
-        name = SEPARATORS.sub("-", each.name or "").lower()
+        stated = _stated(each)
+        name = SEPARATORS.sub("-", stated.get("Name", "")).lower()
         if name and name not in found:
-            found[name] = Distribution(name, each.version, _recorded_sha256(each))
+            found[name] = Distribution(name, stated.get("Version", "?"), _recorded_sha256(each))
     found[DISTRIBUTION] = Distribution(DISTRIBUTION, __version__, lines_sha256(_own_files()))
     return tuple(found[name] for name in sorted(found))
 
@@ -78,6 +80,12 @@ def kept(data: bytes) -> tuple[Distribution, ...]:
         ValueError: it is something else.
     """
     return msgspec.convert(json.loads(data), tuple[Distribution, ...])
+
+
+def _stated(distribution: metadata.Distribution) -> dict[str, str]:
+    """The fields of its metadata that have one line; importlib would parse the whole description twice, in half a second for all."""
+    text = next(filter(None, map(distribution.read_text, ("METADATA", "PKG-INFO", ""))), "")
+    return dict(FIELD.findall(text.replace("\r\n", "\n").partition("\n\n")[0]))
 
 
 def _recorded_sha256(distribution: metadata.Distribution) -> str | None:
