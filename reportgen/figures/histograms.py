@@ -33,7 +33,7 @@ def draw(layers: Sequence[LayerArrays], sheet: Sheet) -> Drawn | None:
     columns = min(len(shown), max(1, int((sheet.width - left + gap) // (sheet.mm(PANEL_MM[0]) + gap))))
     width = min((sheet.width - left - (columns - 1) * gap) / columns, sheet.mm(2 * PANEL_MM[0]))
     height, above, below = sheet.mm(PANEL_MM[1]), sheet.mm(TITLE_MM), sheet.mm(TICKS_MM)
-    low = _lowest(shown)
+    ends = _powers(shown)
     paths, names = ([getattr(layer.record, key) for layer in shown] for key in ("path", "name"))
     titles = names if len(set(names)) == len(names) and max(map(sheet.text_width, paths)) > width else paths
     for place, layer in enumerate(shown):
@@ -45,7 +45,7 @@ def draw(layers: Sequence[LayerArrays], sheet: Sheet) -> Drawn | None:
         assert weights is not None
         words = f"n {weights.count:,}, sd {number(weights.std)}"
         sheet.text(x, y - sheet.mm(0.8), sheet.fitted(words, width, sheet.small * SMALLER), size=sheet.small * SMALLER)
-        _panel(sheet, layer, (x, y, width, height), low, first=column == 0)
+        _panel(sheet, layer, (x, y, width, height), ends, first=column == 0)
     rows = ceil(len(shown) / columns)
     bottom = rows * (above + height + below + sheet.mm(1))
     words = "share of weights (%)" if rows > 1 else "share (%)"
@@ -61,18 +61,19 @@ def draw(layers: Sequence[LayerArrays], sheet: Sheet) -> Drawn | None:
     )
 
 
-def _lowest(layers: Sequence[LayerArrays]) -> int:
-    """Where the common scale begins, as a power of ten in percent."""
-    least = 1.0
+def _powers(layers: Sequence[LayerArrays]) -> tuple[int, int]:
+    """Where the common scale begins and ends, as powers of ten in percent."""
+    shares = []
     for layer in layers:
         assert layer.record.weights is not None
-        counts = [count for count in layer.record.weights.histogram.counts if count]
-        least = min(least, min(counts) / sum(counts))
-    return max(LOWEST, floor(log10(least * PERCENT)))
+        counts = layer.record.weights.histogram.counts
+        shares += [count / sum(counts) * PERCENT for count in counts if count]
+    low = max(LOWEST, floor(log10(min(shares))))
+    return low, max(low + 1, ceil(log10(max(shares))))
 
 
 def _panel(
-    sheet: Sheet, layer: LayerArrays, place: tuple[float, float, float, float], low: int, *, first: bool
+    sheet: Sheet, layer: LayerArrays, place: tuple[float, float, float, float], ends: tuple[int, int], *, first: bool
 ) -> None:
     record = layer.record.weights
     assert record is not None
@@ -84,9 +85,10 @@ def _panel(
     axes.axvline(0, color=MIDDLE, linewidth=0.5, linestyle=(0, (3, 2)))
     axes.set_xlim(-limit, limit)
     axes.set_yscale("log")
-    axes.set_ylim(10.0**low, PERCENT)
+    low, high = ends
+    axes.set_ylim(10.0**low, 10.0**high)
     axes.set_xticks([-limit, limit], [number(-limit), number(limit)])
-    powers = list(range(2, low - 1, -2 if low < 0 else -1))
+    powers = list(range(high, low - 1, -2 if high - low > 2 else -1))
     axes.set_yticks([10.0**power for power in powers], [_power(power) if first else "" for power in powers])
     axes.minorticks_off()
     axes.tick_params(pad=1.5)

@@ -132,10 +132,15 @@ def draw(facts: Facts, sheet: Sheet) -> Drawn | None:
     y: float = 0
     for number, row in enumerate(rows):
         y = _draw_row(sheet, row, y, looks, tight, ends=(number > 0, number < len(rows) - 1)) + sheet.mm(ROW_GAP_MM)
-    bottom = _legend(sheet, looks, y)
-    return Drawn(sheet.finish(bottom), _caption(facts, found, relaxed))
+    entries, wide = _legend_entries(sheet, looks)
+    across = sheet.width if len(rows) > 1 else rows[0][-1].right
+    left = (across - wide) / 2 if wide > across else 0.0  # a small network stands in the middle above its legend
+    bottom = _legend(sheet, looks, entries, left, y)
+    return Drawn(sheet.finish(bottom, max(across, wide), left), _caption(facts, found, relaxed))
 
 
+BELOW = 0.65  # from the middle of a line of letters to where its lowest end, in their size
+MARK_MM, MARK_GAP_MM = 2.2, 0.8  # of a look in the legend, and before its words
 MOST_ROWS = 4  # beyond them groups that differ in channels alone count as the same
 
 
@@ -350,30 +355,47 @@ def _looks(diagram: Sequence[DiagramNode]) -> dict[str, tuple[str, str]]:
     return looks | {label: ("", "") for label in sorted(merged)}
 
 
-def _legend(sheet: Sheet, looks: dict[str, tuple[str, str]], y: float) -> float:
-    """The classes of layers with their looks, in lines; returns where they end."""
-    side, gap = sheet.mm(2.2), sheet.mm(0.8)
-    line = max(sheet.pt(sheet.small * 1.6), side * 1.3)
-    x: float = 0
-    entries = [*((label, label) for label in looks), ("height: resolution; width: channels (log scales)", "")]
-    for words, label in entries:
-        wide = (side + gap if label else 0) + sheet.text_width(words)
+def _legend_entries(sheet: Sheet, looks: dict[str, tuple[str, str]]) -> tuple[list[tuple[float, int, str, str]], float]:
+    """Where the entries of the legend stand, (x, line, words, class of layers), and how wide it is."""
+    mark, x, line, widest = sheet.mm(MARK_MM + MARK_GAP_MM), 0.0, 0, 0.0
+    placed = []
+    for words, label in [
+        *((label, label) for label in looks),
+        ("height: resolution; width: channels (log scales)", ""),
+    ]:
+        wide = (mark if label else 0) + sheet.text_width(words)
         if x and x + wide > sheet.width:
-            x, y = 0, y + line
-        if label:
-            color, hatch = looks[label]
-            if color:
-                sheet.box(x, y, side, side, fill=color, edge=DARK, hatch=hatch or None)
-            else:
-                center = x + side / 2, y + side / 2
-                sheet.place(Circle((center[0], -center[1]), side / 2, facecolor="white", edgecolor=DARK, linewidth=0.6))
-                sheet.text(
-                    *center, SIGNS.get(label, OTHER_SIGN), across="center", down="center", size=sheet.small * LETTERS
-                )
-        at = x + (side + gap if label else 0)
-        sheet.text(at, y + side / 2 + sheet.pt(sheet.small * 0.36), words)
+            x, line = 0.0, line + 1
+        placed.append((x, line, words, label))
+        widest = max(widest, x + wide)
         x += wide + sheet.mm(3)
-    return y + side + 1
+    return placed, widest
+
+
+def _legend(
+    sheet: Sheet,
+    looks: dict[str, tuple[str, str]],
+    entries: Sequence[tuple[float, int, str, str]],
+    left: float,
+    top: float,
+) -> float:
+    """The classes of layers with their looks, in lines; returns where they end."""
+    side = sheet.mm(MARK_MM)
+    line = max(sheet.pt(sheet.small * 1.6), side * 1.3)
+    for place, number, words, label in entries:
+        x, y = left + place, top + number * line
+        color, hatch = looks.get(label, ("", ""))
+        if color:
+            sheet.box(x, y, side, side, fill=color, edge=DARK, hatch=hatch or None)
+        elif label:
+            center = x + side / 2, y + side / 2
+            sheet.place(Circle((center[0], -center[1]), side / 2, facecolor="white", edgecolor=DARK, linewidth=0.6))
+            sheet.text(
+                *center, SIGNS.get(label, OTHER_SIGN), across="center", down="center", size=sheet.small * LETTERS
+            )
+        at = x + (sheet.mm(MARK_MM + MARK_GAP_MM) if label else 0)
+        sheet.text(at, y + side / 2 + sheet.pt(sheet.small * 0.36), words)
+    return top + entries[-1][1] * line + max(side, side / 2 + sheet.pt(sheet.small * BELOW)) + 1
 
 
 def _caption(facts: Facts, found: Sequence[Group], relaxed: bool) -> str:

@@ -200,10 +200,10 @@ class Sheet:
         self._inner.append((made, (x, y, width, height)))
         return made
 
-    def finish(self, height: float, width: float | None = None) -> PaperFigure:
-        """Return the figure, cut below `height` pixels; what is only `width` pixels wide stands in the middle of it."""
+    def finish(self, height: float, width: float | None = None, left: float = 0) -> PaperFigure:
+        """Return the figure, cut below `height` pixels; what is only `width` pixels wide, from `left` on, stands in its middle."""
         rows = max(1, round(height))
-        margin = 0 if width is None else max(0, int((self.width - width) / 2))
+        margin = 0 if width is None else max(0, int((self.width - width) / 2)) - round(left)
         self.figure.set_size_inches(self.width / self.dpi, rows / self.dpi)
         self.paper.set_xlim(-margin, self.width - margin)
         self.paper.set_ylim(-rows, 0)
