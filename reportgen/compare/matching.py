@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +95,21 @@ def blocks(old: UnitWeights, new: UnitWeights, order: Order) -> list[Block] | No
     return found
 
 
+def one_block(old: UnitWeights, new: UnitWeights) -> list[Block] | None:
+    """Return all filters of a depthwise layer as one block: for layers whose channels are still to be put in order with their input's.
+
+    Args:
+        old: the old filters.
+        new: the new ones.
+
+    Returns:
+        None where kernels have other shapes.
+    """
+    if old.kernel.shape[1:] != new.kernel.shape[1:]:
+        return None
+    return [_block(np.arange(new.filters), np.arange(old.filters), new.kernel, old.kernel)]
+
+
 def _block(
     new: NDArray[np.int64], old: NDArray[np.int64], new_kernel: NDArray[np.float64], old_kernel: NDArray[np.float64]
 ) -> Block:
@@ -135,21 +150,13 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
         return np.asarray(rows / lengths, np.float32)
 
 
-def _equal(block: Block, old: UnitWeights, new: UnitWeights) -> list[tuple[int, int]]:
-    """Pairs of filters with equal weights; several that are alike are paired in order, at their own number where possible."""
+def _equal(block: Block, old: UnitWeights, new: UnitWeights) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of filters with equal weights; a filter is in several where others are like it."""
     places: dict[bytes, list[int]] = {}
     for number, row in zip(block.old.tolist(), block.old_rows, strict=True):
         places.setdefault(_bytes(row, old.own[number]), []).append(number)
-    pairs, left = [], []
     for number, row in zip(block.new.tolist(), block.new_rows, strict=True):
-        here = places.get(_bytes(row, new.own[number]), [])
-        if number in here:
-            here.remove(number)
-            pairs.append((number, number))
-        elif here:
-            left.append((number, here))
-    pairs += [(number, here.pop(0)) for number, here in left if here]
-    return pairs
+        yield from ((number, other) for other in places.get(_bytes(row, new.own[number]), []))
 
 
 def _bytes(row: NDArray[np.float64], own: NDArray[np.float64]) -> bytes:
