@@ -167,13 +167,7 @@ def _similarity(
         correlations = member.maps.correlations()
     if correlations is None:
         return None if by_weights is None or match == Match.ACTIVATION else (by_weights, Basis.WEIGHTS)
-    least = matching.LEAST_CORRELATION, matching.LEAST_CORRELATION_AT_PLACE
-    if by_weights is None or by_weights.values.shape != correlations.shape:
-        every = np.ones(correlations.shape, bool)
-        return Similarity(correlations, every, ~every, *least), Basis.ACTIVATION
-    values = np.where(np.isnan(correlations), by_weights.values, correlations)
-    values[by_weights.exact] = 1
-    return Similarity(values, by_weights.possible, by_weights.exact, *least), Basis.ACTIVATION
+    return matching.with_activation(correlations, None if match == Match.ACTIVATION else by_weights), Basis.ACTIVATION
 
 
 def _settle(member: Member, members: Sequence[Member], order: Order | None, match: Match) -> None:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from reportgen.artefacts.health.duplicates import chance_cosine
+from reportgen.compare.activations import LEAST_SIMILARITY, Correlations
 from reportgen.compare.channel_order import Order
 from reportgen.compare.unit_weights import UnitWeights
 
-LEAST_CORRELATION = 0.5  # of maps, for filters to count as the same; docs/compare.md has what unrelated filters reach
-LEAST_CORRELATION_AT_PLACE = 0.3  # the same of filters with the same number, which need not be found among all others
 EXACT_BONUS, PLACE_BONUS = (
     1.0,
     1e-3,
@@ -41,21 +40,21 @@ class Block:
 
 @dataclass(frozen=True)
 class Similarity:
-    """How similar the filters of a layer are.
+    """How similar the filters of a layer are; all (new filters, old filters).
 
     Attributes:
-        values: (new filters, old filters), -1 to 1; NaN where they cannot be compared.
-        possible: bool, the same shape; whether two filters can be the same at all.
-        exact: bool, the same shape; whether they have equal weights.
-        least: for two filters to count as the same.
-        least_at_place: the same of filters with the same number.
+        values: -1 to 1; NaN where two filters cannot be compared.
+        score: what an assignment makes as large as possible.
+        possible: whether two filters can be the same at all.
+        exact: whether they have equal weights.
+        enough: whether they are more similar than unrelated filters.
     """
 
     values: NDArray[np.float32]
+    score: NDArray[np.float32]
     possible: NDArray[np.bool_]
     exact: NDArray[np.bool_]
-    least: float
-    least_at_place: float
+    enough: NDArray[np.bool_]
 
 
 def blocks(old: UnitWeights, new: UnitWeights, order: Order) -> list[Block] | None:
@@ -139,8 +138,29 @@ def weight_similarity(found: Sequence[Block], old: UnitWeights, new: UnitWeights
                 exact[row, column] = True
     values[exact] = 1
     weights = found[0].new_rows.shape[1] if found else 0
-    least, at_place = chance_cosine(weights, pairs), chance_cosine(weights, 1)
-    return Similarity(values, possible, exact, 1.0 if least is None else least, 1.0 if at_place is None else at_place)
+    least, at_place = (
+        1.0 if cosine is None else max(cosine, LEAST_SIMILARITY)
+        for cosine in (chance_cosine(weights, pairs), chance_cosine(weights, 1))
+    )
+    needed = np.full(shape, least)
+    np.fill_diagonal(needed, at_place)
+    alike = np.nan_to_num(values, nan=-1.0)
+    return Similarity(values, np.nan_to_num(values), possible, exact, exact | (alike >= needed))
+
+
+def with_activation(correlations: Correlations, weights: Similarity | None) -> Similarity:
+    """Return how similar filters are by their maps, and by their weights where these can be compared: the larger of both."""
+    values, enough = correlations.values, correlations.enough()
+    if weights is None or weights.values.shape != values.shape:
+        every = np.ones(values.shape, bool)
+        return Similarity(values, np.nan_to_num(values), every, ~every, enough)
+    return Similarity(
+        np.where(weights.exact, np.float32(1), np.fmax(values, weights.values)),
+        np.nan_to_num(values) + weights.score,
+        weights.possible,
+        weights.exact,
+        weights.enough | (enough & weights.possible),
+    )
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -175,7 +195,7 @@ def assign(parts: Sequence[Similarity]) -> Order:
     total = np.zeros(parts[0].values.shape)
     exact, possible = np.zeros_like(total), np.ones(total.shape, bool)
     for part in parts:
-        total += np.nan_to_num(part.values, nan=0.0)
+        total += part.score
         exact += part.exact
         possible &= part.possible
     order = np.full(len(total), -1, np.int64)
@@ -196,10 +216,8 @@ def matched(order: Order, similarity: Similarity) -> Order:
     """Return the order with only those matches that are similar enough, -1 elsewhere."""
     rows = np.flatnonzero(order >= 0)
     columns = order[rows]
-    values = similarity.values[rows, columns]
-    least = np.where(rows == columns, similarity.least_at_place, similarity.least)
-    unknown = np.isnan(values) & (rows == columns)  # a kernel of zeros has no direction
-    enough = similarity.exact[rows, columns] | (values >= least) | unknown
+    unknown = np.isnan(similarity.values[rows, columns]) & (rows == columns)  # a kernel of zeros has no direction
+    enough = similarity.enough[rows, columns] | unknown
     found = np.full(len(order), -1, np.int64)
     found[rows[enough]] = columns[enough]
     return found
