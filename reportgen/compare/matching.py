@@ -131,7 +131,7 @@ def weight_similarity(found: Sequence[Block], old: UnitWeights, new: UnitWeights
     for block in found:
         window = np.ix_(block.new, block.old)
         new_rows, old_rows = block.new_rows * new.signs[block.new, None], block.old_rows * old.signs[block.old, None]
-        values[window] = _unit(new_rows) @ _unit(old_rows).T
+        values[window] = np.clip(_unit(new_rows) @ _unit(old_rows).T, -1, 1)
         possible[window] = True
         if same_parts:
             for row, column in _equal(block, old, new):
