@@ -167,7 +167,9 @@ def _similarity(
         correlations = member.maps.correlations()
     if correlations is None:
         return None if by_weights is None or match == Match.ACTIVATION else (by_weights, Basis.WEIGHTS)
-    return matching.with_activation(correlations, None if match == Match.ACTIVATION else by_weights), Basis.ACTIVATION
+    if match == Match.ACTIVATION or by_weights is None:
+        return matching.with_activation(correlations, None), Basis.ACTIVATION
+    return matching.with_activation(correlations, by_weights), Basis.BOTH
 
 
 def _settle(member: Member, members: Sequence[Member], order: Order | None, match: Match) -> None:

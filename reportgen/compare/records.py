@@ -38,6 +38,7 @@ class Basis(StrEnum):
 
     IDENTITY = "identity"
     ACTIVATION = "activation"
+    BOTH = "activation and weights"
     WEIGHTS = "weights"
     POSITION = "position"
 
