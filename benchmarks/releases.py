@@ -89,28 +89,27 @@ def table(old: Path, new: Path) -> None:
 
 
 def null(old: Path, new: Path) -> None:
-    """Print the correlations of maps of different images, a line a layer."""
+    """Print what chance makes of correlations, a line a layer, and how many filters it would match."""
     import reportgen
-    from reportgen.compare.activations import SharedMaps
-    from scipy.optimize import linear_sum_assignment
+    from reportgen.compare.activations import CHANCE, CHANCE_AT_PLACE, Correlations, SharedMaps
 
     one, other = reportgen.open(old), reportgen.open(new)
-    slugs = [image.slug for image in one.images]
-    turned = list(zip(slugs, slugs[1:] + slugs[:1], strict=True))
+    slugs = [(image.slug, image.slug) for image in one.images]
     print(f"\nnull of {old.name} and {new.name}: maps of different images\n")
-    print("| layer | assigned 50 % | 95 % | most | same number 95 % | most |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        f"| layer | largest of each filter, median | {CHANCE} % | same number, {CHANCE_AT_PLACE} % | passed by chance |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: |")
     for layer in one.layers:
-        maps = SharedMaps.of((one, layer.record), (other, other[layer.path].record), turned)
+        maps = SharedMaps.of((one, layer.record), (other, other[layer.path].record), slugs)
         found = None if maps is None else maps.correlations()
         if found is None:
             continue
-        found = np.nan_to_num(found)
-        best = found[linear_sum_assignment(found, maximize=True)]
-        same = np.diag(found)
+        largest = np.nan_to_num(found.null, nan=-1).max(1)
+        passed = Correlations(found.null, found.null).enough().any(1).sum()
         print(
-            f"| {layer.path} | {np.median(best):.3f} | {np.percentile(best, 95):.3f} | {best.max():.3f} | "
-            f"{np.percentile(same, 95):.3f} | {same.max():.3f} |"
+            f"| {layer.path} | {np.median(largest):.3f} | {np.percentile(largest, CHANCE):.3f} | "
+            f"{np.nanpercentile(found.null, CHANCE_AT_PLACE):.3f} | {passed} of {len(largest)} |"
         )
 
 

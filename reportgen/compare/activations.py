@@ -15,9 +15,76 @@ from reportgen.core.store import DAMAGE
 from reportgen.report.opened import Report
 
 CONSTANT = 1e-12  # of the mean square: below it the variance of a map is rounding
+LEAST_SIMILARITY = 0.3  # for two filters to count as the same, however little chance makes of many numbers
+CHANCE, CHANCE_AT_PLACE = 95, 99  # percentiles of the null, see `Correlations.enough`
 LEAST_SHARE = (
     1e-3  # of the root mean square of a layer's strongest filter: changes of weaker filters are relative to that
 )
+
+
+class _Moments:
+    """Sums over positions from which the correlations of two sets of maps follow."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sums: list[NDArray[np.float64]] = []
+
+    def add(self, new: NDArray[np.float32], old: NDArray[np.float32]) -> None:
+        """Count the maps of one image, (positions, filters) each."""
+        parts = [
+            new.sum(0, dtype=np.float64),
+            old.sum(0, dtype=np.float64),
+            np.square(new, dtype=np.float64).sum(0),
+            np.square(old, dtype=np.float64).sum(0),
+            (new.T @ old).astype(np.float64),
+        ]
+        self._sums = [one + other for one, other in zip(self._sums, parts, strict=True)] if self._sums else parts
+        self._count += len(new)
+
+    def correlations(self) -> NDArray[np.float32]:
+        """Pearson's correlation, (new filters, old filters); NaN where maps are constant."""
+        new_sum, old_sum, new_square, old_square, product = self._sums
+        new_spread, old_spread = (
+            np.where(spread > CONSTANT * square, spread, np.nan)
+            for spread, square in (
+                (new_square - new_sum**2 / self._count, new_square),
+                (old_square - old_sum**2 / self._count, old_square),
+            )
+        )
+        found = (product - np.outer(new_sum, old_sum) / self._count) / np.sqrt(np.outer(new_spread, old_spread))
+        return np.asarray(np.clip(found, -1, 1), np.float32)
+
+
+def _other(previous: NDArray[np.float32], before: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maps that have nothing to do with `before`: of another image where it has as many positions, else of its own, turned by 180°."""
+    return (previous if len(previous) == len(before) else own)[::-1]
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """Pearson's correlations of maps over all positions of all images, (new filters, old filters); NaN where maps are constant.
+
+    Attributes:
+        values: on the same images.
+        null: where the old maps are of one image and the new ones of another, turned by 180°; of a single image, of that.
+    """
+
+    values: NDArray[np.float32]
+    null: NDArray[np.float32]
+
+    def enough(self) -> NDArray[np.bool_]:
+        """Return which pairs of filters are more alike than chance makes them.
+
+        Two filters with the same number are so above the CHANCE_AT_PLACE percentile of all correlations of the null, other pairs above the
+        CHANCE percentile of the largest one of each new filter; none below LEAST_SIMILARITY.
+        """
+        if np.isnan(self.null).all():
+            return np.zeros(self.values.shape, bool)
+        largest = np.nanmax(np.nan_to_num(self.null, nan=-1.0), axis=1)
+        least = np.full(self.values.shape, max(LEAST_SIMILARITY, float(np.percentile(largest, CHANCE))))
+        at_place = max(LEAST_SIMILARITY, float(np.nanpercentile(self.null, CHANCE_AT_PLACE)))
+        np.fill_diagonal(least, at_place)
+        return np.asarray(np.nan_to_num(self.values, nan=-1.0) >= least)
 
 
 @dataclass(frozen=True)
@@ -85,33 +152,21 @@ class SharedMaps:
             if all(np.isfinite(each).all() for each in maps):
                 yield maps[0], maps[1]
 
-    def correlations(self) -> NDArray[np.float32] | None:
-        """Return Pearson's correlation over all positions of all images, (new filters, old filters).
-
-        Returns:
-            NaN where a filter's maps are constant; None where no image has maps of the same size.
-        """
-        count, sums = 0, None
+    def correlations(self) -> Correlations | None:
+        """Return how the maps of all pairs of filters correlate; None where no image has maps of the same size."""
+        own, null = _Moments(), _Moments()
+        first = previous = None
         for before, after in self.pairs():
-            old64, new64 = before.astype(np.float64), after.astype(np.float64)
-            parts = (
-                new64.sum(0),
-                old64.sum(0),
-                np.einsum("ij,ij->j", new64, new64),
-                np.einsum("ij,ij->j", old64, old64),
-                (after.T @ before).astype(np.float64),
-            )
-            sums = list(parts) if sums is None else [one + other for one, other in zip(sums, parts, strict=True)]
-            count += len(before)
-        if sums is None:
+            own.add(after, before)
+            if previous is None:
+                first = before
+            else:
+                null.add(_other(previous, before, after), before)
+            previous = after
+        if first is None or previous is None:
             return None
-        new_sum, old_sum, new_square, old_square, product = sums
-        new_spread, old_spread = new_square - new_sum**2 / count, old_square - old_sum**2 / count
-        new_spread[new_spread <= CONSTANT * new_square] = np.nan
-        old_spread[old_spread <= CONSTANT * old_square] = np.nan
-        with np.errstate(invalid="ignore"):
-            found = (product - np.outer(new_sum, old_sum) / count) / np.sqrt(np.outer(new_spread, old_spread))
-        return np.asarray(np.clip(found, -1, 1), np.float32)
+        null.add(_other(previous, first, previous), first)
+        return Correlations(own.correlations(), null.correlations())
 
     def changes(self, order: Order) -> dict[int, float]:
         """Return by new filter the norm of the change of its maps, over that of the old maps.

@@ -13,7 +13,7 @@ from reportgen.compare.compare import Examination
 from reportgen.compare.groups import Member
 from reportgen.compare.records import FilterComparison
 from reportgen.compare.unit_weights import UnitWeights
-from reportgen.core.axes import RGB_CHANNELS
+from reportgen.core.axes import RGB_CHANNELS, ChannelOrder
 from reportgen.core.records import RelativePath
 from reportgen.render import kernel_pairs
 from reportgen.render import patterns as pattern_grid
@@ -22,7 +22,7 @@ from reportgen.render.picture import Bands
 from reportgen.report.opened import Report
 
 OLD_PATTERNS, NEW_PATTERNS, KERNELS = "old-patterns.png", "new-patterns.png", "kernels.png"
-SLICES = 8  # of a kernel: those of the input channels that changed most
+SLICES = 6  # of a kernel: those of the input channels that changed most
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class PairFigures:
         files: by name.
         old: place of each old filter in its figure of patterns, by the new filter's number; likewise `new`, and `kernels` by pairs.
         channels: input channels, numbered as in the new model, whose slices each pair shows.
+        limits: the end of each pair's scale.
     """
 
     files: dict[str, Figure]
@@ -40,6 +41,7 @@ class PairFigures:
     new: dict[int, int]
     kernels: dict[int, int]
     channels: dict[int, tuple[int, ...]]
+    limits: dict[int, float]
 
     def picture(self, name: str, slug: str) -> Picture | None:
         """A figure as the file that it becomes; None where it was not drawn."""
@@ -63,10 +65,11 @@ def draw_pairs(found: Examination, member: Member, filters: Sequence[FilterCompa
     new = _draw_patterns(
         files, NEW_PATTERNS, found.new, member.new.path, [(item.index, item.index) for item in filters]
     )
-    kernels, channels, figure = _kernels(member, filters)
-    if figure is not None:
-        files[KERNELS] = figure
-    return PairFigures(files, old, new, kernels, channels)
+    kernels, channels, pairs, colors = _kernels(member, filters)
+    if pairs:
+        files[KERNELS] = kernel_pairs.draw(np.stack(pairs), colors)
+    limits = dict(zip(kernels, kernel_pairs.limits(np.stack(pairs)), strict=True)) if pairs else {}
+    return PairFigures(files, old, new, kernels, channels, limits)
 
 
 def _draw_patterns(
@@ -98,18 +101,18 @@ def _bands(report: Report) -> Bands | None:
 
 def _kernels(
     member: Member, filters: Sequence[FilterComparison]
-) -> tuple[dict[int, int], dict[int, tuple[int, ...]], Figure | None]:
-    """Places of the pairs in the figure of kernels, the input channels that each shows, and the figure."""
+) -> tuple[dict[int, int], dict[int, tuple[int, ...]], list[NDArray[np.float64]], ChannelOrder | None]:
+    """Places of the pairs in the figure of kernels, the input channels that each shows, the pairs, and their colors."""
     loaded = member.weights()
     shape = member.new.kernel_shape
     if loaded is None or shape is None or not all(each.is_finite for each in loaded):
-        return {}, {}, None
+        return {}, {}, [], None
     old, new = loaded
     taps = tuple(int(length or 1) for length in shape[:-2])
     order = np.arange(new.inputs) if member.inputs is None else member.inputs.order
     blocks = matching.blocks(old, new, order)
     if blocks is None:
-        return {}, {}, None
+        return {}, {}, [], None
     known = np.flatnonzero(order >= 0)
     pairs: list[NDArray[np.float64]] = []
     places, channels = dict[int, int](), dict[int, tuple[int, ...]]()
@@ -133,9 +136,7 @@ def _kernels(
         places[item.index] = len(pairs)
         channels[item.index] = tuple(own[at] for at in most.tolist())
         pairs.append(both[:, most].reshape(2, len(most), *taps))
-    if not pairs:
-        return {}, {}, None
-    return places, channels, kernel_pairs.draw(np.stack(pairs), colored)
+    return places, channels, pairs, colored
 
 
 def _scale(weights: UnitWeights, index: int) -> float:

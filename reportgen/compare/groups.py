@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -134,36 +134,42 @@ def _common_order(group: Sequence[Member], members: Sequence[Member], match: Mat
     """The order in which the filters of a group are most similar; None where nothing can be compared."""
     orders = _orders(members)
     parts: list[Similarity] = []
+    paths = {member.new.path for member in group}
     for member in group:
         found = input_order(member.old, member.new, *_widths(member), orders)
-        if found is None and parts:
+        bound = _is_bound(member, paths)
+        if found is None and parts and not bound:
             continue  # a later pass knows the order of its input channels
-        part = _similarity(member, found, match)
+        part = _similarity(member, found, match, bound=bound)
         if part is not None:
             parts.append(part[0])
     fitting = [part for part in parts if part.values.shape == parts[0].values.shape]
     return complete(matching.assign(fitting), fitting[0].values.shape[1]) if fitting else None
 
 
-def _similarity(member: Member, inputs: InputOrder | None, match: Match) -> tuple[Similarity, Basis] | None:
-    """The similarity of a layer's filters by activation, and by weights where that says nothing."""
+def _is_bound(member: Member, paths: Set[str]) -> bool:
+    """Whether a layer's filters are in one order with its input channels, which layers of its own group give."""
+    runs = member.new.channel_runs or ()
+    return member.new.kernel_kind == "depthwise" and any(path in paths for run in runs for path, _ in run.sources)
+
+
+def _similarity(
+    member: Member, inputs: InputOrder | None, match: Match, *, bound: bool = False
+) -> tuple[Similarity, Basis] | None:
+    """The similarity of a layer's filters by activation, and by weights where that says nothing; `bound` as `_is_bound` tells."""
     loaded = member.weights()
     by_weights = None
-    if loaded is not None and inputs is not None and all(each.is_finite for each in loaded):
-        found = matching.blocks(*loaded, inputs.order)
+    if loaded is not None and (bound or inputs is not None) and all(each.is_finite for each in loaded):
+        found = matching.one_block(*loaded) if bound or inputs is None else matching.blocks(*loaded, inputs.order)
         by_weights = None if found is None else matching.weight_similarity(found, *loaded)
     correlations = None
     if member.maps is not None and member.maps.is_whole and match != Match.POSITION:
         correlations = member.maps.correlations()
     if correlations is None:
         return None if by_weights is None or match == Match.ACTIVATION else (by_weights, Basis.WEIGHTS)
-    least = matching.LEAST_CORRELATION, matching.LEAST_CORRELATION_AT_PLACE
-    if by_weights is None or by_weights.values.shape != correlations.shape:
-        every = np.ones(correlations.shape, bool)
-        return Similarity(correlations, every, ~every, *least), Basis.ACTIVATION
-    values = np.where(np.isnan(correlations), by_weights.values, correlations)
-    values[by_weights.exact] = 1
-    return Similarity(values, by_weights.possible, by_weights.exact, *least), Basis.ACTIVATION
+    if match == Match.ACTIVATION or by_weights is None:
+        return matching.with_activation(correlations, None), Basis.ACTIVATION
+    return matching.with_activation(correlations, by_weights), Basis.BOTH
 
 
 def _settle(member: Member, members: Sequence[Member], order: Order | None, match: Match) -> None:

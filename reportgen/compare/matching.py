@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from reportgen.artefacts.health.duplicates import chance_cosine
+from reportgen.compare.activations import LEAST_SIMILARITY, Correlations
 from reportgen.compare.channel_order import Order
 from reportgen.compare.unit_weights import UnitWeights
 
-LEAST_CORRELATION = 0.5  # of maps, for filters to count as the same; docs/compare.md has what unrelated filters reach
-LEAST_CORRELATION_AT_PLACE = 0.3  # the same of filters with the same number, which need not be found among all others
 EXACT_BONUS, PLACE_BONUS = (
     1.0,
     1e-3,
@@ -41,21 +40,21 @@ class Block:
 
 @dataclass(frozen=True)
 class Similarity:
-    """How similar the filters of a layer are.
+    """How similar the filters of a layer are; all (new filters, old filters).
 
     Attributes:
-        values: (new filters, old filters), -1 to 1; NaN where they cannot be compared.
-        possible: bool, the same shape; whether two filters can be the same at all.
-        exact: bool, the same shape; whether they have equal weights.
-        least: for two filters to count as the same.
-        least_at_place: the same of filters with the same number.
+        values: -1 to 1; NaN where two filters cannot be compared.
+        score: what an assignment makes as large as possible.
+        possible: whether two filters can be the same at all.
+        exact: whether they have equal weights.
+        enough: whether they are more similar than unrelated filters.
     """
 
     values: NDArray[np.float32]
+    score: NDArray[np.float32]
     possible: NDArray[np.bool_]
     exact: NDArray[np.bool_]
-    least: float
-    least_at_place: float
+    enough: NDArray[np.bool_]
 
 
 def blocks(old: UnitWeights, new: UnitWeights, order: Order) -> list[Block] | None:
@@ -95,6 +94,21 @@ def blocks(old: UnitWeights, new: UnitWeights, order: Order) -> list[Block] | No
     return found
 
 
+def one_block(old: UnitWeights, new: UnitWeights) -> list[Block] | None:
+    """Return all filters of a depthwise layer as one block: for layers whose channels are still to be put in order with their input's.
+
+    Args:
+        old: the old filters.
+        new: the new ones.
+
+    Returns:
+        None where kernels have other shapes.
+    """
+    if old.kernel.shape[1:] != new.kernel.shape[1:]:
+        return None
+    return [_block(np.arange(new.filters), np.arange(old.filters), new.kernel, old.kernel)]
+
+
 def _block(
     new: NDArray[np.int64], old: NDArray[np.int64], new_kernel: NDArray[np.float64], old_kernel: NDArray[np.float64]
 ) -> Block:
@@ -117,15 +131,36 @@ def weight_similarity(found: Sequence[Block], old: UnitWeights, new: UnitWeights
     for block in found:
         window = np.ix_(block.new, block.old)
         new_rows, old_rows = block.new_rows * new.signs[block.new, None], block.old_rows * old.signs[block.old, None]
-        values[window] = _unit(new_rows) @ _unit(old_rows).T
+        values[window] = np.clip(_unit(new_rows) @ _unit(old_rows).T, -1, 1)
         possible[window] = True
         if same_parts:
             for row, column in _equal(block, old, new):
                 exact[row, column] = True
     values[exact] = 1
     weights = found[0].new_rows.shape[1] if found else 0
-    least, at_place = chance_cosine(weights, pairs), chance_cosine(weights, 1)
-    return Similarity(values, possible, exact, 1.0 if least is None else least, 1.0 if at_place is None else at_place)
+    least, at_place = (
+        1.0 if cosine is None else max(cosine, LEAST_SIMILARITY)
+        for cosine in (chance_cosine(weights, pairs), chance_cosine(weights, 1))
+    )
+    needed = np.full(shape, least)
+    np.fill_diagonal(needed, at_place)
+    alike = np.nan_to_num(values, nan=-1.0)
+    return Similarity(values, np.nan_to_num(values), possible, exact, exact | (alike >= needed))
+
+
+def with_activation(correlations: Correlations, weights: Similarity | None) -> Similarity:
+    """Return how similar filters are by their maps, and by their weights where these can be compared: the larger of both."""
+    values, enough = correlations.values, correlations.enough()
+    if weights is None or weights.values.shape != values.shape:
+        every = np.ones(values.shape, bool)
+        return Similarity(values, np.nan_to_num(values), every, ~every, enough)
+    return Similarity(
+        np.where(weights.exact, np.float32(1), np.fmax(values, weights.values)),
+        np.nan_to_num(values) + weights.score,
+        weights.possible,
+        weights.exact,
+        weights.enough | (enough & weights.possible),
+    )
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -135,21 +170,13 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
         return np.asarray(rows / lengths, np.float32)
 
 
-def _equal(block: Block, old: UnitWeights, new: UnitWeights) -> list[tuple[int, int]]:
-    """Pairs of filters with equal weights; several that are alike are paired in order, at their own number where possible."""
+def _equal(block: Block, old: UnitWeights, new: UnitWeights) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of filters with equal weights; a filter is in several where others are like it."""
     places: dict[bytes, list[int]] = {}
     for number, row in zip(block.old.tolist(), block.old_rows, strict=True):
         places.setdefault(_bytes(row, old.own[number]), []).append(number)
-    pairs, left = [], []
     for number, row in zip(block.new.tolist(), block.new_rows, strict=True):
-        here = places.get(_bytes(row, new.own[number]), [])
-        if number in here:
-            here.remove(number)
-            pairs.append((number, number))
-        elif here:
-            left.append((number, here))
-    pairs += [(number, here.pop(0)) for number, here in left if here]
-    return pairs
+        yield from ((number, other) for other in places.get(_bytes(row, new.own[number]), []))
 
 
 def _bytes(row: NDArray[np.float64], own: NDArray[np.float64]) -> bytes:
@@ -168,7 +195,7 @@ def assign(parts: Sequence[Similarity]) -> Order:
     total = np.zeros(parts[0].values.shape)
     exact, possible = np.zeros_like(total), np.ones(total.shape, bool)
     for part in parts:
-        total += np.nan_to_num(part.values, nan=0.0)
+        total += part.score
         exact += part.exact
         possible &= part.possible
     order = np.full(len(total), -1, np.int64)
@@ -189,10 +216,8 @@ def matched(order: Order, similarity: Similarity) -> Order:
     """Return the order with only those matches that are similar enough, -1 elsewhere."""
     rows = np.flatnonzero(order >= 0)
     columns = order[rows]
-    values = similarity.values[rows, columns]
-    least = np.where(rows == columns, similarity.least_at_place, similarity.least)
-    unknown = np.isnan(values) & (rows == columns)  # a kernel of zeros has no direction
-    enough = similarity.exact[rows, columns] | (values >= least) | unknown
+    unknown = np.isnan(similarity.values[rows, columns]) & (rows == columns)  # a kernel of zeros has no direction
+    enough = similarity.enough[rows, columns] | unknown
     found = np.full(len(order), -1, np.int64)
     found[rows[enough]] = columns[enough]
     return found

@@ -136,6 +136,7 @@ def _index_view(
         for layer in comparison.layers
         if layer.path in slugs and layer.status not in SAME
         for item in views.ranked(layer)[:MOST_OF_LAYER]
+        if item.old_index is not None
     ]
     candidates.sort(
         key=lambda pair: (
@@ -229,7 +230,6 @@ def _layer_view(
     slug = slugs[layer.path]
     row = views.row(layer, slug)
     kernels = figures.picture(KERNELS, slug)
-    matched = sum(item.old_index is not None for item in layer.filters)
     by = "weights" if layer.status not in SAME else "activation"
     beside = [None if at not in range(len(paged)) else paged[at] for at in (place - 1, place + 1)]
     links = [None if other is None else Link(f"{slugs[other.path]}.html", other.path) for other in beside]
@@ -245,8 +245,9 @@ def _layer_view(
         notes=row.notes,
         facts=views.layer_numbers(layer),
         pairs=tuple(views.pair_view(found, layer, item, figures, slug, "../", None) for item in shown),
-        pairs_note=f"{count(len(shown))} of {plural(matched, 'matched filter')}, those with patterns in both reports first, then by change "
-        f"of {by}. Old on the left, new on the right; kernels with the normalizations that follow folded in, on one scale.",
+        pairs_note=f"{count(len(shown))} of {plural(len(layer.filters), 'filter')}: those with patterns in both reports first, then by "
+        f"change of {by}; filters without a match last. Old on the left, new on the right. Kernels have the normalizations that follow "
+        "folded in, and each pair a scale of its own.",
         legend=None if kernels is None or kernels.legend is None else legend(*kernels.legend),
         rows=views.filter_rows(layer),
     )

@@ -14,6 +14,7 @@ from reportgen.core.store import json_bytes
 from reportgen.core.verdicts import NOT_COMPUTED
 
 SCHEMA: Literal["reportgen-compare/1"] = "reportgen-compare/1"
+Change = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=-1, le=1)]
 
 
@@ -37,6 +38,7 @@ class Basis(StrEnum):
 
     IDENTITY = "identity"
     ACTIVATION = "activation"
+    BOTH = "activation and weights"
     WEIGHTS = "weights"
     POSITION = "position"
 
@@ -55,13 +57,13 @@ class FilterComparison(msgspec.Struct, frozen=True, kw_only=True):
     old_index: Annotated[Count | None, Meta(description="null where no old filter is similar enough: a new filter")]
     match: Annotated[Share | None, Meta(description="similarity of the two; null where it cannot be measured")]
     weight_change: Annotated[
-        float | None, Meta(ge=0, description="norm of the kernels' difference over that of the old kernel")
+        Change | None, Meta(description="norm of the kernels' difference over that of the old kernel")
     ]
     bias_change: Annotated[
         float | None, Meta(description="difference of the biases, normalizations folded in, in the pre-activation")
     ]
     activation_change: Annotated[
-        float | None, Meta(ge=0, description="the same ratio as weight_change, of the feature maps on the same images")
+        Change | None, Meta(description="the same ratio as weight_change, of the feature maps on the same images")
     ]
     pattern_similarity: Annotated[
         Share | None, Meta(description="largest correlation of the two patterns over all circular shifts")

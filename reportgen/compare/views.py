@@ -35,6 +35,7 @@ SIGNS = {  # a sign of the page's sprite for what happened to a layer; the word 
     LayerChange.REMOVED: "skipped",
 }
 AFFECTED_SIGN = "silent"
+HEADLINE_NAMES = 4  # layers that the first sentence names
 MEANINGS = {
     LayerChange.IDENTICAL: "all weights are the same to the byte",
     LayerChange.PERMUTED: "the same filters in another order, or input channels in another order",
@@ -47,6 +48,7 @@ MEANINGS = {
 BASES = {
     Basis.IDENTITY: "same weights",
     Basis.ACTIVATION: "activation",
+    Basis.BOTH: "activation and weights",
     Basis.WEIGHTS: "weights",
     Basis.POSITION: "position",
 }
@@ -157,22 +159,23 @@ def has_page(layer: LayerComparison) -> bool:
 
 
 def ranked(layer: LayerComparison) -> list[FilterComparison]:
-    """Return the matched filters, those that changed most first: by their weights, of a layer with the same weights by their activation.
+    """Return the filters, those that changed most first: by their weights, of a layer with the same weights by their activation.
 
-    Of equal ones those come first that both reports have a pattern of.
+    Those that both reports have a pattern of come first, and new filters last.
     """
     own = layer.status not in SAME
 
     def key(item: FilterComparison) -> tuple[float, ...]:
         change = item.weight_change if own else item.activation_change
         return (
+            item.old_index is None,
             0 if item.verdict is not None and item.old_verdict is not None else 1,
             -(change if change is not None else np.inf if own else 0),
             -(item.activation_change or 0),
             item.index,
         )
 
-    return sorted((item for item in layer.filters if item.old_index is not None), key=key)
+    return sorted(layer.filters, key=key)
 
 
 def row(layer: LayerComparison, slug: str | None) -> LayerRow:
@@ -274,18 +277,15 @@ def pair_view(
             cut(picture, root, row_box(picture.tiles, place, which), KERNEL_PIXELS, f"{word} kernel, filter {index}")
             for which, word, index in ((0, "Old", item.old_index), (1, "New", item.index))
         ]
-    title = (
-        f"Filter {item.index}" if item.old_index in (item.index, None) else f"Filter {item.index}, was {item.old_index}"
-    )
     return PairView(
         anchor=f"f{item.index:03d}" if link is None else f"{slug}-f{item.index:03d}",
-        title=title,
+        title=_title(item),
         layer=link,
         old_pattern=cuts[OLD_PATTERNS],
         new_pattern=cuts[NEW_PATTERNS],
         old_kernel=kernels[0],
         new_kernel=kernels[1],
-        kernel_note=_kernel_note(figures.channels.get(item.index), layer),
+        kernel_note=_kernel_note(figures.channels.get(item.index), figures.limits.get(item.index, 0.0)),
         verdicts=(
             _verdict(found.old.document, layer.old_path, item.old_verdict),
             _verdict(found.new.document, layer.path, item.verdict),
@@ -294,10 +294,17 @@ def pair_view(
     )
 
 
-def _kernel_note(channels: tuple[int, ...] | None, layer: LayerComparison) -> str | None:
+def _title(item: FilterComparison) -> str:
+    if item.old_index is None:
+        return f"Filter {item.index}, new"
+    return f"Filter {item.index}" if item.old_index == item.index else f"Filter {item.index}, was {item.old_index}"
+
+
+def _kernel_note(channels: tuple[int, ...] | None, limit: float) -> str | None:
     if channels is None:
         return None
-    return f"input {'channel' if len(channels) == 1 else 'channels'} {listed([str(channel) for channel in channels])}"
+    names = f"input {'channel' if len(channels) == 1 else 'channels'} {listed([str(channel) for channel in channels])}"
+    return f"{names}; scale from {number(-limit)} to {number(limit)}"
 
 
 def _verdict(document: ReportDocument, path: str | None, word: str | None) -> Verdict | None:
@@ -315,7 +322,7 @@ def _numbers(found: Examination, layer: LayerComparison, item: FilterComparison)
         Fact("Pattern similarity", number(item.pattern_similarity)),
     ]
     if layer.matched_by is not None:
-        facts.append(Fact(f"Match by {BASES[layer.matched_by]}", number(item.match)))
+        facts.append(Fact("Match", number(item.match), note=f"by {BASES[layer.matched_by]}"))
     scores = [
         None
         if entry is None or entry.patterns is None
@@ -353,14 +360,18 @@ def headline(comparison: Comparison) -> str:
                 " The models differ all the same, in what the reports do not cover, such as dense layers or names."
             )
         return sentence
-    named = few([layer.path for layer in changed], 4)
-    words = f"{count(len(changed))} of {plural(len(layers), 'layer')} changed ({named})"
+    every = len(changed) == len(layers) > 1
+    named = "" if every else f" ({few([layer.path for layer in changed], HEADLINE_NAMES)})"
+    words = f"{'All ' if every else f'{count(len(changed))} of '}{plural(len(layers), 'layer')} changed{named}"
     rest = (
         f"; {count(affected)} more {'has' if affected == 1 else 'have'} the same weights and other inputs"
         if affected
         else ""
     )
-    return f"{words}{rest}."
+    filters = [item for layer in layers for item in layer.filters]
+    lost = sum(item.old_index is None for item in filters)
+    matches = f" {count(len(filters) - lost)} of {plural(len(filters), 'filter')} have a match in the old model."
+    return f"{words}{rest}.{matches if filters else ''}"
 
 
 def counts(comparison: Comparison) -> tuple[Fact, ...]:

@@ -9,7 +9,6 @@ from reportgen.core.axes import ChannelOrder
 from reportgen.render import mosaic, palette, png, slices
 from reportgen.render.figure import Figure, Tiles
 from reportgen.render.palette import DIVERGING
-from reportgen.render.text import number
 
 SMALLEST_TILE = 24  # pixels along the longer side of a slice at least
 GRAY_ZERO, GRAY_REACH = 127.5, 127.5  # of a color picture: the gray of zero, and from there to black and white
@@ -18,7 +17,7 @@ GRAY_ZERO, GRAY_REACH = 127.5, 127.5  # of a color picture: the gray of zero, an
 def draw(pairs: NDArray[np.floating], colors: ChannelOrder | None = None) -> Figure:
     """Draw pairs of kernels.
 
-    The scale is linear from -m to m, m the largest magnitude drawn.
+    The scale of each pair is linear from -m to m, m its largest magnitude, see `limits`.
 
     Args:
         pairs: (pairs, 2, slices, *taps), the old kernel first; finite.
@@ -27,24 +26,30 @@ def draw(pairs: NDArray[np.floating], colors: ChannelOrder | None = None) -> Fig
     Returns:
         The figure: two rows a pair, a tile a slice, or a tile a kernel where it is a picture.
     """
-    limit = float(np.abs(pairs).max(initial=0)) or 1.0
     taps = pairs.shape[3:]
+    reach = np.reshape(limits(pairs), (-1, *(1,) * (pairs.ndim - 1)))
+    pairs = pairs / np.where(reach == 0, 1.0, reach)
     flat = pairs.reshape(-1, *pairs.shape[2:])
     if colors is not None and len(taps) > 1:
         ordered = flat if colors == ChannelOrder.RGB else flat[:, ::-1]
-        pixels = np.rint(GRAY_ZERO + GRAY_REACH * np.moveaxis(ordered, 1, -1) / limit).astype(np.uint8)
+        pixels = np.rint(GRAY_ZERO + GRAY_REACH * np.moveaxis(ordered, 1, -1)).astype(np.uint8)
         tiles, columns, gap = pixels, 1, palette.GRAYS[palette.GAP]
     else:
         values = flat.reshape(-1, *(taps if len(taps) > 1 else (1, *taps)))
-        tiles, columns, gap = palette.diverging_index(values, limit), pairs.shape[2], palette.GAP
+        tiles, columns, gap = palette.diverging_index(values, 1.0), pairs.shape[2], palette.GAP
     if len(taps) > 2:
         tiles = slices.laid_out(tiles, gap)
     layout = mosaic.choose_tiles(len(tiles), *tiles.shape[1:3], columns=columns, smallest=SMALLEST_TILE)
     picture = mosaic.compose(tiles, layout, gap)
     data = png.encode(picture) if picture.ndim > 2 else png.encode_indexed(picture, palette.table(DIVERGING))
-    scale = f"Linear scale from {number(-limit)} to {number(limit)}."
-    legend = None if picture.ndim > 2 else (-limit, limit, DIVERGING)
+    scale = "Each pair has a linear scale of its own, symmetric about zero."
+    legend = None if picture.ndim > 2 else ("−m", "m", DIVERGING)
     return Figure(png=data, tiles=layout, caption=scale, alt=scale, legend=legend)
+
+
+def limits(pairs: NDArray[np.floating]) -> list[float]:
+    """Return the end of each pair's scale: its largest magnitude."""
+    return [float(np.abs(pair).max(initial=0)) for pair in pairs]
 
 
 def row_box(layout: Tiles, pair: int, which: int) -> tuple[int, int, int, int]:

@@ -149,6 +149,8 @@ class Channels:
             return [self._of_combined(operation)]
         if kind in ("ConcatV2", "Pack"):
             return [self._concatenated(operation)]
+        if kind == "IdentityN":  # of functions with a gradient of their own, such as swish
+            return [self._of.get(tensor.name, np.zeros((1,) * (tensor.shape.rank or 0), np.int64)) for tensor in inputs]
         data = inputs[1] if kind == "Split" else inputs[0]
         if data.name not in self._of:
             return []
@@ -181,6 +183,9 @@ class Channels:
         if kind == "GatherV2" and not operation.get_attr("batch_dims"):
             axis = int(_known(inputs[2])) % labels.ndim
             return [] if labels.shape[axis] == 1 else [np.take(labels, _known(inputs[1]), axis=axis)]
+        if kind == "Tile":
+            lengths = zip(labels.shape, inputs[0].shape.as_list(), operation.outputs[0].shape.as_list(), strict=True)
+            return [np.tile(labels, [1 if size == 1 else after // before for size, before, after in lengths])]
         if kind in ("Pad", "PadV2", "MirrorPad"):
             return [_padded(labels, _known(inputs[1]), kind == "MirrorPad")]
         return []
