@@ -162,18 +162,20 @@ def _since(release: Release, change: Change | None, root: str) -> tuple[tuple[st
 def _layer_words(change: Change) -> str:
     total = sum(change.layers.values()) - len(change.removed)
     parts = [
-        _paths(len(change.changed), f"of {plural(total, 'layer')} changed", change.changed) if change.changed else "",
-        _paths(len(change.added), "added", change.added) if change.added else "",
-        _paths(len(change.removed), "removed", change.removed) if change.removed else "",
+        _paths(f"{count(len(change.changed))} of {plural(total, 'layer')} changed", change.changed)
+        if change.changed
+        else "",
+        _paths(f"{plural(len(change.added), 'layer')} added", change.added) if change.added else "",
+        _paths(f"{plural(len(change.removed), 'layer')} removed", change.removed) if change.removed else "",
         f"{count(change.renamed)} renamed" if change.renamed else "",
         f"{count(change.affected)} unchanged and fed something else" if change.affected else "",
     ]
     return "; ".join(part for part in parts if part) or f"no change in {plural(total, 'layer')}"
 
 
-def _paths(number_of: int, words: str, paths: Sequence[str]) -> str:
-    named = f": {', '.join(paths)}" if len(paths) <= FEW_LAYERS else ""
-    return f"{count(number_of)} {words}{named}"
+def _paths(words: str, paths: Sequence[str]) -> str:
+    """What was counted, with the paths where they are few."""
+    return f"{words}: {', '.join(paths)}" if len(paths) <= FEW_LAYERS else words
 
 
 def _filter_link(release: Release, change: Change, root: str) -> str:
@@ -200,7 +202,7 @@ def _charts(releases: Sequence[Release], changes: Sequence[Change | None]) -> tu
         ("Predictions flipped", "since the report before", flipped, percent, 1.0),
     ]
     if len(set(sizes)) > 1:
-        every.append(("Parameters", "of the model", list(sizes), lambda value: count(round(value or 0)), 0.0))
+        every.append(("Parameters", "of the model", list(sizes), number, 0.0))
     return tuple(
         _chart(title, meaning, values, words, top, names)
         for title, meaning, values, words, top in every
