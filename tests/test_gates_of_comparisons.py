@@ -97,7 +97,11 @@ MEASURED = [
     ("newly_inactive_filters > 0", Outcome.FAILED, "1 of 5 shown filters: deep (filter 1)."),
     ("weight_change(deep) > 0.2", Outcome.FAILED, "2 in the most changed of 4 filters: deep (filters 4, 1)."),
     ("weight_change(dot) > 0", Outcome.PASSED, "0 in the most changed of 1 filter."),
-    ("weight_change(deep) > 3", Outcome.UNKNOWN, "since the change of 1 filter is not defined; known so far: 2, "),
+    (
+        "weight_change(deep) > 3",
+        Outcome.UNKNOWN,
+        "since the change of 1 filter is not defined; known so far: 2 in the most changed of 4 filters.",
+    ),
     ("weight_change(fresh) > 3", Outcome.UNKNOWN, "not known, since no filter of the layers is in both models."),
     ("least_weight_change(point) == 0", Outcome.FAILED, "0 in the least changed of 1 filter: point (filter 0)."),
     ("activation_change > 40%", Outcome.FAILED, "50.0 %, 0.5 in the most changed of 5 filters: deep (filter 1)."),
