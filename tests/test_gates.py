@@ -21,6 +21,7 @@ from reportgen.core.settings import Command
 from reportgen.gates.documents import github_commands, junit
 from reportgen.gates.expression import Gate, parse
 from reportgen.gates.judging import Judged, Outcome, check_plan, judge, read_gates
+from reportgen.gates.measured import exact
 from reportgen.gates.quantity import Subject
 from reportgen.gates.registry import quantities
 from reportgen.report.assemble import assemble
@@ -321,3 +322,8 @@ def test_the_documented_table_is_that_of_the_registry() -> None:
     done = subprocess.run([sys.executable, "-m", "reportgen.gates.reference"], capture_output=True, text=True, cwd=ROOT)
     stored = (ROOT / "docs" / "gates.md").read_text(encoding="utf-8")
     assert done.stdout in stored, "stale: python -m reportgen.gates.reference prints the table"
+
+
+def test_a_number_of_the_report_is_not_above_the_same_number_of_a_gate() -> None:
+    assert not parse("weight_change > 0.1").holds(exact(0.1)), "although the nearest float is above a tenth"
+    assert parse("weight_change == 10%").holds(exact(0.1))

@@ -16,8 +16,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import report_fixture
 import reportgen
 from reportgen.cli.main import main
+from reportgen.core.errors import EXIT_GATE
+from reportgen.core.settings import Command
+from reportgen.core.store import Store
+from reportgen.gates.judging import read_gates
+from reportgen.report.assemble import assemble
 
 ROOT = Path(__file__).parent.parent
 RECIPES = (ROOT / "docs" / "recipes.md").read_text("utf-8")
@@ -31,7 +37,7 @@ def blocks(language: str) -> list[str]:
 def documents() -> tuple[Any, Any, Any]:
     """The workflow of GitHub, the pipeline of GitLab, and the stage of DVC."""
     yaml = pytest.importorskip("yaml")
-    github, gitlab, dvc = (yaml.safe_load(block) for block in blocks("yaml"))
+    github, gitlab, dvc = (yaml.safe_load(block) for block in blocks("yaml")[:3])
     return github, gitlab, dvc
 
 
@@ -158,3 +164,53 @@ def test_the_report_is_shown_by_tensorboard(project: Path) -> None:
     tags = set(events.Tags()["tensors"])
     assert {"deep/patterns", "filters/silent"} <= tags
     assert any(tag.endswith("/kernel") for tag in tags)
+
+
+def gated() -> list[list[str]]:
+    """The commands of the workflow that gates a pull request, as their arguments."""
+    workflow = pytest.importorskip("yaml").safe_load(blocks("yaml")[3])
+    steps = [step.get("run", "") for step in workflow["jobs"]["gates"]["steps"]]
+    return [shlex.split(step)[1:] for step in steps if step.startswith("reportgen ")]
+
+
+def test_the_workflow_that_gates_a_pull_request_lets_the_same_model_pass_and_stops_another(
+    project: Path, tmp_path: Path
+) -> None:
+    (build, compare) = gated()
+    main.commands["build"].make_context("build", build[1:], parent=click.Context(main))
+    read_gates([build[at + 1] for at, word in enumerate(build) if word == "--fail-on"], Command.BUILD)
+    shutil.copytree(project / "report", tmp_path / "report")
+    shutil.copyfile(project / "pyproject.toml", tmp_path / "pyproject.toml")
+    report_fixture.make(tmp_path / "report", missing=False, whole=True)
+    assemble(tmp_path / "report")
+    compare = [word.replace("(conv1)", "(point)") for word in compare]
+    with contextlib.chdir(tmp_path):
+        done = CliRunner().invoke(main, ["archive", "report", "-o", "released.zip"])
+        assert done.exit_code == 0, done.stderr
+        done = CliRunner().invoke(main, compare)
+        assert (done.exit_code, done.stdout) == (0, "compared/index.html\n"), done.stderr
+        store = Store(tmp_path / "report")
+        arrays, facts = store.load("ww-point")
+        store.save("ww-point", {**arrays, "kernel": arrays["kernel"] * 1.5}, facts)
+        assemble(tmp_path / "report")
+        done = CliRunner().invoke(main, compare)
+        assert done.exit_code == EXIT_GATE
+        assert "::error title=Gate failed%3A weight_change(point) > 0.2::" in done.stderr
+        assert 'failures="1"' in Path("compare.xml").read_text()
+
+
+@pytest.mark.slow
+def test_the_workflow_that_gates_a_pull_request_builds(project: Path) -> None:
+    with contextlib.chdir(project):
+        done = CliRunner().invoke(main, [*gated()[0], "--force"])
+    assert done.exit_code in (0, EXIT_GATE), done.stderr
+    assert (project / "build.xml").is_file()
+
+
+def test_the_list_of_gates_in_a_settings_file_is_one_of_both_commands(whole_report: Path, tmp_path: Path) -> None:
+    (settings,) = (block for block in blocks("toml") if "fail-on" in block)
+    (tmp_path / "pyproject.toml").write_text(settings)
+    with contextlib.chdir(tmp_path):
+        done = CliRunner().invoke(main, ["verify", str(whole_report), "-q"])
+    assert done.exit_code == EXIT_GATE, "a layer of this report has failed"
+    assert done.stderr.count("of the settings file is not for verify, and is not judged.") == 2

@@ -132,7 +132,7 @@ def most(values: Sequence[tuple[str, int, float | None]], nothing: str, *, least
         return unknown(nothing)
     lost = len(values) - len(known)
     end = min(value for *_, value in known) if least else max(value for *_, value in known)
-    words = f"{float(end):.4g}, the {'least' if least else 'most'} changed of {plural(len(known), 'filter')}"
+    words = f"{float(end):.4g} in the {'least' if least else 'most'} changed of {plural(len(known), 'filter')}"
 
     def where(beyond: Callable[[Fraction], bool]) -> tuple[Place, ...]:
         chosen = [(layer, index, value) for layer, index, value in known if beyond(value)] or [

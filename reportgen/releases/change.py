@@ -6,10 +6,12 @@ from statistics import median
 
 import msgspec
 
+from reportgen.artefacts.views import anchor
 from reportgen.compare.compare import compare_reports
 from reportgen.compare.records import SAME, Comparison, LayerChange
 from reportgen.core import __version__
-from reportgen.releases.release import Release
+from reportgen.releases.release import Release, opened
+from reportgen.report.opened import Report
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +23,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         changed: paths of those whose own filters are others, in the order of the model.
         added, removed: paths of those that only one of the models has.
         filters: of the compared layers; `filters_changed` and `filters_added` of them, `filters_removed` of the old ones.
-        weight_change: of the filters in both, the median; `largest_change` the largest, of the filter `largest_at` (path, number).
+        weight_change: of the filters in both, the median; `largest_change` the largest, of the filter `largest_at` (path, number),
+            which the new report shows at `largest_page`.
         verdicts: filters with a verdict in both reports; `verdicts_changed` of them.
         predictions: images with a prediction in both; `predictions_flipped` of them.
         unfair: how many things make the comparison unfair.
@@ -44,6 +47,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     weight_change: float | None
     largest_change: float | None
     largest_at: tuple[str, int] | None
+    largest_page: str | None = None
     verdicts: int
     verdicts_changed: int
     predictions: int
@@ -57,7 +61,17 @@ def change(old: Release, new: Release) -> Change:
     Raises:
         StoreError: an array of a report is missing or damaged.
     """
-    return summary(compare_reports(old.report, new.report), old.sha256, new.sha256)
+    with opened(old.path) as before, opened(new.path) as after:
+        found = summary(compare_reports(before, after), old.sha256, new.sha256)
+        return msgspec.structs.replace(found, largest_page=_page(after, found.largest_at))
+
+
+def _page(report: Report, at: tuple[str, int] | None) -> str | None:
+    """Where a report shows a filter; None where it does not."""
+    layer = None if at is None else next((one for one in report.document.layers if one.path == at[0]), None)
+    if at is None or layer is None or at[1] not in layer.filters_shown:
+        return None
+    return f"layers/{layer.slug}.html#{anchor(at[1])}"
 
 
 def summary(found: Comparison, old: str, new: str) -> Change:

@@ -6,12 +6,14 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from reportgen.archive.pack import STATEMENT
 from reportgen.archive.statement import NOTHING, Statement, parse_statement
 from reportgen.core.errors import UsageError
+from reportgen.core.records import ModelRecord
 from reportgen.core.store import DAMAGE
 from reportgen.render.text import NOUNS, PERCENT
 from reportgen.report.counts import Counts, counts
@@ -28,26 +30,25 @@ VALIDATION = "val_"  # what Keras writes before the name of a number that was me
 class Release:
     """A report that could be read.
 
+    What takes much memory is not kept, so that there may be any number of releases.
+
     Attributes:
         path: where it lies.
         name: the path below the folder that was searched, with slashes.
         sha256: of report.json.
+        counts: its layers, filters and verdicts.
         statement: the user's; empty where there is none.
         size: bytes, of a folder without the store.
     """
 
     path: Path
     name: str
-    report: Report
+    title: str
+    model: ModelRecord
     sha256: str
+    counts: Counts
     statement: Statement
     size: int
-
-    @property
-    def counts(self) -> Counts:
-        """Its layers, filters and verdicts."""
-        document = self.report.document
-        return counts(document.layers, len(document.images), NOUNS[len(document.input.size)].one)
 
     @property
     def accuracy(self) -> float | None:
@@ -77,18 +78,41 @@ def read_release(path: Path, name: str) -> tuple[Release, str | None]:
     Raises:
         UsageError: there is no finished report that can be read.
     """
+    problem, statement = None, NOTHING
+    with opened(path) as report:
+        try:
+            data = (report.folder / FACTS_FILE).read_bytes()
+            size = path.stat().st_size if path.is_file() else sum(_sizes(path))
+        except DAMAGE as error:
+            raise UsageError(f"{name} cannot be read: {error}") from error
+        try:
+            statement = _statement(path, report.folder)
+        except UsageError as error:
+            problem = f"{name}: {error}"
+        document = report.document
+    noun = NOUNS[len(document.input.size)].one
+    release = Release(
+        path=path,
+        name=name,
+        title=document.title,
+        model=document.model,
+        sha256=hashlib.sha256(data).hexdigest(),
+        counts=counts(document.layers, len(document.images), noun),
+        statement=statement,
+        size=size,
+    )
+    return release, problem
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Report]:
+    """Open a report while the block runs; of an archive the file is closed then."""
     report = Report.open(path)
     try:
-        data = (report.folder / FACTS_FILE).read_bytes()
-        size = path.stat().st_size if path.is_file() else sum(_sizes(path))
-    except DAMAGE as error:
-        raise UsageError(f"{name} cannot be read: {error}") from error
-    problem, statement = None, NOTHING
-    try:
-        statement = _statement(path, report.folder)
-    except UsageError as error:
-        problem = f"{name}: {error}"
-    return Release(path, name, report, hashlib.sha256(data).hexdigest(), statement, size), problem
+        yield report
+    finally:
+        if isinstance(report.folder, zipfile.Path):
+            report.folder.root.close()
 
 
 def stated_accuracy(text: str | None) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from reportgen.artefacts.views import Keys, Verdict, anchor, known_keys
+from reportgen.artefacts.views import Keys, Verdict, known_keys
 from reportgen.core.errors import few
 from reportgen.core.verdicts import DEAD, NOT_COMPUTED, SILENT, SKIPPED
 from reportgen.releases.change import Change
@@ -96,23 +96,23 @@ def shelf(
 
 
 def _models(releases: Sequence[Release]) -> str:
-    names = list(dict.fromkeys(release.report.model.name for release in releases))
+    names = list(dict.fromkeys(release.model.name for release in releases))
     return listed(names) if len(names) <= FEW_LAYERS else plural(len(names), "model")
 
 
 def _row(release: Release, change: Change | None, root: str, place: int) -> Row:
-    document, statement, counted = release.report.document, release.statement, release.counts
+    model, statement, counted = release.model, release.statement, release.counts
     parts = [statement.name, statement.version and f"version {statement.version}".replace("version epoch", "epoch")]
     shown = f"{count(counted.shown)} of {count(counted.total)}" if counted.shown != counted.total else ""
     return Row(
-        title=document.title,
+        title=release.title,
         href=root + quote(release.href),
         is_archive=release.path.is_file(),
         name=release.name,
         about=" · ".join(part for part in parts if part),
         date=statement.date or "",
-        model=document.model.name,
-        parameters=count(document.model.parameters),
+        model=model.name,
+        parameters=count(model.parameters),
         layers=count(counted.layers),
         filters=shown or count(counted.total),
         verdicts=counted.statuses,
@@ -121,10 +121,10 @@ def _row(release: Release, change: Change | None, root: str, place: int) -> Row:
         size=data_size(release.size),
         changes=_since(release, change, root) if place else (("the first", ""),),
         keys=known_keys(
-            words=f"{document.title} {release.name} {document.model.name}",
+            words=f"{release.title} {release.name} {model.name}",
             place=place,
             date=statement.date,
-            parameters=document.model.parameters,
+            parameters=model.parameters,
             filters=counted.total,
             accuracy=release.accuracy,
             change=None if change is None else change.weight_change,
@@ -145,7 +145,7 @@ def _since(release: Release, change: Change | None, root: str) -> tuple[tuple[st
     if change.largest_change and change.largest_at is not None:
         path, index = change.largest_at
         words = f"largest change {number(change.largest_change)}: {path}, filter {index}"
-        lines.append((words, _filter_link(release, path, index, root)))
+        lines.append((words, _filter_link(release, change, root)))
     if change.filters_added or change.filters_removed:
         lines.append((f"filters: {count(change.filters_added)} new, {count(change.filters_removed)} gone", ""))
     if change.predictions:
@@ -162,27 +162,27 @@ def _since(release: Release, change: Change | None, root: str) -> tuple[tuple[st
 def _layer_words(change: Change) -> str:
     total = sum(change.layers.values()) - len(change.removed)
     parts = [
-        _paths(len(change.changed), f"of {plural(total, 'layer')} changed", change.changed) if change.changed else "",
-        _paths(len(change.added), "added", change.added) if change.added else "",
-        _paths(len(change.removed), "removed", change.removed) if change.removed else "",
+        _paths(f"{count(len(change.changed))} of {plural(total, 'layer')} changed", change.changed)
+        if change.changed
+        else "",
+        _paths(f"{plural(len(change.added), 'layer')} added", change.added) if change.added else "",
+        _paths(f"{plural(len(change.removed), 'layer')} removed", change.removed) if change.removed else "",
         f"{count(change.renamed)} renamed" if change.renamed else "",
         f"{count(change.affected)} unchanged and fed something else" if change.affected else "",
     ]
     return "; ".join(part for part in parts if part) or f"no change in {plural(total, 'layer')}"
 
 
-def _paths(number_of: int, words: str, paths: Sequence[str]) -> str:
-    named = f": {', '.join(paths)}" if len(paths) <= FEW_LAYERS else ""
-    return f"{count(number_of)} {words}{named}"
+def _paths(words: str, paths: Sequence[str]) -> str:
+    """What was counted, with the paths where they are few."""
+    return f"{words}: {', '.join(paths)}" if len(paths) <= FEW_LAYERS else words
 
 
-def _filter_link(release: Release, path: str, index: int, root: str) -> str:
-    """Where the new report shows a filter; "" where it does not, or is an archive."""
-    layer = next((one for one in release.report.document.layers if one.path == path), None)
-    if release.path.is_file() or layer is None or index not in layer.filters_shown:
+def _filter_link(release: Release, change: Change, root: str) -> str:
+    """Where the new report shows the filter that changed most; "" where it does not, or is an archive."""
+    if release.path.is_file() or change.largest_page is None:
         return ""
-    pages = release.href.removesuffix("index.html")
-    return f"{root}{quote(pages)}layers/{layer.slug}.html#{anchor(index)}"
+    return root + quote(release.href.removesuffix("index.html")) + change.largest_page
 
 
 def _charts(releases: Sequence[Release], changes: Sequence[Change | None]) -> tuple[DepthChart, ...]:
@@ -194,7 +194,7 @@ def _charts(releases: Sequence[Release], changes: Sequence[Change | None]) -> tu
         None if change is None or not change.predictions else change.predictions_flipped / change.predictions
         for change in changes
     ]
-    sizes = [float(release.report.model.parameters) for release in releases]
+    sizes = [float(release.model.parameters) for release in releases]
     every: list[tuple[str, str, list[float | None], Callable[[float | None], str], float]] = [
         ("Accuracy", "as stated", [release.accuracy for release in releases], percent, 1.0),
         ("Inactive filters", "never active or proven inactive, of those with a status", inactive, percent, 1.0),
@@ -202,7 +202,7 @@ def _charts(releases: Sequence[Release], changes: Sequence[Change | None]) -> tu
         ("Predictions flipped", "since the report before", flipped, percent, 1.0),
     ]
     if len(set(sizes)) > 1:
-        every.append(("Parameters", "of the model", list(sizes), lambda value: count(round(value or 0)), 0.0))
+        every.append(("Parameters", "of the model", list(sizes), number, 0.0))
     return tuple(
         _chart(title, meaning, values, words, top, names)
         for title, meaning, values, words, top in every

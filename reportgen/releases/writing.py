@@ -191,10 +191,10 @@ def _changes(
 
 
 def _facts(release: Release, since: Change | None) -> ReleaseFacts:
-    counted, model = release.counts, release.report.model
+    counted, model = release.counts, release.model
     return ReleaseFacts(
         name=release.name,
-        title=release.report.document.title,
+        title=release.title,
         model=model.name,
         weights_sha256=model.weights_sha256,
         date=release.statement.date,
