@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from reportgen.artefacts import initial_weights
 from reportgen.artefacts.base import LayerPage
+from reportgen.artefacts.data import DATA
+from reportgen.artefacts.data_view import DataCard, data_card
 from reportgen.artefacts.feature_maps import MapCut, map_cuts
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import FIGURE as MINIMAL_FIGURE
@@ -124,6 +126,7 @@ class Card:
     kernel_label: str
     kernel_note: str | None
     maps: tuple[MapCut, ...]
+    data: DataCard | None
 
 
 def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card, ...]:
@@ -188,6 +191,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 kernel_label=f"Kernel of {owner} {index}",
                 kernel_note=note,
                 maps=map_cuts(page, index),
+                data=data_card(page, contents[DATA], entry.data, index),
             )
         )
     return tuple(made)
