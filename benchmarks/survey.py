@@ -3,8 +3,8 @@
     python benchmarks/survey.py photos|vgg16|resnet50 [--images N] [--rounds N]
     python benchmarks/survey.py memory [--images N]
 
-The pass is measured whole: decoding, every statistic of every layer, and the arrays that are kept of each part. The plain pass runs the model's
-own `predict_on_batch` on arrays in memory. Both have the same batches, and take turns, so that other work on the machine meets both.
+The pass is measured whole: decoding, every statistic of every layer, and the arrays that are kept of each part. The plain
+pass only predicts, from arrays in memory. Both have the same batches, and take turns, so that other work on the machine meets both.
 """
 
 from __future__ import annotations

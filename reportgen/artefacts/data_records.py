@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from reportgen.artefacts.views import anchor
 from reportgen.core.records import Count, RelativePath
+from reportgen.survey.values import whole
 
 FILE = "data.npz"
 FOLDER = "exemplars"
@@ -111,8 +112,11 @@ class StoredData:
 
     def peaks(self, index: int) -> np.ndarray:
         """The peaks of a filter, float32 (images,)."""
-        column = self.arrays["peaks"][:, index].astype(np.float32)
-        return np.ldexp(column, int(self.facts["peaks_exponent"]))
+        return whole(self.arrays["peaks"][:, index], int(self.facts["peaks_exponent"]))
+
+    def activations(self, index: int) -> np.ndarray:
+        """The activations of a filter, float32 (images,)."""
+        return whole(self.arrays["activations"][:, index], int(self.facts["activations_exponent"]))
 
     def boxes(self, index: int) -> Sequence[Sequence[int]]:
         """The receptive fields of a filter's exemplars and samples; none of a filter that is not shown."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from reportgen.artefacts.data_records import (
     sample_file,
 )
 from reportgen.artefacts.views import Cut, Fact, FigureView, Link, anchor
+from reportgen.core.verdicts import Score
 from reportgen.render.text import count, number, percent, plural
 
 WEAK_AUROC = 0.7  # below it, and above 1 - it, a label is told apart no better than a weak hint
@@ -183,6 +186,34 @@ def data_view(page: LayerPage, stored: StoredData, record: LayerData) -> DataVie
         labels_note=_labels_note(page, stored, record),
         legend="Blue: the label’s peaks are lower; white: AUROC 0.5, no difference; red: higher. One column a filter, from 0 on.",
     )
+
+
+def places(stored: StoredData | None, index: int, noun: str) -> Mapping[Score, Callable[[float | None], str | None]]:
+    """Return what tells the place of a filter's scores among those of the data set's images: `above 99.8 % of images`.
+
+    Args:
+        stored: of the layer.
+        index: of the filter.
+        noun: what the model is fed.
+
+    Returns:
+        By score; nothing without a data set.
+    """
+    if stored is None:
+        return {}
+    return {
+        "activation": partial(_place, np.sort(stored.activations(index)), noun),
+        "peak": partial(_place, np.sort(stored.peaks(index)), noun),
+    }
+
+
+def _place(ordered: np.ndarray, noun: str, value: float | None) -> str | None:
+    if value is None or not np.isfinite(ordered).all():
+        return None
+    below = int(np.searchsorted(ordered, np.float32(value), side="left"))
+    if below == len(ordered):
+        return f"above all {count(below)} {noun}s"
+    return f"above {percent(below / len(ordered))} of {noun}s"
 
 
 def _facts(record: LayerData, item: FilterData, noun: str) -> tuple[Fact, ...]:

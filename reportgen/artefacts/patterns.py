@@ -151,6 +151,9 @@ class PatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
     size: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=3)]
     crop: Annotated[Count, Meta(description="pixels at each side that are measured and stored but not shown")]
     steps: Count
+    natural_dataset_images: Annotated[
+        Count, Meta(description="images of the data set that count for natural maxima and peaks too")
+    ] = 0
     natural_crops: Annotated[
         Count | None, Meta(description="natural images measured; null where patterns are compared with their start")
     ]
@@ -258,6 +261,7 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
             crop=found.crop,
             steps=found.steps,
             natural_crops=None if natural is None else natural.crops,
+            natural_dataset_images=0 if natural is None else natural.dataset_images,
             recipe=found.recipe,
             missing=missing_filters(contents, TaskKind.PATTERNS, found),
             filters=pattern_records(
@@ -649,7 +653,7 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
     nouns = contents.nouns
     compared = f"its initial {nouns.one}"
     if record.natural_crops is not None:
-        compared = compared_inputs(record.natural_crops, len(page.images), nouns)
+        compared = compared_inputs(record.natural_crops, len(page.images), nouns, record.natural_dataset_images)
     what, meaning = "Activation-maximizing", ""
     if is_output:
         what = "Logit-maximizing"

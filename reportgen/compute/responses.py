@@ -256,10 +256,10 @@ def layer_arrays(
     Returns:
         (arrays, facts). arrays: `activations` and `peaks` float16 (n, channels), divided by 2 ** their exponents; `positions` uint16 or
         int32 (n, channels), of the peak; `samples` float16 (n * SAMPLED_POSITIONS, channels); of the part `minimum` and `maximum` float32
-        (channels,); `sum` and `squares` float64, of activations; `silent_images` and `silent_positions` int64; `top_rows` int32 and
-        `top_peaks` float32 (EXEMPLARS, channels), the largest peaks of images with different pixels, -1 where there are no more.
-        facts: `images`, `positions` of a map and its `shape`, the exponents, and `reach`, of each axis of the input
-        [intervals, shift, axis of the map], see `Reach`; None where it is not known.
+        (channels,) of positions, and those of activations; `sum` and `squares` float64, of activations; `silent_images` and
+        `silent_positions` int64; `top_rows` int32 and `top_peaks` float32 (EXEMPLARS, channels), the largest peaks of images with
+        different pixels, -1 where there are no more. facts: `images`, `positions` of a map and its `shape`, the exponents, and `reach`,
+        of each axis of the input [intervals, shift, axis of the map], see `Reach`; None where it is not known.
     """
     assert layer_call.output_shape is not None
     *shape, channels = layer_call.output_shape
@@ -281,6 +281,8 @@ def layer_arrays(
         "positions": position.astype(np.uint16 if positions <= UINT16_POSITIONS else np.int32),
         "minimum": np.min([each.minimum for each in found], axis=0),
         "maximum": peak.max(axis=0),
+        "activation_minimum": activation.min(axis=0),
+        "activation_maximum": activation.max(axis=0),
         "sum": exact.sum(axis=0),
         "squares": (exact**2).sum(axis=0),
         "silent_images": (silent == positions).sum(axis=0),

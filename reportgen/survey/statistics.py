@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,14 @@ from reportgen.survey.values import half, whole
 
 BLOCK = 64  # filters whose numbers are worked on at once
 MOST_LABELS = 5  # that are stated of a filter
+SUMMED: Mapping[str, Callable[..., np.ndarray]] = {  # exactly, whatever the parts
+    "silent_images": np.sum,
+    "silent_positions": np.sum,
+    "minimum": np.min,
+    "maximum": np.max,
+    "activation_minimum": np.min,
+    "activation_maximum": np.max,
+}
 Part = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 
 
@@ -42,13 +50,13 @@ def layer_statistics(
 
     Returns:
         (arrays, facts). arrays: `activations` and `peaks` float16 (images, filters), divided by 2 ** their exponents; `minimum`,
-        `maximum` float32 (filters,) of all positions; `mean`, `std` float64 of activations; `silent_images`, `silent_positions` int64;
-        `quantiles` float32 (QUANTILES, filters) of peaks; `exemplars` int32 (filters, EXEMPLARS + QUANTILES), rows of images, -1 for none,
-        with `exemplar_positions` int32, `exemplar_peaks` and `exemplar_activations` float32; histograms on the bins of `bins.py` of
-        activations, peaks and sampled positions, int32 (filters, bins); `label_auroc` and `label_q` float32 (labels, filters), and
-        `label_images` int64 (labels,), `label_sum`, `label_squares` float64, `label_minimum`, `label_maximum` float32 (labels, filters)
-        of activations; `nearest`, `nearest_correlation`. facts: `images`, `positions` of a map, first bins, exponents, `groups`,
-        `effective_filters`.
+        `maximum` float32 (filters,) of all positions, and those of activations; `mean`, `std` float64 of activations; `silent_images`,
+        `silent_positions` int64; `quantiles` float32 (QUANTILES, filters) of peaks; `exemplars` int32 (filters, EXEMPLARS + QUANTILES),
+        rows of images, -1 for none, with `exemplar_positions` int32, `exemplar_peaks` and `exemplar_activations` float32; histograms on
+        the bins of `bins.py` of activations, peaks and sampled positions, int32 (filters, bins); `label_auroc` and `label_q` float32
+        (labels, filters), and `label_images` int64 (labels,), `label_sum`, `label_squares` float64, `label_minimum`, `label_maximum`
+        float32 (labels, filters) of activations; `nearest`, `nearest_correlation`. facts: `images`, `positions` of a map, first bins,
+        exponents, `groups`, `effective_filters`.
     """
     used = [part for part in parts if part[1]["images"]]
     filters = len(parts[0][0]["maximum"])
@@ -59,12 +67,7 @@ def layer_statistics(
     facts: dict[str, Any] = {"images": count, "positions": used[0][1]["positions"]}
     for name in ("activations", "peaks"):
         arrays[name], facts[f"{name}_exponent"] = _common(used, name)
-    for name, add in (
-        ("silent_images", np.sum),
-        ("silent_positions", np.sum),
-        ("minimum", np.min),
-        ("maximum", np.max),
-    ):
+    for name, add in SUMMED.items():
         arrays[name] = add([part[name] for part, _ in used], axis=0)
     total = np.sum([part["sum"] for part, _ in used], axis=0)
     mean = total / count
