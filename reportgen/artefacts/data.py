@@ -19,8 +19,11 @@ from reportgen.artefacts.base import (
 )
 from reportgen.artefacts.data_records import (
     COLUMNS,
+    CONTACT_FIGURE,
     FILE,
     LABEL_FIGURE,
+    SAMPLE_COLUMNS,
+    SIDES,
     STRIP_ASPECT,
     STRIP_WIDTH,
     ExemplarRecord,
@@ -39,6 +42,7 @@ from reportgen.core.records import TaskKind
 from reportgen.render import exemplars as drawing
 from reportgen.render import mosaic, palette, png
 from reportgen.render.figure import Figure, Tiles
+from reportgen.render.picture import visible
 from reportgen.render.text import plural
 from reportgen.survey.groups import ALIKE
 from reportgen.survey.labels import LEVEL
@@ -118,6 +122,7 @@ class DataArtefact(Artefact[StoredData, LayerData]):
         pictures = found.pictures
         if pictures is None:
             return
+        yield CONTACT_FIGURE, _contact_sheet(contents, pictures["crops"][:, 0], appearance)
         places = {int(row): place for place, row in enumerate(pictures["rows"])}
         height, width = contents.plan.contract.size
         for place, index in enumerate(contents.layer.filters_shown):
@@ -127,7 +132,7 @@ class DataArtefact(Artefact[StoredData, LayerData]):
             owner = f"{contents.owners[0]} {index}"
             for name, chosen, columns, what in (
                 (exemplar_file(index), slice(0, EXEMPLARS), COLUMNS, _largest_words(item)),
-                (sample_file(index), slice(EXEMPLARS, None), len(QUANTILES), _sample_words(item)),
+                (sample_file(index), slice(EXEMPLARS, None), SAMPLE_COLUMNS, _sample_words(item)),
             ):
                 yield (
                     name,
@@ -139,7 +144,7 @@ class DataArtefact(Artefact[StoredData, LayerData]):
                         columns,
                         appearance.bands,
                         what,
-                        f"{what} for {owner}; left the crops, right the whole images with the crop marked.",
+                        f"{owner.capitalize()}: {what[0].lower()}{what[1:]}",
                     ),
                 )
 
@@ -152,6 +157,17 @@ class DataArtefact(Artefact[StoredData, LayerData]):
 
 
 DATA = DataArtefact()
+
+
+def _contact_sheet(contents: LayerContents, crops: np.ndarray, appearance: Appearance) -> Figure:
+    """The crop with the largest peak of each shown filter, from which tiles of filters without a pattern are cut."""
+    pixels = visible(crops, appearance.bands)
+    tiles = mosaic.choose_tiles(len(pixels), *pixels.shape[1:3], smallest=drawing.CELL)
+    picture = mosaic.compose(pixels, tiles, palette.GRAYS[palette.GAP])
+    words = (
+        f"The crop with the largest peak on the data set, of each shown {contents.owners[0]} of {contents.layer.path}."
+    )
+    return Figure(png.encode(picture), tiles, words, words, None)
 
 
 def _label_figure(contents: LayerContents, found: StoredData) -> Figure:
@@ -175,12 +191,12 @@ def _label_figure(contents: LayerContents, found: StoredData) -> Figure:
 
 
 def _largest_words(item: FilterData) -> str:
-    return f"The {plural(len(item.exemplars), 'image')} with the largest peaks, the largest first"
+    return f"The {plural(len(item.exemplars), 'image')} with the largest peaks, the largest first{SIDES}"
 
 
 def _sample_words(item: FilterData) -> str:
     shares = ", ".join(f"{100 * sample.quantile:g}" for sample in item.samples)
-    return f"Images at the percentiles {shares} of the peaks"
+    return f"Images at the percentiles {shares} of the peaks{SIDES}"
 
 
 def _filter(contents: LayerContents, found: StoredData, index: int, groups: Sequence[tuple[int, ...]]) -> FilterData:

@@ -21,6 +21,7 @@ from reportgen.artefacts.data_records import (
 from reportgen.artefacts.views import Cut, Fact, FigureView, Link, anchor
 from reportgen.core.verdicts import Score
 from reportgen.render.text import count, number, percent, plural
+from reportgen.survey.groups import LEAST_IMAGES
 
 WEAK_AUROC = 0.7  # below it, and above 1 - it, a label is told apart no better than a weak hint
 HISTOGRAM_BINS = 32
@@ -156,8 +157,10 @@ def data_view(page: LayerPage, stored: StoredData, record: LayerData) -> DataVie
             ),
             Fact(
                 "Effective number",
-                "none varies" if effective is None else f"{number(effective)} of {count(total)}",
-                note=f"participation ratio of the correlations between {owners}; as many as answer independently",
+                "not known" if effective is None else f"{number(effective)} of {count(total)}",
+                note=f"participation ratio of the correlations between {owners}; as many as answer independently"
+                if effective is not None
+                else f"no {owner} varies, or there are fewer than {LEAST_IMAGES} {nouns.one}s",
             ),
             Fact(
                 f"{owners.capitalize()} that answer alike",

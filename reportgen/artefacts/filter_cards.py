@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reportgen.artefacts import initial_weights
 from reportgen.artefacts.base import LayerPage
 from reportgen.artefacts.data import DATA
+from reportgen.artefacts.data_records import CONTACT_FIGURE
 from reportgen.artefacts.data_view import DataCard, data_card, places
 from reportgen.artefacts.feature_maps import MapCut, map_cuts
 from reportgen.artefacts.layer_entry import LayerEntry
@@ -223,7 +224,10 @@ def tile_pixels(filters: int) -> int:
 def _tile(
     page: LayerPage, index: int, place: int | None, item: PatternRecord | None, verdict: Verdict, pixels: int
 ) -> Tile:
-    picture = None if place is None else page.tile(FIGURE, place, pixels, "")
+    if place is None:  # the crop that excites it most, where there is no pattern
+        picture = page.tile(CONTACT_FIGURE, page.layer.filters_shown.index(index), pixels, "")
+    else:
+        picture = page.tile(FIGURE, place, pixels, "")
     return Tile(
         index,
         picture,

@@ -346,7 +346,10 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
             method=None if found is None else method_words(page.contents, found),
             parameters=() if record is None else flattened(record.recipe),
         )
-        return Section("patterns", "Patterns", "sections/patterns.html", view)
+        planned = page.contents.planned_filters(TaskKind.PATTERNS) or not page.contents.plan.layer_tasks(
+            page.layer.slug, TaskKind.RESPONSES
+        )
+        return Section("patterns", "Patterns" if planned else "Filters", "sections/patterns.html", view)
 
 
 PATTERNS = PatternArtefact()
@@ -648,7 +651,7 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
         return (
             "The patterns have not been computed; run `reportgen build` again."
             if planned
-            else f"No patterns were computed for {what}."
+            else f"No patterns were computed for {what}.{_of_data(contents)}"
         )
     nouns = contents.nouns
     compared = f"its initial {nouns.one}"
@@ -662,6 +665,14 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
         f"{what} {nouns.one}s: {plural(record.steps, 'gradient-ascent step')} at {dimensions(record.size)}, each compared "
         f"with {compared}.{meaning}"
     )
+
+
+def _of_data(contents: LayerContents) -> str:
+    """What tiles show instead of patterns."""
+    if not contents.plan.layer_tasks(contents.layer.slug, TaskKind.EXEMPLARS):
+        return ""
+    nouns = contents.nouns
+    return f" Each tile is the {nouns.part} of the data set’s {nouns.one}s with the largest peak."
 
 
 def _key(page: LayerPage, record: PatternsRecord | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ALIKE = 0.95  # |r| of two filters' activations over the images
+LEAST_IMAGES = 20  # of fewer, large correlations say nothing
 BLOCK = 4096  # images that are standardized at once
 
 
@@ -17,7 +18,7 @@ class Redundancy:
     Attributes:
         groups: numbers of filters, each group sorted; a filter is in a group if its |r| with any other of it is at least ALIKE.
         effective: the participation ratio of the correlation matrix, from 1, where all answer alike, to the number of filters that vary;
-            None where none varies.
+            None where none varies, or there are fewer than LEAST_IMAGES images, which give no groups either.
         nearest: int32 (filters,), the filter with the largest |r|; -1 where there is none.
         correlation: float32 (filters,), r with it; NaN where there is none.
     """
@@ -43,7 +44,7 @@ def redundancy(activations: np.ndarray) -> Redundancy:
     mean = np.where(finite, activations, 0).mean(axis=0, dtype=np.float64)
     spread = np.where(finite, activations, 0).std(axis=0, dtype=np.float64)
     varies = np.flatnonzero(finite & (spread > 1e-7 * np.abs(mean)) & (spread > 0))
-    if len(varies) == 0 or len(activations) < 2:
+    if len(varies) == 0 or len(activations) < LEAST_IMAGES:
         return Redundancy((), None, nearest, correlation)
     matrix = np.zeros((len(varies), len(varies)))
     for start in range(0, len(activations), BLOCK):
