@@ -246,7 +246,8 @@ def _natural(
     for picture in photographs[:most_shown]:
         (seen,) = shown.scores(fit(picture, network.contract.size, network.contract.fit)[None])
         arrays["peak"] = np.maximum(arrays["peak"], seen.peak[0])
-    return Natural(**{name: arrays[name] for name in ARRAYS}, crops=facts["crops"])
+    named: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
+    return Natural(**named, crops=facts["crops"])
 
 
 def _records(

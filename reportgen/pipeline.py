@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from reportgen.core import distributions
 from reportgen.core.budget import Budget
 from reportgen.core.choices import ExecutorKind
-from reportgen.core.errors import ModelError, OutputError
+from reportgen.core.errors import ModelError, OutputError, UsageError
 from reportgen.core.execution import Execution
 from reportgen.core.files import is_partial
 from reportgen.core.lock import FILE as LOCK
 from reportgen.core.lock import writing
 from reportgen.core.progress import Progress
-from reportgen.core.records import Plan
+from reportgen.core.records import Plan, TaskKind
 from reportgen.core.run import Run
 from reportgen.core.settings import Settings
 from reportgen.core.shard import Shard, unmark
@@ -38,6 +38,7 @@ from reportgen.report.writing import remove_partial
 if TYPE_CHECKING:
     from reportgen.compute.executors import Executor
     from reportgen.compute.work import Job
+    from reportgen.inputs.dataset import Dataset
 
 STORE = ".store"
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # a dot in `package.module:callable` starts none
@@ -166,6 +167,7 @@ def _written(
 ) -> AssembleResult:
     """Compute what the store lacks, and write pages of what there is: meanwhile, and all that are left at the end."""
     from reportgen.compute.executors import compute
+    from reportgen.compute.response_statistics import finish
 
     def tell(done: int, total: int, what: str) -> None:
         progress.doing(f"writing pages: {what}")
@@ -178,6 +180,8 @@ def _written(
         run.watch = pages.update
         pages.update()
         compute(job, run, executor)
+        progress.doing("statistics and exemplars of the data set")
+        finish(job.plan, Store(folder), run, run.missing, job.dataset)
         return assembly.finish(tell)
 
 
@@ -200,6 +204,46 @@ def _computed(
     with Run(folder, job.plan, store, progress, started, keys, expected) as run:
         compute(job, run, executor)
     return AssembleResult(folder, _failures(job.plan, store, keys), (_next_command(shard, folder),))
+
+
+def finish_dataset(folder: Path, dataset: str | None) -> None:
+    """Sum up what shards have computed on a data set, and cut crops where the data set is there; nothing where that is done.
+
+    Args:
+        folder: of the report.
+        dataset: what `--dataset` names; None where it is not there.
+
+    Raises:
+        StoreError: no run is stored.
+        UsageError: the data set is not the one of the report.
+        OutputError: a result cannot be written, or another run writes to the folder.
+    """
+    store = Store(folder)
+    plan = store.load_plan()
+    late = {task.key for task in plan.tasks if task.kind in (TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS)}
+    missing = {key for key in late if not store.has(key)}
+    if not missing:
+        return
+    from reportgen.compute.response_statistics import StoreKeeper, finish
+
+    opened = None if dataset is None else _same_dataset(plan, dataset)
+    with writing(folder), _naming(folder):
+        finish(plan, store, StoreKeeper(store), missing, opened)
+
+
+def _same_dataset(plan: Plan, text: str) -> Dataset:
+    """The data set of a plan. Raises UsageError where `text` names another."""
+    from reportgen.inputs.dataset import open_dataset
+
+    def load(name: str, option: str) -> Any:
+        from reportgen.network.loading.load import import_callable  # with TensorFlow, which files do not need
+
+        return import_callable(name, option)
+
+    opened = open_dataset(text, plan.settings.get("dataset_limit"), load)
+    if plan.dataset is None or opened.record({}).sha256 != plan.dataset.sha256:
+        raise UsageError(f"--dataset {opened.name} is not the data set of this report.")
+    return opened
 
 
 def _next_command(shard: Shard, folder: Path) -> str:

@@ -193,6 +193,10 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "weights": None,
         "initial": None,
         "imports": (),
+        "dataset": None,
+        "dataset_limit": None,
+        "label_map": None,
+        "patterns": True,
         "allow_unsafe": False,
     }
     assert settings.pattern_size is None

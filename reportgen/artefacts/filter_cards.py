@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reportgen.artefacts import initial_weights
 from reportgen.artefacts.base import LayerPage
+from reportgen.artefacts.data import DATA
+from reportgen.artefacts.data_records import CONTACT_FIGURE
+from reportgen.artefacts.data_view import DataCard, data_card, places
 from reportgen.artefacts.feature_maps import MapCut, map_cuts
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import FIGURE as MINIMAL_FIGURE
@@ -124,6 +128,7 @@ class Card:
     kernel_label: str
     kernel_note: str | None
     maps: tuple[MapCut, ...]
+    data: DataCard | None
 
 
 def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card, ...]:
@@ -174,7 +179,11 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 notes=()
                 if item is None
                 else (*_silence(item), *_search_notes(item.restart_similarity, item.redirected_relu, restarts)),
-                scores=None if item is None else _scores(item, names, nouns, scales, contents.layer.is_output),
+                scores=None
+                if item is None
+                else _scores(
+                    item, names, nouns, scales, contents.layer.is_output, places(contents[DATA], index, nouns.one)
+                ),
                 gauge=None if item is None else gauge(item.activation, item.activation_start, item.natural_maximum),
                 facts=(() if item is None else _facts(item, nouns))
                 + initial_weights.card_facts(entry.initial_weights, index),
@@ -188,6 +197,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 kernel_label=f"Kernel of {owner} {index}",
                 kernel_note=note,
                 maps=map_cuts(page, index),
+                data=data_card(page, contents[DATA], entry.data, index),
             )
         )
     return tuple(made)
@@ -214,7 +224,10 @@ def tile_pixels(filters: int) -> int:
 def _tile(
     page: LayerPage, index: int, place: int | None, item: PatternRecord | None, verdict: Verdict, pixels: int
 ) -> Tile:
-    picture = None if place is None else page.tile(FIGURE, place, pixels, "")
+    if place is None:  # the crop that excites it most, where there is no pattern
+        picture = page.tile(CONTACT_FIGURE, page.layer.filters_shown.index(index), pixels, "")
+    else:
+        picture = page.tile(FIGURE, place, pixels, "")
     return Tile(
         index,
         picture,
@@ -275,27 +288,38 @@ def _basis(item: PatternRecord, verdict: Verdict, natural: bool, owner: str, nou
 
 
 def _scores(
-    item: PatternRecord, names: dict[str, str], nouns: Nouns, scales: dict[Score, float], is_output: bool
+    item: PatternRecord,
+    names: dict[str, str],
+    nouns: Nouns,
+    scales: dict[Score, float],
+    is_output: bool,
+    shares: Mapping[Score, Callable[[float | None], str | None]],
 ) -> ScoreTable:
     """Mean and peak of the initial image, the pattern and the user's images, and how many times the latter the pattern reaches."""
     scores: tuple[Score, ...] = ("activation",) if is_output else tuple(SCORES)
     start = {"activation": item.activation_start, "peak": item.peak_start}
     image = {"activation": item.natural_image, "peak": item.natural_peak_image}
     rows = [
-        (f"Initial {nouns.one}", tuple(ScoreCell(number(start[score])) for score in scores)),
-        ("Pattern", tuple(ScoreCell(number(getattr(item, score))) for score in scores)),
+        (f"Initial {nouns.one}", tuple(_placed(start[score], shares.get(score)) for score in scores)),
+        ("Pattern", tuple(_placed(getattr(item, score), shares.get(score)) for score in scores)),
     ]
     if item.natural_maximum is not None or item.natural_image is not None:
         natural, ratios = [], []
         for score in scores:
             best, times = image[score], times_natural(item, score, scales[score])
             value = number(getattr(item, NATURAL_SCORES[score]))
-            natural.append(ScoreCell(value, None if best is None else names[best]))
+            where = None if best is None else names[best]
+            natural.append(ScoreCell(value, "data set" if where is None and shares else where))
             ratios.append(_ratio(times, getattr(item, NATURAL_SCORES[score])))
         rows.append(("Natural maximum", tuple(natural)))
         if item.verdict in (OK, WEAK):
             rows.append(("Pattern / natural", tuple(ratios)))
     return ScoreTable(tuple("Logit" if is_output else SCORES[score].capitalize() for score in scores), tuple(rows))
+
+
+def _placed(value: float | None, share: Callable[[float | None], str | None] | None) -> ScoreCell:
+    """A score, with its place among the images of the data set where there is one."""
+    return ScoreCell(number(value), None if share is None else share(value))
 
 
 def _ratio(times: float | None, natural: float | None) -> ScoreCell:

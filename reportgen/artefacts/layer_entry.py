@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from reportgen.artefacts.base import Artefact, LayerContents, LayerReader
+from reportgen.artefacts.data import DATA
+from reportgen.artefacts.data_records import LayerData
 from reportgen.artefacts.feature_maps import FEATURE_MAPS, FeatureMapRecord
 from reportgen.artefacts.health.layer import LayerHealth, layer_health
 from reportgen.artefacts.health.normalization import NORMALIZATION
@@ -32,6 +34,7 @@ ARTEFACTS: tuple[Artefact[Any, Any], ...] = (
     PATTERNS,
     TELLING_PATTERNS,
     MINIMAL_PATTERNS,
+    DATA,
     FEATURE_MAPS,
     POOLING,
 )
@@ -47,6 +50,7 @@ class LayerEntry(LayerFacts, frozen=True, kw_only=True):
     telling_patterns: tuple[TellingPattern, ...]
     minimal_patterns: MinimalPatternsRecord | None
     feature_maps: tuple[FeatureMapRecord, ...]
+    data: Annotated[LayerData | None, Meta(description="on the data set; null without one")]
     health: Annotated[LayerHealth | None, Meta(description="null of what is no convolution, or is not covered")]
 
 

@@ -151,6 +151,9 @@ class PatternsRecord(msgspec.Struct, frozen=True, kw_only=True):
     size: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=3)]
     crop: Annotated[Count, Meta(description="pixels at each side that are measured and stored but not shown")]
     steps: Count
+    natural_dataset_images: Annotated[
+        Count, Meta(description="images of the data set that count for natural maxima and peaks too")
+    ] = 0
     natural_crops: Annotated[
         Count | None, Meta(description="natural images measured; null where patterns are compared with their start")
     ]
@@ -258,6 +261,7 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
             crop=found.crop,
             steps=found.steps,
             natural_crops=None if natural is None else natural.crops,
+            natural_dataset_images=0 if natural is None else natural.dataset_images,
             recipe=found.recipe,
             missing=missing_filters(contents, TaskKind.PATTERNS, found),
             filters=pattern_records(
@@ -342,7 +346,10 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
             method=None if found is None else method_words(page.contents, found),
             parameters=() if record is None else flattened(record.recipe),
         )
-        return Section("patterns", "Patterns", "sections/patterns.html", view)
+        planned = page.contents.planned_filters(TaskKind.PATTERNS) or not page.contents.plan.layer_tasks(
+            page.layer.slug, TaskKind.RESPONSES
+        )
+        return Section("patterns", "Patterns" if planned else "Filters", "sections/patterns.html", view)
 
 
 PATTERNS = PatternArtefact()
@@ -644,12 +651,12 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
         return (
             "The patterns have not been computed; run `reportgen build` again."
             if planned
-            else f"No patterns were computed for {what}."
+            else f"No patterns were computed for {what}.{_of_data(contents)}"
         )
     nouns = contents.nouns
     compared = f"its initial {nouns.one}"
     if record.natural_crops is not None:
-        compared = compared_inputs(record.natural_crops, len(page.images), nouns)
+        compared = compared_inputs(record.natural_crops, len(page.images), nouns, record.natural_dataset_images)
     what, meaning = "Activation-maximizing", ""
     if is_output:
         what = "Logit-maximizing"
@@ -658,6 +665,14 @@ def _note(page: LayerPage, record: PatternsRecord | None) -> str:
         f"{what} {nouns.one}s: {plural(record.steps, 'gradient-ascent step')} at {dimensions(record.size)}, each compared "
         f"with {compared}.{meaning}"
     )
+
+
+def _of_data(contents: LayerContents) -> str:
+    """What tiles show instead of patterns."""
+    if not contents.plan.layer_tasks(contents.layer.slug, TaskKind.EXEMPLARS):
+        return ""
+    nouns = contents.nouns
+    return f" Each tile is the {nouns.part} of the data set’s {nouns.one}s with the largest peak."
 
 
 def _key(page: LayerPage, record: PatternsRecord | None) -> str:

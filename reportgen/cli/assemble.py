@@ -31,6 +31,7 @@ def assemble(
       reportgen assemble report --single-file
       reportgen assemble shard-1 shard-2 -o report
     """
+    from reportgen.pipeline import finish_dataset
     from reportgen.report.assemble import assemble as assemble_report
     from reportgen.report.theme import load_look
 
@@ -38,11 +39,13 @@ def assemble(
     if output is None and len(folders) > 1:
         raise UsageError("several folders become one report: name its folder with --output.")
     drawing = given_settings(given)
+    dataset = drawing.pop("dataset", None)
     template, css = (drawing.pop(name, None) for name in ("template", "css"))
     look = load_look(*(None if path is None else Path(path) for path in (template, css)))
     folder = Path(folders[0] if output is None else output)
     problems = () if output is None else _merge(folders, folder, bool(force))
     try:
+        finish_dataset(folder, dataset)
         written = assemble_report(folder, drawing=drawing, look=look)
     except StoreError as error:
         raise StoreError(f"{folder}: {error}") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +16,10 @@ from reportgen.cli.options import explicit, resolve, takes_options
 from reportgen.core.budget import Budget
 from reportgen.core.errors import UsageError
 from reportgen.core.execution import Execution
-from reportgen.core.settings import Command
+from reportgen.core.settings import Command, RunOptions, Settings
+
+if TYPE_CHECKING:
+    from reportgen.core.records import Plan
 
 
 @click.command(cls=GroupedCommand)
@@ -31,14 +35,40 @@ def build(model: str, **given: Any) -> Written | Gated:
       reportgen build my_model.keras -i photos/ -o report
       reportgen build keras:ResNet50 -i photos/ --budget 10m
     """
-    from reportgen.core.progress import Progress
-    from reportgen.core.shard import Shard
-    from reportgen.pipeline import build as build_report
-
     settings, run = resolve(given)
     gates = Gates(given, Command.BUILD, run)
     if gates and run.shard is not None:
         raise UsageError("a shard has no report that gates could be judged on: give --fail-on to `reportgen assemble`.")
+    budget = None if run.budget is None else Budget(run.budget, explicit(given))
+    return gates.on_report(written(model, settings, run, budget, gates.check_plan))
+
+
+def written(
+    model: str,
+    settings: Settings,
+    run: RunOptions,
+    budget: Budget | None = None,
+    accept: Callable[[Plan], None] = lambda plan: None,
+) -> Written:
+    """Build a report as the options of a command say.
+
+    Args:
+        model: what names it.
+        settings: of the report.
+        run: of this run.
+        budget: the time that settings are chosen for; None where they stay as they are.
+        accept: raises UsageError for a plan that is not wanted.
+
+    Returns:
+        The report.
+
+    Raises:
+        ReportgenError: nothing was written.
+    """
+    from reportgen.core.progress import Progress
+    from reportgen.core.shard import Shard
+    from reportgen.pipeline import build as build_report
+
     built = build_report(
         model,
         settings,
@@ -47,9 +77,9 @@ def build(model: str, **given: Any) -> Written | Gated:
         progress=Progress(False if run.quiet else run.progress),
         say=silent if run.quiet else say,
         execution=Execution(run.executor, run.jobs, run.scheduler),
-        budget=None if run.budget is None else Budget(run.budget, explicit(given)),
+        budget=budget,
         expect=not run.quiet,
         shard=None if run.shard is None else Shard.parse(run.shard, os.environ),
-        accept=gates.check_plan,
+        accept=accept,
     )
-    return gates.on_report(replace(built, summary=None) if run.quiet else built)
+    return replace(built, summary=None) if run.quiet else built

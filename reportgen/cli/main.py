@@ -21,6 +21,7 @@ from reportgen.cli.gates import Gated
 from reportgen.cli.index import index
 from reportgen.cli.layers import layers
 from reportgen.cli.plan import plan
+from reportgen.cli.survey import survey
 from reportgen.cli.verify import verify
 from reportgen.core import __version__
 from reportgen.core.errors import EXIT_GATE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, ReportgenError
@@ -95,5 +96,5 @@ def main() -> None:
     """Run a command; see `HELP`."""
 
 
-for command in (build, plan, layers, assemble, figures, archive, verify, compare, index):
+for command in (build, survey, plan, layers, assemble, figures, archive, verify, compare, index):
     main.add_command(command)

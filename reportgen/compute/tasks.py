@@ -15,11 +15,21 @@ from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import display_crop
 from reportgen.compute.planning.plan import crop_grid
 from reportgen.compute.predictions import predict
+from reportgen.compute.responses import (
+    Reduced,
+    batches,
+    image_arrays,
+    layer_arrays,
+    pixel_hash,
+    prediction_arrays,
+    sampling_seeds,
+)
 from reportgen.compute.work import Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
 from reportgen.core.errors import ReportgenError
 from reportgen.core.records import LayerRecord, Plan, Task, TaskKind
 from reportgen.core.stored_maps import compact
+from reportgen.inputs.dataset import Decoded
 from reportgen.inputs.images import natural_crops
 from reportgen.network.backend import tf
 from reportgen.network.error_text import one_line
@@ -66,6 +76,44 @@ def compute_feature_maps(workspace: Workspace, tasks: Tasks, notify: Notify) -> 
     share, traces = (time.perf_counter() - started) / len(tasks), reader.traces - before
     for task, (arrays, facts) in zip(tasks, results, strict=True):
         yield Result(task.key, compact(arrays), facts, share, traces)
+
+
+def compute_responses(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:
+    """Yield what units of several layers do on one part of the data set, and what the model predicts there, in one pass."""
+    dataset, record = workspace.job.dataset, workspace.plan.dataset
+    assert dataset is not None
+    assert record is not None
+    assert tasks[0].part is not None
+    layers = [task for task in tasks if task.kind == TaskKind.RESPONSES]
+    of_images = [task for task in tasks if task.kind == TaskKind.DATASET_IMAGES]
+    positions, doing = dataset.parts[tasks[0].part], f"data set, part {tasks[0].part + 1} of {len(dataset.parts)}"
+    notify(Progressed(doing))
+    observer = workspace.observer(tuple(task.layer for task in layers), bool(of_images))
+    before, share = observer.traces, sum(task.cost for task in tasks) / len(positions)
+    started = time.perf_counter()
+    decoded: list[Decoded] = []
+    reduced: list[list[Reduced]] = [[] for _ in layers]
+    outputs: list[list[np.ndarray]] = []
+    for batch in batches(dataset, positions, workspace.network.contract, observer.batch):
+        usable = [each for each in batch.decoded if each.pixels is not None]
+        decoded += [each.forgotten(pixel_hash(each)) if each.pixels is not None else each for each in batch.decoded]
+        if usable:
+            found, predicted = observer(batch.pictures, sampling_seeds(usable))
+            for own, one in zip(reduced, found, strict=True):
+                own.append(one)
+            outputs.append(predicted)
+        notify(Progressed(cost=share * len(batch.decoded)))
+    seconds = (time.perf_counter() - started) / len(tasks)
+    labels = {label.label: number for number, label in enumerate(record.labels)}
+    arrays, facts = image_arrays(decoded, positions, labels, [label.class_index for label in record.labels])
+    for task, own in zip(layers, reduced, strict=True):
+        kept, stated = layer_arrays(own, arrays["pixels"], workspace.layer_calls[task.layer])
+        yield Result(task.key, kept, stated, seconds, observer.traces - before)
+        before = observer.traces
+    for task in of_images:
+        if outputs and outputs[0]:  # of several outputs, the first that classifies
+            arrays |= prediction_arrays(np.concatenate([each[0] for each in outputs]), arrays["class"])
+        yield Result(task.key, arrays, facts, seconds)
 
 
 def compute_natural_maxima(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:
@@ -172,6 +220,7 @@ COMPUTATIONS = (  # in the order in which a run goes through them: the cheap one
     Computation((TaskKind.WEIGHTS,), _alone, compute_weights),
     Computation((TaskKind.INITIAL,), _alone, compute_initial_weights),
     Computation((TaskKind.FEATURE_MAPS,), lambda task, layer: task.image, compute_feature_maps),
+    Computation((TaskKind.RESPONSES, TaskKind.DATASET_IMAGES), lambda task, layer: task.part, compute_responses),
     Computation((TaskKind.NATURAL,), lambda task, layer: layer and layer.pattern_size, compute_natural_maxima),
     Computation((TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS), lambda task, layer: task.layer, compute_patterns),
 )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a process that only passes work on needs no TensorFlow
     from reportgen.compute.opening import ModelReference
     from reportgen.compute.patterns.ascent import Breadth
     from reportgen.compute.patterns.recipe import Recipe
+    from reportgen.inputs.dataset import Dataset
     from reportgen.inputs.image_reader import ImageReader
     from reportgen.inputs.images import UserImage
 
@@ -30,6 +31,8 @@ class Job:
         recipe: how patterns are optimized.
         breadths: how many patterns are optimized at once, by layer slug.
         machine: versions and device that all of it must be computed with, see `machine.stated`.
+        dataset: many images; None where there are none.
+        batch: how many of them are computed at once.
     """
 
     plan: Plan
@@ -39,11 +42,14 @@ class Job:
     recipe: Recipe
     breadths: Mapping[str, Breadth]
     machine: Mapping[str, Any]
+    dataset: Dataset | None = None
+    batch: int = 1
 
     def absolute(self) -> Job:
         """Return the same job for a process in another folder."""
         images = tuple(replace(image, path=image.path.absolute()) for image in self.images)
-        return replace(self, model=self.model.absolute(), images=images)
+        dataset = None if self.dataset is None else self.dataset.absolute()
+        return replace(self, model=self.model.absolute(), images=images, dataset=dataset)
 
     @property
     def threads(self) -> int:

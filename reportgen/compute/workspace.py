@@ -11,6 +11,7 @@ from reportgen.compute.bounds import bounds_of
 from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.shared import Shared
+from reportgen.compute.responses import Observer
 from reportgen.compute.work import Job, Notify, Progressed
 from reportgen.core.records import LayerRecord
 from reportgen.inputs.images import UserImage, fit
@@ -29,6 +30,7 @@ class Workspace:
         by_path = self.network.by_path
         self.layer_calls = {layer.slug: by_path[layer.path] for layer in self.layers.values()}
         self._readers: dict[tuple[str, ...], MapReader] = {}
+        self._observers: dict[tuple[tuple[str, ...], bool], Observer] = {}
         self._dead: dict[str, np.ndarray] | None = None
 
     def pixels(self, image: UserImage) -> np.ndarray:
@@ -45,6 +47,14 @@ class Workspace:
         if slugs not in self._readers:
             self._readers[slugs] = MapReader(self.network, [self.layer_calls[slug] for slug in slugs])
         return self._readers[slugs]
+
+    def observer(self, slugs: tuple[str, ...], predicts: bool) -> Observer:
+        """Return what observes these layers on the data set; one trace serves all parts that miss the same."""
+        key = slugs, predicts
+        if key not in self._observers:
+            layer_calls = [self.layer_calls[slug] for slug in slugs]
+            self._observers[key] = Observer(self.network, layer_calls, self.job.batch, predicts)
+        return self._observers[key]
 
     def dead(self, layer: LayerRecord, notify: Notify) -> np.ndarray:
         """Return which units of a layer are proven dead, bool (filters_total,), by bounds found for all layers at once."""

@@ -28,6 +28,7 @@ class Group(StrEnum):
     FIRST = "Most used"
     MODEL = "Model"
     IMAGES = "Images"
+    DATASET = "Data set"
     SHOW = "What to show"
     PATTERNS = "Patterns"
     REPORT = "Report"
@@ -35,6 +36,9 @@ class Group(StrEnum):
     GATES = "Gates"
     RUN = "Run"
     EXPERT = "Expert settings of patterns"
+
+
+OF_PATTERNS = (Group.PATTERNS, Group.EXPERT)  # what a command that computes no patterns does not take
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Option:
     negatable: bool = False
     choices: type[StrEnum] | None = None
     check: Callable[[str, Any], object] | None = None
-    commands: tuple[str, ...] = ("build", "plan")
+    commands: tuple[str, ...] = ("build", "survey", "plan")
     everyday: bool = False
     in_file: bool = True
     recipe: str | None = None
@@ -136,6 +140,11 @@ def declared(table: type) -> tuple[Option, ...]:
             declaration,
             name=field.name,
             flag=declaration.flag or f"--{field.name.replace('_', '-')}",
+            commands=tuple(
+                command
+                for command in declaration.commands
+                if command != "survey" or declaration.group not in OF_PATTERNS
+            ),
         )
         for field in dataclasses.fields(table)
         for declaration in [field.metadata[OPTION]]

@@ -74,6 +74,10 @@ class TaskKind(StrEnum):
     WEIGHTS = "weights"
     INITIAL = "initial"
     FEATURE_MAPS = "feature_maps"
+    DATASET_IMAGES = "dataset_images"
+    RESPONSES = "responses"
+    RESPONSE_STATISTICS = "response_statistics"
+    EXEMPLARS = "exemplars"
     NATURAL = "natural"
     PATTERNS = "patterns"
     MINIMAL_PATTERNS = "minimal_patterns"
@@ -351,6 +355,7 @@ class Task(Record):
             some filters.
         layer: slug; "" where it does not apply, like `image`.
         cost: of the computation in multiply-adds.
+        part: of the data set, from 0; None where it does not apply.
     """
 
     kind: TaskKind
@@ -359,6 +364,40 @@ class Task(Record):
     image: str
     filters: tuple[int, ...]
     cost: float
+    part: int | None = None
+
+
+@dataclass(frozen=True)
+class LabelRecord(Record):
+    """A label of the data set.
+
+    images: how many have it. class_index: the model's class that it stands for, None where none is known.
+    """
+
+    label: str
+    images: Count
+    class_index: int | None = None
+
+
+@dataclass(frozen=True)
+class DatasetRecord(Record):
+    """The data set as the plan has it; whether its images can be decoded is found when they are read.
+
+    Attributes:
+        source: the name of the folder, file or callable, without its folder.
+        found: how many images there are.
+        images: how many of them are taken, evenly spaced.
+        labels: in the order of their names; empty where there are none.
+        parts: how many images each part has, in order; a part is read in one piece.
+        sha256: of names, hashes and labels of the images that are taken.
+    """
+
+    source: str
+    found: Count
+    images: Count
+    labels: tuple[LabelRecord, ...]
+    parts: tuple[int, ...]
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -379,6 +418,7 @@ class Plan(Record):
     notes: tuple[str, ...]
     diagram: tuple[DiagramNode, ...] = ()
     problems: tuple[str, ...] = ()
+    dataset: DatasetRecord | None = None
 
     def layer_tasks(self, slug: str, kind: str) -> tuple[Task, ...]:
         """The tasks of one kind that belong to one layer, in order."""

@@ -59,6 +59,7 @@ class Command(StrEnum):
     """The commands, of which each module in `cli` is one."""
 
     BUILD = "build"
+    SURVEY = "survey"
     LAYERS = "layers"
     PLAN = "plan"
     ASSEMBLE = "assemble"
@@ -71,9 +72,10 @@ class Command(StrEnum):
 
 BY_METHOD = "by method"
 DEFAULT_FILTERS = "32"
-OF_MODELS = (Command.BUILD, Command.LAYERS, Command.PLAN)  # commands that load a model
+OF_MODELS = (Command.BUILD, Command.SURVEY, Command.LAYERS, Command.PLAN)  # commands that load a model
 OF_OPENED_MODELS = (*OF_MODELS, Command.VERIFY)  # commands that load one and may run code or read files for it
-OF_PAGES = (Command.BUILD, Command.ASSEMBLE, Command.PLAN)  # commands that write pages
+OF_PAGES = (Command.BUILD, Command.SURVEY, Command.ASSEMBLE, Command.PLAN)  # commands that write pages
+OF_RUNS = (Command.BUILD, Command.SURVEY, Command.PLAN)  # commands that compute, or say what would be computed
 OF_FIGURES = (Command.FIGURES,)
 DEFAULT_FIGURES = tuple(FigureKind)
 LEAST_DPI, MOST_DPI = 72, 2400  # a screen's, and the finest that presses expose
@@ -239,6 +241,38 @@ class Settings:
         check=_channel_numbers,
     )
 
+    # Data set
+    dataset: str | None = option(
+        None,
+        TEXT,
+        Group.FIRST,
+        "Many labeled images: folder, table, tar, .npz, callable.",
+        metavar="PATH",
+        commands=(*OF_RUNS, Command.ASSEMBLE),
+        everyday=True,
+        stated=file_name,
+    )
+    dataset_limit: int | None = option(
+        None,
+        WHOLE,
+        Group.DATASET,
+        "Take N of its images, evenly spaced.",
+        unset="all",
+        metavar="N",
+        check=at_least(1),
+        commands=OF_RUNS,
+    )
+    label_map: str | None = option(
+        None,
+        TEXT,
+        Group.DATASET,
+        "JSON object or CSV from labels to names of classes.",
+        unset="by name",
+        metavar="FILE",
+        commands=OF_RUNS,
+        stated=file_name,
+    )
+
     # What to show
     layers: tuple[str, ...] = option(
         (),
@@ -269,7 +303,7 @@ class Settings:
         everyday=True,
     )
     pooling: bool = option(
-        False, SWITCH, Group.SHOW, "Also show pooling layers, before and after them.", commands=OF_MODELS, everyday=True
+        False, SWITCH, Group.SHOW, "Also show pooling layers, before and after them.", commands=OF_MODELS
     )
     outputs: str | None = option(
         None,
@@ -295,6 +329,7 @@ class Settings:
         Group.FIRST,
         "Optimization effort per pattern.",
         choices=Quality,
+        commands=(Command.BUILD, Command.PLAN),
         everyday=True,
     )
     size: str = option(
@@ -305,6 +340,14 @@ class Settings:
         metavar="auto|PIXELS",
         check=lambda _, value: parse_pattern_size(value),
         commands=OF_MODELS,
+    )
+    patterns: bool = option(
+        True,
+        SWITCH,
+        Group.PATTERNS,
+        "Optimize patterns; with --no-patterns only what images show.",
+        negatable=True,
+        commands=(Command.BUILD, Command.PLAN),
     )
     negative: bool = option(False, SWITCH, Group.PATTERNS, "Also show the image that minimizes each filter.")
     steps: int | None = option(
@@ -645,6 +688,7 @@ class RunOptions:
         Group.RUN,
         "Choose --quality and --filters for a time such as 10m.",
         metavar="TIME",
+        commands=(Command.BUILD, Command.PLAN),
         check=lambda _, value: parse_duration(value),
         everyday=True,
     )

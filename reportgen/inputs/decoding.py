@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -151,7 +152,26 @@ def colour_profile(path: Path) -> str | None:
 
 def _read_array(path: Path, bands: int, floats: tuple[float, float]) -> Picture:
     """Read a `.npy` file."""
-    array = np.lib.format.open_memmap(path, mode="r")  # never unpickles, and reads nothing before the shape is checked
+    return from_array(
+        path, np.lib.format.open_memmap(path, mode="r"), bands, floats
+    )  # never unpickles, and reads nothing before the shape is checked
+
+
+def from_array(path: Path, array: NDArray[Any], bands: int, floats: tuple[float, float] = UNIT) -> Picture:
+    """Return a picture that is given as an array.
+
+    Args:
+        path: what it is called in messages.
+        array: uint8, uint16 or floating-point, (height, width) or (height, width, channels).
+        bands: number of channels of the model's input.
+        floats: as for `decode`.
+
+    Returns:
+        What `decode` returns.
+
+    Raises:
+        ImageError: it is no such array.
+    """
     unsigned = array.dtype.kind == "u" and array.dtype.itemsize <= 2
     if not (unsigned or array.dtype.kind == "f") or array.ndim not in (2, 3) or array.size == 0:
         raise ImageError(

@@ -316,12 +316,33 @@ class Network:
         """Return (args, kwargs) of a call of the model on `fed` (n, *size, channels)."""
         return self._arguments(keras.ops.moveaxis(fed, -1, 1) if self._channels_first else fed)
 
-    def units(self, inputs: Any, layer_calls: Sequence[LayerCall]) -> list[tuple[Any, Any]]:
+    def observed(
+        self, inputs: Any, layer_calls: Sequence[LayerCall], to_the_end: bool
+    ) -> tuple[list[tuple[Any, Any]], list[Any]]:
+        """Compute the unit of each layer call, and the class probabilities. Call inside a trace.
+
+        Args:
+            inputs: as for `units`.
+            layer_calls: as for `units`.
+            to_the_end: whether the model's outputs are wanted.
+
+        Returns:
+            What `units` returns, and the class probabilities (n, classes) of the only output, or of each that classifies.
+        """
+        outputs: list[Any] = []
+        units = self.units(inputs, layer_calls, outputs if to_the_end else None)
+        places = [0] if self.class_count is not None else list(self._classifying.values())
+        return units, [outputs[place] for place in places] if to_the_end else []
+
+    def units(
+        self, inputs: Any, layer_calls: Sequence[LayerCall], outputs: list[Any] | None = None
+    ) -> list[tuple[Any, Any]]:
         """Compute the unit of each layer call. Call inside a trace; the model is left as soon as all units are known.
 
         Args:
             inputs: float32 (n, *size, channels), as the model is fed.
             layer_calls: those without a unit are left out.
+            outputs: receives the model's outputs, for which it runs to its end; None where they are not wanted.
 
         Returns:
             (pre-activation, activation) of each unit, both (n, *spatial, channels) in the model's own dtype.
@@ -342,9 +363,11 @@ class Network:
                 kept = stored(after, call.times, first)
                 found[index] = (kept if before is after else stored(before, call.times, first), kept)
                 missing.discard(index)
-            return not missing
+            return not missing and outputs is None
 
         output = self._run(inputs, is_last)
+        if outputs is not None:
+            outputs += tf.nest.flatten(output)
         if to_the_end:
             for index in to_the_end:
                 classes = logits(tf.nest.flatten(output)[layer_calls[index].place])[:, None, None, :]

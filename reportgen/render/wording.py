@@ -57,17 +57,22 @@ def owner_words(is_output: bool) -> tuple[str, str]:
     return ("class", "classes") if is_output else ("filter", "filters")
 
 
-def compared_inputs(inputs: int, images: int, nouns: Nouns = OF_IMAGES) -> str:
+def compared_inputs(inputs: int, images: int, nouns: Nouns = OF_IMAGES, dataset: int = 0) -> str:
     """Return what natural maxima were measured on: `78 inputs (3 images and 25 crops of each)`.
 
     Args:
         inputs: of all images together; each image gives itself and equally many crops.
-        images: number of images, at least 1.
+        images: number of images; at least 1 unless there is a data set.
         nouns: of what the model is fed.
+        dataset: images of the data set.
     """
+    beyond = f"{plural(dataset, nouns.one)} of the data set" if dataset else ""
+    if images == 0 or inputs == 0:
+        return beyond
     crops = inputs // images - 1
     parts = f" and {plural(crops, nouns.part)} of {'it' if images == 1 else 'each'}" if crops > 0 else ""
-    return f"{plural(inputs, 'input')} ({plural(images, nouns.one)}{parts})"
+    named = f"{plural(inputs, 'input')} ({plural(images, nouns.one)}{parts})"
+    return f"{named} and {beyond}" if beyond else named
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:

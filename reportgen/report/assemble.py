@@ -14,6 +14,7 @@ import numpy as np
 
 from reportgen.artefacts import image_maps, overview
 from reportgen.artefacts.base import Appearance, Arrays, Artefact, ImageFile, LayerContents, LayerPage, check_slugs
+from reportgen.artefacts.dataset import dataset_entry
 from reportgen.artefacts.feature_maps import FEATURE_MAPS, figures, maps_by_task
 from reportgen.artefacts.layer_entry import ARTEFACTS, LayerEntry, layer_entry, read_layer, records_of
 from reportgen.artefacts.predictions import ImageEntry, draw_image, image_entry, load_image
@@ -21,7 +22,7 @@ from reportgen.core.errors import OutputError, few
 from reportgen.core.kept_maps import wanted_channels
 from reportgen.core.lock import writing
 from reportgen.core.npz import pack
-from reportgen.core.records import LayerRecord, LayerStatus, Plan, Task
+from reportgen.core.records import LayerRecord, LayerStatus, Plan, Task, TaskKind
 from reportgen.core.store import Store
 from reportgen.render.figure import Picture
 from reportgen.render.text import NOUNS, plural
@@ -300,7 +301,13 @@ class Assembly:
         drawn = [self._drawn[layer.path] for layer in self.plan.layers]
         columns = [each.column for each in drawn if each.column is not None]
         entries = tuple(each.entry for each in drawn)
-        report = make_document(self.plan, images, entries, overview.record(self.plan, columns))
+        report = make_document(
+            self.plan,
+            images,
+            entries,
+            overview.record(self.plan, columns),
+            dataset_entry(self.plan, self._store),
+        )
         written = report.to_json()
         pictures = {each.entry.slug: each.all_pictures for each in drawn}
         view = index_view(
@@ -383,7 +390,8 @@ class Assembly:
         try:
             for key, entry in entries.items():
                 self._store.save(key, *entry)
-            self._store.settle([task.key for task in self._tasks[contents.layer.slug]], shared)
+            settled = [task for task in self._tasks[contents.layer.slug] if task.kind != TaskKind.RESPONSES]
+            self._store.settle([task.key for task in settled], shared)
         except OSError as error:
             raise OutputError(
                 f"the store in the report's folder cannot be written ({error.strerror}); what was computed is kept."

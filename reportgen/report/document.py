@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from reportgen.artefacts.dataset import DatasetEntry
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.overview import OverviewRecord
 from reportgen.artefacts.predictions import NO_PROBABILITIES, ImageEntry
@@ -48,6 +49,7 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
     environment: Annotated[dict[str, Any], Meta(description="versions and the device")]
     images: tuple[ImageEntry, ...]
     images_left_out: tuple[dict[str, str], ...]
+    dataset: Annotated[DatasetEntry | None, Meta(description="many images, of `--dataset`; null without them")]
     layers: tuple[Annotated[LayerEntry, Meta(extra_json_schema=LAYER_RULES)], ...]
     overview: OverviewRecord | None
     gallery: Annotated[
@@ -70,7 +72,11 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_document(
-    plan: Plan, images: tuple[ImageEntry, ...], layers: tuple[LayerEntry, ...], overview: OverviewRecord | None
+    plan: Plan,
+    images: tuple[ImageEntry, ...],
+    layers: tuple[LayerEntry, ...],
+    overview: OverviewRecord | None,
+    dataset: DatasetEntry | None = None,
 ) -> ReportDocument:
     """Return the whole document, put together from its parts."""
     return ReportDocument(
@@ -81,6 +87,7 @@ def make_document(
         environment=plan.environment,
         images=images,
         images_left_out=plan.images_left_out,
+        dataset=dataset,
         layers=layers,
         overview=overview,
         gallery=gallery(layers),

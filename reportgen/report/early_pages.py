@@ -15,7 +15,8 @@ from reportgen.report.assemble import Assembly, Progress
 from reportgen.report.location import FACTS_FILE
 from reportgen.report.unfinished import Unfinished
 
-LATE = frozenset({TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS})  # what the first pages do not wait for
+# What the first pages do not wait for.
+LATE = frozenset({TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS, TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS})
 SHORTEST_PAUSE = 5.0  # seconds between two versions of the index
 PAUSE = 50  # times as long as writing the index took: at most so small a share of the run
 

@@ -22,6 +22,7 @@ from reportgen.render.figure import Picture
 from reportgen.render.text import AXIS_UNITS, count, listed, plural
 from reportgen.render.wording import flattened, stopped, unquoted
 from reportgen.report.counts import Counts, counts
+from reportgen.report.dataset_view import DatasetView, dataset_view
 from reportgen.report.depth_charts import DepthView, depth_view
 from reportgen.report.document import ReportDocument
 from reportgen.report.gallery import GalleryView, gallery_view
@@ -71,6 +72,7 @@ class IndexView:
     gallery: GalleryView | None
     images: tuple[ImageView, ...]
     images_note: str
+    dataset: DatasetView | None
     diagram: DiagramView | None
     overview: OverviewView | None
     depth: DepthView | None
@@ -131,6 +133,7 @@ def index_view(
         health=health_view(report.health, report.layers),
         headings=_headings(
             {
+                "data": report.dataset is not None,
                 "overview": overview is not None,
                 "depth": depth is not None,
                 "network": diagram is not None,
@@ -157,6 +160,7 @@ def index_view(
         gallery=gallery_view(report.gallery, report.layers, telling, noun),
         images=image_views(report.images, image_files),
         images_note=images_note(report.images, noun),
+        dataset=dataset_view(report.dataset, noun),
         diagram=diagram,
         overview=overview,
         depth=depth,
@@ -190,6 +194,7 @@ def _headings(there: Mapping[str, bool], noun: str) -> dict[str, str]:
     """Headings by anchor in the order of the page; `there` names sections that some reports lack."""
     every = {
         "images": f"Input {noun}s and predictions",
+        "data": "The model on the data set",
         "overview": "Feature-map overview",
         "depth": "Over depth",
         "network": "Architecture",

@@ -22,6 +22,7 @@ STEP_COST = 2  # an ascent step: the pass and its gradient
 MEASURING_COST = (
     2  # measuring the pattern and the strongest picture; the bank of starts is measured for all layers at once
 )
+RESPONSE_CONTENTS, STATISTICS_CONTENTS = 1, 1  # raised when something else is stored of a data set
 MAPS_COST = 1  # all feature maps of an image
 WEIGHT_CONTENTS = 3  # counts what has been added to a weights task: the normalizations that follow, and their arrays
 WEIGHTS_PER_FORWARD = 10  # layers whose weights are stored in the time of a forward pass
@@ -178,6 +179,23 @@ def task_key(kind: str, facts: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
+class DatasetFacts:
+    """What the tasks of a data set follow from.
+
+    Attributes:
+        hashes: of the images of each part.
+        names: what else each part's images are known by: names and labels, as JSON values.
+        labels: the data set's labels and the classes that they stand for, as JSON values.
+        batch: images that are computed at once.
+    """
+
+    hashes: Sequence[Sequence[str]]
+    names: Sequence[Any]
+    labels: Any
+    batch: int
+
+
+@dataclass(frozen=True)
 class TaskFacts:
     """What the tasks of a report follow from.
 
@@ -193,6 +211,8 @@ class TaskFacts:
         feed_key: stands for the code of the preprocessing where that is the user's; "" otherwise.
         negative: whether minimal patterns are wanted.
         initial: what stands for the weights that training started from, by layer path; empty where they are not shown.
+        patterns: whether patterns are wanted.
+        dataset: None where there is none.
     """
 
     layers: Sequence[LayerRecord]
@@ -206,6 +226,8 @@ class TaskFacts:
     feed_key: str
     negative: bool = False
     initial: Mapping[str, str] = field(default_factory=dict)
+    patterns: bool = True
+    dataset: DatasetFacts | None = None
 
     @cached_property
     def rendered(self) -> list[LayerRecord]:
@@ -295,7 +317,7 @@ def _feature_map_tasks(facts: TaskFacts) -> Iterator[Task]:
 def _natural_tasks(facts: TaskFacts) -> Iterator[Task]:
     """One per layer with patterns: the largest scores on the user's images."""
     hashes = [image.sha256 for image in facts.images]
-    for layer in facts.rendered if hashes else []:
+    for layer in facts.rendered if hashes and facts.patterns else []:
         if layer.pattern_size is not None:
             key = task_key(TaskKind.NATURAL, {**facts.pattern_facts(layer), "images": hashes})
             together = [each for each in facts.rendered if each.pattern_size == layer.pattern_size]
@@ -310,7 +332,7 @@ def _pattern_tasks(facts: TaskFacts) -> Iterator[Task]:
     kinds = (TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS) if facts.negative else (TaskKind.PATTERNS,)
     steps = recipe["steps"] * recipe["restarts"] + recipe["strongest_steps"]
     for layer in facts.rendered:
-        if layer.pattern_size is None:
+        if layer.pattern_size is None or not facts.patterns:
             continue
         batch = facts.batches[layer.slug]
         cost = batch * facts.pattern_cost(layer) * (STEP_COST * steps + MEASURING_COST)
@@ -329,4 +351,46 @@ def _pattern_tasks(facts: TaskFacts) -> Iterator[Task]:
                 yield Task(kind, task_key(kind, depends), layer.slug, "", chunk, cost)
 
 
-PLANNED = (_image_tasks, _weight_tasks, _feature_map_tasks, _natural_tasks, _pattern_tasks)
+def surveyed(layers: Sequence[LayerRecord]) -> list[LayerRecord]:
+    """Return the layers whose units are measured on the data set: those in the report that have any."""
+    return [layer for layer in layers if layer.status == "rendered" and layer.is_met and not layer.is_pooling]
+
+
+def _dataset_tasks(facts: TaskFacts) -> Iterator[Task]:
+    """One per part of the data set for its images and one per layer, which share a pass; and one per layer that sums them up."""
+    dataset = facts.dataset
+    if dataset is None:
+        return
+    layers = surveyed(facts.layers)
+    keys: dict[str, list[str]] = {layer.slug: [] for layer in layers}
+    images = []
+    for part, hashes in enumerate(dataset.hashes):
+        common = {
+            **facts.identity,
+            **facts.sized,
+            "images": list(hashes),
+            "batch": dataset.batch,
+            "stored": RESPONSE_CONTENTS,
+        }
+        cost = len(hashes) * facts.forward_cost / (1 + len(layers))
+        images.append(
+            task_key(TaskKind.DATASET_IMAGES, {**common, "names": dataset.names[part], "labels": dataset.labels})
+        )
+        yield Task(TaskKind.DATASET_IMAGES, images[-1], "", "", (), cost, part)
+        for layer in layers:
+            keys[layer.slug].append(task_key(TaskKind.RESPONSES, {**common, "layer": layer.path}))
+            yield Task(TaskKind.RESPONSES, keys[layer.slug][-1], layer.slug, "", (), cost, part)
+    for layer in layers:
+        depends = {
+            "parts": keys[layer.slug],
+            "images": images,
+            "filters": list(layer.filters_shown),
+            "stored": STATISTICS_CONTENTS,
+        }
+        key = task_key(TaskKind.RESPONSE_STATISTICS, depends)
+        yield Task(TaskKind.RESPONSE_STATISTICS, key, layer.slug, "", (), 0.0)
+        if facts.contract.is_picture:
+            yield Task(TaskKind.EXEMPLARS, task_key(TaskKind.EXEMPLARS, depends), layer.slug, "", (), 0.0)
+
+
+PLANNED = (_image_tasks, _weight_tasks, _feature_map_tasks, _dataset_tasks, _natural_tasks, _pattern_tasks)

@@ -20,14 +20,17 @@ from reportgen.compute.planning import notes as noted
 from reportgen.compute.planning import plan as planning
 from reportgen.compute.planning.layer_records import describe, describe_output
 from reportgen.compute.planning.pattern_sizes import fitted
+from reportgen.compute.responses import LARGEST_BATCH
 from reportgen.compute.work import Job
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import ModelError, UsageError
-from reportgen.core.records import ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
+from reportgen.core.records import DatasetRecord, ImageRecord, InputContract, LayerRecord, ModelRecord, Plan, Task
 from reportgen.core.settings import Settings
 from reportgen.inputs import images, signals
 from reportgen.inputs.classes_file import read_classes
+from reportgen.inputs.dataset import Dataset, open_dataset
 from reportgen.inputs.image_reader import ImageReader
+from reportgen.inputs.label_map import matched
 from reportgen.network.backend import fix_threads, gpu_details
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.initial_weights import digest, initial_kernels
@@ -106,6 +109,11 @@ def prepare(
     initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
     versions = machine.versions()
     records = tuple(image.record for image in collection.images)
+    dataset = (
+        None if settings.dataset is None else open_dataset(settings.dataset, settings.dataset_limit, import_callable)
+    )
+    dataset_record = None if dataset is None else dataset.record(matched(dataset.labels, classes, settings.label_map))
+    batch = response_batch(network, settings)
     notes = (
         *filter_notes,
         *collection.notes,
@@ -129,6 +137,8 @@ def prepare(
         feed_key=_preprocess_code(settings.preprocess),
         negative=settings.negative,
         initial={path: digest(arrays) for path, arrays in initial.items()},
+        patterns=settings.patterns,
+        dataset=None if dataset is None else _dataset_facts(dataset, dataset_record, batch),
     )
     if choose is not None:
         own, contract = layers, network.contract
@@ -163,9 +173,10 @@ def prepare(
         notes=tuple(note for note in notes if note is not None),
         diagram=network.diagram,
         problems=() if network.problem is None else (network.problem,),
+        dataset=dataset_record,
     )
     reference = _reference(specification, settings, network, records, initial, range_note is not None)
-    return Job(plan, reference, collection.images, reader, recipe, breadths, machine.stated())
+    return Job(plan, reference, collection.images, reader, recipe, breadths, machine.stated(), dataset, batch)
 
 
 def _open(
@@ -311,6 +322,25 @@ def breadth_for(
     picture_bytes = picture_bytes * prod(size) // prod(network.contract.size)
     most = 1 if gpu_details() else min(planning.MOST_ABREAST, fix_threads(settings.threads))
     return Breadth(*planning.breadth(picture_bytes, settings.memory_bytes, filters, most))
+
+
+def response_batch(network: Network, settings: Settings) -> int:
+    """Return how many images of the data set are computed at once: by the network and `--memory` alone."""
+    largest = max((layer_call.costs.largest_bytes for layer_call in network.layer_calls), default=0)
+    room = max(1, settings.memory_bytes // max(1, planning.TENSORS_AT_ONCE * largest))
+    return min(LARGEST_BATCH, 1 << (room.bit_length() - 1))  # a power of two, so that parts are whole batches
+
+
+def _dataset_facts(dataset: Dataset, record: DatasetRecord | None, batch: int) -> planning.DatasetFacts:
+    """What the tasks of a data set follow from."""
+    assert record is not None
+    parts = [[dataset.images[at] for at in part] for part in dataset.parts]
+    return planning.DatasetFacts(
+        hashes=[[image.sha256 for image in part] for part in parts],
+        names=[[[image.name, image.label] for image in part] for part in parts],
+        labels=[[label.label, label.class_index] for label in record.labels],
+        batch=batch,
+    )
 
 
 def _resolved(settings: Settings, network: Network, recipe: recipes.Recipe, threads: int) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""The command `survey`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from reportgen.cli.build import written
+from reportgen.cli.command import GroupedCommand, Written
+from reportgen.cli.options import resolve, takes_options
+from reportgen.core.errors import UsageError
+from reportgen.core.settings import Command
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("model")
+@takes_options(Command.SURVEY)
+def survey(model: str, **given: Any) -> Written:
+    """Show what the images of a data set do to every filter of MODEL, without patterns.
+
+    MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
+
+    \b
+    Example:
+      reportgen survey my_model.keras --dataset photos/ -o report
+    """
+    settings, run = resolve(given)
+    if settings.dataset is None:
+        raise UsageError("survey needs images: name them with --dataset.")
+    return written(model, replace(settings, patterns=False), run)

@@ -1,0 +1,1 @@
+"""What a data set tells of filters: statistics of stored arrays, in NumPy alone."""
