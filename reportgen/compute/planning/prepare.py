@@ -18,6 +18,7 @@ from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.compute.planning import notes as noted
 from reportgen.compute.planning import plan as planning
+from reportgen.compute.planning.attributions import plan_attribution
 from reportgen.compute.planning.layer_records import describe, describe_output
 from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.work import Job
@@ -104,6 +105,7 @@ def prepare(
     recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
     breadths = _breadths(network, layers, settings)
     initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
+    attribution = plan_attribution(network, settings, classes, bool(collection.images))
     versions = machine.versions()
     records = tuple(image.record for image in collection.images)
     notes = (
@@ -116,6 +118,7 @@ def prepare(
         memory_note,
         range_note,
         None if differentiable else noted.no_gradient(settings),
+        *attribution.notes,
     )
     facts = planning.TaskFacts(
         layers=_differentiated(layers, differentiable),
@@ -129,6 +132,8 @@ def prepare(
         feed_key=_preprocess_code(settings.preprocess),
         negative=settings.negative,
         initial={path: digest(arrays) for path, arrays in initial.items()},
+        attribution=attribution.depends or {},
+        attribution_passes=attribution.passes,
     )
     if choose is not None:
         own, contract = layers, network.contract
@@ -163,6 +168,7 @@ def prepare(
         notes=tuple(note for note in notes if note is not None),
         diagram=network.diagram,
         problems=() if network.problem is None else (network.problem,),
+        attribution=attribution.layers,
     )
     reference = _reference(specification, settings, network, records, initial, range_note is not None)
     return Job(plan, reference, collection.images, reader, recipe, breadths, machine.stated())
