@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,13 +18,13 @@ from reportgen.artefacts.attribution import (
 )
 from reportgen.artefacts.base import ImageFile
 from reportgen.artefacts.views import Legend, SmallPicture, legend, small_picture
-from reportgen.core.choices import Attribution
+from reportgen.core.choices import MOST_MASKS, Attribution
 from reportgen.core.grids import cell_numbers
 from reportgen.core.records import PICTURE_RANK
 from reportgen.render import palette
 from reportgen.render.attribution import MOST_COVERED, STRIP_HEIGHT, draw_map, draw_over, place_words
 from reportgen.render.paths import LineChart, line_chart
-from reportgen.render.text import count, listed, number, percent, plural, shape
+from reportgen.render.text import AXIS_UNITS, NOUNS, count, listed, number, percent, plural
 
 PICTURE_PIXELS = 224  # longer side of a picture on a page, CSS pixels
 NAMES = {Attribution.GRAD_CAM: "Grad-CAM", Attribution.HIRESCAM: "HiResCAM", Attribution.SCORE_CAM: "Score-CAM"}
@@ -97,10 +98,15 @@ def scale_tops(records: Sequence[AttributionRecord]) -> dict[str, float]:
     """Return the end of each map's color scale by its key: the largest magnitude of all classes of the same method, layer and output."""
     tops: dict[tuple[str, str, str | None], float] = {}
     for record in records:
-        group = (record.method.value, record.layer, record.output)
+        group = _group(record)
         ends = [abs(end) for end in (record.minimum, record.maximum) if end is not None]
         tops[group] = max([tops.get(group, 0.0), *ends])
-    return {record.key: tops[record.method.value, record.layer, record.output] for record in records}
+    return {record.key: tops[_group(record)] for record in records}
+
+
+def _group(record: AttributionRecord) -> tuple[str, str, str | None]:
+    """What maps have in common that are drawn on one scale."""
+    return record.method.value, record.layer, record.output
 
 
 def draw(
@@ -142,7 +148,7 @@ def map_views(
         file: the picture of the image.
         root: from the page to the report's folder.
     """
-    tops, size = scale_tops(records), file.lengths
+    tops, size, groups = scale_tops(records), file.lengths, Counter(map(_group, records))
     whole = (size[1], size[0]) if len(size) == PICTURE_RANK else (file.width, file.height)
     strip = (file.width, STRIP_HEIGHT) if len(size) == 1 else whole
     views = []
@@ -160,7 +166,7 @@ def map_views(
                 picture=_picture(root, alone, strip, f"{title} at {record.layer}: {said}"),
                 over=_picture(root, over, whole, f"The same map over the image in gray: {title}"),
                 legend=legend(-top, top, palette.DIVERGING) if top > 0 else None,
-                caption=_caption(record, said, top, size),
+                caption=_caption(record, said, top, groups[_group(record)] > 1),
                 failed=_failed(record),
                 checks=_check_rows(record),
                 curves=_curves(record, arrays),
@@ -206,23 +212,32 @@ def _where(flat: int, grid: Sequence[int]) -> str:
     return place_words([int(at) for at in np.unravel_index(flat, grid)], grid)
 
 
-def _caption(record: AttributionRecord, said: str, top: float, size: tuple[int, ...]) -> str:
-    blocks = [f"{least}–{most}" if least != most else f"{least}" for least, most in _blocks(record.grid, size)]
-    enlarged = (
-        f"each drawn on {' × '.join(blocks)} {'steps' if len(size) == 1 else 'pixels'} by repeating, not interpolating"
-    )
+def _caption(record: AttributionRecord, said: str, top: float, of_many: bool) -> str:
+    shared = " of these maps" if of_many else ""
     scale = (
-        f"Linear scale ({palette.DIVERGING}) from {number(-top)} through 0 to {number(top)}, the largest magnitude of all classes shown."
+        f"Linear scale ({palette.DIVERGING}) from {number(-top)} through 0 to {number(top)}, the largest magnitude{shared}."
         if top > 0
         else "All values are 0."
     )
     measured = ""
     if record.channels_measured < record.channels:
-        how = "those with the widest range of values" if record.method == Attribution.SCORE_CAM else "those"
-        measured = f" Made of {count(record.channels_measured)} of {count(record.channels)} maps, {how}."
-    laid = f" Over the gray image a color covers up to {percent(MOST_COVERED)}, in proportion to its magnitude."
-    first = said[0].upper() + said[1:]
-    return f"{first}. {shape(record.grid)} positions, {enlarged}. {scale}{measured}{laid if len(size) <= PICTURE_RANK else ''}"
+        chosen = f"{count(record.channels_measured)} of {count(record.channels)} maps"
+        measured = f" Made of {chosen}: " + (
+            "those with the widest range of values."
+            if record.channels_measured == MOST_MASKS
+            else "the others are constant."
+        )
+    return f"{said[0].upper() + said[1:]}. {scale}{measured}"
+
+
+def drawing_words(grid: Sequence[int], size: Sequence[int]) -> str:
+    """Return how maps of a grid are drawn over an input, as sentences."""
+    blocks = " × ".join(str(least) if least == most else f"{least}–{most}" for least, most in _blocks(grid, size))
+    unit = AXIS_UNITS[len(size)]
+    return (
+        f"Each position is drawn on {blocks} {unit} by repeating it; nothing is interpolated. Over the gray {NOUNS[len(size)].one} a "
+        f"color covers up to {percent(MOST_COVERED)}, in proportion to its magnitude, so read values off the map beside it."
+    )
 
 
 def _blocks(grid: Sequence[int], size: Sequence[int]) -> list[tuple[int, int]]:

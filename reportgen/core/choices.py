@@ -127,6 +127,9 @@ class Attribution(StrEnum):
     SCORE_CAM = "score-cam"
 
 
+MOST_MASKS = 64  # maps that Score-CAM masks an image with; each is a pass of the whole model
+
+
 class ExecutorKind(StrEnum):
     """Where work is computed."""
 

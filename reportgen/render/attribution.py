@@ -101,7 +101,7 @@ def place_words(position: Sequence[int], grid: Sequence[int]) -> str:
     if len(grid) != PICTURE_RANK:
         return f"at {numbers}"
     words = [
-        each[min(THIRDS - 1, THIRDS * at // count)]
+        each[THIRDS * (2 * at + 1) // (2 * count)]
         for each, at, count in zip(PLACES[PICTURE_RANK], position, grid, strict=True)
     ]
     return f"at {numbers} ({' '.join(words)})"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reportgen.artefacts.attribution import AttributionRecord
-from reportgen.artefacts.attribution_figures import FORMULAS, NAMES, SOURCES, MapView, map_views
+from reportgen.artefacts.attribution_figures import FORMULAS, NAMES, SOURCES, MapView, drawing_words, map_views
 from reportgen.artefacts.base import ImageFile
 from reportgen.artefacts.predictions import ImageEntry, ImageView, image_views
 from reportgen.artefacts.views import Link, PageContext
@@ -26,6 +26,7 @@ class Group:
     layer: str
     unit: str | None
     grid: str
+    drawn: str
     maps: tuple[MapView, ...]
 
 
@@ -123,6 +124,7 @@ def _groups(
                 layer=layer,
                 unit=None if first.unit == layer else first.unit,
                 grid=f"{shape(first.grid)} positions, {plural(first.channels, 'map')}",
+                drawn=drawing_words(first.grid, file.lengths),
                 maps=tuple(view for _, view in members),
             )
         )

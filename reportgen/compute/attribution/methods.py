@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_MASKS = 64  # maps that Score-CAM masks an image with; each is a pass of the whole model
+from reportgen.core.choices import MOST_MASKS
+
 Array = NDArray[np.float32]
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reportgen.compute.attribution import checks, methods
+from reportgen.compute.attribution import checks
 from reportgen.compute.attribution.targets import class_labels, named
 from reportgen.compute.planning.plan import LARGEST_BATCH, picture_bytes
-from reportgen.core.choices import Attribution, parse_attribution
+from reportgen.core.choices import MOST_MASKS, Attribution, parse_attribution
 from reportgen.core.records import AttributedLayer
 from reportgen.core.settings import Settings
 from reportgen.network.class_scores import find_places
@@ -81,7 +81,7 @@ def _passes(wanted: Sequence[Attribution], layers: Sequence[AttributedLayer], fu
         passes += checks.ORDERS * checks.STEPS
         for method in wanted:
             if method == Attribution.SCORE_CAM:
-                passes += (1 + checks.MASKED_DRAWS) * min(layer.channels, methods.MOST_MASKS)
+                passes += (1 + checks.MASKED_DRAWS) * min(layer.channels, MOST_MASKS)
             else:
                 passes += (1 + further) * GRADIENT_PASSES * (1 + checks.DRAWS)
             passes += (1 + further) * 2 * checks.STEPS
