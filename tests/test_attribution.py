@@ -237,13 +237,13 @@ def test_a_planted_trigger_is_where_the_maps_are_highest_and_what_deletion_remov
     )
     kernel = np.zeros((4, 4, 3, 2), np.float32)
     kernel[..., 1] = 1
-    model.set_weights([kernel, np.float32([0.1, -40]), np.float32([[0, 0], [0, 12]]), np.float32([1, 0])])
+    model.set_weights([kernel, np.float32([0.1, -20]), np.float32([[0, 0], [0, 4]]), np.float32([1, 0])])
     picture = np.full((16, 16, 3), 0.2, np.float32)
     picture[8:12, 4:8] = 1
     arrays, facts = attributed(model, picture)
     for each in facts:
         assert each["label"] == "output 1"
-        assert np.unravel_index(arrays[each["key"]].argmax(), (4, 4)) == (2, 1), each["method"]
+        assert np.unravel_index(arrays[each["key"]].argmax(), (4, 4)) == (2, 1)
         deletion = arrays[f"{each['key']}.deletion"]
         assert deletion[0] > 0.9 > 0.5 > deletion[1]
         assert each["deletion_area"] < each["random_area"] < each["insertion_area"]
