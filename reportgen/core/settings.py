@@ -297,7 +297,6 @@ class Settings:
         f"Maps of what a prediction rests on: {', '.join(Attribution)}. Repeatable.",
         metavar="LIST",
         check=lambda _, value: parse_attribution(value),
-        everyday=True,
         stated=lambda value: [method.value for method in parse_attribution(value)],
     )
     attribution_layers: tuple[str, ...] = option(
