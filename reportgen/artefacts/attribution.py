@@ -22,6 +22,7 @@ ARRAYS_FILE = "attribution.npz"
 CURVES = ("deletion", "insertion", "random")
 # A map whose ranks explain more than half of the variance of the ranks that random weights give has hardly changed.
 CORRELATION_LIMIT = 0.7
+LEAST_SPAN = 0.01  # of a probability of 1, or of the image's own value: curves that are flatter cannot rank positions
 
 
 class Check(StrEnum):
@@ -68,6 +69,7 @@ class AttributionRecord(msgspec.Struct, frozen=True, kw_only=True):
     ]
     insertion_area: Annotated[float | None, Meta(description="the same while they are restored first")]
     random_area: Annotated[float | None, Meta(description="the same in random orders")]
+    span: Annotated[float | None, Meta(description="largest less smallest value along these curves")]
     randomized: Annotated[Count, Meta(description="variables above the layer whose values were shuffled")]
     correlations: Annotated[
         tuple[float | None, ...],
@@ -149,10 +151,11 @@ def _record(image: ImageRecord, facts: dict[str, Any], values: np.ndarray) -> At
 
 def _checks(facts: Mapping[str, Any], correlation: float | None, is_empty: bool) -> dict[str, str]:
     """The outcome of each check."""
-    random = facts["random_area"]
+    random, span = facts["random_area"], facts["span"]
+    scale = 1.0 if facts["is_probability"] else abs(facts["value"] or 0.0)
 
     def curve(own: float | None, is_better: bool) -> str:
-        if own is None or random is None or is_empty:
+        if own is None or random is None or is_empty or span is None or span < LEAST_SPAN * scale:
             return Outcome.NOT_POSSIBLE.value
         return (Outcome.PASSED if is_better else Outcome.FAILED).value
 

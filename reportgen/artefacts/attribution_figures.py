@@ -26,6 +26,7 @@ from reportgen.render.attribution import MOST_COVERED, STRIP_HEIGHT, draw_map, d
 from reportgen.render.paths import LineChart, line_chart
 from reportgen.render.text import AXIS_UNITS, NOUNS, count, listed, number, percent, plural
 
+SAME = 1e-5  # of the largest magnitude: two maps that differ by less do so by rounding
 PICTURE_PIXELS = 224  # longer side of a picture on a page, CSS pixels
 NAMES = {Attribution.GRAD_CAM: "Grad-CAM", Attribution.HIRESCAM: "HiResCAM", Attribution.SCORE_CAM: "Score-CAM"}
 FORMULAS = {
@@ -153,6 +154,7 @@ def map_views(
     strip = (file.width, STRIP_HEIGHT) if len(size) == 1 else whole
     views = []
     for record in records:
+        twin = _twin(record, records, arrays)
         alone, over = figure_paths(image, record)
         top = tops[record.key]
         said = said_of(record, arrays[record.key])
@@ -166,7 +168,7 @@ def map_views(
                 picture=_picture(root, alone, strip, f"{title} at {record.layer}: {said}"),
                 over=_picture(root, over, whole, f"The same map over the image in gray: {title}"),
                 legend=legend(-top, top, palette.DIVERGING) if top > 0 else None,
-                caption=_caption(record, said, top, groups[_group(record)] > 1),
+                caption=_caption(record, said, top, groups[_group(record)] > 1) + twin,
                 failed=_failed(record),
                 checks=_check_rows(record),
                 curves=_curves(record, arrays),
@@ -230,6 +232,19 @@ def _caption(record: AttributionRecord, said: str, top: float, of_many: bool) ->
     return f"{said[0].upper() + said[1:]}. {scale}{measured}"
 
 
+def _twin(record: AttributionRecord, records: Sequence[AttributionRecord], arrays: Mapping[str, np.ndarray]) -> str:
+    """The sentence on a map of the other gradient method that is the same; "" where there is none."""
+    if record.method != Attribution.HIRESCAM:
+        return ""
+    same = (record.output, record.layer, record.number, record.sign)
+    for other in records:
+        if other.method == Attribution.GRAD_CAM and (other.output, other.layer, other.number, other.sign) == same:
+            one, two = arrays[record.key], arrays[other.key]
+            if np.allclose(one, two, rtol=0, atol=SAME * float(np.abs(two).max())):
+                return " Grad-CAM gives the same map here: the gradient is the same at every position, as before global average pooling."
+    return ""
+
+
 def drawing_words(grid: Sequence[int], size: Sequence[int]) -> str:
     """Return how maps of a grid are drawn over an input, as sentences."""
     blocks = " × ".join(str(least) if least == most else f"{least}–{most}" for least, most in _blocks(grid, size))
@@ -275,6 +290,8 @@ def _check_rows(record: AttributionRecord) -> tuple[CheckRow, ...]:
 def _deletion(record: AttributionRecord) -> str:
     outcome = record.checks[Check.DELETION.value]
     text = f"area {number(record.deletion_area)}, in random order {number(record.random_area)}"
+    if outcome == Outcome.NOT_POSSIBLE:
+        return _flat(record)
     if outcome == Outcome.FAILED:
         return (
             f"{text}: removing the map’s highest positions first lowers the class no faster than removing random ones"
@@ -285,11 +302,23 @@ def _deletion(record: AttributionRecord) -> str:
 def _insertion(record: AttributionRecord) -> str:
     outcome = record.checks[Check.INSERTION.value]
     text = f"area {number(record.insertion_area)}, in random order {number(record.random_area)}"
+    if outcome == Outcome.NOT_POSSIBLE:
+        return _flat(record)
     if outcome == Outcome.FAILED:
         return (
             f"{text}: restoring the map’s highest positions first raises the class no faster than restoring random ones"
         )
     return f"{text} (higher is better)"
+
+
+def _flat(record: AttributionRecord) -> str:
+    """Why curves cannot tell anything."""
+    if record.minimum == record.maximum:
+        return "the map is constant, so it has no highest positions"
+    if record.span is None:
+        return "an output is not finite"
+    words = percent if record.is_probability else number
+    return f"replacing positions changes the output by no more than {words(record.span)}, even where all are replaced"
 
 
 def _randomization(record: AttributionRecord) -> str:

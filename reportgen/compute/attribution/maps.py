@@ -101,6 +101,7 @@ class Attributor:
             "deletion_area": plain(checks.area(deletion)),
             "insertion_area": plain(checks.area(insertion)),
             "random_area": plain(checks.area(random)),
+            "span": plain(np.ptp(np.concatenate([deletion, insertion, random]))),
             "randomized": len(place.above),
             "correlations": [plain(value) for value in correlations],
         }
