@@ -318,7 +318,7 @@ def _flat(record: AttributionRecord) -> str:
     if record.span is None:
         return "an output is not finite"
     words = percent if record.is_probability else number
-    return f"replacing positions changes the output by no more than {words(record.span)}, even where all are replaced"
+    return f"replacing positions changes the output by {words(record.span)} at most, even where all are replaced"
 
 
 def _randomization(record: AttributionRecord) -> str:
