@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from reportgen.artefacts.attribution import NOTHING, AttributionRecord, StoredAttribution, attribution_records
 from reportgen.artefacts.base import ImageFile, failures, stored_entry
 from reportgen.artefacts.views import SmallPicture, small_picture
 from reportgen.core.errors import few
@@ -67,6 +68,10 @@ class ImageEntry(msgspec.Struct, frozen=True, kw_only=True):
         tuple[OutputPredictions, ...],
         Meta(description="of a model with several outputs: each that classifies; `predictions` is the first's"),
     ]
+    attribution: Annotated[
+        tuple[AttributionRecord, ...], Meta(description="maps of what a prediction rests on, with their checks")
+    ] = ()
+    attribution_note: Annotated[str | None, Meta(description="why such maps are missing although requested")] = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ class ImageView:
     Attributes:
         picture: None where it is not stored.
         outputs: (name, prediction) of each output that classifies, without a name where the model has one output.
+        page: where its own page is; None where it has none. maps: how many attribution maps that has, and whether any fails a check.
     """
 
     name: str
@@ -108,6 +114,8 @@ class ImageView:
     picture: SmallPicture | None
     outputs: tuple[tuple[str | None, tuple[PredictionView, ...]], ...]
     without_predictions: str | None
+    page: str | None = None
+    maps: str | None = None
 
 
 def load_image(plan: Plan, store: Store, image: ImageRecord) -> StoredImage:
@@ -124,7 +132,7 @@ def load_image(plan: Plan, store: Store, image: ImageRecord) -> StoredImage:
     return StoredImage(None, None, None)
 
 
-def image_entry(image: ImageRecord, stored: StoredImage) -> ImageEntry:
+def image_entry(image: ImageRecord, stored: StoredImage, attribution: StoredAttribution = NOTHING) -> ImageEntry:
     """Return the entry of an image in report.json."""
     note = stored.problem
     if note is None and stored.picture is not None and not stored.predictions:
@@ -144,6 +152,8 @@ def image_entry(image: ImageRecord, stored: StoredImage) -> ImageEntry:
             OutputPredictions(name=each["name"], predictions=_predictions(each["predictions"]))
             for each in stored.outputs
         ),
+        attribution=attribution_records(image, attribution),
+        attribution_note=attribution.problem,
     )
 
 
@@ -183,9 +193,15 @@ def input_picture(image: str) -> str:
     return f"assets/images/{image}.png"
 
 
-def image_views(images: Sequence[ImageEntry], files: Mapping[str, ImageFile]) -> tuple[ImageView, ...]:
-    """Return the views of the images that are shown; `files` by slug."""
-    return tuple(_view(image, files.get(image.slug)) for image in images if image.shown)
+def image_views(images: Sequence[ImageEntry], files: Mapping[str, ImageFile], root: str = "") -> tuple[ImageView, ...]:
+    """Return the views of the images that are shown.
+
+    Args:
+        images: of report.json.
+        files: their pictures, by slug.
+        root: from the page to the report's folder.
+    """
+    return tuple(_view(image, files.get(image.slug), root) for image in images if image.shown)
 
 
 def images_note(images: Sequence[ImageEntry], noun: str) -> str:
@@ -214,7 +230,7 @@ def prediction_views(found: Sequence[Prediction] | None) -> tuple[PredictionView
     )
 
 
-def _view(image: ImageEntry, file: ImageFile | None) -> ImageView:
+def _view(image: ImageEntry, file: ImageFile | None, root: str) -> ImageView:
     rows = prediction_views(image.predictions)
     outputs: tuple[tuple[str | None, tuple[PredictionView, ...]], ...] = ((None, rows),)
     if image.outputs:
@@ -226,18 +242,33 @@ def _view(image: ImageEntry, file: ImageFile | None) -> ImageView:
         name=image.name,
         size=dimensions(own) + ("" if drawn is None else f", displayed: {drawn}"),
         sha256=image.sha256[:HASH_SHOWN],
-        picture=None if file is None else _picture(image, file),
+        picture=None if file is None else _picture(image, file, root),
         outputs=outputs,
         without_predictions=None
         if all(found for _, found in outputs)
         else sentence(note if note is not None else "no predictions were requested"),
+        page=f"{root}images/{image.slug}.html" if has_page(image) else None,
+        maps=_maps_words(image),
     )
 
 
-def _picture(image: ImageEntry, file: ImageFile) -> SmallPicture:
+def has_page(image: ImageEntry) -> bool:
+    """Return whether an image has a page of its own: where attribution maps of it were requested."""
+    return bool(image.attribution or image.attribution_note)
+
+
+def _maps_words(image: ImageEntry) -> str:
+    failed = sum(bool(record.failed) for record in image.attribution)
+    checks = f"{failed} of {len(image.attribution)} {'fails' if failed == 1 else 'fail'} a check"
+    return checks if image.attribution else "not computed"
+
+
+def _picture(image: ImageEntry, file: ImageFile, root: str) -> SmallPicture:
     rows, fed = prediction_views(image.predictions), file.lengths
     best = f"; prediction: {rows[0].label}, {rows[0].percent}" if rows else ""
     drawn = "" if file.drawn is None else f" ({file.drawn})"
     size = dimensions(fed[::-1] if len(fed) == PICTURE_RANK else fed)
     alt = f"{image.name} as the model receives it{drawn}, {size}{best}"
-    return small_picture(file.path, (file.width, file.height), PICTURE_PIXELS / max(file.width, file.height), alt)
+    return small_picture(
+        root + file.path, (file.width, file.height), PICTURE_PIXELS / max(file.width, file.height), alt
+    )

@@ -151,6 +151,19 @@ def compute_patterns(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iter
             breadth = Breadth(breadth.batch // 2)
 
 
+def compute_attribution(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:
+    """Yield the attribution maps of each image, with their checks."""
+    for task in tasks:
+        record = workspace.images[task.image].record
+        started = time.perf_counter()
+
+        def tell(what: str, name: str = record.name) -> None:
+            notify(Progressed(f"{name}: {what}"))
+
+        arrays, facts = workspace.attributor(record.sha256, workspace.fitted(task.image), tell)
+        yield Result(task.key, arrays, facts, time.perf_counter() - started)
+
+
 def _ascend(workspace: Workspace, tasks: Tasks, breadth: Breadth, notify: Notify) -> Iterator[Result]:
     """Yield the results of `tasks` of one layer, so many filters at once."""
     layer, recipe, settings = workspace.layers[tasks[0].layer], workspace.job.recipe, workspace.plan.settings
@@ -221,6 +234,7 @@ COMPUTATIONS = (  # in the order in which a run goes through them: the cheap one
     Computation((TaskKind.INITIAL,), _alone, compute_initial_weights),
     Computation((TaskKind.FEATURE_MAPS,), lambda task, layer: task.image, compute_feature_maps),
     Computation((TaskKind.RESPONSES, TaskKind.DATASET_IMAGES), lambda task, layer: task.part, compute_responses),
+    Computation((TaskKind.ATTRIBUTION,), _alone, compute_attribution),
     Computation((TaskKind.NATURAL,), lambda task, layer: layer and layer.pattern_size, compute_natural_maxima),
     Computation((TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS), lambda task, layer: task.layer, compute_patterns),
 )

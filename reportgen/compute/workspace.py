@@ -7,10 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from reportgen.compute.attribution.maps import Attributor
 from reportgen.compute.bounds import bounds_of
 from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.shared import Shared
+from reportgen.compute.planning.attributions import batch_of
 from reportgen.compute.responses import Observer
 from reportgen.compute.work import Job, Notify, Progressed
 from reportgen.core.records import LayerRecord
@@ -62,6 +64,11 @@ class Workspace:
             notify(Progressed("bounds of every layer"))
             self._dead = proven_dead(self.network, list(self.layer_calls.values()))
         return self._dead.get(layer.path, np.zeros(layer.filters_total, bool))
+
+    @cached_property
+    def attributor(self) -> Attributor:
+        """What computes attribution maps; its traces serve all images."""
+        return Attributor(self.network, self.plan, batch_of(self.network, self.job.model.settings.memory_bytes))
 
     @cached_property
     def shared(self) -> Shared:

@@ -119,6 +119,17 @@ class Colormap(StrEnum):
     GREY = "grey"
 
 
+class Attribution(StrEnum):
+    """The methods of attribution maps."""
+
+    GRAD_CAM = "grad-cam"
+    HIRESCAM = "hirescam"
+    SCORE_CAM = "score-cam"
+
+
+MOST_MASKS = 64  # maps that Score-CAM masks an image with; each is a pass of the whole model
+
+
 class ExecutorKind(StrEnum):
     """Where work is computed."""
 
@@ -218,6 +229,19 @@ def parse_pattern_size(text: str) -> int | None:
     if int(text) < 1:
         raise UsageError(f"--size {text} is below 1.")
     return int(text)
+
+
+def parse_attribution(texts: tuple[str, ...]) -> tuple[Attribution, ...]:
+    """Return the methods that texts such as `grad-cam,score-cam` name, each once, in the order of `Attribution`.
+
+    Raises:
+        UsageError: one is unknown.
+    """
+    given = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    for word in given:
+        if word not in tuple(Attribution):
+            raise UsageError(f"--attribution {word} is none of {', '.join(Attribution)}.")
+    return tuple(method for method in Attribution if method in given)
 
 
 def parse_constant_inputs(texts: tuple[str, ...]) -> dict[str, str]:

@@ -79,6 +79,7 @@ class TaskKind(StrEnum):
     RESPONSE_STATISTICS = "response_statistics"
     EXEMPLARS = "exemplars"
     NATURAL = "natural"
+    ATTRIBUTION = "attribution"
     PATTERNS = "patterns"
     MINIMAL_PATTERNS = "minimal_patterns"
 
@@ -347,6 +348,21 @@ class DiagramNode(Record):
 
 
 @dataclass(frozen=True)
+class AttributedLayer(Record):
+    """Where attribution maps are computed: the maps of a layer that one of the model's outputs is computed from.
+
+    output: its name, None where the model has one. path: of the layer. unit: path of the layer at which its maps are read. grid:
+    positions of a map on each spatial axis. channels: number of its maps.
+    """
+
+    output: str | None
+    path: str
+    unit: str
+    grid: tuple[Count, ...]
+    channels: Count
+
+
+@dataclass(frozen=True)
 class Task(Record):
     """One piece of work whose result the store keeps under `key`.
 
@@ -404,7 +420,7 @@ class DatasetRecord(Record):
 class Plan(Record):
     """Everything a report is made of: the facts known before computing, and the tasks in order.
 
-    problems: what failed before anything was computed, a sentence each.
+    problems: what failed before anything was computed, a sentence each. attribution: the layers of attribution maps.
     """
 
     model: ModelRecord
@@ -419,6 +435,7 @@ class Plan(Record):
     diagram: tuple[DiagramNode, ...] = ()
     problems: tuple[str, ...] = ()
     dataset: DatasetRecord | None = None
+    attribution: tuple[AttributedLayer, ...] = ()
 
     def layer_tasks(self, slug: str, kind: str) -> tuple[Task, ...]:
         """The tasks of one kind that belong to one layer, in order."""

@@ -12,6 +12,7 @@ from reportgen.core.budget import parse_duration
 from reportgen.core.choices import (
     DEFAULT_IMAGE_SIZE,
     EIGHT_BIT_RANGE,
+    Attribution,
     Colormap,
     ExecutorKind,
     FilterChoice,
@@ -25,6 +26,7 @@ from reportgen.core.choices import (
     Precision,
     Preprocess,
     Quality,
+    parse_attribution,
     parse_constant_inputs,
     parse_memory,
     parse_pattern_size,
@@ -320,6 +322,32 @@ class Settings:
         "Weights before training, to show how far each filter changed.",
         metavar="FILE",
         stated=file_name,
+    )
+
+    attribution: tuple[str, ...] = option(
+        (),
+        TEXTS,
+        Group.SHOW,
+        f"Maps of what a prediction rests on: {', '.join(Attribution)}. Repeatable.",
+        metavar="LIST",
+        check=lambda _, value: parse_attribution(value),
+        stated=lambda value: [method.value for method in parse_attribution(value)],
+    )
+    attribution_layers: tuple[str, ...] = option(
+        (),
+        TEXTS,
+        Group.SHOW,
+        "Layers of attribution maps, by path. Repeatable.",
+        unset="the last maps that the classes are computed from",
+        metavar="GLOB",
+    )
+    attribution_classes: tuple[str, ...] = option(
+        (),
+        TEXTS,
+        Group.SHOW,
+        "Further classes of attribution maps: names, numbers or HEAD:CLASS. Repeatable.",
+        unset="the predicted class",
+        metavar="NAMES",
     )
 
     # Patterns

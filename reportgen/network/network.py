@@ -312,6 +312,11 @@ class Network:
         with as_floating_point(self.model, self._primary.name) if self._exact else nullcontext():
             return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
 
+    def whole_pass(self, inputs: Any) -> tuple[list[Call], Any]:
+        """Return every layer call of a whole pass of `inputs`, as the model is fed, and its output. Call inside a trace."""
+        calls: list[Call] = []
+        return calls, self._run(inputs, never, calls)
+
     def _given(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return (args, kwargs) of a call of the model on `fed` (n, *size, channels)."""
         return self._arguments(keras.ops.moveaxis(fed, -1, 1) if self._channels_first else fed)
@@ -466,6 +471,15 @@ class Network:
             return []
         outputs = tf.nest.flatten(self._predictor(tf.constant(pictures, tf.float32)))
         return [(name, np.asarray(outputs[place], np.float32)) for name, place in self._classifying.items()]
+
+    def place_of(self, head: str) -> int:
+        """Return the position of a classifying output among all."""
+        return self._classifying[head]
+
+    @property
+    def takes_channels_first(self) -> bool:
+        """Whether the model itself takes (channels, *size)."""
+        return self._channels_first
 
     @property
     def classifying(self) -> dict[str, int]:

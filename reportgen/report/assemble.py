@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.artefacts import image_maps, overview
+from reportgen.artefacts import attribution_figures, image_maps, overview
+from reportgen.artefacts.attribution import array_path, attribution_arrays, load_attribution
 from reportgen.artefacts.base import Appearance, Arrays, Artefact, ImageFile, LayerContents, LayerPage, check_slugs
 from reportgen.artefacts.dataset import dataset_entry
 from reportgen.artefacts.feature_maps import FEATURE_MAPS, figures, maps_by_task
 from reportgen.artefacts.layer_entry import ARTEFACTS, LayerEntry, layer_entry, read_layer, records_of
-from reportgen.artefacts.predictions import ImageEntry, draw_image, image_entry, load_image
+from reportgen.artefacts.predictions import ImageEntry, draw_image, has_page, image_entry, load_image
 from reportgen.core.errors import OutputError, few
 from reportgen.core.kept_maps import wanted_channels
 from reportgen.core.lock import writing
@@ -25,6 +26,7 @@ from reportgen.core.npz import pack
 from reportgen.core.records import LayerRecord, LayerStatus, Plan, Task, TaskKind
 from reportgen.core.store import Store
 from reportgen.render.figure import Picture
+from reportgen.render.palette import DIVERGING
 from reportgen.render.text import NOUNS, plural
 from reportgen.report import single_file
 from reportgen.report.counts import counts
@@ -38,7 +40,9 @@ from reportgen.report.html import (
     render_layer,
     render_single,
     render_unfinished,
+    render_view,
 )
+from reportgen.report.image_page import image_path, image_view
 from reportgen.report.index_page import IndexView, index_view
 from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.location import FACTS_FILE
@@ -199,6 +203,7 @@ class Assembly:
         self._base = FRAGMENT if self.output.keeps else PAGE
         self._in_overview = frozenset(overview.selected(self.plan))
         self._drawn: dict[str, _Drawn] = {}  # by path, which alone is unique
+        self._pages: list[tuple[str, str]] = []  # of images, path and title
         self._summary: tuple[str, str] | None = None
 
     @cached_property
@@ -207,12 +212,35 @@ class Assembly:
         entries, files = [], {}
         for image in self.plan.images:
             stored = load_image(self.plan, self._store, image)
-            entries.append(image_entry(image, stored))
+            found = load_attribution(self.plan, self._store, image)
+            entries.append(image_entry(image, stored, found))
             if stored.picture is not None:
                 file, data = draw_image(image, stored.picture, self._appearance.bands, self.plan.contract)
                 self.output.write(file.path, data)
                 files[image.slug] = file
+                for path, drawn in attribution_figures.draw(
+                    image.slug, entries[-1].attribution, found, stored.picture, file
+                ):
+                    self.output.write(path, drawn)
+            if found.facts:
+                self.output.write(array_path(image.slug), pack(attribution_arrays(found)))
         return tuple(entries), files
+
+    def _write_image_pages(self) -> list[tuple[str, str]]:
+        """Write the pages of images; returns path and title of each."""
+        entries, files = self._images
+        shown = [entry for entry in entries if has_page(entry) and entry.slug in files]
+        records = {image.slug: image for image in self.plan.images}
+        pages = []
+        for entry in shown:
+            arrays = load_attribution(self.plan, self._store, records[entry.slug]).arrays
+            heading = f"{entry.name} · {self._title}"
+            palettes = {DIVERGING} if entry.attribution else set()
+            context = page_context(self._look, self._title, heading, "../", palettes, self._nouns, self._base)
+            view = image_view(context, entry, shown, files[entry.slug], arrays)
+            self.output.write(image_path(entry.slug), render_view(self._look, "image.html", view, context))
+            pages.append((image_path(entry.slug), entry.name))
+        return pages
 
     def draw(self, awaited: Set[str], progress: Progress | None = None) -> None:
         """Write the pages of layers that are not written, or were when more was still to be computed; their figures and arrays before.
@@ -320,6 +348,7 @@ class Assembly:
             "",
             unfinished,
         )
+        self._pages = self._write_image_pages()
         page, extent = self._sized(view, len(written))
         if unfinished is None:
             self.output.write(FACTS_FILE, written)
@@ -425,13 +454,14 @@ class Assembly:
     def _bound(self, index: bytes) -> bytes:
         """The first page and all others as one file."""
         kept = self.output.kept
-        paths = ((page_path(layer), page_heading(layer)) for layer in self.plan.layers)
+        paths = (*((page_path(layer), page_heading(layer)) for layer in self.plan.layers), *self._pages)
         pages = [(path, heading, kept[path]) for path, heading in paths if path in kept]
         parts = [
             single_file.Part(path, name, html.decode())
             for path, name, html in ((single_file.INDEX, self._title, index), *pages)
         ]
         palettes = set().union(*(drawn.palettes for drawn in self._drawn.values()))
+        palettes |= {DIVERGING} if self._pages else set()
         return render_single(self._look, self._title, palettes, self._nouns, single_file.bind(parts, kept))
 
 

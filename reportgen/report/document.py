@@ -110,6 +110,8 @@ def problems(plan: Plan, images: Iterable[ImageEntry], layers: Iterable[LayerEnt
     for image in images:
         if image.predictions_note not in (None, NO_PROBABILITIES):
             sentences.append(stopped(f"{image.name}: {image.predictions_note}"))
+        if image.attribution_note is not None:
+            sentences.append(stopped(f"{image.name}: {image.attribution_note}"))
     for layer in layers:
         if layer.status == LayerStatus.FAILED:
             sentences.append(stopped(f"{layer.path}: {layer.reason or 'failed'}"))

@@ -19,7 +19,12 @@ from urllib.parse import unquote, urlsplit
 from reportgen.render.text import data_size
 
 INDEX = "index.html"
-INLINED = ("layers/", "figures/", "assets/")  # what goes into the file; arrays and report.json stay beside it
+INLINED = (
+    "layers/",
+    "images/",
+    "figures/",
+    "assets/",
+)  # what goes into the file; arrays and report.json stay beside it
 LARGE = 25 * 10**6  # bytes: browsers open it, but scrolling, searching and sending it by mail become slow
 IDS = ("id", "for", "headers", "aria-labelledby", "aria-describedby", "aria-controls", "data-list")
 PNG_SIZE = slice(16, 24)  # bytes of a PNG's header that hold its width and height, big-endian

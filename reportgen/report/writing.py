@@ -16,9 +16,9 @@ from reportgen.core.files import is_partial, write_atomically
 from reportgen.core.store import json_bytes
 
 # What may be removed, whatever the list contains: nothing outside these folders, and no part of a name that is `..`.
-REMOVABLE = re.compile(r"(?:layers|figures|data|assets)(?:/[a-z0-9_-][a-z0-9_.-]*)+")
+REMOVABLE = re.compile(r"(?:layers|images|figures|data|assets)(?:/[a-z0-9_-][a-z0-9_.-]*)+")
 WRITTEN = ".store/written.json"
-FOLDERS, FILES = (".store", "layers", "figures", "data", "assets"), ("index.html", "report.json", "run.json")
+FOLDERS, FILES = (".store", "layers", "images", "figures", "data", "assets"), ("index.html", "report.json", "run.json")
 
 
 class Output:

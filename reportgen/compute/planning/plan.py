@@ -213,6 +213,8 @@ class TaskFacts:
         initial: what stands for the weights that training started from, by layer path; empty where they are not shown.
         patterns: whether patterns are wanted.
         dataset: None where there is none.
+        attribution: what the attribution maps of an image depend on beside it; empty where there are none.
+        attribution_passes: about how many passes of the model they take per image.
     """
 
     layers: Sequence[LayerRecord]
@@ -228,6 +230,8 @@ class TaskFacts:
     initial: Mapping[str, str] = field(default_factory=dict)
     patterns: bool = True
     dataset: DatasetFacts | None = None
+    attribution: Mapping[str, Any] = field(default_factory=dict)
+    attribution_passes: int = 0
 
     @cached_property
     def rendered(self) -> list[LayerRecord]:
@@ -326,6 +330,15 @@ def _natural_tasks(facts: TaskFacts) -> Iterator[Task]:
             yield Task(TaskKind.NATURAL, key, layer.slug, "", (), cost)
 
 
+def _attribution_tasks(facts: TaskFacts) -> Iterator[Task]:
+    """One per image shown: all of its attribution maps."""
+    classes = None if facts.classes is None else list(facts.classes)
+    for image in facts.shown if facts.attribution else []:
+        depends = {**facts.identity, **facts.sized, **facts.attribution, "classes": classes, "seed": facts.seed}
+        key = task_key(TaskKind.ATTRIBUTION, {**depends, "image": image.sha256})
+        yield Task(TaskKind.ATTRIBUTION, key, "", image.slug, (), facts.attribution_passes * facts.forward_cost)
+
+
 def _pattern_tasks(facts: TaskFacts) -> Iterator[Task]:
     """One per layer and batch of filters, and one more for their minimal patterns."""
     recipe, contract = facts.recipe, facts.contract
@@ -393,4 +406,12 @@ def _dataset_tasks(facts: TaskFacts) -> Iterator[Task]:
             yield Task(TaskKind.EXEMPLARS, task_key(TaskKind.EXEMPLARS, depends), layer.slug, "", (), 0.0)
 
 
-PLANNED = (_image_tasks, _weight_tasks, _feature_map_tasks, _dataset_tasks, _natural_tasks, _pattern_tasks)
+PLANNED = (
+    _image_tasks,
+    _weight_tasks,
+    _feature_map_tasks,
+    _dataset_tasks,
+    _attribution_tasks,
+    _natural_tasks,
+    _pattern_tasks,
+)

@@ -18,6 +18,7 @@ from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.compute.planning import notes as noted
 from reportgen.compute.planning import plan as planning
+from reportgen.compute.planning.attributions import plan_attribution
 from reportgen.compute.planning.layer_records import describe, describe_output
 from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.responses import LARGEST_BATCH
@@ -107,6 +108,7 @@ def prepare(
     recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
     breadths = _breadths(network, layers, settings)
     initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
+    attribution = plan_attribution(network, settings, classes, bool(collection.images))
     versions = machine.versions()
     records = tuple(image.record for image in collection.images)
     dataset = (
@@ -124,6 +126,7 @@ def prepare(
         memory_note,
         range_note,
         None if differentiable else noted.no_gradient(settings),
+        *attribution.notes,
     )
     facts = planning.TaskFacts(
         layers=_differentiated(layers, differentiable),
@@ -139,6 +142,8 @@ def prepare(
         initial={path: digest(arrays) for path, arrays in initial.items()},
         patterns=settings.patterns,
         dataset=None if dataset is None else _dataset_facts(dataset, dataset_record, batch),
+        attribution=attribution.depends or {},
+        attribution_passes=attribution.passes,
     )
     if choose is not None:
         own, contract = layers, network.contract
@@ -174,6 +179,7 @@ def prepare(
         diagram=network.diagram,
         problems=() if network.problem is None else (network.problem,),
         dataset=dataset_record,
+        attribution=attribution.layers,
     )
     reference = _reference(specification, settings, network, records, initial, range_note is not None)
     return Job(plan, reference, collection.images, reader, recipe, breadths, machine.stated(), dataset, batch)

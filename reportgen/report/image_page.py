@@ -1,0 +1,137 @@
+"""The page of one of the user's images as a view: predictions, attribution maps, and what their checks say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reportgen.artefacts.attribution import AttributionRecord
+from reportgen.artefacts.attribution_figures import FORMULAS, NAMES, SOURCES, MapView, drawing_words, map_views
+from reportgen.artefacts.base import ImageFile
+from reportgen.artefacts.predictions import ImageEntry, ImageView, image_views
+from reportgen.artefacts.views import Link, PageContext
+from reportgen.core.choices import Attribution
+from reportgen.render.text import plural, shape
+from reportgen.render.wording import sentence
+
+
+@dataclass(frozen=True)
+class Group:
+    """The maps of one output at one layer."""
+
+    anchor: str
+    title: str
+    layer: str
+    unit: str | None
+    grid: str
+    drawn: str
+    maps: tuple[MapView, ...]
+
+
+@dataclass(frozen=True)
+class ImagePageView:
+    """Everything on an image's page.
+
+    Attributes:
+        lede: what is shown, and how many maps fail a check.
+        image: with its predictions.
+        groups: of maps.
+        formulas: (formula, source) of each method.
+        problem: why maps are missing.
+    """
+
+    page: PageContext
+    lede: str
+    image: ImageView
+    previous: Link | None
+    following: Link | None
+    groups: tuple[Group, ...]
+    formulas: tuple[tuple[str, str], ...]
+    problem: str | None
+    downloads: tuple[Link, ...]
+
+
+def image_path(slug: str) -> str:
+    """Return where an image's page lies, relative to the report."""
+    return f"images/{slug}.html"
+
+
+def image_view(
+    context: PageContext,
+    entry: ImageEntry,
+    shown: Sequence[ImageEntry],
+    file: ImageFile,
+    arrays: Mapping[str, np.ndarray],
+) -> ImagePageView:
+    """Return the view of an image's page.
+
+    Args:
+        context: what every page states.
+        entry: of the image in report.json.
+        shown: all images that have a page, in their order.
+        file: its picture.
+        arrays: of its attribution maps.
+    """
+    place = [other.slug for other in shown].index(entry.slug)
+    records = entry.attribution
+    (image,) = image_views([entry], {entry.slug: file}, context.root)
+    methods = [method for method in Attribution if any(record.method == method for record in records)]
+    return ImagePageView(
+        page=context,
+        lede=_lede(records),
+        image=image,
+        previous=_neighbor(shown, place - 1),
+        following=_neighbor(shown, place + 1),
+        groups=_groups(entry, arrays, file, context.root),
+        formulas=tuple((FORMULAS[method], SOURCES[method]) for method in methods),
+        problem=None if entry.attribution_note is None else sentence(entry.attribution_note),
+        downloads=(Link(context.root + records[0].array, "attribution.npz"),) if records else (),
+    )
+
+
+def _lede(records: Sequence[AttributionRecord]) -> str:
+    if not records:
+        return "No attribution maps."
+    methods = ", ".join(NAMES[method] for method in Attribution if any(each.method == method for each in records))
+    failed = sum(bool(record.failed) for record in records)
+    judged = "none fails a check" if not failed else f"{failed} {'fails' if failed == 1 else 'fail'} a check"
+    return f"{plural(len(records), 'attribution map')} ({methods}); {judged}."
+
+
+def _groups(
+    entry: ImageEntry,
+    arrays: Mapping[str, np.ndarray],
+    file: ImageFile,
+    root: str,
+) -> tuple[Group, ...]:
+    keys = dict.fromkeys((record.output, record.layer) for record in entry.attribution)
+    views = map_views(entry.slug, entry.attribution, arrays, file, root)
+    groups = []
+    for number, (output, layer) in enumerate(keys):
+        members = [
+            (record, view)
+            for record, view in zip(entry.attribution, views, strict=True)
+            if (record.output, record.layer) == (output, layer)
+        ]
+        first = members[0][0]
+        title = "Attribution maps" if output is None else f"Attribution maps of output {output}"
+        groups.append(
+            Group(
+                anchor=f"maps-{number}",
+                title=title,
+                layer=layer,
+                unit=None if first.unit == layer else first.unit,
+                grid=f"{shape(first.grid)} positions, {plural(first.channels, 'map')}",
+                drawn=drawing_words(first.grid, file.lengths),
+                maps=tuple(view for _, view in members),
+            )
+        )
+    return tuple(groups)
+
+
+def _neighbor(shown: Sequence[ImageEntry], place: int) -> Link | None:
+    if place not in range(len(shown)):
+        return None
+    return Link(f"{shown[place].slug}.html", shown[place].name, code=False)
