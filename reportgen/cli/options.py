@@ -40,18 +40,17 @@ def takes_options(command: Command) -> Callable[[Any], Any]:
     def decorate(function: Any) -> Any:
         for option in reversed(OPTIONS):
             if command in option.commands:
-                function = _click_option(option)(function)
+                function = _click_option(option, command)(function)
         return function
 
     return decorate
 
 
-def _click_option(option: Option) -> Callable[[Any], Any]:
+def _click_option(option: Option, command: Command) -> Callable[[Any], Any]:
     """Return click's own option; one that is not given is None, or () where it is repeatable."""
     flag = f"{option.flag}/--no-{option.flag.removeprefix('--')}" if option.negatable else option.flag
     names = [flag] if option.short is None else [option.short, flag]
-    default = f" [{option.shown_default}]" if option.shown_default else ""
-    attributes: dict[str, Any] = {"help": option.help + default, "metavar": option.metavar}
+    attributes: dict[str, Any] = {"help": option.explained(command), "metavar": option.metavar}
     if option.kind is SWITCH:
         attributes |= {"is_flag": True, "default": None}
     elif option.choices is not None:

@@ -75,7 +75,8 @@ def _row(option: Option) -> str:
     value = "" if option.kind is SWITCH else f" {option.shown_metavar}"
     flags = ", ".join(f"`{flag}`" for flag in (option.short, f"{option.flag}{value}", negation) if flag is not None)
     default = option.shown_default.replace("<", LESS_THAN)
-    cells = (flags, default, option.help, ", ".join(option.commands))
+    others = "; ".join(f"`{name}`: {meaning}" for name, meaning in option.meanings.items()).replace("<", LESS_THAN)
+    cells = (flags, default, f"{option.help} {others}".strip(), ", ".join(option.commands))
     return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 
 

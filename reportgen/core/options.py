@@ -67,6 +67,7 @@ class Option:
         help: One sentence.
         default: The value where none is given.
         unset: What a default of None comes to, for help.
+        meanings: What it means to some commands, for their help, in place of `help` and the default.
         metavar: How help names the value.
         flag: How the command line writes it; the name with dashes where nothing else is stated.
         short: Its one-letter form.
@@ -86,6 +87,7 @@ class Option:
     help: str
     default: Any
     unset: str = ""
+    meanings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     metavar: str | None = None
     flag: str = ""
     short: str | None = None
@@ -111,6 +113,12 @@ class Option:
         if isinstance(self.default, tuple):
             return ",".join(f"{item:g}" for item in self.default)
         return str(self.default)
+
+    def explained(self, command: str) -> str:
+        """Return the sentence that a command's help has, with the default."""
+        if command in self.meanings:
+            return self.meanings[command]
+        return f"{self.help} [{self.shown_default}]" if self.shown_default else self.help
 
     @property
     def shown_metavar(self) -> str:
