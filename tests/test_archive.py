@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -549,7 +550,9 @@ def test_an_rocrate_reader_finds_the_first_page_and_the_model(unpacked: Path) ->
 
 
 @pytest.mark.slow
-def test_the_model_of_a_report_gives_its_patterns_and_maps_again_and_another_does_not(tmp_path: Path) -> None:
+def test_the_model_of_a_report_gives_its_patterns_and_maps_again_and_another_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     samples, report = Path(__file__).parents[1] / "sample_models", tmp_path / "report"
     model, other = samples / "galaxies.keras", samples / "galaxies_initial.keras"
     options = ["--quality", "draft", "--filters", "4", "--negative", "-q"]
@@ -576,3 +579,17 @@ def test_the_model_of_a_report_gives_its_patterns_and_maps_again_and_another_doe
     forged = CliRunner().invoke(main, ["verify", str(again), "--recompute", "1", "--model", str(model)])
     assert forged.exit_code == 5
     assert re.search(r"feature maps of \S+, maps: \S+ gray levels apart on average", forged.stdout)
+    (first,) = [task for task in store.load_plan().tasks if task.kind == "weights" and task.layer == "conv1"]
+    arrays, stated = store.load(first.key)
+    store.save(first.key, {"bias": arrays["bias"]}, stated)
+    forged = CliRunner().invoke(main, ["verify", str(again), "--recompute", "1", "--model", str(model)])
+    assert "conv1: the stored weights are not those of the model" in forged.stdout
+
+    from reportgen.network.graph.layer_calls import stored_weights  # brings TensorFlow
+
+    def more(layer_call: Any) -> dict[str, np.ndarray]:
+        return {**stored_weights(layer_call), "new": np.zeros(1)}
+
+    monkeypatch.setattr("reportgen.compute.recompute.stored_weights", more)  # a later version may store more
+    same = CliRunner().invoke(main, ["verify", str(packed), "--recompute", "1", "--model", str(model)])
+    assert (same.exit_code, same.stdout) == (0, "")

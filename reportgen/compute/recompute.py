@@ -27,6 +27,7 @@ from reportgen.core.stored_maps import compact
 from reportgen.inputs.image_reader import ImageReader
 from reportgen.network.backend import fix_threads
 from reportgen.network.graph.layer_calls import stored_weights
+from reportgen.network.graph.layer_kinds import kernels
 from reportgen.network.loading.hashes import file_sha256, weights_sha256
 from reportgen.network.loading.load import load
 
@@ -182,9 +183,12 @@ def _compare_weights(workspace: Workspace, store: Store, task: Task, compared: C
     stored = _loaded(store, task, f"{path}, weights", compared)
     if stored is None:
         return
-    own = stored_weights(workspace.layer_calls[task.layer])
+    layer_call = workspace.layer_calls[task.layer]
+    own, arrays = stored_weights(layer_call), stored[0]
     compared.weights += 1
-    if own.keys() != stored[0].keys() or not all(_same(own[name], stored[0][name]) for name in own):
+    # An earlier version may have stored less beside the kernel and the bias.
+    whole = kernels(layer_call.layer).keys() <= arrays.keys() <= own.keys()
+    if not whole or not all(_same(own[name], array) for name, array in arrays.items()):
         compared.differences.append(f"{path}: the stored weights are not those of the model")
 
 
