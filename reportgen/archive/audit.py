@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from reportgen.archive.markdown import link, plain, table
-from reportgen.archive.subject import GRID, INDEX, NOT_STATED, Subject, judged
+from reportgen.archive.subject import GRID, INDEX, NOT_STATED, Subject, judged, silent_words
 from reportgen.core.verdicts import DEAD, SILENT
 from reportgen.render.text import count, percent, plural
+from reportgen.report.health.record import Status
 from reportgen.report.location import FACTS_FILE, PAYLOAD
 
 AI_ACT, NIST, ISO, FDA = "EU AI Act, Annex IV", "NIST AI RMF 1.0", "ISO/IEC 42001", "FDA draft guidance, January 2025"
@@ -134,6 +135,28 @@ def _health(subject: Subject) -> Iterator[str]:
     yield f"{link(FIRST_PAGE)}, verdicts: of {plural(subject.filters_shown, 'filter')} shown, {counted}; by layer below"
 
 
+def _checks(subject: Subject) -> Iterator[str]:
+    """The checks of model health: how many there are, and each that warns."""
+    found = [each for each in subject.document.health if each.status == Status.WARNING]
+    place = link(f"{FIRST_PAGE}#health")
+    if subject.document.health:
+        yield f"{place}: {plural(len(subject.document.health), 'check')} of model health, {plural(len(found), 'warning')}"
+    yield from (f"{place}, {each.check}: {plain(each.sentence)}" for each in found)
+
+
+def _survey(subject: Subject) -> Iterator[str]:
+    """What the images of a data set show."""
+    if subject.dataset_words is None:
+        return
+    yield f"{link(f'{FIRST_PAGE}#data')}: {plain(subject.dataset_words)}"
+    if subject.outcome is not None:
+        yield plain(subject.accuracy_words)
+    for layer in subject.surveyed:
+        assert layer.data is not None
+        if layer.data.silent_filters:
+            yield f"{link(subject.page(layer))}: no image activates {silent_words(layer)} filters"
+
+
 def _predictions(subject: Subject) -> Iterator[str]:
     images = subject.document.images
     if not subject.is_classifier:
@@ -197,20 +220,22 @@ CLAUSES = (
         AI_ACT,
         "2(g)",
         "validation and test: data, metrics, logs and reports, dated and signed",
-        _together(_tests, _health, _predictions, _user("validation", "signed_by")),
+        _together(_tests, _health, _checks, _survey, _predictions, _user("validation", "signed_by")),
     ),
     Clause(
         AI_ACT,
         "3",
         "capabilities and limits, foreseeable risks, specification of input data",
-        _together(_health, _limits, _preprocessing, _user("limits", "out_of_scope", "people", "personal_data")),
+        _together(
+            _health, _checks, _limits, _preprocessing, _user("limits", "out_of_scope", "people", "personal_data")
+        ),
     ),
     Clause(AI_ACT, "6", "changes through the lifecycle", _user("changes")),
     Clause(
         NIST,
         "MEASURE 2.9",
         "the model is explained, validated and documented; its output is interpreted in context",
-        _together(_filters, _method, _health, _user("purpose", "validation")),
+        _together(_filters, _method, _health, _checks, _survey, _user("purpose", "validation")),
     ),
     Clause(
         ISO,

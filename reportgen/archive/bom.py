@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
-from reportgen.archive.subject import INDEX, MEASURED, METHOD_LIMITS, STRIP, Subject, judged, share
+from reportgen.archive.subject import INDEX, MEASURED, STRIP, Subject, judged, share, silent_words
 from reportgen.core import __version__
 from reportgen.core.store import json_bytes
 from reportgen.render.text import plural
@@ -154,6 +154,17 @@ def _metrics(subject: Subject) -> Iterator[JSON]:
                 "value": repr(share(layer, word)),
                 "slice": f"layer {layer.path}: {layer.verdicts.get(word, 0)} of {counted} filters shown, {layer.filters_total} in all",
             }
+    outcome, data = subject.outcome, subject.document.dataset
+    if outcome is not None and data is not None:
+        where = f"{plural(outcome.images, 'labeled image')} of the data set {data.source}, SHA-256 {data.sha256}"
+        yield {"type": "accuracy", "value": repr(outcome.accuracy), "slice": where}
+    for layer in subject.surveyed:
+        assert layer.data is not None
+        yield {
+            "type": "share of filters that no image of the data set activates",
+            "value": repr(len(layer.data.silent_filters) / layer.filters_total),
+            "slice": f"layer {layer.path}: {silent_words(layer)} filters, {plural(layer.data.images, 'image')}",
+        }
     for layer in subject.convolutions:
         if layer.weights is not None and layer.weights.zero_fraction is not None:
             yield {
@@ -175,7 +186,7 @@ def _graphics(subject: Subject) -> Iterator[JSON]:
 
 
 def _limitations(subject: Subject) -> Iterator[str]:
-    yield from METHOD_LIMITS
+    yield from subject.method_limits
     yield from (f"The report names a problem: {stopped(problem)}" for problem in subject.document.problems)
     if subject.statement.limits is not None:
         yield f"Stated by the user: {subject.statement.limits}"
@@ -238,13 +249,13 @@ SUPPLY: Mapping[str, Callable[[Subject], str | None]] = {
 CARD: Mapping[str, Callable[[Subject], str | None]] = {
     "energyConsumption": _stated("energy"),
     "hyperparameter": _stated("training"),
-    "limitation": lambda subject: subject.statement.limits or " ".join(METHOD_LIMITS),
+    "limitation": lambda subject: subject.statement.limits or " ".join(subject.method_limits),
     "safetyRiskAssessment": _stated("people"),
     "modelExplainability": lambda subject: f"What its filters respond to: {PAYLOAD}{INDEX}",
     "informationAboutTraining": lambda subject: subject.statement.training or subject.statement.data,
     "informationAboutApplication": _stated("users"),
     "metric": lambda subject: (
-        subject.statement.validation or "Shares of dead and silent filters; accuracy is not measured."
+        subject.statement.validation or f"Shares of dead and silent filters. {subject.accuracy_words}"
     ),
     "metricDecisionThreshold": _stated("thresholds"),
     "modelDataPreprocessing": lambda subject: f"{subject.document.input.preprocess}: {subject.document.input.reason}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reportgen.archive.markdown import link, plain, quoted, table
-from reportgen.archive.subject import GRID, METHOD_LIMITS, NOT_STATED, STRIP, Subject, judged, share_words
+from reportgen.archive.subject import GRID, NOT_STATED, STRIP, Subject, judged, share_words, silent_words
 from reportgen.core.verdicts import DEAD, SILENT
 from reportgen.render.text import count, percent, plural
 from reportgen.render.wording import stopped
@@ -54,11 +54,13 @@ def _sections(subject: Subject) -> Iterator[str]:
     yield (
         "Of each filter: the activation score (the mean of its feature map after the activation function, a border excluded) of a pattern "
         "found by gradient ascent, compared with the largest score on the user's images, and a verdict that follows from both. "
-        "Accuracy is not measured."
+        f"{plain(subject.accuracy_words)}"
     )
     yield from _quotations(("Thresholds", statement.thresholds))
     yield "## Evaluation data"
     yield _images(subject)
+    if subject.dataset_words is not None:
+        yield f"Measured besides: {plain(subject.dataset_words)}."
     yield from _quotations(("Validation", statement.validation))
     yield "## Training data"
     yield from _quotations(("Data", statement.data), ("Training", statement.training))
@@ -67,7 +69,7 @@ def _sections(subject: Subject) -> Iterator[str]:
     yield "## Ethical considerations"
     yield from _quotations(("Risks", statement.people), ("Personal data", statement.personal_data))
     yield "## Caveats and recommendations"
-    yield "\n".join(f"- {limit}" for limit in METHOD_LIMITS)
+    yield "\n".join(f"- {limit}" for limit in subject.method_limits)
     if subject.document.problems:
         yield "Problems that the report names:"
         yield "\n".join(f"- {plain(stopped(problem))}" for problem in subject.document.problems)
@@ -147,6 +149,17 @@ def _analyses(subject: Subject) -> Iterator[str]:
             )
             for layer in subject.layers
         ),
+    )
+    if subject.surveyed:
+        yield "Filters whose feature maps are never above zero on the data set:"
+        yield table(
+            ("layer", "filters of all", "page"),
+            ((plain(layer.path), silent_words(layer), link(subject.page(layer))) for layer in subject.surveyed),
+        )
+    yield "What the checks of model health found:"
+    yield table(
+        ("check", "status", "finding"),
+        ((each.check, each.status, plain(each.sentence)) for each in subject.document.health),
     )
     for layer in subject.pictured:
         yield f"![Patterns of layer {plain(layer.path)}]({subject.figure(layer, STRIP)})"

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from reportgen.archive.statement import Statement
+from reportgen.artefacts.dataset import ModelOutcome
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.core.distributions import Distribution
 from reportgen.core.records import LayerStatus, NodeKind
 from reportgen.core.verdicts import DEAD, SILENT, VERDICTS
-from reportgen.render.text import dimensions, percent, plural, shape, stated
+from reportgen.render.text import count, dimensions, percent, plural, shape, stated
 from reportgen.report.document import ReportDocument
 from reportgen.report.location import PAYLOAD
 
@@ -100,6 +101,42 @@ class Subject:
         """The number of filters shown that have a verdict, of all layers without the model's outputs."""
         return sum(map(judged, self.layers))
 
+    @cached_property
+    def surveyed(self) -> tuple[LayerEntry, ...]:
+        """Layers of which the images of a data set were measured."""
+        return tuple(layer for layer in self.document.layers if layer.data is not None and not layer.is_output)
+
+    @property
+    def outcome(self) -> ModelOutcome | None:
+        """How the model classified the labeled images of a data set."""
+        return None if self.document.dataset is None else self.document.dataset.model
+
+    @property
+    def dataset_words(self) -> str | None:
+        """The data set, in words."""
+        data = self.document.dataset
+        if data is None:
+            return None
+        labels = f", with {plural(len(data.labels), 'label')}" if data.labels else ""
+        return f"{count(data.images)} of {plural(data.found, 'image')} of the data set {data.source}{labels} (SHA-256 {data.sha256})"
+
+    @property
+    def accuracy_words(self) -> str:
+        """What is known of the model's accuracy."""
+        outcome = self.outcome
+        if outcome is None:
+            return "Accuracy is not measured."
+        measured = (
+            f"{count(outcome.correct)} of {plural(outcome.images, 'labeled image')} ({percent(outcome.accuracy)})"
+        )
+        return f"Accuracy on the data set: {measured} classified as labeled. Whether the model was trained on them is not known."
+
+    @property
+    def method_limits(self) -> tuple[str, ...]:
+        """What the report's methods cannot show."""
+        unmeasured = "Accuracy, calibration, robustness" if self.outcome is None else "Robustness"
+        return (*METHOD_LIMITS, f"{unmeasured} and fairness are not measured.")
+
     @property
     def input_words(self) -> str:
         """What the model takes, in words."""
@@ -134,6 +171,11 @@ def share(layer: LayerEntry, word: str) -> float:
     return layer.verdicts.get(word, 0) / judged(layer)
 
 
+def silent_words(layer: LayerEntry) -> str:
+    """Return how many filters of a layer no image of the data set activates: `3 of 64`."""
+    return "" if layer.data is None else f"{len(layer.data.silent_filters)} of {layer.filters_total}"
+
+
 def share_words(layer: LayerEntry, word: str) -> str:
     """Return the same with its counts: `1 of 16 (6.2 %)`."""
     return f"{layer.verdicts.get(word, 0)} of {judged(layer)} ({percent(share(layer, word))})"
@@ -145,5 +187,4 @@ METHOD_LIMITS = (
     "Patterns are found by search: a filter can respond more strongly to an input that the search did not find. Only the verdict "
     "`dead` is proven.",
     "Shares of filters are those of the filters shown.",
-    "Accuracy, calibration, robustness and fairness are not measured.",
 )
