@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from plain_convolution import convolve
+from reportgen.archive.pack import archive
 from reportgen.compute import response_statistics, tasks
 from reportgen.core.axes import inner_slices
 from reportgen.core.store import Store
@@ -100,6 +102,33 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]
     return report, {
         layer["path"]: dict(np.load(folder / layer["data"]["array"], allow_pickle=False)) for layer in report["layers"]
     }
+
+
+def test_an_archive_states_what_the_data_set_shows(folder: Path, tmp_path: Path) -> None:
+    report, _ = read(folder / "whole")
+    with zipfile.ZipFile(archive(folder / "whole", tmp_path / "whole.zip")) as packed:
+        card, table = packed.read("model-card.md").decode(), packed.read("audit.md").decode()
+        bill = json.loads(packed.read("bom.cdx.json"))
+    data, outcome = report["dataset"], report["dataset"]["model"]
+    (metrics,) = [
+        item["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+        for item in bill["components"]
+        if "modelCard" in item
+    ]
+    stated = {(item["type"], item["slice"].split(":")[0]): float(item["value"]) for item in metrics}
+    silent = "share of filters that are zero on every image of the data set"
+    for layer in report["layers"]:
+        count, total = len(layer["data"]["silent_filters"]), layer["filters_total"]
+        assert stated[silent, f"layer {layer['path']}"] == count / total
+        assert f"| {layer['path']} | {count} of {total} |" in card
+    (accuracy,) = [value for (kind, _), value in stated.items() if kind == "accuracy"]
+    assert accuracy == outcome["accuracy"]
+    for text in (card, table):
+        assert f"{outcome['correct']} of {outcome['images']} labeled images" in text
+        assert f"{data['images']} of {data['found']} images of the data set images" in text
+    assert "Accuracy is not measured" not in card
+    for check in report["health"]:
+        assert f"| {check['check']} | {check['status']} |" in card
 
 
 @pytest.mark.parametrize("path", ["near", "far"])

@@ -154,7 +154,7 @@ def _survey(subject: Subject) -> Iterator[str]:
     for layer in subject.surveyed:
         assert layer.data is not None
         if layer.data.silent_filters:
-            yield f"{link(subject.page(layer))}: no image activates {silent_words(layer)} filters"
+            yield f"{link(subject.page(layer))}: {silent_words(layer)} filters are zero on every image of the data set"
 
 
 def _predictions(subject: Subject) -> Iterator[str]:

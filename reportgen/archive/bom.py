@@ -161,7 +161,7 @@ def _metrics(subject: Subject) -> Iterator[JSON]:
     for layer in subject.surveyed:
         assert layer.data is not None
         yield {
-            "type": "share of filters that no image of the data set activates",
+            "type": "share of filters that are zero on every image of the data set",
             "value": repr(len(layer.data.silent_filters) / layer.filters_total),
             "slice": f"layer {layer.path}: {silent_words(layer)} filters, {plural(layer.data.images, 'image')}",
         }

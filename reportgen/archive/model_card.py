@@ -131,9 +131,26 @@ def _probability(prediction: object) -> str:
 
 
 def _analyses(subject: Subject) -> Iterator[str]:
-    if not subject.layers:
+    if subject.layers:
+        yield from _verdicts(subject)
+    else:
         yield "The report has no patterns."
-        return
+    if subject.surveyed:
+        yield "Filters whose feature maps are zero on every image of the data set:"
+        yield table(
+            ("layer", "filters of all", "page"),
+            ((plain(layer.path), silent_words(layer), link(subject.page(layer))) for layer in subject.surveyed),
+        )
+    yield "What the checks of model health found:"
+    yield table(
+        ("check", "status", "finding"),
+        ((each.check, each.status, plain(each.sentence)) for each in subject.document.health),
+    )
+    for layer in subject.pictured:
+        yield f"![Patterns of layer {plain(layer.path)}]({subject.figure(layer, STRIP)})"
+
+
+def _verdicts(subject: Subject) -> Iterator[str]:
     counted = ", ".join(f"{count(number)} {word}" for word, number in subject.verdicts.items())
     yield f"Verdicts on {plural(subject.filters_shown, 'filter')} shown in {plural(len(subject.layers), 'layer')}: {counted}."
     yield table(
@@ -150,16 +167,3 @@ def _analyses(subject: Subject) -> Iterator[str]:
             for layer in subject.layers
         ),
     )
-    if subject.surveyed:
-        yield "Filters whose feature maps are never above zero on the data set:"
-        yield table(
-            ("layer", "filters of all", "page"),
-            ((plain(layer.path), silent_words(layer), link(subject.page(layer))) for layer in subject.surveyed),
-        )
-    yield "What the checks of model health found:"
-    yield table(
-        ("check", "status", "finding"),
-        ((each.check, each.status, plain(each.sentence)) for each in subject.document.health),
-    )
-    for layer in subject.pictured:
-        yield f"![Patterns of layer {plain(layer.path)}]({subject.figure(layer, STRIP)})"

@@ -172,7 +172,7 @@ def share(layer: LayerEntry, word: str) -> float:
 
 
 def silent_words(layer: LayerEntry) -> str:
-    """Return how many filters of a layer no image of the data set activates: `3 of 64`."""
+    """Return how many filters of a layer are zero everywhere on the data set: `3 of 64`."""
     return "" if layer.data is None else f"{len(layer.data.silent_filters)} of {layer.filters_total}"
 
 
