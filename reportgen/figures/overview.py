@@ -21,7 +21,7 @@ from reportgen.render import palette
 from reportgen.render.scale import Scale, choose
 from reportgen.render.text import number, percent, plural
 
-CELL_MM = 7.5  # width of a cell at least
+CELL_MM = 6.7  # width of a cell at least
 LARGEST_CELL_MM = 16.0
 GAP_MM, APART_MM = 0.5, 1.4
 WIDER_MM = 0.8  # what the gap grows by at most where cells are narrower than the room
