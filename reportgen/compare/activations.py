@@ -17,6 +17,9 @@ from reportgen.report.opened import Report
 CONSTANT = 1e-12  # of the mean square: below it the variance of a map is rounding
 LEAST_SIMILARITY = 0.3  # for two filters to count as the same, however little chance makes of many numbers
 CHANCE, CHANCE_AT_PLACE = 95, 99  # percentiles of the null, see `Correlations.enough`
+MOST_POSITIONS = (
+    2048  # of an image, for correlations: neighbors say little more, and the work grows with the square of the filters
+)
 LEAST_SHARE = (
     1e-3  # of the root mean square of a layer's strongest filter: changes of weaker filters are relative to that
 )
@@ -55,6 +58,13 @@ class _Moments:
         return np.asarray(np.clip(found, -1, 1), np.float32)
 
 
+def _some(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Evenly spaced positions of maps, MOST_POSITIONS at most."""
+    if len(maps) <= MOST_POSITIONS:
+        return maps
+    return maps[np.linspace(0, len(maps) - 1, MOST_POSITIONS).astype(np.int64)]
+
+
 def _other(previous: NDArray[np.float32], before: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.float32]:
     """Maps that have nothing to do with `before`: of another image where it has as many positions, else of its own, turned by 180°."""
     return (previous if len(previous) == len(before) else own)[::-1]
@@ -62,7 +72,7 @@ def _other(previous: NDArray[np.float32], before: NDArray[np.float32], own: NDAr
 
 @dataclass(frozen=True)
 class Correlations:
-    """Pearson's correlations of maps over all positions of all images, (new filters, old filters); NaN where maps are constant.
+    """Pearson's correlations of maps over positions of all images, (new filters, old filters); NaN where maps are constant.
 
     Attributes:
         values: on the same images.
@@ -157,6 +167,7 @@ class SharedMaps:
         own, null = _Moments(), _Moments()
         first = previous = None
         for before, after in self.pairs():
+            before, after = _some(before), _some(after)
             own.add(after, before)
             if previous is None:
                 first = before

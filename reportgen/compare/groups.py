@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.compare import matching
-from reportgen.compare.activations import SharedMaps
+from reportgen.compare.activations import Correlations, SharedMaps
 from reportgen.compare.channel_order import InputOrder, Order, complete, input_order
 from reportgen.compare.matching import Similarity
 from reportgen.compare.records import Basis
@@ -44,6 +45,8 @@ class Member:
     basis: Basis = Basis.POSITION
     inputs: InputOrder | None = None
     notes: list[str] = field(default_factory=list)
+    known: tuple[Any, tuple[Similarity, Basis] | None] | None = None  # similarity, and what it was measured for
+    correlations: Correlations | None = None
 
 
 def match_all(members: Sequence[Member], match: Match) -> None:
@@ -61,6 +64,8 @@ def match_all(members: Sequence[Member], match: Match) -> None:
                 _match(group, members, match)
         if before == [None if member.order is None else member.order.tolist() for member in members]:
             break
+    for member in members:
+        member.known = member.correlations = None
 
 
 def _moved(member: Member, members: Sequence[Member]) -> bool:
@@ -128,6 +133,8 @@ def _match(group: Sequence[Member], members: Sequence[Member], match: Match) -> 
         order = _common_order(group, members, match)
     for member in group:
         _settle(member, members, order, match)
+        if len(group) == 1:
+            member.known = None  # of the large layers of a whole network these take a gigabyte
 
 
 def _common_order(group: Sequence[Member], members: Sequence[Member], match: Match) -> Order | None:
@@ -156,7 +163,16 @@ def _is_bound(member: Member, paths: Set[str]) -> bool:
 def _similarity(
     member: Member, inputs: InputOrder | None, match: Match, *, bound: bool = False
 ) -> tuple[Similarity, Basis] | None:
-    """The similarity of a layer's filters by activation, and by weights where that says nothing; `bound` as `_is_bound` tells."""
+    """The similarity of a layer's filters by activation and weights; `bound` as `_is_bound` tells. Kept for the same order of inputs."""
+    key = (match, bound, None if bound or inputs is None else inputs.order.tobytes())
+    if member.known is None or member.known[0] != key:
+        member.known = key, _measured(member, inputs, match, bound=bound)
+    return member.known[1]
+
+
+def _measured(
+    member: Member, inputs: InputOrder | None, match: Match, *, bound: bool
+) -> tuple[Similarity, Basis] | None:
     loaded = member.weights()
     by_weights = None
     if loaded is not None and (bound or inputs is not None) and all(each.is_finite for each in loaded):
@@ -164,7 +180,9 @@ def _similarity(
         by_weights = None if found is None else matching.weight_similarity(found, *loaded)
     correlations = None
     if member.maps is not None and member.maps.is_whole and match != Match.POSITION:
-        correlations = member.maps.correlations()
+        if member.correlations is None:
+            member.correlations = member.maps.correlations()
+        correlations = member.correlations
     if correlations is None:
         return None if by_weights is None or match == Match.ACTIVATION else (by_weights, Basis.WEIGHTS)
     if match == Match.ACTIVATION or by_weights is None:
