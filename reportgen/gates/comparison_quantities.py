@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from fractions import Fraction
 
-from reportgen.compare.records import Comparison, FilterComparison, LayerChange, LayerComparison, PredictionComparison
+from reportgen.compare.records import (
+    SAME,
+    Comparison,
+    FilterComparison,
+    LayerChange,
+    LayerComparison,
+    PredictionComparison,
+)
 from reportgen.core.settings import Command
 from reportgen.core.verdicts import DEAD, SILENT
 from reportgen.gates.measured import Measured, Place, filter_count, most, plain_count, share, unknown
@@ -81,14 +88,14 @@ def _uncompared(subject: Subject, glob: str | None, of_total: bool) -> Measured:
     return share([Place(path) for path in lost], len(_layers(subject, glob)) + len(lost), "convolution layer")
 
 
-def _filters(condition: Callable[[FilterComparison], bool | None], lost: str) -> Measure:
+def _filters(condition: Callable[[LayerComparison, FilterComparison], bool | None], lost: str) -> Measure:
     """The number of filters of the new model that meet a condition; None where that is not known of one."""
 
     def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
         found, missing, shown, total = [], 0, 0, 0
         for layer in _layers(subject, glob):
             own = [item for item in layer.filters if of_total or item.is_shown]
-            judged = {item.index: condition(item) for item in own}
+            judged = {item.index: condition(layer, item) for item in own}
             found.append((layer.path, [index for index, met in judged.items() if met]))
             missing += sum(met is None for met in judged.values())
             shown, total = shown + sum(item.is_shown for item in layer.filters), total + len(layer.filters)
@@ -99,13 +106,30 @@ def _filters(condition: Callable[[FilterComparison], bool | None], lost: str) ->
     return measure
 
 
-def _verdict_changed(item: FilterComparison) -> bool | None:
+def _is_other(layer: LayerComparison, item: FilterComparison) -> bool:
+    """Whether a filter changed; what moving a normalization into the kernel rounds away is no change."""
+    return layer.status not in SAME and item.is_changed
+
+
+def _is_added(layer: LayerComparison, item: FilterComparison) -> bool:
+    return item.old_index is None
+
+
+def _weight_change(layer: LayerComparison, item: FilterComparison) -> float | None:
+    return item.weight_change if layer.status not in SAME else 0.0
+
+
+def _activation_change(layer: LayerComparison, item: FilterComparison) -> float | None:
+    return item.activation_change
+
+
+def _verdict_changed(layer: LayerComparison, item: FilterComparison) -> bool | None:
     if item.old_index is None:
         return False
     return None if item.verdict is None or item.old_verdict is None else item.verdict != item.old_verdict
 
 
-def _newly_inactive(item: FilterComparison) -> bool | None:
+def _newly_inactive(layer: LayerComparison, item: FilterComparison) -> bool | None:
     if item.verdict is None:
         return None
     if item.verdict not in INACTIVE:
@@ -127,9 +151,13 @@ def _gone(subject: Subject, glob: str | None, of_total: bool) -> Measured:
     return filter_count(found, 0, total, total, of_total=True, lost="")
 
 
-def _most(value: Callable[[FilterComparison], float | None], nothing: str, *, least: bool = False) -> Measure:
+def _most(
+    value: Callable[[LayerComparison, FilterComparison], float | None], nothing: str, *, least: bool = False
+) -> Measure:
     def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
-        values = [(layer.path, item.index, value(item)) for layer in _layers(subject, glob) for item in layer.filters]
+        values = [
+            (layer.path, item.index, value(layer, item)) for layer in _layers(subject, glob) for item in layer.filters
+        ]
         return most([*values, *((path, 0, None) for path in _lost(subject, glob))], nothing, least=least)
 
     return measure
@@ -226,13 +254,13 @@ COMPARISON_QUANTITIES = (
         "filters_changed",
         "filters whose own weights are not those that they had, new ones included",
         Unit.FILTERS,
-        _filters(lambda item: item.is_changed, ""),
+        _filters(_is_other, ""),
     ),
     _quantity(
         "filters_added",
         "filters of the new model that no filter of the old one is similar enough to",
         Unit.FILTERS,
-        _filters(lambda item: item.old_index is None, ""),
+        _filters(_is_added, ""),
     ),
     _quantity(
         "filters_removed",
@@ -254,21 +282,21 @@ COMPARISON_QUANTITIES = (
     ),
     _quantity(
         "weight_change",
-        "change of the weights of the filter that changed most, ‖w − w₀‖ / ‖w₀‖, from the old model",
+        "change of the weights of the filter that changed most, ‖w − w₀‖ / ‖w₀‖, from the old model; 0 in layers with the same filters",
         Unit.RATIO,
-        _most(lambda item: item.weight_change, "no filter of the layers is in both models"),
+        _most(_weight_change, "no filter of the layers is in both models"),
     ),
     _quantity(
         "least_weight_change",
         "the same of the filter that changed least",
         Unit.RATIO,
-        _most(lambda item: item.weight_change, "no filter of the layers is in both models", least=True),
+        _most(_weight_change, "no filter of the layers is in both models", least=True),
     ),
     _quantity(
         "activation_change",
         "the same ratio of the feature maps on the same images, of the filter whose maps changed most",
         Unit.RATIO,
-        _most(lambda item: item.activation_change, "the reports have no feature maps of the same images"),
+        _most(_activation_change, "the reports have no feature maps of the same images"),
     ),
     _quantity(
         "predictions_flipped",
