@@ -29,6 +29,7 @@ class Subclassed(keras.Model):
         self.pool = layers.GlobalAveragePooling2D()
 
     def call(self, inputs: Any) -> Any:
+        random.random(), np.random.rand()  # as code may that runs while a function is traced
         return self.pool(self.conv(inputs))
 
 
@@ -116,9 +117,11 @@ def test_a_subclassed_model_that_was_never_compiled_is_reported_from_a_loop_of_o
     model = Subclassed()
     model(np.zeros((1, 12, 12, 3), np.float32))
     before = [np.asarray(weight) for weight in model.weights]
+    states = random.getstate(), np.random.get_state()[1].tolist()
     callback = reportgen.ReportCallback(output=tmp_path, **FAST)
     callback.set_model(model)
     callback.on_epoch_end(9, {"loss": 0.5})
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states
     assert [layer.path for layer in reportgen.open(tmp_path / "epoch-010").layers] == ["conv"]
     assert all(np.array_equal(np.asarray(now), then) for now, then in zip(model.weights, before, strict=True))
 
