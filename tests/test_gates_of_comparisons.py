@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from reportgen.artefacts.dataset import DatasetEntry, ModelOutcome
 from reportgen.cli.main import main
 from reportgen.compare.compare import compare_reports
 from reportgen.compare.records import (
@@ -145,7 +146,7 @@ def test_a_gate_is_judged_by_what_the_comparison_states(
 
 def test_every_quantity_of_comparisons_is_tried_above() -> None:
     own = {quantity.name for quantity in quantities(Command.COMPARE) if quantity.of_comparison}
-    assert own == {parse(text).name for text, *_ in MEASURED} - {"dead_filters"}
+    assert own == {parse(text).name for text, *_ in MEASURED} - {"dead_filters"} | {"accuracy_lost"}
 
 
 def test_what_was_not_compared_does_not_pass(document: ReportDocument) -> None:
@@ -165,6 +166,26 @@ def test_what_was_not_compared_does_not_pass(document: ReportDocument) -> None:
         assert (judged.outcome, why in judged.sentence) == (Outcome.UNKNOWN, True), judged.sentence
     assert outcome(document, "layers_not_compared > 0", lost).outcome == Outcome.FAILED
     assert outcome(document, "layers_changed(deep) > 2", lost).outcome == Outcome.PASSED
+
+
+def test_accuracy_is_compared_on_one_data_set(document: ReportDocument) -> None:
+    def on(accuracy: float, sha256: str = "0") -> ReportDocument:
+        known = {"images": 1000, "correct": 0, "accuracy": accuracy, "calibration_error": None, "confusion": None}
+        rest = {"classes": (), "confusions": (), "calibration": (), "misclassified_total": 0, "misclassified": ()}
+        facts = {"source": "pets", "sha256": sha256, "found": 1, "taken": 1, "images": 1, "same_pixels": 0, "sizes": 1}
+        own = DatasetEntry(**facts, left_out=(), labels=(), model=ModelOutcome(**known, **rest))
+        return msgspec.structs.replace(document, dataset=own)
+
+    def lost(old: ReportDocument, new: ReportDocument) -> Judged:
+        gates = read_gates(["accuracy_lost > 1%"], Command.COMPARE)
+        return judge(gates, Subject(new, old, COMPARISON), Command.COMPARE)[0]
+
+    assert lost(on(0.93), on(0.92)).outcome == Outcome.PASSED
+    judged = lost(on(0.93), on(0.919))
+    assert (judged.outcome, "0.011, from 0.93 to 0.919" in judged.sentence) == (Outcome.FAILED, True), judged.sentence
+    assert lost(on(0.93), on(0.95)).outcome == Outcome.PASSED
+    assert lost(on(0.93), on(0.93, "1")).sentence.endswith("not known, since the reports have other data sets.")
+    assert "of the old report, the report was built without --dataset" in lost(document, on(0.9)).sentence
 
 
 def test_layers_of_a_gate_may_be_in_either_model(document: ReportDocument) -> None:

@@ -16,9 +16,9 @@ from reportgen.compare.records import (
 )
 from reportgen.core.settings import Command
 from reportgen.core.verdicts import DEAD, SILENT
-from reportgen.gates.measured import Measured, Place, filter_count, most, plain_count, share, unknown
+from reportgen.gates.measured import Measured, Place, exact, filter_count, most, plain_count, share, unknown
 from reportgen.gates.quantity import Measure, Quantity, Subject, Unit
-from reportgen.gates.report_quantities import is_convolution, is_covered
+from reportgen.gates.report_quantities import is_convolution, is_covered, outcome
 from reportgen.render.text import count, plural
 
 ONE_SIDE = "that only one report shows"
@@ -202,6 +202,23 @@ def _parameters(subject: Subject, glob: str | None, of_total: bool) -> Measured:
     return Measured(Fraction(added), Fraction(added), old, words, lambda beyond: ())
 
 
+def _accuracy_lost(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    assert subject.old is not None
+    old, new = (outcome(document) for document in (subject.old, subject.document))
+    for which, found in (("old", old), ("new", new)):
+        if isinstance(found, str):
+            return unknown(f"of the {which} report, {found}")
+    assert not isinstance(old, str)
+    assert not isinstance(new, str)
+    if subject.old.dataset is None or subject.document.dataset is None:
+        return unknown("a report was built without --dataset")
+    if subject.old.dataset.sha256 != subject.document.dataset.sha256:
+        return unknown("the reports have other data sets")
+    lost = max(Fraction(0), exact(old.accuracy) - exact(new.accuracy))
+    words = f"{float(lost):.4g}, from {old.accuracy:.4g} to {new.accuracy:.4g}"
+    return Measured(lost, lost, None, words, lambda beyond: ())
+
+
 def _quantity(name: str, meaning: str, unit: Unit, measure: Measure, *, of_layers: bool = True) -> Quantity:
     scope = is_convolution if of_layers else None
     return Quantity(name, meaning, unit, measure, (Command.COMPARE,), scope, of_comparison=True)
@@ -310,6 +327,13 @@ COMPARISON_QUANTITIES = (
         "images whose most probable class has another probability, or is another",
         Unit.IMAGES,
         _predictions(lambda item: item.flipped or item.probability != item.old_probability),
+        of_layers=False,
+    ),
+    _quantity(
+        "accuracy_lost",
+        "accuracy of the old model less that of the new one, on the same data set",
+        Unit.RATIO,
+        _accuracy_lost,
         of_layers=False,
     ),
     _quantity(

@@ -90,7 +90,11 @@ def check_plan(gates: Sequence[Gate], plan: Plan, command: Command) -> None:
     Raises:
         UsageError: the layers of a gate match none of the plan, or it is about what the plan does not ask for.
     """
-    there = {Need.IMAGES: bool(plan.images), Need.INITIAL: plan.settings.get("initial") is not None}
+    there = {
+        Need.IMAGES: bool(plan.images),
+        Need.INITIAL: plan.settings.get("initial") is not None,
+        Need.DATASET: plan.dataset is not None,
+    }
     for gate in gates:
         quantity = _quantity(gate, command)
         _check_layers(gate, quantity, plan.layers)

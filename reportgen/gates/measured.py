@@ -72,6 +72,12 @@ def plain_count(number: int, words: str, places: Iterable[Place] = ()) -> Measur
     return Measured(Fraction(number), Fraction(number), None, words, lambda beyond: found)
 
 
+def ratio(value: float, words: str, places: Iterable[Place] = ()) -> Measured:
+    """Return the measurement of a number that report.json states."""
+    found, number = tuple(places), exact(value)
+    return Measured(number, number, None, words, lambda beyond: found)
+
+
 def share(
     found: Sequence[Place], total: int, noun: str, nouns: str | None = None, *, missing: int = 0, lost: str = ""
 ) -> Measured:
