@@ -169,7 +169,7 @@ def test_every_quantity_is_tried_above() -> None:
 
 
 MADE = [
-    ("accuracy < 75%", "70.0 %, 0.7, 7 of 10 images."),
+    ("accuracy < 75%", "70.0 %, 7 of 10 images."),
     ("lowest_recall < 0.5", "0.25, 1 of 4 images: dog."),
     ("calibration_error > 0.05", "0.125."),
     ("dataset_left_out > 0", "1 image: torn.jpg."),

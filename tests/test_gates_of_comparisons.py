@@ -106,7 +106,7 @@ MEASURED = [
     ),
     ("weight_change(fresh) > 3", Outcome.UNKNOWN, "not known, since no filter of the layers is in both models."),
     ("least_weight_change(point) == 0", Outcome.FAILED, "0 in the least changed of 1 filter: point (filter 0)."),
-    ("activation_change > 40%", Outcome.FAILED, "50.0 %, 0.5 in the most changed of 5 filters: deep (filter 1)."),
+    ("activation_change > 40%", Outcome.FAILED, "50.0 % in the most changed of 5 filters: deep (filter 1)."),
     ("predictions_flipped > 0", Outcome.FAILED, "1 of 2 images: cat.png (cat → dog)."),
     ("predictions_flipped > 50%", Outcome.PASSED, "50.0 %, 1 of 2 images."),
     ("predictions_changed > 1", Outcome.FAILED, "2 of 2 images: cat.png (cat → dog), dog.png."),
@@ -182,7 +182,7 @@ def test_accuracy_is_compared_on_one_data_set(document: ReportDocument) -> None:
 
     assert lost(on(0.93), on(0.92)).outcome == Outcome.PASSED
     judged = lost(on(0.93), on(0.919))
-    assert (judged.outcome, "0.011, from 0.93 to 0.919" in judged.sentence) == (Outcome.FAILED, True), judged.sentence
+    assert (judged.outcome, "1.1 %, from 0.93 to 0.919" in judged.sentence) == (Outcome.FAILED, True), judged.sentence
     assert lost(on(0.93), on(0.95)).outcome == Outcome.PASSED
     assert lost(on(0.93), on(0.93, "1")).sentence.endswith("not known, since the reports have other data sets.")
     assert "of the old report, the report was built without --dataset" in lost(document, on(0.9)).sentence

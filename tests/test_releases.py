@@ -109,6 +109,27 @@ def test_the_same_reports_give_the_same_bytes_and_are_compared_once(reports: Pat
     assert [file.read_bytes() for file in files] == before
 
 
+def test_an_accuracy_that_was_measured_comes_before_one_that_is_stated(reports: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shelf"
+    shutil.copytree(reports / "v2", folder / "v2")
+    facts = json.loads((folder / "v2" / "report.json").read_text())
+    model = {
+        **{"images": 400, "correct": 372, "accuracy": 0.93, "classes": [], "confusion": None, "confusions": []},
+        **{"calibration": [], "calibration_error": None, "misclassified_total": 28, "misclassified": []},
+    }
+    facts["dataset"] = {
+        **{"source": "pets", "sha256": "0" * 64, "found": 400, "taken": 400, "images": 400, "same_pixels": 0},
+        **{"sizes": 1, "left_out": [], "labels": [], "model": model},
+    }
+    (folder / "v2" / "report.json").write_text(json.dumps(facts))
+    (folder / "v2.statement.toml").write_text('validation = "accuracy 0.99"\n')
+    assert run(folder).exit_code == 0
+    assert json.loads((folder / "index.json").read_text())["releases"][0]["accuracy"] == 0.93
+    text = (folder / "index.html").read_text()
+    assert "accuracy 93.0 %: 372 of 400 images of pets" in text
+    assert "stated: accuracy 0.99" in text
+
+
 def test_dates_order_reports_where_all_state_one_and_what_cannot_be_read_is_named(
     reports: Path, tmp_path: Path
 ) -> None:

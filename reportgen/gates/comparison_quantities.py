@@ -215,8 +215,8 @@ def _accuracy_lost(subject: Subject, glob: str | None, of_total: bool) -> Measur
     if subject.old.dataset.sha256 != subject.document.dataset.sha256:
         return unknown("the reports have other data sets")
     lost = max(Fraction(0), exact(old.accuracy) - exact(new.accuracy))
-    words = f"{float(lost):.4g}, from {old.accuracy:.4g} to {new.accuracy:.4g}"
-    return Measured(lost, lost, None, words, lambda beyond: ())
+    words = f", from {old.accuracy:.4g} to {new.accuracy:.4g}"
+    return Measured(lost, lost, None, words, lambda beyond: (), is_ratio=True)
 
 
 def _quantity(name: str, meaning: str, unit: Unit, measure: Measure, *, of_layers: bool = True) -> Quantity:

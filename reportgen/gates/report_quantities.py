@@ -168,11 +168,9 @@ def _lowest_probability(subject: Subject, glob: str | None, of_total: bool) -> M
         return unknown("the report has no class probabilities")
     name, lowest = min(best, key=lambda one: one[1] or 0.0)
     value = exact(lowest or 0.0)
-    words = f"{float(value):.4g}"
-    if len(best) < len(images):
-        why = f"{count(len(images) - len(best))} of {plural(len(images), 'image')} have no prediction"
-        return Measured(exact(0), value, None, words, lambda beyond: (Place(name),), why)
-    return Measured(value, value, None, words, lambda beyond: (Place(name),))
+    lost = len(images) - len(best)
+    why = f"{count(lost)} of {plural(len(images), 'image')} have no prediction" if lost else None
+    return Measured(exact(0) if lost else value, value, None, "", lambda beyond: (Place(name),), why, is_ratio=True)
 
 
 def outcome(document: ReportDocument) -> ModelOutcome | str:
@@ -195,8 +193,7 @@ def _of_dataset(measure: Callable[[ModelOutcome], Measured]) -> Measure:
 def _accuracy(model: ModelOutcome) -> Measured:
     if not model.images:
         return unknown("no image of the data set has a label that stands for a class")
-    words = f"{model.accuracy:.4g}, {count(model.correct)} of {plural(model.images, 'image')}"
-    return ratio(model.accuracy, words)
+    return ratio(model.accuracy, f", {count(model.correct)} of {plural(model.images, 'image')}")
 
 
 def _lowest_recall(model: ModelOutcome) -> Measured:
@@ -204,14 +201,14 @@ def _lowest_recall(model: ModelOutcome) -> Measured:
     if not known:
         return unknown("no class of the data set has an image")
     lowest, worst = min(known, key=lambda one: one[0])
-    words = f"{lowest:.4g}, {count(worst.correct)} of {plural(worst.images, 'image')}"
+    words = f", {count(worst.correct)} of {plural(worst.images, 'image')}"
     return ratio(lowest, words, [Place(each.name) for recall, each in known if recall == lowest])
 
 
 def _calibration_error(model: ModelOutcome) -> Measured:
     if model.calibration_error is None:
         return unknown("the predictions of the model are no probabilities")
-    return ratio(model.calibration_error, f"{model.calibration_error:.4g}")
+    return ratio(model.calibration_error, "")
 
 
 def _dataset_left_out(subject: Subject, glob: str | None, of_total: bool) -> Measured:
