@@ -293,6 +293,8 @@ def test_a_failed_gate_ends_with_its_own_code_after_the_path_of_the_report(folde
     assert done.stderr.count("reportgen: gate failed: dead_filters > 1%: ") == 1
     assert "weak_filters" not in done.stderr
     assert done.stdout.splitlines()[-1] == str(folder / "index.html")
+    refused = run("assemble", folder, "-q", "--fail-on", "dead_filters(nothing) > 99%")
+    assert (refused.exit_code, refused.stdout) == (EXIT_USAGE, ""), "before anything is assembled"
     passed = run("assemble", folder, "-q", "--fail-on", "dead_filters > 99%")
     assert passed.exit_code == EXIT_INCOMPLETE
 

@@ -125,7 +125,7 @@ def _row(release: Release, change: Change | None, root: str, place: int) -> Row:
             parameters=model.parameters,
             filters=counted.total,
             accuracy=release.accuracy,
-            change=None if change is None else change.weight_change,
+            change=None if change is None else change.largest_change,
             size=release.size,
         ),
     )
