@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import report_fixture
+from reportgen.artefacts.dataset import DatasetEntry
 from reportgen.cli.main import main
 from reportgen.core.errors import EXIT_GATE, EXIT_INCOMPLETE, EXIT_UNVERIFIED, EXIT_USAGE, UsageError
 from reportgen.core.settings import Command
@@ -161,8 +162,65 @@ def test_a_gate_is_judged_by_what_the_report_states(
 
 
 def test_every_quantity_is_tried_above() -> None:
-    tried = {parse(text).name for text, *_ in MEASURED} | {"lowest_probability"}
+    tried = (
+        {parse(text).name for text, *_ in MEASURED} | {"lowest_probability"} | {parse(text).name for text, _ in MADE}
+    )
     assert tried == {quantity.name for quantity in quantities(Command.VERIFY)}
+
+
+MADE = [
+    ("accuracy < 75%", "70.0 %, 7 of 10 images."),
+    ("lowest_recall < 0.5", "0.25, 1 of 4 images: dog."),
+    ("calibration_error > 0.05", "0.125."),
+    ("dataset_left_out > 0", "1 image: torn.jpg."),
+    ("silent_on_dataset(point) > 1", "2 of 4 shown filters: point (filters 1, 3)."),
+]
+
+
+@pytest.fixture(scope="module")
+def with_dataset(document: ReportDocument) -> ReportDocument:
+    """The report with what a data set tells, as report.json states it."""
+    classes = [
+        {
+            "class_index": at,
+            "name": name,
+            "images": images,
+            "predicted": images,
+            "correct": right,
+            "recall": right / images,
+        }
+        for at, (name, images, right) in enumerate((("cat", 6, 6), ("dog", 4, 1)))
+    ]
+    model = {
+        **{"images": 10, "correct": 7, "accuracy": 0.7, "confusion": None, "confusions": [], "calibration": []},
+        **{"classes": [{**each, "precision": None} for each in classes], "calibration_error": 0.125},
+        **{"misclassified_total": 3, "misclassified": []},
+    }
+    dataset = {
+        **{"source": "pets", "sha256": "0" * 64, "found": 11, "taken": 11, "images": 10, "same_pixels": 0, "sizes": 1},
+        **{"left_out": [{"name": "torn.jpg", "reason": "it is cut short"}], "labels": [], "model": model},
+    }
+    layers = [
+        msgspec.structs.replace(layer, data=LayerSilence((1, 3))) if layer.path == "point" else layer
+        for layer in document.layers
+    ]
+    return msgspec.structs.replace(document, dataset=msgspec.convert(dataset, DatasetEntry), layers=tuple(layers))
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSilence:
+    """What gates read of a layer's record on a data set."""
+
+    silent_filters: tuple[int, ...]
+
+
+@pytest.mark.parametrize(("text", "words"), MADE)
+def test_a_gate_on_a_data_set_is_judged_by_what_was_measured_there(
+    with_dataset: ReportDocument, document: ReportDocument, text: str, words: str
+) -> None:
+    judged = outcome(with_dataset, text)
+    assert (judged.outcome, words in judged.sentence) == (Outcome.FAILED, True), judged.sentence
+    assert outcome(document, text).outcome == Outcome.UNKNOWN, "of a report without a data set nothing is known"
 
 
 def test_the_lowest_probability_names_its_image(folder: Path) -> None:
@@ -219,6 +277,7 @@ def test_what_cannot_be_known_is_refused_before_anything_is_computed(tmp_path: P
         ("dead_filters(head) > 1", "head matches no layer"),
         ("lowest_probability < 0.5", "cannot be known without --images"),
         ("weight_change > 0.5", "cannot be known without --initial"),
+        ("accuracy < 0.9", "cannot be known without --dataset"),
     ):
         with pytest.raises(UsageError) as raised:
             check_plan(read_gates([text], Command.BUILD), plan, Command.BUILD)
@@ -234,6 +293,8 @@ def test_a_failed_gate_ends_with_its_own_code_after_the_path_of_the_report(folde
     assert done.stderr.count("reportgen: gate failed: dead_filters > 1%: ") == 1
     assert "weak_filters" not in done.stderr
     assert done.stdout.splitlines()[-1] == str(folder / "index.html")
+    refused = run("assemble", folder, "-q", "--fail-on", "dead_filters(nothing) > 99%")
+    assert (refused.exit_code, refused.stdout) == (EXIT_USAGE, ""), "before anything is assembled"
     passed = run("assemble", folder, "-q", "--fail-on", "dead_filters > 99%")
     assert passed.exit_code == EXIT_INCOMPLETE
 

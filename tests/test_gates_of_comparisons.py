@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from reportgen.artefacts.dataset import DatasetEntry, ModelOutcome
 from reportgen.cli.main import main
 from reportgen.compare.compare import compare_reports
 from reportgen.compare.records import (
@@ -70,7 +71,7 @@ COMPARISON = Comparison(
     classes=ClassesComparison(added=("cow",), removed=(), moved=("cat", "dog")),
     layers=(
         one_layer("deep", LayerChange.CHANGED, FILTERS, gone=(7, 9)),
-        one_layer("point", LayerChange.IDENTICAL, (one_filter(0),), affected=True, old_path="dot"),
+        one_layer("point", LayerChange.FOLDED, (one_filter(0, weight_change=1e-7),), affected=True, old_path="dot"),
         one_layer("pool", LayerChange.REMOVED, old_filters_total=2),
         one_layer("fresh", LayerChange.ADDED, old_path=None),
         one_layer("wide", LayerChange.RESHAPED),
@@ -86,6 +87,7 @@ MEASURED = [
     ("layers_renamed > 0", Outcome.FAILED, "1 of 4 convolution layers: point."),
     ("layers_not_compared > 0", Outcome.PASSED, "0 of 5 convolution layers."),
     ("filters_changed(deep) > 3", Outcome.PASSED, "3 of 4 shown filters."),
+    ("filters_changed(point) > 0", Outcome.PASSED, "0 of 1 shown filter."),
     (
         "filters_changed(deep) > 3 of total",
         Outcome.FAILED,
@@ -104,7 +106,7 @@ MEASURED = [
     ),
     ("weight_change(fresh) > 3", Outcome.UNKNOWN, "not known, since no filter of the layers is in both models."),
     ("least_weight_change(point) == 0", Outcome.FAILED, "0 in the least changed of 1 filter: point (filter 0)."),
-    ("activation_change > 40%", Outcome.FAILED, "50.0 %, 0.5 in the most changed of 5 filters: deep (filter 1)."),
+    ("activation_change > 40%", Outcome.FAILED, "50.0 % in the most changed of 5 filters: deep (filter 1)."),
     ("predictions_flipped > 0", Outcome.FAILED, "1 of 2 images: cat.png (cat → dog)."),
     ("predictions_flipped > 50%", Outcome.PASSED, "50.0 %, 1 of 2 images."),
     ("predictions_changed > 1", Outcome.FAILED, "2 of 2 images: cat.png (cat → dog), dog.png."),
@@ -144,7 +146,7 @@ def test_a_gate_is_judged_by_what_the_comparison_states(
 
 def test_every_quantity_of_comparisons_is_tried_above() -> None:
     own = {quantity.name for quantity in quantities(Command.COMPARE) if quantity.of_comparison}
-    assert own == {parse(text).name for text, *_ in MEASURED} - {"dead_filters"}
+    assert own == {parse(text).name for text, *_ in MEASURED} - {"dead_filters"} | {"accuracy_lost"}
 
 
 def test_what_was_not_compared_does_not_pass(document: ReportDocument) -> None:
@@ -164,6 +166,26 @@ def test_what_was_not_compared_does_not_pass(document: ReportDocument) -> None:
         assert (judged.outcome, why in judged.sentence) == (Outcome.UNKNOWN, True), judged.sentence
     assert outcome(document, "layers_not_compared > 0", lost).outcome == Outcome.FAILED
     assert outcome(document, "layers_changed(deep) > 2", lost).outcome == Outcome.PASSED
+
+
+def test_accuracy_is_compared_on_one_data_set(document: ReportDocument) -> None:
+    def on(accuracy: float, sha256: str = "0") -> ReportDocument:
+        known = {"images": 1000, "correct": 0, "accuracy": accuracy, "calibration_error": None, "confusion": None}
+        rest = {"classes": (), "confusions": (), "calibration": (), "misclassified_total": 0, "misclassified": ()}
+        facts = {"source": "pets", "sha256": sha256, "found": 1, "taken": 1, "images": 1, "same_pixels": 0, "sizes": 1}
+        own = DatasetEntry(**facts, left_out=(), labels=(), model=ModelOutcome(**known, **rest))
+        return msgspec.structs.replace(document, dataset=own)
+
+    def lost(old: ReportDocument, new: ReportDocument) -> Judged:
+        gates = read_gates(["accuracy_lost > 1%"], Command.COMPARE)
+        return judge(gates, Subject(new, old, COMPARISON), Command.COMPARE)[0]
+
+    assert lost(on(0.93), on(0.92)).outcome == Outcome.PASSED
+    judged = lost(on(0.93), on(0.919))
+    assert (judged.outcome, "1.1 %, from 0.93 to 0.919" in judged.sentence) == (Outcome.FAILED, True), judged.sentence
+    assert lost(on(0.93), on(0.95)).outcome == Outcome.PASSED
+    assert lost(on(0.93), on(0.93, "1")).sentence.endswith("not known, since the reports have other data sets.")
+    assert "of the old report, the report was built without --dataset" in lost(document, on(0.9)).sentence
 
 
 def test_layers_of_a_gate_may_be_in_either_model(document: ReportDocument) -> None:

@@ -109,6 +109,27 @@ def test_the_same_reports_give_the_same_bytes_and_are_compared_once(reports: Pat
     assert [file.read_bytes() for file in files] == before
 
 
+def test_an_accuracy_that_was_measured_comes_before_one_that_is_stated(reports: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shelf"
+    shutil.copytree(reports / "v2", folder / "v2")
+    facts = json.loads((folder / "v2" / "report.json").read_text())
+    model = {
+        **{"images": 400, "correct": 372, "accuracy": 0.93, "classes": [], "confusion": None, "confusions": []},
+        **{"calibration": [], "calibration_error": None, "misclassified_total": 28, "misclassified": []},
+    }
+    facts["dataset"] = {
+        **{"source": "pets", "sha256": "0" * 64, "found": 400, "taken": 400, "images": 400, "same_pixels": 0},
+        **{"sizes": 1, "left_out": [], "labels": [], "model": model},
+    }
+    (folder / "v2" / "report.json").write_text(json.dumps(facts))
+    (folder / "v2.statement.toml").write_text('validation = "accuracy 0.99"\n')
+    assert run(folder).exit_code == 0
+    assert json.loads((folder / "index.json").read_text())["releases"][0]["accuracy"] == 0.93
+    text = (folder / "index.html").read_text()
+    assert "accuracy 93.0 %: 372 of 400 images of pets" in text
+    assert "stated: accuracy 0.99" in text
+
+
 def test_dates_order_reports_where_all_state_one_and_what_cannot_be_read_is_named(
     reports: Path, tmp_path: Path
 ) -> None:
@@ -173,3 +194,29 @@ def test_names_are_ordered_as_people_count() -> None:
     assert sorted(["epoch-10", "epoch-9", "Epoch-1", "v1.10", "v1.9"], key=natural) == [
         *("Epoch-1", "epoch-9", "epoch-10", "v1.9", "v1.10")
     ]
+
+
+@pytest.mark.browser
+def test_the_page_is_fit_for_screens_and_paper_and_orders_its_rows(written: tuple[Path, Any]) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    import browser as chromium
+
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
+    with chromium.chromium() as started:
+        for scheme in ("light", "dark"):
+            with chromium.opened(started, written[0] / "index.html", color_scheme=scheme) as (page, seen):
+                assert (seen.messages, seen.from_network) == ([], [])
+                for width in (320, 360, 768, 1280, 3840):
+                    page.set_viewport_size({"width": width, "height": 800})
+                    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+                page.set_viewport_size({"width": 360 if scheme == "dark" else 1280, "height": 800})
+                assert Axe().run(page, None, options).response["violations"] == []
+        with chromium.opened(started, written[0] / "index.html") as (page, _):
+            page.get_by_role("button", name="Since the report before").click()
+            page.get_by_role("button", name="Since the report before").click()
+            assert page.locator("#report-rows a").first.get_attribute("href").endswith("v10/index.html")
+            page.emulate_media(media="print")
+            page.set_viewport_size({"width": 703, "height": 900})  # of A4 less its margins
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert page.evaluate("[...document.querySelectorAll('#report-rows th')].every(x => x.clientWidth >= 90)")

@@ -31,6 +31,7 @@ def assemble(
       reportgen assemble report --single-file
       reportgen assemble shard-1 shard-2 -o report
     """
+    from reportgen.core.store import Store
     from reportgen.pipeline import finish_dataset
     from reportgen.report.assemble import assemble as assemble_report
     from reportgen.report.theme import load_look
@@ -45,6 +46,8 @@ def assemble(
     folder = Path(folders[0] if output is None else output)
     problems = () if output is None else _merge(folders, folder, bool(force))
     try:
+        if gates:
+            gates.check_plan(Store(folder).load_plan())
         finish_dataset(folder, dataset)
         written = assemble_report(folder, drawing=drawing, look=look)
     except StoreError as error:

@@ -36,9 +36,9 @@ def build(model: str, **given: Any) -> Written | Gated:
       reportgen build keras:ResNet50 -i photos/ --budget 10m
     """
     settings, run = resolve(given)
-    gates = Gates(given, Command.BUILD, run)
-    if gates and run.shard is not None:
+    if given["fail_on"] and run.shard is not None:
         raise UsageError("a shard has no report that gates could be judged on: give --fail-on to `reportgen assemble`.")
+    gates = Gates(given, Command.BUILD, run if run.shard is None else RunOptions())
     budget = None if run.budget is None else Budget(run.budget, explicit(given))
     return gates.on_report(written(model, settings, run, budget, gates.check_plan))
 

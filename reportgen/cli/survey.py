@@ -9,6 +9,7 @@ import click
 
 from reportgen.cli.build import written
 from reportgen.cli.command import GroupedCommand, Written
+from reportgen.cli.gates import Gated, Gates
 from reportgen.cli.options import resolve, takes_options
 from reportgen.core.errors import UsageError
 from reportgen.core.settings import Command
@@ -17,7 +18,7 @@ from reportgen.core.settings import Command
 @click.command(cls=GroupedCommand)
 @click.argument("model")
 @takes_options(Command.SURVEY)
-def survey(model: str, **given: Any) -> Written:
+def survey(model: str, **given: Any) -> Written | Gated:
     """Show what the images of a data set do to every filter of MODEL, without patterns.
 
     MODEL is a .keras, .h5 or .hdf5 file, keras:NAME, or package.module:callable.
@@ -29,4 +30,5 @@ def survey(model: str, **given: Any) -> Written:
     settings, run = resolve(given)
     if settings.dataset is None:
         raise UsageError("survey needs images: name them with --dataset.")
-    return written(model, replace(settings, patterns=False), run)
+    gates = Gates(given, Command.SURVEY, run)
+    return gates.on_report(written(model, replace(settings, patterns=False), run, accept=gates.check_plan))

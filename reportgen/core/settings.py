@@ -84,6 +84,7 @@ LEAST_DPI, MOST_DPI = 72, 2400  # a screen's, and the finest that presses expose
 OF_FILES = (*OF_PAGES, Command.FIGURES, Command.ARCHIVE, Command.COMPARE, Command.INDEX)  # commands that write files
 OF_GATES = (
     Command.BUILD,
+    Command.SURVEY,
     Command.ASSEMBLE,
     Command.VERIFY,
     Command.COMPARE,
@@ -704,7 +705,7 @@ class RunOptions:
         "Settings in TOML; also [tool.reportgen] of ./pyproject.toml.",
         metavar="FILE",
         short="-c",
-        commands=(*OF_MODELS, *OF_GATES[1:]),
+        commands=tuple(dict.fromkeys((*OF_MODELS, *OF_GATES))),
         everyday=True,
         in_file=False,
     )

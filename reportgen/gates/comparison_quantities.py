@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from fractions import Fraction
 
-from reportgen.compare.records import Comparison, FilterComparison, LayerChange, LayerComparison, PredictionComparison
+from reportgen.compare.records import (
+    SAME,
+    Comparison,
+    FilterComparison,
+    LayerChange,
+    LayerComparison,
+    PredictionComparison,
+)
 from reportgen.core.settings import Command
 from reportgen.core.verdicts import DEAD, SILENT
-from reportgen.gates.measured import Measured, Place, filter_count, most, plain_count, share, unknown
+from reportgen.gates.measured import Measured, Place, exact, filter_count, most, plain_count, share, unknown
 from reportgen.gates.quantity import Measure, Quantity, Subject, Unit
-from reportgen.gates.report_quantities import is_convolution, is_covered
+from reportgen.gates.report_quantities import is_convolution, is_covered, outcome
 from reportgen.render.text import count, plural
 
 ONE_SIDE = "that only one report shows"
@@ -81,14 +88,14 @@ def _uncompared(subject: Subject, glob: str | None, of_total: bool) -> Measured:
     return share([Place(path) for path in lost], len(_layers(subject, glob)) + len(lost), "convolution layer")
 
 
-def _filters(condition: Callable[[FilterComparison], bool | None], lost: str) -> Measure:
+def _filters(condition: Callable[[LayerComparison, FilterComparison], bool | None], lost: str) -> Measure:
     """The number of filters of the new model that meet a condition; None where that is not known of one."""
 
     def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
         found, missing, shown, total = [], 0, 0, 0
         for layer in _layers(subject, glob):
             own = [item for item in layer.filters if of_total or item.is_shown]
-            judged = {item.index: condition(item) for item in own}
+            judged = {item.index: condition(layer, item) for item in own}
             found.append((layer.path, [index for index, met in judged.items() if met]))
             missing += sum(met is None for met in judged.values())
             shown, total = shown + sum(item.is_shown for item in layer.filters), total + len(layer.filters)
@@ -99,13 +106,30 @@ def _filters(condition: Callable[[FilterComparison], bool | None], lost: str) ->
     return measure
 
 
-def _verdict_changed(item: FilterComparison) -> bool | None:
+def _is_other(layer: LayerComparison, item: FilterComparison) -> bool:
+    """Whether a filter changed; what moving a normalization into the kernel rounds away is no change."""
+    return layer.status not in SAME and item.is_changed
+
+
+def _is_added(layer: LayerComparison, item: FilterComparison) -> bool:
+    return item.old_index is None
+
+
+def _weight_change(layer: LayerComparison, item: FilterComparison) -> float | None:
+    return item.weight_change if layer.status not in SAME else 0.0
+
+
+def _activation_change(layer: LayerComparison, item: FilterComparison) -> float | None:
+    return item.activation_change
+
+
+def _verdict_changed(layer: LayerComparison, item: FilterComparison) -> bool | None:
     if item.old_index is None:
         return False
     return None if item.verdict is None or item.old_verdict is None else item.verdict != item.old_verdict
 
 
-def _newly_inactive(item: FilterComparison) -> bool | None:
+def _newly_inactive(layer: LayerComparison, item: FilterComparison) -> bool | None:
     if item.verdict is None:
         return None
     if item.verdict not in INACTIVE:
@@ -127,9 +151,13 @@ def _gone(subject: Subject, glob: str | None, of_total: bool) -> Measured:
     return filter_count(found, 0, total, total, of_total=True, lost="")
 
 
-def _most(value: Callable[[FilterComparison], float | None], nothing: str, *, least: bool = False) -> Measure:
+def _most(
+    value: Callable[[LayerComparison, FilterComparison], float | None], nothing: str, *, least: bool = False
+) -> Measure:
     def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
-        values = [(layer.path, item.index, value(item)) for layer in _layers(subject, glob) for item in layer.filters]
+        values = [
+            (layer.path, item.index, value(layer, item)) for layer in _layers(subject, glob) for item in layer.filters
+        ]
         return most([*values, *((path, 0, None) for path in _lost(subject, glob))], nothing, least=least)
 
     return measure
@@ -172,6 +200,23 @@ def _parameters(subject: Subject, glob: str | None, of_total: bool) -> Measured:
     added = max(0, new - old)
     words = f"{count(new)} parameters, {count(old)} before"
     return Measured(Fraction(added), Fraction(added), old, words, lambda beyond: ())
+
+
+def _accuracy_lost(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    assert subject.old is not None
+    old, new = (outcome(document) for document in (subject.old, subject.document))
+    for which, found in (("old", old), ("new", new)):
+        if isinstance(found, str):
+            return unknown(f"of the {which} report, {found}")
+    assert not isinstance(old, str)
+    assert not isinstance(new, str)
+    if subject.old.dataset is None or subject.document.dataset is None:
+        return unknown("a report was built without --dataset")
+    if subject.old.dataset.sha256 != subject.document.dataset.sha256:
+        return unknown("the reports have other data sets")
+    lost = max(Fraction(0), exact(old.accuracy) - exact(new.accuracy))
+    words = f", from {old.accuracy:.4g} to {new.accuracy:.4g}"
+    return Measured(lost, lost, None, words, lambda beyond: (), is_ratio=True)
 
 
 def _quantity(name: str, meaning: str, unit: Unit, measure: Measure, *, of_layers: bool = True) -> Quantity:
@@ -226,13 +271,13 @@ COMPARISON_QUANTITIES = (
         "filters_changed",
         "filters whose own weights are not those that they had, new ones included",
         Unit.FILTERS,
-        _filters(lambda item: item.is_changed, ""),
+        _filters(_is_other, ""),
     ),
     _quantity(
         "filters_added",
         "filters of the new model that no filter of the old one is similar enough to",
         Unit.FILTERS,
-        _filters(lambda item: item.old_index is None, ""),
+        _filters(_is_added, ""),
     ),
     _quantity(
         "filters_removed",
@@ -254,21 +299,21 @@ COMPARISON_QUANTITIES = (
     ),
     _quantity(
         "weight_change",
-        "change of the weights of the filter that changed most, ‖w − w₀‖ / ‖w₀‖, from the old model",
+        "change of the weights of the filter that changed most, ‖w − w₀‖ / ‖w₀‖, from the old model; 0 in layers with the same filters",
         Unit.RATIO,
-        _most(lambda item: item.weight_change, "no filter of the layers is in both models"),
+        _most(_weight_change, "no filter of the layers is in both models"),
     ),
     _quantity(
         "least_weight_change",
         "the same of the filter that changed least",
         Unit.RATIO,
-        _most(lambda item: item.weight_change, "no filter of the layers is in both models", least=True),
+        _most(_weight_change, "no filter of the layers is in both models", least=True),
     ),
     _quantity(
         "activation_change",
         "the same ratio of the feature maps on the same images, of the filter whose maps changed most",
         Unit.RATIO,
-        _most(lambda item: item.activation_change, "the reports have no feature maps of the same images"),
+        _most(_activation_change, "the reports have no feature maps of the same images"),
     ),
     _quantity(
         "predictions_flipped",
@@ -282,6 +327,13 @@ COMPARISON_QUANTITIES = (
         "images whose most probable class has another probability, or is another",
         Unit.IMAGES,
         _predictions(lambda item: item.flipped or item.probability != item.old_probability),
+        of_layers=False,
+    ),
+    _quantity(
+        "accuracy_lost",
+        "accuracy of the old model less that of the new one, on the same data set",
+        Unit.RATIO,
+        _accuracy_lost,
         of_layers=False,
     ),
     _quantity(

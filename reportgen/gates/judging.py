@@ -19,6 +19,7 @@ from reportgen.report.document import ReportDocument
 
 SHARES = (Unit.FILTERS, Unit.LAYERS, Unit.IMAGES, Unit.PARAMETERS)  # units of which there are percentages
 MOST_PLACES = 5  # layers named in a sentence
+RATIO_FORMAT = ".4g"  # of a ratio in a sentence
 
 
 class Outcome(StrEnum):
@@ -90,7 +91,11 @@ def check_plan(gates: Sequence[Gate], plan: Plan, command: Command) -> None:
     Raises:
         UsageError: the layers of a gate match none of the plan, or it is about what the plan does not ask for.
     """
-    there = {Need.IMAGES: bool(plan.images), Need.INITIAL: plan.settings.get("initial") is not None}
+    there = {
+        Need.IMAGES: bool(plan.images),
+        Need.INITIAL: plan.settings.get("initial") is not None,
+        Need.DATASET: plan.dataset is not None,
+    }
     for gate in gates:
         quantity = _quantity(gate, command)
         _check_layers(gate, quantity, plan.layers)
@@ -145,7 +150,7 @@ def judge(gates: Sequence[Gate], subject: Subject, command: Command) -> tuple[Ju
 
 def _judged(gate: Gate, found: Measured, unit: Unit) -> Judged:
     scale = found.base if gate.percent and unit in SHARES else 1
-    if scale is None or (found.lost is not None and not found.words):
+    if scale is None or (found.high is None and found.low == 0 and not found.words):
         return Judged(gate, Outcome.UNKNOWN, f"{gate.text}: not known, since {found.lost}.")
     fails = gate.verdict(found.low / scale, None if found.high is None else found.high / scale)
     words = _value_words(gate, found, scale)
@@ -158,10 +163,12 @@ def _judged(gate: Gate, found: Measured, unit: Unit) -> Judged:
 
 
 def _value_words(gate: Gate, found: Measured, scale: int) -> str:
-    """The value, as a percentage too where the limit is one."""
-    if not gate.percent:
-        return found.words
-    return f"{_percent(found.low / scale, gate.limit)}, {found.words}"
+    """The value; of a ratio and where the limit is one also as a percentage."""
+    known = found.high if found.low == 0 and found.high is not None and found.is_ratio else found.low
+    share = _percent(known / scale, gate.limit) if gate.percent else f"{float(known):{RATIO_FORMAT}}"
+    if found.is_ratio:
+        return share + found.words
+    return f"{share}, {found.words}" if gate.percent else found.words
 
 
 def _percent(value: Fraction, limit: Fraction) -> str:

@@ -38,7 +38,7 @@ class Measured:
         low: the value as far as it is known.
         high: what it may be at most, since something is not known; None where it may be anything, `low` where all is known.
         base: what a percentage is of; None where there is none.
-        words: the value with its unit, such as `2 of 32 shown filters`.
+        words: the value with its unit, such as `2 of 32 shown filters`; of a ratio what follows its number.
         where: gives, for a function that tells which values are beyond a limit, the places that these come from.
         lost: why the value is not known, or not wholly, as a clause; None where it is.
     """
@@ -49,6 +49,7 @@ class Measured:
     words: str
     where: Callable[[Callable[[Fraction], bool]], tuple[Place, ...]]
     lost: str | None = None
+    is_ratio: bool = False
 
 
 def matching(layers: Iterable[LayerT], glob: str | None) -> list[LayerT]:
@@ -70,6 +71,12 @@ def plain_count(number: int, words: str, places: Iterable[Place] = ()) -> Measur
     """Return the measurement of a number of things that nothing is a share of."""
     found = tuple(places)
     return Measured(Fraction(number), Fraction(number), None, words, lambda beyond: found)
+
+
+def ratio(value: float, words: str, places: Iterable[Place] = ()) -> Measured:
+    """Return the measurement of a number that report.json states; `words` follow it in a sentence."""
+    found, number = tuple(places), exact(value)
+    return Measured(number, number, None, words, lambda beyond: found, is_ratio=True)
 
 
 def share(
@@ -132,7 +139,7 @@ def most(values: Sequence[tuple[str, int, float | None]], nothing: str, *, least
         return unknown(nothing)
     lost = len(values) - len(known)
     end = min(value for *_, value in known) if least else max(value for *_, value in known)
-    words = f"{float(end):.4g} in the {'least' if least else 'most'} changed of {plural(len(known), 'filter')}"
+    words = f" in the {'least' if least else 'most'} changed of {plural(len(known), 'filter')}"
 
     def where(beyond: Callable[[Fraction], bool]) -> tuple[Place, ...]:
         chosen = [(layer, index, value) for layer, index, value in known if beyond(value)] or [
@@ -146,5 +153,6 @@ def most(values: Sequence[tuple[str, int, float | None]], nothing: str, *, least
 
     low, high = (Fraction(0), end) if least else (end, None)
     if not lost:
-        return Measured(end, end, None, words, where)
-    return Measured(low, high, None, words, where, f"the change of {plural(lost, 'filter')} is not defined")
+        return Measured(end, end, None, words, where, is_ratio=True)
+    why = f"the change of {plural(lost, 'filter')} is not defined"
+    return Measured(low, high, None, words, where, why, is_ratio=True)

@@ -12,7 +12,7 @@ from reportgen.core.settings import Command
 from reportgen.gates.measured import Measured
 from reportgen.report.document import ReportDocument
 
-ONE_REPORT = (Command.BUILD, Command.ASSEMBLE, Command.VERIFY)  # commands that have one report
+ONE_REPORT = (Command.BUILD, Command.SURVEY, Command.ASSEMBLE, Command.VERIFY)  # commands that have one report
 ANY_REPORT = (*ONE_REPORT, Command.COMPARE)  # `compare` judges its new report
 
 
@@ -32,6 +32,7 @@ class Need(StrEnum):
 
     IMAGES = "--images"
     INITIAL = "--initial"
+    DATASET = "--dataset"
 
 
 @dataclass(frozen=True)

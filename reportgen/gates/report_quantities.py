@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from reportgen.artefacts.dataset import ModelOutcome
 from reportgen.artefacts.health.layer import Start
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.core.records import CONVOLUTION, LayerFacts, LayerStatus
 from reportgen.core.verdicts import DEAD, NOT_FINITE, SILENT, WEAK, Word
-from reportgen.gates.measured import Measured, Place, exact, filter_count, matching, most, plain_count, share, unknown
+from reportgen.gates.measured import (
+    Measured,
+    Place,
+    exact,
+    filter_count,
+    matching,
+    most,
+    plain_count,
+    ratio,
+    share,
+    unknown,
+)
 from reportgen.gates.quantity import ONE_REPORT, Measure, Need, Quantity, Subject, Unit
 from reportgen.render.text import count, plural
+from reportgen.report.document import ReportDocument
 from reportgen.report.health.record import UNKNOWN, WARNING
 
 NO_PATTERN = "without a verdict"
@@ -155,11 +168,54 @@ def _lowest_probability(subject: Subject, glob: str | None, of_total: bool) -> M
         return unknown("the report has no class probabilities")
     name, lowest = min(best, key=lambda one: one[1] or 0.0)
     value = exact(lowest or 0.0)
-    words = f"{float(value):.4g}"
-    if len(best) < len(images):
-        why = f"{count(len(images) - len(best))} of {plural(len(images), 'image')} have no prediction"
-        return Measured(exact(0), value, None, words, lambda beyond: (Place(name),), why)
-    return Measured(value, value, None, words, lambda beyond: (Place(name),))
+    lost = len(images) - len(best)
+    why = f"{count(lost)} of {plural(len(images), 'image')} have no prediction" if lost else None
+    return Measured(exact(0) if lost else value, value, None, "", lambda beyond: (Place(name),), why, is_ratio=True)
+
+
+def outcome(document: ReportDocument) -> ModelOutcome | str:
+    """Return what the model makes of the images of the data set, or why that is not known, as a clause."""
+    if document.dataset is None:
+        return "the report was built without --dataset"
+    if document.dataset.model is None:
+        return "no label of the data set stands for a class of the model"
+    return document.dataset.model
+
+
+def _of_dataset(measure: Callable[[ModelOutcome], Measured]) -> Measure:
+    def found(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+        known = outcome(subject.document)
+        return unknown(known) if isinstance(known, str) else measure(known)
+
+    return found
+
+
+def _accuracy(model: ModelOutcome) -> Measured:
+    if not model.images:
+        return unknown("no image of the data set has a label that stands for a class")
+    return ratio(model.accuracy, f", {count(model.correct)} of {plural(model.images, 'image')}")
+
+
+def _lowest_recall(model: ModelOutcome) -> Measured:
+    known = [(each.recall, each) for each in model.classes if each.recall is not None]
+    if not known:
+        return unknown("no class of the data set has an image")
+    lowest, worst = min(known, key=lambda one: one[0])
+    words = f", {count(worst.correct)} of {plural(worst.images, 'image')}"
+    return ratio(lowest, words, [Place(each.name) for recall, each in known if recall == lowest])
+
+
+def _calibration_error(model: ModelOutcome) -> Measured:
+    if model.calibration_error is None:
+        return unknown("the predictions of the model are no probabilities")
+    return ratio(model.calibration_error, "")
+
+
+def _dataset_left_out(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    if subject.document.dataset is None:
+        return unknown("the report was built without --dataset")
+    found = subject.document.dataset.left_out
+    return plain_count(len(found), plural(len(found), "image"), [Place(item.name) for item in found])
 
 
 REPORT_QUANTITIES = (
@@ -226,6 +282,16 @@ REPORT_QUANTITIES = (
         need=Need.IMAGES,
     ),
     Quantity(
+        "silent_on_dataset",
+        "filters that are 0 at every position of every image of the data set",
+        Unit.FILTERS,
+        _filters(
+            lambda layer: None if layer.data is None else layer.data.silent_filters, "without numbers on a data set"
+        ),
+        scope=is_covered,
+        need=Need.DATASET,
+    ),
+    Quantity(
         "failed_layers",
         "convolution layers in which something failed",
         Unit.LAYERS,
@@ -276,6 +342,34 @@ REPORT_QUANTITIES = (
         Unit.RATIO,
         _lowest_probability,
         need=Need.IMAGES,
+    ),
+    Quantity(
+        "accuracy",
+        "share of the labeled images of the data set whose class is predicted",
+        Unit.RATIO,
+        _of_dataset(_accuracy),
+        need=Need.DATASET,
+    ),
+    Quantity(
+        "lowest_recall",
+        "the same among the images of one class, of the class where it is lowest",
+        Unit.RATIO,
+        _of_dataset(_lowest_recall),
+        need=Need.DATASET,
+    ),
+    Quantity(
+        "calibration_error",
+        "expected calibration error on the data set",
+        Unit.RATIO,
+        _of_dataset(_calibration_error),
+        need=Need.DATASET,
+    ),
+    Quantity(
+        "dataset_left_out",
+        "images of the data set that could not be read",
+        Unit.NUMBER,
+        _dataset_left_out,
+        need=Need.DATASET,
     ),
     Quantity(
         "weight_change",

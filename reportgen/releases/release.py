@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from reportgen.archive.pack import STATEMENT
 from reportgen.archive.statement import NOTHING, Statement, parse_statement
+from reportgen.artefacts.dataset import ModelOutcome
 from reportgen.core.errors import UsageError
 from reportgen.core.records import ModelRecord
 from reportgen.core.store import DAMAGE
@@ -37,6 +40,7 @@ class Release:
         name: the path below the folder that was searched, with slashes.
         sha256: of report.json.
         counts: its layers, filters and verdicts.
+        measured: what the model makes of the report's data set; None where that is not known. `dataset` is what the set is called.
         statement: the user's; empty where there is none.
         size: bytes, of a folder without the store.
     """
@@ -47,12 +51,16 @@ class Release:
     model: ModelRecord
     sha256: str
     counts: Counts
+    measured: ModelOutcome | None
+    dataset: str | None
     statement: Statement
     size: int
 
     @property
     def accuracy(self) -> float | None:
-        """The share that the statement says is classified right; None where it says nothing of it."""
+        """The share that is classified right: as measured on the report's data set, else as stated; None where neither says it."""
+        if self.measured is not None and self.measured.images:
+            return self.measured.accuracy
         return stated_accuracy(self.statement.validation)
 
     @property
@@ -98,10 +106,19 @@ def read_release(path: Path, name: str) -> tuple[Release, str | None]:
         model=document.model,
         sha256=hashlib.sha256(data).hexdigest(),
         counts=counts(document.layers, len(document.images), noun),
+        measured=None if document.dataset is None else brief(document.dataset.model),
+        dataset=None if document.dataset is None else document.dataset.source,
         statement=statement,
         size=size,
     )
     return release, problem
+
+
+def brief(outcome: ModelOutcome | None) -> ModelOutcome | None:
+    """Return an outcome without its long lists."""
+    if outcome is None:
+        return None
+    return msgspec.structs.replace(outcome, classes=(), confusion=None, confusions=(), misclassified=())
 
 
 @contextmanager

@@ -42,8 +42,7 @@ class Row:
     layers: str
     filters: str
     verdicts: tuple[Verdict, ...]
-    accuracy: str
-    validation: str
+    validation: tuple[str, ...]
     size: str
     changes: tuple[tuple[str, str], ...]
     keys: Keys
@@ -51,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Shelf:
-    """The whole page. `with_dates`, `with_accuracy`: whether any report states one; `is_long`: more rows than a screen shows."""
+    """The whole page. `with_dates`, `with_accuracy`: whether any report has one; `is_long`: more rows than a screen shows."""
 
     lede: str
     order: str
@@ -116,8 +115,7 @@ def _row(release: Release, change: Change | None, root: str, place: int) -> Row:
         layers=count(counted.layers),
         filters=shown or count(counted.total),
         verdicts=counted.statuses,
-        accuracy="" if release.accuracy is None else percent(release.accuracy),
-        validation=statement.validation or "",
+        validation=_validation(release),
         size=data_size(release.size),
         changes=_since(release, change, root) if place else (("the first", ""),),
         keys=known_keys(
@@ -127,10 +125,21 @@ def _row(release: Release, change: Change | None, root: str, place: int) -> Row:
             parameters=model.parameters,
             filters=counted.total,
             accuracy=release.accuracy,
-            change=None if change is None else change.weight_change,
+            change=None if change is None else change.largest_change,
             size=release.size,
         ),
     )
+
+
+def _validation(release: Release) -> tuple[str, ...]:
+    """What was measured on the report's data set, and what the statement says of validation."""
+    found, lines = release.measured, []
+    if found is not None and found.images:
+        right = f"{count(found.correct)} of {plural(found.images, 'image')} of {release.dataset}"
+        lines.append(f"accuracy {percent(found.accuracy)}: {right}")
+    if release.statement.validation:
+        lines.append(f"stated: {release.statement.validation}" if lines else release.statement.validation)
+    return tuple(lines)
 
 
 def _since(release: Release, change: Change | None, root: str) -> tuple[tuple[str, str], ...]:
@@ -196,7 +205,7 @@ def _charts(releases: Sequence[Release], changes: Sequence[Change | None]) -> tu
     ]
     sizes = [float(release.model.parameters) for release in releases]
     every: list[tuple[str, str, list[float | None], Callable[[float | None], str], float]] = [
-        ("Accuracy", "as stated", [release.accuracy for release in releases], percent, 1.0),
+        ("Accuracy", _accuracy_meaning(releases), [release.accuracy for release in releases], percent, 1.0),
         ("Inactive filters", "never active or proven inactive, of those with a status", inactive, percent, 1.0),
         ("Weight change", "‖w − w₀‖ / ‖w₀‖ from the report before, median of the filters", weights, number, 0.0),
         ("Predictions flipped", "since the report before", flipped, percent, 1.0),
@@ -208,6 +217,13 @@ def _charts(releases: Sequence[Release], changes: Sequence[Change | None]) -> tu
         for title, meaning, values, words, top in every
         if any(value is not None for value in values)
     )
+
+
+def _accuracy_meaning(releases: Sequence[Release]) -> str:
+    measured = sum(release.measured is not None for release in releases)
+    if measured == len(releases):
+        return "on the data set of each report"
+    return "on the data set of a report, else as stated" if measured else "as stated"
 
 
 def _share(release: Release, words: Sequence[str]) -> float | None:

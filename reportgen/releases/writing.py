@@ -44,7 +44,7 @@ class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     filters_total: int
     filters_shown: int
     verdicts: dict[str, int]
-    accuracy: Annotated[float | None, Meta(description="that the statement states")]
+    accuracy: Annotated[float | None, Meta(description="on the data set of the report, else that of the statement")]
     bytes: int
     since: Annotated[Change | None, Meta(description="what changed since the one before")]
 
