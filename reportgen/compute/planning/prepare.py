@@ -121,7 +121,7 @@ def prepare(
         *collection.notes,
         *noted.constant_input_profiles(settings),
         *network.notes,
-        noted.no_images(collection),
+        noted.no_images(collection, settings),
         classes_note,
         memory_note,
         range_note,
