@@ -199,6 +199,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "dataset": None,
         "dataset_limit": None,
         "label_map": None,
+        "export": None,
         "patterns": True,
         "allow_unsafe": False,
     }

@@ -45,7 +45,7 @@ from reportgen.render.figure import Figure, Tiles
 from reportgen.render.picture import visible
 from reportgen.render.text import plural
 from reportgen.survey.groups import ALIKE
-from reportgen.survey.labels import LEVEL
+from reportgen.survey.labels import LEAST_AUROC, LEVEL
 from reportgen.survey.selection import EXEMPLARS, QUANTILES
 from reportgen.survey.statistics import filter_labels
 
@@ -98,6 +98,7 @@ class DataArtefact(Artefact[StoredData, LayerData]):
             group_limit=ALIKE,
             effective_filters=plain(facts["effective_filters"]),
             label_level=LEVEL,
+            label_effect=LEAST_AUROC,
             label_tests=0 if q is None else int(np.isfinite(q).sum()),
             activations_exponent=int(facts["activations_exponent"]),
             peaks_exponent=int(facts["peaks_exponent"]),

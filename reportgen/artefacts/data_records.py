@@ -90,6 +90,7 @@ class LayerData(msgspec.Struct, frozen=True, kw_only=True):
         float | None, Meta(description="participation ratio of the correlations of the filters that vary")
     ]
     label_level: Annotated[Share, Meta(description="largest q of a label that is stated")]
+    label_effect: Annotated[Share, Meta(description="least AUROC, or 1 minus the largest, of a label that is stated")]
     label_tests: Annotated[Count, Meta(description="tests that q is corrected for")]
     activations_exponent: Annotated[
         int, Meta(description="`activations` in data.npz are divided by 2 to the power of it")

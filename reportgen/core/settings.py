@@ -15,6 +15,7 @@ from reportgen.core.choices import (
     Attribution,
     Colormap,
     ExecutorKind,
+    Export,
     FilterChoice,
     Fit,
     KeepMaps,
@@ -273,6 +274,15 @@ class Settings:
         metavar="FILE",
         commands=OF_RUNS,
         stated=file_name,
+    )
+
+    export: str | None = option(
+        None,
+        TEXT,
+        Group.DATASET,
+        "Also write tables of what the data set shows, for pandas and DuckDB.",
+        choices=Export,
+        commands=(*OF_RUNS, Command.ASSEMBLE),
     )
 
     # What to show

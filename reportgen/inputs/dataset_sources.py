@@ -161,7 +161,7 @@ class Table(Files):
 
     def _parquet(self) -> list[tuple[str, str | None]]:
         try:
-            from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
+            from pyarrow import parquet
         except ImportError as error:
             raise UsageError(
                 f"--dataset {self.path.name} needs pyarrow; install it: pip install reportgen[parquet]."

@@ -9,6 +9,9 @@ import numpy as np
 
 LEAST_IMAGES = 5  # with a label, and without: below, the normal approximation of the test is no good
 LEVEL = 0.05  # of the false discovery rate
+LEAST_AUROC = (
+    0.7  # or at most 1 - 0.7: over thousands of images the smallest difference is no accident, and yet explains nothing
+)
 _erfc = np.vectorize(erfc, otypes=[float])
 
 

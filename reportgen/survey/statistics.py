@@ -188,11 +188,14 @@ def _labels(
 
 
 def filter_labels(auroc: np.ndarray, q: np.ndarray) -> list[int]:
-    """Return the labels that a filter tells apart, those first whose AUROC is farthest from a half.
+    """Return the labels that a filter tells apart and by enough to explain it: those that it answers more to first.
 
     Args:
         auroc: float (labels,), of one filter.
         q: corrected p-values, likewise.
     """
-    found = [int(number) for number in np.flatnonzero(q <= tests.LEVEL)]
-    return sorted(found, key=lambda number: (-abs(float(auroc[number]) - 0.5), number))[:MOST_LABELS]
+    explains = np.abs(auroc - 0.5) >= tests.LEAST_AUROC - 0.5
+    found = [int(number) for number in np.flatnonzero((q <= tests.LEVEL) & explains)]
+    return sorted(found, key=lambda number: (auroc[number] < 0.5, -abs(float(auroc[number]) - 0.5), number))[
+        :MOST_LABELS
+    ]

@@ -36,7 +36,9 @@ MAPS_SECONDS_PER_VALUE = 6e-8  # stored and drawn
 MAP_BYTES = 1.5  # a value of a feature map: float16, compressed
 PATTERN_BYTES = 2.5  # a value of a pattern: two arrays of 8 bits and the drawings
 WEIGHT_BYTES = 3.8  # a value of a kernel: float32, compressed
-RESPONSE_BYTES = 13  # of a filter on an image of a data set: peak, activation, position and samples, and the first two in data.npz
+RESPONSE_BYTES = (
+    13  # of a filter on an image of a data set: peak, activation, position and samples, and the first two in data.npz
+)
 EXEMPLAR_BYTES = 160_000  # of a shown filter: crops and whole images, as arrays and in two figures
 DRAWN_BYTES = 600  # the drawing of a feature map, and that of a filter's kernel
 LAYER_BYTES = 60_000  # a page
