@@ -276,6 +276,13 @@ class Settings:
         stated=file_name,
     )
 
+    label_pairs: bool = option(
+        False,
+        SWITCH,
+        Group.DATASET,
+        "Also test for each filter whether two labels together explain it.",
+        commands=OF_RUNS,
+    )
     export: str | None = option(
         None,
         TEXT,
