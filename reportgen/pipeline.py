@@ -30,6 +30,7 @@ from reportgen.inputs.image_reader import ImageReader
 from reportgen.inputs.images import check_named
 from reportgen.inputs.samples import UNIT
 from reportgen.render.wording import stopped
+from reportgen.report import tables
 from reportgen.report.assemble import AssembleResult, Assembly
 from reportgen.report.early_pages import EarlyPages
 from reportgen.report.theme import Look, load_look
@@ -111,6 +112,8 @@ def build(
     with ExitStack() as held:
         if (folder / STORE).is_dir():  # a new folder is made only when there is something to write
             _hold(held, folder, say)
+        if settings.export is not None:
+            tables.check()
         look = load_look(*(None if path is None else Path(path) for path in (settings.template, settings.css)))
         reader = ImageReader()
         check_named(settings.images, UNIT if settings.input_range is None else settings.input_range, reader)

@@ -7,7 +7,7 @@ import pytest
 
 from reportgen.survey.bins import bin_of, edges, histograms
 from reportgen.survey.groups import redundancy
-from reportgen.survey.labels import LEVEL, adjusted, average_ranks, compare
+from reportgen.survey.labels import LEVEL, adjusted, average_ranks, compare, compare_pairs
 from reportgen.survey.outcome import outcome
 from reportgen.survey.selection import largest_distinct
 from reportgen.survey.statistics import filter_labels
@@ -130,3 +130,17 @@ def test_predictions_beside_labels() -> None:
         (0.9, 1, 1),
     ]
     assert found.calibration_error == pytest.approx((2 * abs(0.5 - 0.655) + 0.2 + 0.05) / 4)
+
+
+def test_a_filter_of_two_labels_is_explained_by_the_pair() -> None:
+    random = np.random.default_rng(8)
+    peaks = random.random((400, 6)).astype(np.float32)
+    labels = np.repeat(np.arange(8), 50)
+    peaks[(labels == 2) | (labels == 5), 3] += 1
+    single = compare(peaks, labels, 8)
+    found = compare_pairs(peaks, labels, single)
+    assert found.labels[:, 3].tolist() == [2, 5]
+    assert found.auroc[3] == 1
+    assert found.p[3] < 1e-9
+    assert single.auroc[:, 3].max() < 0.95
+    assert (np.delete(found.p, 3) > 0.05).all()

@@ -199,6 +199,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "dataset": None,
         "dataset_limit": None,
         "label_map": None,
+        "export": None,
+        "label_pairs": False,
         "patterns": True,
         "allow_unsafe": False,
     }

@@ -45,9 +45,11 @@ from reportgen.render.figure import Figure, Tiles
 from reportgen.render.picture import visible
 from reportgen.render.text import plural
 from reportgen.survey.groups import ALIKE
-from reportgen.survey.labels import LEVEL
+from reportgen.survey.labels import LEAST_AUROC, LEVEL
 from reportgen.survey.selection import EXEMPLARS, QUANTILES
 from reportgen.survey.statistics import filter_labels
+
+PAIR_GAIN = 0.02  # of AUROC: a pair of labels is stated where it explains a filter by so much better than one
 
 
 class DataArtefact(Artefact[StoredData, LayerData]):
@@ -98,6 +100,7 @@ class DataArtefact(Artefact[StoredData, LayerData]):
             group_limit=ALIKE,
             effective_filters=plain(facts["effective_filters"]),
             label_level=LEVEL,
+            label_effect=LEAST_AUROC,
             label_tests=0 if q is None else int(np.isfinite(q).sum()),
             activations_exponent=int(facts["activations_exponent"]),
             peaks_exponent=int(facts["peaks_exponent"]),
@@ -213,6 +216,13 @@ def _filter(contents: LayerContents, found: StoredData, index: int, groups: Sequ
             FilterLabel(label=dataset.labels[at].label, auroc=plain(auroc[at]) or 0.0, q=plain(q[at]) or 0.0)
             for at in filter_labels(auroc, q)
         ]
+    pair = arrays.get("pair_labels")
+    if pair is not None and pair[0, index] >= 0:
+        best = max((each.auroc for each in labels), default=0.5)
+        area, chance = float(arrays["pair_auroc"][index]), float(arrays["pair_q"][index])
+        if area >= max(LEAST_AUROC, best + PAIR_GAIN) and chance <= LEVEL:
+            names = " or ".join(dataset.labels[int(number)].label for number in pair[:, index])
+            labels.insert(0, FilterLabel(label=names, auroc=plain(area) or 0.0, q=plain(chance) or 0.0))
     records = [_exemplar(contents, found, index, place, ordered) for place in range(EXEMPLARS + len(QUANTILES))]
     return FilterData(
         index=index,

@@ -20,7 +20,7 @@ LABEL_FIGURE = "labels.png"
 MOST_LABELS = 40  # rows of the map of labels and filters
 STRIP_ASPECT, STRIP_WIDTH = 16, 320  # of a row of it, and its width in pixels at least
 COLUMNS, SAMPLE_COLUMNS = 3, 2  # of the largest, and of the samples: squares
-SIDES = "; left the crops by the receptive field, right the whole images with the crop marked"
+SIDES = "; left the crops by the receptive field, right the whole images with the crop marked."
 CONTACT_FIGURE = "exemplars.png"
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -90,6 +90,7 @@ class LayerData(msgspec.Struct, frozen=True, kw_only=True):
         float | None, Meta(description="participation ratio of the correlations of the filters that vary")
     ]
     label_level: Annotated[Share, Meta(description="largest q of a label that is stated")]
+    label_effect: Annotated[Share, Meta(description="least AUROC, or 1 minus the largest, of a label that is stated")]
     label_tests: Annotated[Count, Meta(description="tests that q is corrected for")]
     activations_exponent: Annotated[
         int, Meta(description="`activations` in data.npz are divided by 2 to the power of it")

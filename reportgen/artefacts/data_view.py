@@ -23,7 +23,7 @@ from reportgen.core.verdicts import Score
 from reportgen.render.text import count, number, percent, plural
 from reportgen.survey.groups import LEAST_IMAGES
 
-WEAK_AUROC = 0.7  # below it, and above 1 - it, a label is told apart no better than a weak hint
+MOST_NAMED = 128  # filters on a page whose exemplars are named there; of more the page would be too large, and report.json names them
 HISTOGRAM_BINS = 32
 HISTOGRAM_SIZE = (192, 40)  # CSS pixels
 MOST_LINKS = 12  # of a group, on a card
@@ -125,7 +125,7 @@ def data_card(page: LayerPage, stored: StoredData | None, record: LayerData | No
         rows=tuple(
             ExemplarRow(place, each.image, each.label or "", number(each.peak), f"{each.percentile:.1f}")
             for place, each in (*largest, *samples)
-            if each.percentile is not None
+            if each.percentile is not None and len(shown) <= MOST_NAMED
         ),
         has_labels=has_labels,
     )
@@ -172,8 +172,9 @@ def data_view(page: LayerPage, stored: StoredData, record: LayerData) -> DataVie
                     Fact(
                         "Explained by a label",
                         f"{count(sum(bool(item.labels) for item in record.filters))} of {count(total)}",
-                        note=f"peaks with the label differ from all others; {count(record.label_tests)} Mann-Whitney tests in this layer, "
-                        f"false discovery rate {record.label_level:g} (Benjamini-Hochberg)",
+                        note=f"by an AUROC of at least {record.label_effect:g}, or at most {1 - record.label_effect:g}, of the peaks; "
+                        f"{count(record.label_tests)} Mann-Whitney tests in this layer, false discovery rate {record.label_level:g} "
+                        "(Benjamini-Hochberg)",
                     ),
                 )
                 if record.label_tests
@@ -246,9 +247,6 @@ def _label_words(item: FilterData) -> tuple[str, ...]:
         if own:
             named_labels = ", ".join(f"{each.label} (AUROC {each.auroc:.3f})" for each in own)
             words.append(f"{word} {named_labels}.")
-    best = max(abs(each.auroc - 0.5) for each in item.labels)
-    if best < WEAK_AUROC - 0.5:
-        words.append("These differences are small: no label explains it well.")
     return tuple(words)
 
 

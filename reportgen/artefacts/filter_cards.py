@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reportgen.artefacts import initial_weights
 from reportgen.artefacts.base import LayerPage
 from reportgen.artefacts.data import DATA
-from reportgen.artefacts.data_records import CONTACT_FIGURE
+from reportgen.artefacts.data_records import CONTACT_FIGURE, FilterData, LayerData
 from reportgen.artefacts.data_view import DataCard, data_card, places
 from reportgen.artefacts.feature_maps import MapCut, map_cuts
 from reportgen.artefacts.layer_entry import LayerEntry
@@ -43,6 +43,7 @@ PATTERN_PIXELS = 192  # longer side on a card, CSS pixels
 # Longer side of a pattern in the grid of a layer by the number of its filters: a few are large, thousands still fit some screens.
 TILE_PIXELS = ((16, 128), (128, 76))
 SMALL_TILE_PIXELS = 56
+EVEN = 0.5  # AUROC of a label that makes no difference
 SCORES: dict[Score, str] = {"activation": "mean", "peak": "peak"}
 SMALL_PATTERN_PIXELS = 112
 FRAGILE = 0.1  # of the activation: a pattern that keeps less under small warps depends on exact pixels
@@ -169,7 +170,15 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 title=f"{owner.capitalize()} {index}",
                 label=contents.label(index),
                 verdict=verdict,
-                tile=_tile(page, index, found.get(index), item, verdict, pixels),
+                tile=_tile(
+                    page,
+                    index,
+                    found.get(index),
+                    item,
+                    verdict,
+                    pixels,
+                    None if entry.data is None else entry.data.filters[index],
+                ),
                 pattern=None
                 if item is None
                 else _pattern(
@@ -203,8 +212,8 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
     return tuple(made)
 
 
-def orders(patterns: PatternsRecord | None) -> tuple[tuple[str, str], ...]:
-    """Return how a layer's cards can be sorted, as (key and direction, words), by the record of its patterns."""
+def orders(patterns: PatternsRecord | None, data: LayerData | None = None) -> tuple[tuple[str, str], ...]:
+    """Return how a layer's cards can be sorted, as (key and direction, words), by the record of its patterns and on the data set."""
     found = [("index up", "number")]
     if patterns is not None:
         found += [("activation down", "activation (high to low)"), ("activation up", "activation (low to high)")]
@@ -213,6 +222,8 @@ def orders(patterns: PatternsRecord | None) -> tuple[tuple[str, str], ...]:
             ("gain down", f"above the {above} (most first)"),
             ("gain up", f"above the {above} (least first)"),
         ]
+    if data is not None:
+        found += [("silent down", "silent images (most first)"), ("silent up", "silent images (fewest first)")]
     return tuple(found)
 
 
@@ -222,7 +233,13 @@ def tile_pixels(filters: int) -> int:
 
 
 def _tile(
-    page: LayerPage, index: int, place: int | None, item: PatternRecord | None, verdict: Verdict, pixels: int
+    page: LayerPage,
+    index: int,
+    place: int | None,
+    item: PatternRecord | None,
+    verdict: Verdict,
+    pixels: int,
+    data: FilterData | None,
 ) -> Tile:
     if place is None:  # the crop that excites it most, where there is no pattern
         picture = page.tile(CONTACT_FIGURE, page.layer.filters_shown.index(index), pixels, "")
@@ -233,7 +250,7 @@ def _tile(
         picture,
         (pixels, pixels) if picture is None else (picture.width, picture.height),
         _printed(item, page.layer.is_output),
-        _keys(index, page.contents.label(index), verdict, item),
+        _keys(index, page.contents.label(index), verdict, item, data),
     )
 
 
@@ -248,17 +265,21 @@ def _printed(item: PatternRecord | None, is_output: bool) -> tuple[str, ...]:
     return tuple(made)
 
 
-def _keys(index: int, label: str | None, verdict: Verdict, item: PatternRecord | None) -> Keys:
+def _keys(index: int, label: str | None, verdict: Verdict, item: PatternRecord | None, data: FilterData | None) -> Keys:
     reached, reference = None, None
+    words = [str(index), *([] if label is None else [label])]
+    if data is not None:  # labels that the filter answers to: a search for one finds it
+        words += [each.label for each in data.labels if each.auroc > EVEN]
     if item is not None:
         reached = item.activation
         reference = item.activation_start if item.natural_maximum is None else item.natural_maximum
     return known_keys(
-        words=str(index) if label is None else f"{index} {label}",
+        words=" ".join(words),
         verdict=verdict.key,
         index=index,
         activation=reached,
         gain=None if reached is None or reference is None else plain(reached - reference),
+        silent=None if data is None else data.silent_image_share,
     )
 
 

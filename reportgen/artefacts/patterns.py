@@ -226,6 +226,7 @@ class PatternsView:
         summary: how they were made, in one short sentence.
         method: the same with every piece of the recipe.
         parameters: the same with every number, by name.
+        by_label: whether filters can be searched by labels of a data set.
     """
 
     figure: FigureView | None
@@ -236,6 +237,7 @@ class PatternsView:
     summary: str | None
     method: str | None
     parameters: tuple[tuple[str, str], ...]
+    by_label: bool
 
 
 class PatternArtefact(Artefact[Patterns, PatternsRecord]):
@@ -345,6 +347,7 @@ class PatternArtefact(Artefact[Patterns, PatternsRecord]):
             summary=None if found is None else optimization_method.summary(found.recipe, rank=found.images.ndim - 2),
             method=None if found is None else method_words(page.contents, found),
             parameters=() if record is None else flattened(record.recipe),
+            by_label=page.contents.plan.dataset is not None and bool(page.contents.plan.dataset.labels),
         )
         planned = page.contents.planned_filters(TaskKind.PATTERNS) or not page.contents.plan.layer_tasks(
             page.layer.slug, TaskKind.RESPONSES

@@ -99,7 +99,7 @@ def _statistics(
     arrays, names = images
     assert plan.dataset is not None
     labels = [*(label.label for label in plan.dataset.labels), None]  # -1 is none
-    found, facts = layer_statistics(parts, arrays, len(plan.dataset.labels))
+    found, facts = layer_statistics(parts, arrays, len(plan.dataset.labels), bool(plan.settings.get("label_pairs")))
     if found:
         known = [row for row in np.unique(found["exemplars"]).tolist() if row >= 0]
         facts["known_images"] = {str(row): [names[row], labels[arrays["label"][row]]] for row in known}

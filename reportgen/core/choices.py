@@ -108,6 +108,12 @@ class KeepMaps(StrEnum):
     NONE = "none"
 
 
+class Export(StrEnum):
+    """Formats of tables for other programs."""
+
+    PARQUET = "parquet"
+
+
 class Colormap(StrEnum):
     """Matplotlib's perceptually uniform color scales, for maps without negative values."""
 

@@ -15,6 +15,7 @@ from reportgen.core.choices import (
     Attribution,
     Colormap,
     ExecutorKind,
+    Export,
     FilterChoice,
     Fit,
     KeepMaps,
@@ -274,6 +275,22 @@ class Settings:
         metavar="FILE",
         commands=OF_RUNS,
         stated=file_name,
+    )
+
+    label_pairs: bool = option(
+        False,
+        SWITCH,
+        Group.DATASET,
+        "Also test for each filter whether two labels together explain it.",
+        commands=OF_RUNS,
+    )
+    export: str | None = option(
+        None,
+        TEXT,
+        Group.DATASET,
+        "Also write tables of what the data set shows, for pandas and DuckDB.",
+        choices=Export,
+        commands=(*OF_RUNS, Command.ASSEMBLE),
     )
 
     # What to show

@@ -161,7 +161,7 @@ class Table(Files):
 
     def _parquet(self) -> list[tuple[str, str | None]]:
         try:
-            from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
+            from pyarrow import parquet
         except ImportError as error:
             raise UsageError(
                 f"--dataset {self.path.name} needs pyarrow; install it: pip install reportgen[parquet]."
@@ -418,8 +418,10 @@ def _pair(item: Any) -> tuple[Any, Any]:
 
 def label_text(label: Any) -> str | None:
     """Return a label as text; of a vector of one number per class, as one-hot labels are, the number of the largest."""
-    if label is None or isinstance(label, str):
-        return label
+    if label is None:
+        return None
+    if isinstance(label, str):
+        return str(label)  # NumPy has texts of its own
     if isinstance(label, bytes):
         return label.decode(errors="replace")
     value = np.asarray(label)

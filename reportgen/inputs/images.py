@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from reportgen.core.axes import RGB_CHANNELS
+from reportgen.core.choices import Fit
 from reportgen.core.errors import ImageError
 from reportgen.core.records import PICTURE_RANK, ImageRecord, InputContract
 from reportgen.core.slugs import unique_slugs
@@ -306,20 +307,22 @@ def fit(pixels: Values, size: tuple[int, ...], how: str) -> Values:
         return signals.fit(pixels, size, how)
     height, width = size
     rows, columns = pixels.shape[:2]
+    if how not in tuple(Fit):
+        raise ValueError(f"fit is crop, pad or stretch, not {how}")
+    if (rows, columns) == (height, width):  # as Pillow, which copies it
+        return pixels
     if how == "stretch":
         return _resize(pixels, (height, width))
     if how == "crop":
         scale = max(height / rows, width / columns)
         top, left = max(0.0, (rows - height / scale) / 2), max(0.0, (columns - width / scale) / 2)
         return _resize(pixels, (height, width), (left, top, columns - left, rows - top))
-    if how == "pad":
-        scale = min(height / rows, width / columns)
-        inner = max(1, min(height, round(rows * scale))), max(1, min(width, round(columns * scale)))
-        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        padded = np.zeros((height, width, pixels.shape[2]), pixels.dtype)
-        padded[top : top + inner[0], left : left + inner[1]] = _resize(pixels, inner)
-        return padded
-    raise ValueError(f"fit is crop, pad or stretch, not {how}")
+    scale = min(height / rows, width / columns)
+    inner = max(1, min(height, round(rows * scale))), max(1, min(width, round(columns * scale)))
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    padded = np.zeros((height, width, pixels.shape[2]), pixels.dtype)
+    padded[top : top + inner[0], left : left + inner[1]] = _resize(pixels, inner)
+    return padded
 
 
 def natural_crops(pixels: Values, size: tuple[int, ...], grid: int) -> Values:

@@ -19,6 +19,7 @@ from reportgen.artefacts.dataset import dataset_entry
 from reportgen.artefacts.feature_maps import FEATURE_MAPS, figures, maps_by_task
 from reportgen.artefacts.layer_entry import ARTEFACTS, LayerEntry, layer_entry, read_layer, records_of
 from reportgen.artefacts.predictions import ImageEntry, draw_image, has_page, image_entry, load_image
+from reportgen.core.choices import Export
 from reportgen.core.errors import OutputError, few
 from reportgen.core.kept_maps import wanted_channels
 from reportgen.core.lock import writing
@@ -28,7 +29,7 @@ from reportgen.core.store import Store
 from reportgen.render.figure import Picture
 from reportgen.render.palette import DIVERGING
 from reportgen.render.text import NOUNS, plural
-from reportgen.report import single_file
+from reportgen.report import single_file, tables
 from reportgen.report.counts import counts
 from reportgen.report.document import make_document, report_title
 from reportgen.report.extent import Extent
@@ -349,6 +350,10 @@ class Assembly:
             unfinished,
         )
         self._pages = self._write_image_pages()
+        if unfinished is None and self.plan.settings.get("export") == Export.PARQUET:
+            tables.check()
+            for path, data in tables.tables(self.plan, self._store, report):
+                self.output.write(path, data)
         page, extent = self._sized(view, len(written))
         if unfinished is None:
             self.output.write(FACTS_FILE, written)

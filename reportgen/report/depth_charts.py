@@ -100,6 +100,20 @@ def _measures(noun: str) -> tuple[_Measure, ...]:
             1.0,
         ),
         _Measure("Zeros in feature maps", f"mean over the {noun}s", _zero_share, percent, 1.0),
+        _Measure(
+            "Silent positions on the data set",
+            f"exactly 0, mean over filters and {noun}s",
+            _data_silent_share,
+            percent,
+            1.0,
+        ),
+        _Measure(
+            "Effective filters on the data set",
+            "participation ratio of their correlations, share of all filters",
+            _effective_share,
+            percent,
+            1.0,
+        ),
         _Measure("Weight norm", "L2, per filter (root mean square)", _weight_norm, number),
         _Measure(
             "Natural maximum ÷ activation of the pattern",
@@ -136,6 +150,18 @@ def _silent_share(layer: LayerEntry) -> float | None:
 
 def _zero_share(layer: LayerEntry) -> float | None:
     return None if layer.health is None else layer.health.map_zero_fraction
+
+
+def _data_silent_share(layer: LayerEntry) -> float | None:
+    if layer.data is None or not layer.data.filters:
+        return None
+    return sum(item.silent_position_share for item in layer.data.filters) / len(layer.data.filters)
+
+
+def _effective_share(layer: LayerEntry) -> float | None:
+    if layer.data is None or layer.data.effective_filters is None:
+        return None
+    return layer.data.effective_filters / len(layer.data.filters)
 
 
 def _weight_norm(layer: LayerEntry) -> float | None:

@@ -94,7 +94,7 @@ def layer_view(
         facts=_facts(layer),
         sections=tuple(section for section in sections if section is not None),
         cards=() if layer.is_pooling else cards(page, entry, bands),
-        orders=orders(entry.patterns),
+        orders=orders(entry.patterns, entry.data),
         downloads=tuple(Link(page.root + page.contents.data_path(name), name) for name in files),
     )
 

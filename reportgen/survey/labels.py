@@ -9,6 +9,10 @@ import numpy as np
 
 LEAST_IMAGES = 5  # with a label, and without: below, the normal approximation of the test is no good
 LEVEL = 0.05  # of the false discovery rate
+LEAST_AUROC = (
+    0.7  # or at most 1 - 0.7: over thousands of images the smallest difference is no accident, and yet explains nothing
+)
+PAIRED = 40  # labels of which pairs are formed
 _erfc = np.vectorize(erfc, otypes=[float])
 
 
@@ -84,6 +88,62 @@ def compare(peaks: np.ndarray, labels: np.ndarray, count: int) -> LabelTests:
         distance = np.maximum(np.abs(wins - pairs / 2) - 0.5, 0)
         score = np.where(variance > 0, distance / np.sqrt(variance), 0)
     return LabelTests(np.where(usable, wins / pairs, np.nan), np.where(usable, _erfc(score / sqrt(2)), np.nan))
+
+
+@dataclass(frozen=True)
+class PairTests:
+    """Of each filter the pair of labels whose images together have the largest AUROC.
+
+    Attributes:
+        labels: int32 (2, filters), -1 where there is none.
+        auroc: float64 (filters,), of either label against all others.
+        p: of its test, multiplied by the number of pairs among which it was chosen (Bonferroni), at most 1.
+    """
+
+    labels: np.ndarray
+    auroc: np.ndarray
+    p: np.ndarray
+
+
+def compare_pairs(peaks: np.ndarray, labels: np.ndarray, single: LabelTests) -> PairTests:
+    """Test unions of two labels.
+
+    Args:
+        peaks: as for `compare`, like `labels`.
+        labels: see `peaks`.
+        single: what `compare` found.
+
+    Returns:
+        The best pair of each filter, of labels that have a test of their own. Of many labels pairs among the PAIRED best of each filter.
+    """
+    count, filters = single.auroc.shape
+    chosen = np.full((2, filters), -1, np.int32)
+    auroc, p = np.full(filters, np.nan), np.full(filters, np.nan)
+    images = np.bincount(labels[labels >= 0], minlength=count).astype(np.float64)
+    for index in range(filters):
+        usable = np.flatnonzero(np.isfinite(single.auroc[:, index]))
+        best = usable[np.argsort(-single.auroc[usable, index], kind="stable")[:PAIRED]]
+        if len(best) < 2 or (images[best].sum() == images.sum() and len(best) == 2):
+            continue
+        own = images[best]
+        # The rank sum of a union is that of its parts, which an AUROC states.
+        sums = single.auroc[best, index] * own * (images.sum() - own) + own * (own + 1) / 2
+        first, second = np.triu_indices(len(best), 1)
+        within = own[first] + own[second]
+        beyond = images.sum() - within
+        wins = sums[first] + sums[second] - within * (within + 1) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            areas = np.where(beyond >= LEAST_IMAGES, wins / (within * beyond), np.nan)
+        if not np.isfinite(areas).any():
+            continue
+        at = int(np.nanargmax(areas))
+        pair = np.sort(best[[first[at], second[at]]])
+        tested = compare(
+            peaks[:, index : index + 1], np.where(labels < 0, -1, np.isin(labels, pair).astype(np.int64)), 2
+        )
+        chosen[:, index], auroc[index] = pair, tested.auroc[1, 0]
+        p[index] = min(1.0, tested.p[1, 0] * len(usable) * (len(usable) - 1) / 2)
+    return PairTests(chosen, auroc, p)
 
 
 def adjusted(p: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def joined_images(parts: Sequence[Part]) -> tuple[dict[str, np.ndarray], list[st
 
 
 def layer_statistics(
-    parts: Sequence[Part], images: Mapping[str, np.ndarray], label_count: int
+    parts: Sequence[Part], images: Mapping[str, np.ndarray], label_count: int, pairs: bool = False
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Put together what is stored of a layer.
 
@@ -47,6 +47,7 @@ def layer_statistics(
         parts: of its responses, in the data set's order.
         images: what is stored of the images, joined.
         label_count: how many labels there are.
+        pairs: whether pairs of labels are tested too: `pair_labels` int32 (2, filters), `pair_auroc` and `pair_q` float32 (filters,).
 
     Returns:
         (arrays, facts). arrays: `activations` and `peaks` float16 (images, filters), divided by 2 ** their exponents; `minimum`,
@@ -84,7 +85,7 @@ def layer_statistics(
     for name, of in (("activation_histogram", "activations"), ("peak_histogram", "peaks")):
         arrays[name], facts[f"{name}_bin"] = histograms(whole(arrays[of], facts[f"{of}_exponent"]))
     arrays["position_histogram"], facts["position_histogram_bin"] = _positions(used)
-    arrays |= _labels(arrays, facts, images["label"], label_count)
+    arrays |= _labels(arrays, facts, images["label"], label_count, pairs)
     alike = redundancy(whole(arrays["activations"], facts["activations_exponent"]))
     arrays |= {"nearest": alike.nearest, "nearest_correlation": alike.correlation}
     facts |= {"groups": [list(group) for group in alike.groups], "effective_filters": alike.effective}
@@ -151,7 +152,7 @@ def _exemplars(
 
 
 def _labels(
-    arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], label: np.ndarray, count: int
+    arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], label: np.ndarray, count: int, pairs: bool
 ) -> dict[str, np.ndarray]:
     """Statistics of each label, and the tests, corrected for all of the layer."""
     filters = arrays["peaks"].shape[1]
@@ -164,7 +165,12 @@ def _labels(
     starts = np.cumsum(images) - images
     has = images > 0
     for block in _blocks(filters):
-        tested = tests.compare(whole(arrays["peaks"][:, block], facts["peaks_exponent"]), label, count)
+        peaks = whole(arrays["peaks"][:, block], facts["peaks_exponent"])
+        tested = tests.compare(peaks, label, count)
+        if pairs:
+            together = tests.compare_pairs(peaks, label, tested)
+            for name, values in (("labels", together.labels), ("auroc", together.auroc[None]), ("p", together.p[None])):
+                found.setdefault(f"pair_{name}", []).append(values)
         own = whole(arrays["activations"][:, block], facts["activations_exponent"])[known][order].astype(np.float64)
         for name, add, values, empty in (
             ("label_sum", np.add, own, 0.0),
@@ -179,8 +185,17 @@ def _labels(
         found.setdefault("label_auroc", []).append(tested.auroc)
         found.setdefault("p", []).append(tested.p)
     made = {name: np.concatenate(blocks, axis=1) for name, blocks in found.items()}
-    made["label_q"] = tests.adjusted(made.pop("p"))
-    single = ("label_auroc", "label_q", "label_minimum", "label_maximum")
+    p = made.pop("p")
+    paired = made.pop("pair_p", np.zeros((0, filters)))
+    q = tests.adjusted(np.concatenate([p, paired]))
+    made["label_q"] = q[: len(p)]
+    if pairs:
+        made |= {
+            "pair_labels": made["pair_labels"].astype(np.int32),
+            "pair_auroc": made["pair_auroc"][0],
+            "pair_q": q[-1],
+        }
+    single = ("label_auroc", "label_q", "label_minimum", "label_maximum", "pair_auroc", "pair_q")
     return {
         "label_images": images,
         **{name: values.astype(np.float32) if name in single else values for name, values in made.items()},
@@ -188,11 +203,14 @@ def _labels(
 
 
 def filter_labels(auroc: np.ndarray, q: np.ndarray) -> list[int]:
-    """Return the labels that a filter tells apart, those first whose AUROC is farthest from a half.
+    """Return the labels that a filter tells apart and by enough to explain it: those that it answers more to first.
 
     Args:
         auroc: float (labels,), of one filter.
         q: corrected p-values, likewise.
     """
-    found = [int(number) for number in np.flatnonzero(q <= tests.LEVEL)]
-    return sorted(found, key=lambda number: (-abs(float(auroc[number]) - 0.5), number))[:MOST_LABELS]
+    explains = np.abs(auroc - 0.5) >= tests.LEAST_AUROC - 0.5
+    found = [int(number) for number in np.flatnonzero((q <= tests.LEVEL) & explains)]
+    return sorted(found, key=lambda number: (auroc[number] < 0.5, -abs(float(auroc[number]) - 0.5), number))[
+        :MOST_LABELS
+    ]

@@ -13,6 +13,7 @@ from reportgen.compute.planning.calibration import Calibration
 from reportgen.compute.planning.plan import STEP_COST, picture_bytes
 from reportgen.core.choices import FLOAT_BYTES
 from reportgen.core.records import LayerRecord, Task, TaskKind
+from reportgen.inputs.dataset import PART_IMAGES
 from reportgen.network.network import Network
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ MAPS_SECONDS_PER_VALUE = 6e-8  # stored and drawn
 MAP_BYTES = 1.5  # a value of a feature map: float16, compressed
 PATTERN_BYTES = 2.5  # a value of a pattern: two arrays of 8 bits and the drawings
 WEIGHT_BYTES = 3.8  # a value of a kernel: float32, compressed
+RESPONSE_BYTES = (
+    13  # of a filter on an image of a data set: peak, activation, position and samples, and the first two in data.npz
+)
+EXEMPLAR_BYTES = 160_000  # of a shown filter: crops and whole images, as arrays and in two figures
 DRAWN_BYTES = 600  # the drawing of a feature map, and that of a filter's kernel
 LAYER_BYTES = 60_000  # a page
 PROGRAM_BYTES = 600_000_000  # TensorFlow and this program, before a model is loaded
@@ -128,6 +133,10 @@ def disk_bytes(layers: Sequence[LayerRecord], tasks: Iterable[Task], bands: int)
             total += PATTERN_BYTES * len(task.filters) * prod(layer.pattern_size) * bands
         elif task.kind is TaskKind.FEATURE_MAPS:
             total += MAP_BYTES * _values(layer) + DRAWN_BYTES * layer.filters_total
+        elif task.kind is TaskKind.RESPONSES:
+            total += RESPONSE_BYTES * PART_IMAGES * layer.filters_total
+        elif task.kind is TaskKind.EXEMPLARS:
+            total += EXEMPLAR_BYTES * len(layer.filters_shown)
         elif task.kind is TaskKind.WEIGHTS:
             total += WEIGHT_BYTES * prod(length or 1 for length in layer.kernel_shape or ())
             total += DRAWN_BYTES * layer.filters_total

@@ -14,11 +14,13 @@ from reportgen.network.network import Network
 from reportgen.network.outputs import fitting
 
 
-def no_images(collection: Collection) -> str | None:
+def no_images(collection: Collection, settings: Settings) -> str | None:
     """Say what a report without images lacks."""
     if collection.images:
         return None
     why = "None of the images could be used" if collection.left_out else "No images were given"
+    if settings.dataset is not None:
+        return f"{why} with --images: there are no feature maps."
     return f"{why}: there are no feature maps, and patterns are compared only with their initial images."
 
 

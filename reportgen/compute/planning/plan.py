@@ -187,12 +187,14 @@ class DatasetFacts:
         names: what else each part's images are known by: names and labels, as JSON values.
         labels: the data set's labels and the classes that they stand for, as JSON values.
         batch: images that are computed at once.
+        pairs: whether pairs of labels are tested.
     """
 
     hashes: Sequence[Sequence[str]]
     names: Sequence[Any]
     labels: Any
     batch: int
+    pairs: bool
 
 
 @dataclass(frozen=True)
@@ -399,6 +401,7 @@ def _dataset_tasks(facts: TaskFacts) -> Iterator[Task]:
             "images": images,
             "filters": list(layer.filters_shown),
             "stored": STATISTICS_CONTENTS,
+            "pairs": dataset.pairs,
         }
         key = task_key(TaskKind.RESPONSE_STATISTICS, depends)
         yield Task(TaskKind.RESPONSE_STATISTICS, key, layer.slug, "", (), 0.0)

@@ -121,7 +121,7 @@ def prepare(
         *collection.notes,
         *noted.constant_input_profiles(settings),
         *network.notes,
-        noted.no_images(collection),
+        noted.no_images(collection, settings),
         classes_note,
         memory_note,
         range_note,
@@ -141,7 +141,7 @@ def prepare(
         negative=settings.negative,
         initial={path: digest(arrays) for path, arrays in initial.items()},
         patterns=settings.patterns,
-        dataset=None if dataset is None else _dataset_facts(dataset, dataset_record, batch),
+        dataset=None if dataset is None else _dataset_facts(dataset, dataset_record, batch, settings.label_pairs),
         attribution=attribution.depends or {},
         attribution_passes=attribution.passes,
     )
@@ -337,7 +337,7 @@ def response_batch(network: Network, settings: Settings) -> int:
     return min(LARGEST_BATCH, 1 << (room.bit_length() - 1))  # a power of two, so that parts are whole batches
 
 
-def _dataset_facts(dataset: Dataset, record: DatasetRecord | None, batch: int) -> planning.DatasetFacts:
+def _dataset_facts(dataset: Dataset, record: DatasetRecord | None, batch: int, pairs: bool) -> planning.DatasetFacts:
     """What the tasks of a data set follow from."""
     assert record is not None
     parts = [[dataset.images[at] for at in part] for part in dataset.parts]
@@ -346,6 +346,7 @@ def _dataset_facts(dataset: Dataset, record: DatasetRecord | None, batch: int) -
         names=[[[image.name, image.label] for image in part] for part in parts],
         labels=[[label.label, label.class_index] for label in record.labels],
         batch=batch,
+        pairs=pairs,
     )
 
 
