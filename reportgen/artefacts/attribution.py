@@ -54,7 +54,7 @@ class AttributionRecord(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     number: Annotated[Count, Meta(description="position of the class's value in the output")]
     sign: Annotated[int, Meta(description="-1 of the first of two classes that one number tells apart, else 1")]
-    role: Annotated[str, Meta(description="predicted, true or named")]
+    role: Annotated[str, Meta(description="predicted, true, named, or only: of an output with a single number")]
     kind: Annotated[str, Meta(description="the score: logit, log probability, or output where neither could be found")]
     score: Annotated[float | None, Meta(description="of the class, which the map explains")]
     value: Annotated[float | None, Meta(description="what the model returns for the class")]

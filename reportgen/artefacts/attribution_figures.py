@@ -48,7 +48,7 @@ SOURCES = {
     Attribution.HIRESCAM: "Draelos and Carin 2020",
     Attribution.SCORE_CAM: "Wang et al. 2020",
 }
-ROLES = {"predicted": "predicted", "true": "true class", "named": "requested"}
+ROLES = {"predicted": "predicted", "only": "the only number of this output", "true": "true class", "named": "requested"}
 OUTCOMES = {Outcome.PASSED: "ok", Outcome.FAILED: "not-finite", Outcome.NOT_POSSIBLE: "skipped"}  # signs of the sprite
 
 

@@ -19,6 +19,7 @@ class Role(StrEnum):
     """Why a class has a map."""
 
     PREDICTED = "predicted"
+    ONLY = "only"  # output, whose classes have no names
     TRUE = "true"
     NAMED = "named"
 
@@ -74,7 +75,7 @@ def predicted(head: Head, labels: Sequence[str], outputs: np.ndarray) -> Target:
     """
     if head.count == 1 and len(labels) == TWO_CLASSES:
         return _target(head, labels, int(outputs[0] >= HALF), Role.PREDICTED)
-    return _target(head, labels, int(np.argmax(outputs)), Role.PREDICTED)
+    return _target(head, labels, int(np.argmax(outputs)), Role.ONLY if head.count == 1 else Role.PREDICTED)
 
 
 def named(heads: Sequence[Head], labels: dict[str | None, tuple[str, ...]], texts: Sequence[str]) -> tuple[Target, ...]:
