@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from comparison_reports import pictures, report_of
 from reportgen.compare.compare import ROUNDING, compare_reports
 from reportgen.compare.records import Comparison, LayerComparison
+from reportgen.core.npz import pack, unpack
 from reportgen.report.opened import Report
 from small_models import functional, keras, randomised
 
@@ -444,12 +447,78 @@ def test_flipped_predictions_are_counted(make: Make, model: Any, base: Report) -
     other = copied(model)
     kernel, bias = other.get_layer("classes").get_weights()
     other.get_layer("classes").set_weights([kernel[:, ::-1], bias[::-1]])
-    tops = {max(range(3), key=lambda at: scores[at]) for scores in [[0, 0, 0]]}
-    assert tops == {0}
-
     found = compare_reports(base, make(other))
 
     labels = [(image.predictions or ())[0].label for image in base.images]
     mirrored = {"output 0": "output 2", "output 1": "output 1", "output 2": "output 0"}
     assert [item.label for item in found.predictions] == [mirrored[label] for label in labels]
     assert found.predictions_flipped == sum(label != "output 1" for label in labels)
+
+
+def test_class_names_alone_flip_no_prediction(make: Make, model: Any, base: Report, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("cat\ndog\nhorse\n")
+
+    found = compare_reports(base, make(model, classes=str(tmp_path / "classes.txt")))
+
+    assert found.predictions_flipped == 0
+    assert found.predictions[0].label in ("cat", "dog", "horse")
+
+
+def test_without_kept_maps_weights_alone_are_compared_and_it_says_so(make: Make, model: Any, base: Report) -> None:
+    found = compare_reports(base, make(permuted(model), keep_maps="none"))
+
+    assert found.images == ()
+    assert "keeps no feature maps" in found.unfair[-1]
+    assert set(statuses(found).values()) == {"permuted"}
+
+
+def test_another_stride_is_a_change_though_no_weight_changed(make: Make) -> None:
+    def stack(strides: int) -> Any:
+        return randomised(functional(plain("a", 4), plain("b", 4, strides=strides), shape=(24, 24, 3)), 3)
+
+    layer = by_path(compare_reports(make(stack(1), []), make(stack(2), [])))["b"]
+
+    assert (layer.status, layer.changed) == ("changed", ())
+    assert [(fact.name, fact.old, fact.new) for fact in layer.facts] == [("strides", "(1, 1)", "(2, 2)")]
+
+
+def test_every_call_of_a_shared_layer_and_a_nested_model_are_followed(make: Make) -> None:
+    def nested() -> Any:
+        shared = layers.Conv2D(8, 3, padding="same", activation="relu", name="shared")
+        inner_entry = keras.Input((24, 24, 8))
+        inner = keras.Model(inner_entry, shared(shared(inner_entry)), name="inner")
+        entry = keras.Input((24, 24, 3))
+        tensor = inner(layers.Conv2D(8, 3, padding="same", name="first")(entry))
+        return keras.Model(entry, layers.Conv2D(4, 3, name="end")(tensor))
+
+    old = randomised(nested(), 6)
+    new, order = copied(old), np.random.default_rng(2).permutation(8)
+    kernel, bias = new.get_layer("first").get_weights()
+    new.get_layer("first").set_weights([kernel[..., order], bias[order]])
+    kernel, bias = new.get_layer("inner").get_layer("shared").get_weights()
+    new.get_layer("inner").get_layer("shared").set_weights([kernel[:, :, order][..., order], bias[order]])
+    kernel, bias = new.get_layer("end").get_weights()
+    new.get_layer("end").set_weights([kernel[:, :, order], bias])
+
+    found = compare_reports(make(old), make(new))
+
+    assert statuses(found) == dict.fromkeys(("first", "inner/shared", "inner/shared@2", "end"), "permuted")
+    assert nothing_changed(found)
+
+
+def test_a_report_without_the_weights_of_normalizations_is_compared_without_them(base: Report, tmp_path: Path) -> None:
+    """As earlier versions wrote it: nothing is called folded or changed for that reason."""
+    shutil.copytree(str(base.folder), tmp_path / "report")
+    document = json.loads((tmp_path / "report" / "report.json").read_text())
+    for layer in document["layers"]:
+        kept = {name: shape for name, shape in layer["weights"]["arrays"].items() if "normalization" not in name}
+        path = tmp_path / "report" / layer["weights"]["array"]
+        path.write_bytes(pack({name: array for name, array in unpack(path)[0].items() if name in kept}))
+        layer["weights"]["arrays"], layer["channel_runs"] = kept, None
+    (tmp_path / "report" / "report.json").write_text(json.dumps(document))
+
+    found = compare_reports(Report.open(tmp_path / "report"), base)
+
+    assert set(statuses(found).values()) == {"identical"}
+    assert "were not compared" in str(by_path(found)["stem_conv"].notes)
+    assert not affected(found)

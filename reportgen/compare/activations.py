@@ -103,12 +103,14 @@ class SharedMaps:
 
     Attributes:
         keys: of each image, names of its maps in the old and in the new file.
+        images: slugs of the images in the new report.
         filters: numbers of the filters whose maps the old and the new report have.
     """
 
     old: tuple[Report, str]
     new: tuple[Report, str]
     keys: tuple[tuple[str, str], ...]
+    images: tuple[str, ...]
     filters: tuple[NDArray[np.int64], NDArray[np.int64]]
 
     @classmethod
@@ -134,6 +136,7 @@ class SharedMaps:
             (old[0], first.array),
             (new[0], second.array),
             tuple((str(one.key), str(other.key)) for one, other in both),
+            tuple(other.image for _, other in both),
             (filters[0], filters[1]),
         )
 

@@ -29,7 +29,7 @@ from reportgen.compare.records import (
     known_verdict,
 )
 from reportgen.compare.unfair import same_input, unfair
-from reportgen.compare.unit_weights import UnitWeights
+from reportgen.compare.unit_weights import UnitWeights, lacks_normalizations
 from reportgen.core.choices import Match
 from reportgen.core.errors import StoreError, UsageError
 from reportgen.core.numbers import plain
@@ -41,6 +41,13 @@ FOLDING = 1e-5  # relative difference of float32 weights that folding a normaliz
 ROUNDING = (
     2e-3  # relative difference of maps in half precision, whose numbers are rounded by up to 0.0005, that says nothing
 )
+UNNORMALIZED = (
+    "a report of an earlier version lacks the weights of the normalizations that follow: they were not compared"
+)
+NO_MAPS = (
+    "A report keeps no feature maps of the common images (--keep-maps none): weights and patterns alone are compared."
+)
+SOME_MAPS = "A report keeps the feature maps of the shown filters alone (--keep-maps shown): filters are matched by their weights."
 FACTS = (
     "layer_class",
     "strides",
@@ -87,10 +94,6 @@ def examine(old: Report, new: Report, match: Match | str = Match.AUTO) -> Examin
     """Compare two finished reports, see `compare_reports`, and keep how layers were matched."""
     match = Match(match)
     slugs = _shared_images(old, new)
-    if match == Match.ACTIVATION and not slugs:
-        raise UsageError(
-            "--match activation needs feature maps of the same images, fed in the same way, in both reports; use --match auto."
-        )
     pairs = pair_layers(
         convolutions(old.document.layers),
         convolutions(new.document.layers),
@@ -107,6 +110,11 @@ def examine(old: Report, new: Report, match: Match | str = Match.AUTO) -> Examin
         for pair in pairs
         if pair.old is not None and pair.new is not None and not _missing(pair)
     }
+    if match == Match.ACTIVATION and not any(member.maps and member.maps.is_whole for member in members.values()):
+        raise UsageError(
+            "--match activation needs feature maps of all filters on the same images, fed in the same way, in both reports; "
+            "use --match auto."
+        )
     match_all(list(members.values()), match)
     layers, not_compared = [], []
     for pair in pairs:
@@ -120,12 +128,18 @@ def examine(old: Report, new: Report, match: Match | str = Match.AUTO) -> Examin
         else:
             layers.append(_alone(pair))
     predictions = compare_predictions(old.document, new.document)
+    compared = {slug for member in members.values() if member.maps is not None for slug in member.maps.images}
+    sentences = unfair(old.document, new.document)
+    if slugs and not compared:
+        sentences = (*sentences, NO_MAPS)
+    elif any(member.maps is not None and not member.maps.is_whole for member in members.values()):
+        sentences = (*sentences, SOME_MAPS)
     comparison = Comparison(
         old=Side(name=old.model.name, weights_sha256=old.model.weights_sha256),
         new=Side(name=new.model.name, weights_sha256=new.model.weights_sha256),
         match=match,
-        unfair=unfair(old.document, new.document),
-        images=tuple(image.name for image in new.images if image.slug in {slug for _, slug in slugs}),
+        unfair=sentences,
+        images=tuple(image.name for image in new.images if image.slug in compared),
         predictions_flipped=sum(item.flipped for item in predictions),
         predictions=predictions,
         classes=compare_classes(old.model.classes, new.model.classes),
@@ -186,9 +200,10 @@ class _Loader:
     def __call__(self) -> tuple[UnitWeights, UnitWeights] | None:
         if self.before.weights is None or self.after.weights is None:
             return None
+        known = not any(lacks_normalizations(layer) for layer in (self.before, self.after))
         return (
-            UnitWeights.of(self.old.load(self.before.weights.array), self.before),
-            UnitWeights.of(self.new.load(self.after.weights.array), self.after),
+            UnitWeights.of(self.old.load(self.before.weights.array), self.before, normalized=known),
+            UnitWeights.of(self.new.load(self.after.weights.array), self.after, normalized=known),
         )
 
 
@@ -269,7 +284,7 @@ def _compared(old: Report, new: Report, member: Member) -> LayerComparison:
         old_filters_total=before.filters_total,
         gone=gone,
         facts=facts,
-        notes=tuple(member.notes),
+        notes=(*member.notes, *([UNNORMALIZED] if lacks_normalizations(before) or lacks_normalizations(after) else [])),
         filters=tuple(filters),
     )
 
@@ -282,7 +297,11 @@ def _status(member: Member, changes: _Changes, gone: Sequence[int], facts: Seque
         return LayerChange.CHANGED
     if member.identical:
         return LayerChange.IDENTICAL
-    return LayerChange.FOLDED if changes.folded else LayerChange.PERMUTED
+    if changes.folded:
+        return LayerChange.FOLDED
+    orders = [member.matched, None if member.inputs is None else member.inputs.order]
+    moved = any(order is not None and (order != np.arange(len(order))).any() for order in orders)
+    return LayerChange.PERMUTED if moved else LayerChange.IDENTICAL
 
 
 def _patterns(layer: LayerEntry) -> dict[int, PatternRecord]:

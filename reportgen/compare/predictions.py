@@ -29,6 +29,9 @@ def compare_predictions(old: ReportDocument, new: ReportDocument) -> tuple[Predi
         if other is None or not image.predictions or not other.predictions:
             continue
         now, then = image.predictions[0], other.predictions[0]
+        names = now.label, then.label
+        if (old.model.classes is None) != (new.model.classes is None):  # one report has names, the other numbers
+            names = _numbered(now.label, new.model.classes), _numbered(then.label, old.model.classes)
         found.append(
             PredictionComparison(
                 image=image.name,
@@ -36,7 +39,12 @@ def compare_predictions(old: ReportDocument, new: ReportDocument) -> tuple[Predi
                 old_label=then.label,
                 probability=now.probability,
                 old_probability=then.probability,
-                flipped=now.label != then.label,
+                flipped=names[0] != names[1],
             )
         )
     return tuple(found)
+
+
+def _numbered(label: str, classes: Sequence[str] | None) -> str:
+    """What a class is called where its name is not known: as a prediction without names calls it."""
+    return label if classes is None or label not in classes else f"output {list(classes).index(label)}"

@@ -33,8 +33,10 @@ class UnitWeights:
     groups: int
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[np.floating]], layer: LayerEntry) -> UnitWeights:
-        """Return the filters of a layer from its stored arrays."""
+    def of(
+        cls, arrays: Mapping[str, NDArray[np.floating]], layer: LayerEntry, *, normalized: bool = True
+    ) -> UnitWeights:
+        """Return the filters of a layer from its stored arrays; without the normalizations where not `normalized`."""
         if "pointwise_kernel" in arrays:
             kernel, groups = _separable(arrays["depthwise_kernel"], arrays["pointwise_kernel"]), 1
         else:
@@ -44,7 +46,7 @@ class UnitWeights:
         filters = len(kernel)
         rows = np.ascontiguousarray(kernel.reshape(filters, kernel.shape[1], -1), np.float64)
         bias = np.ravel(arrays["bias"]).astype(np.float64) if "bias" in arrays else np.zeros(filters)
-        return cls(rows, bias, _normalizations(arrays), groups)
+        return cls(rows, bias, _normalizations(arrays) if normalized else (), groups)
 
     @property
     def filters(self) -> int:
@@ -101,6 +103,13 @@ class UnitWeights:
     def is_finite(self) -> bool:
         """Whether every weight is a finite number."""
         return bool(np.isfinite(self.kernel).all() and np.isfinite(self.own).all())
+
+
+def lacks_normalizations(layer: LayerEntry) -> bool:
+    """Whether normalizations follow a layer whose weights its report, of an earlier version, does not have."""
+    follow = layer.health is not None and bool(layer.health.normalizations)
+    arrays = () if layer.weights is None else tuple(layer.weights.arrays)
+    return follow and not any(name.startswith(NORMALIZATION_PREFIX) for name in arrays)
 
 
 def _separable(depthwise: NDArray[np.floating], pointwise: NDArray[np.floating]) -> Numbers:
