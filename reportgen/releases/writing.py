@@ -154,7 +154,8 @@ def _read(folder: Path) -> tuple[list[Release], list[str]]:
         try:
             release, problem = read_release(path, name)
         except (ReportgenError, *DAMAGE) as error:
-            problems.append(stopped(f"{name}: {str(error).replace(str(path), 'it')}"))
+            reason = str(error).replace(f"{path}{os.sep}", "").replace(str(path), "it")
+            problems.append(stopped(f"{name}: {reason}"))
             continue
         releases.append(release)
         if problem is not None:
