@@ -140,6 +140,7 @@ def test_a_subclassed_model_that_was_never_compiled_is_reported_from_a_loop_of_o
     assert all(np.array_equal(np.asarray(now), then) for now, then in zip(model.weights, before, strict=True))
 
 
+@pytest.mark.slow
 def test_the_filters_of_the_first_report_are_those_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A budget chooses by the time that a measurement takes, which differs from epoch to epoch."""
     callback = reportgen.ReportCallback(output=tmp_path, budget="30m", steps=2)
