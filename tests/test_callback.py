@@ -70,8 +70,15 @@ def with_reports(output: Path) -> tuple[Any, ...]:
     return trained(reportgen.ReportCallback(output=output, **FAST))
 
 
-def test_training_is_the_same_with_and_without_reports(with_reports: tuple[Any, ...]) -> None:
-    history, variables, drawn = trained()
+@pytest.fixture(scope="module")
+def without_reports() -> tuple[Any, ...]:
+    return trained()
+
+
+def test_training_is_the_same_with_and_without_reports(
+    with_reports: tuple[Any, ...], without_reports: tuple[Any, ...]
+) -> None:
+    history, variables, drawn = without_reports
     assert with_reports[0] == history, "losses of every epoch"
     assert with_reports[2] == drawn, "the next numbers of Python, NumPy, TensorFlow and Keras"
     for one, other in zip(with_reports[1], variables, strict=True):
@@ -112,12 +119,12 @@ def strictly_trained(callback: Any) -> tuple[Any, ...]:
     return trained(callback)
 
 
-def test_what_fails_is_a_warning_and_training_goes_on(tmp_path: Path) -> None:
+def test_what_fails_is_a_warning_and_training_goes_on(tmp_path: Path, without_reports: tuple[Any, ...]) -> None:
     (tmp_path / "file").write_text("in the way")
     callback = reportgen.ReportCallback(output=tmp_path / "file", **FAST)
     with pytest.warns(RuntimeWarning, match=r"no report of epoch [12]: OutputError: "):
         found = strictly_trained(callback)
-    assert found[0] == trained()[0]
+    assert found[0] == without_reports[0]
 
 
 def test_a_subclassed_model_that_was_never_compiled_is_reported_from_a_loop_of_ones_own(tmp_path: Path) -> None:
@@ -133,6 +140,7 @@ def test_a_subclassed_model_that_was_never_compiled_is_reported_from_a_loop_of_o
     assert all(np.array_equal(np.asarray(now), then) for now, then in zip(model.weights, before, strict=True))
 
 
+@pytest.mark.slow
 def test_the_filters_of_the_first_report_are_those_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A budget chooses by the time that a measurement takes, which differs from epoch to epoch."""
     callback = reportgen.ReportCallback(output=tmp_path, budget="30m", steps=2)

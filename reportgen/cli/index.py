@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,4 +28,5 @@ def index(folder: str, output: str | None, force: bool | None, quiet: bool | Non
     from reportgen.releases.writing import index as write_index
 
     target = None if output is None else Path(output)
-    return write_index(Path(folder), target, force=bool(force), say=silent if quiet else say)
+    written = write_index(Path(folder), target, force=bool(force), say=silent if quiet else say)
+    return replace(written, summary=None) if quiet else written

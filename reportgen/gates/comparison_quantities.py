@@ -16,7 +16,7 @@ from reportgen.compare.records import (
 )
 from reportgen.core.settings import Command
 from reportgen.core.verdicts import DEAD, SILENT
-from reportgen.gates.measured import Measured, Place, exact, filter_count, most, plain_count, share, unknown
+from reportgen.gates.measured import Measured, Place, Result, Unknown, exact, filter_count, most, plain_count, share
 from reportgen.gates.quantity import Measure, Quantity, Subject, Unit
 from reportgen.gates.report_quantities import is_convolution, is_covered, outcome
 from reportgen.render.text import count, plural
@@ -60,7 +60,7 @@ def _layer_count(
 ) -> Measure:
     """The number of layers that meet a condition. by_weights: it cannot be known of a layer that could not be compared."""
 
-    def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    def measure(subject: Subject, glob: str | None, of_total: bool) -> Result:
         layers = [layer for layer in _layers(subject, glob) if of(layer)]
         lost = _lost(subject, glob)
         found = [Place(layer.path) for layer in layers if condition(layer)]
@@ -83,7 +83,7 @@ def _is_old(layer: LayerComparison) -> bool:
     return layer.status != LayerChange.ADDED
 
 
-def _uncompared(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _uncompared(subject: Subject, glob: str | None, of_total: bool) -> Result:
     lost = _not_compared(subject, glob)
     return share([Place(path) for path in lost], len(_layers(subject, glob)) + len(lost), "convolution layer")
 
@@ -91,7 +91,7 @@ def _uncompared(subject: Subject, glob: str | None, of_total: bool) -> Measured:
 def _filters(condition: Callable[[LayerComparison, FilterComparison], bool | None], lost: str) -> Measure:
     """The number of filters of the new model that meet a condition; None where that is not known of one."""
 
-    def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    def measure(subject: Subject, glob: str | None, of_total: bool) -> Result:
         found, missing, shown, total = [], 0, 0, 0
         for layer in _layers(subject, glob):
             own = [item for item in layer.filters if of_total or item.is_shown]
@@ -100,7 +100,7 @@ def _filters(condition: Callable[[LayerComparison, FilterComparison], bool | Non
             missing += sum(met is None for met in judged.values())
             shown, total = shown + sum(item.is_shown for item in layer.filters), total + len(layer.filters)
         if lost_layers := _lost(subject, glob):
-            return unknown(f"{plural(len(lost_layers), 'layer')} {NOT_COMPARED}")
+            return Unknown(f"{plural(len(lost_layers), 'layer')} {NOT_COMPARED}")
         return filter_count(found, missing, shown, total, of_total=of_total, lost=lost)
 
     return measure
@@ -139,14 +139,14 @@ def _newly_inactive(layer: LayerComparison, item: FilterComparison) -> bool | No
     return None if item.old_verdict is None else item.old_verdict not in INACTIVE
 
 
-def _gone(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _gone(subject: Subject, glob: str | None, of_total: bool) -> Result:
     layers = [layer for layer in _layers(subject, glob) if _is_old(layer)]
     found = [
         (layer.path, range(layer.old_filters_total) if layer.status == LayerChange.REMOVED else layer.gone)
         for layer in layers
     ]
     if lost := _lost(subject, glob):
-        return unknown(f"{plural(len(lost), 'layer')} {NOT_COMPARED}")
+        return Unknown(f"{plural(len(lost), 'layer')} {NOT_COMPARED}")
     total = sum(layer.old_filters_total for layer in layers)
     return filter_count(found, 0, total, total, of_total=True, lost="")
 
@@ -154,7 +154,7 @@ def _gone(subject: Subject, glob: str | None, of_total: bool) -> Measured:
 def _most(
     value: Callable[[LayerComparison, FilterComparison], float | None], nothing: str, *, least: bool = False
 ) -> Measure:
-    def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    def measure(subject: Subject, glob: str | None, of_total: bool) -> Result:
         values = [
             (layer.path, item.index, value(layer, item)) for layer in _layers(subject, glob) for item in layer.filters
         ]
@@ -164,10 +164,10 @@ def _most(
 
 
 def _predictions(condition: Callable[[PredictionComparison], bool]) -> Measure:
-    def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    def measure(subject: Subject, glob: str | None, of_total: bool) -> Result:
         both = _comparison(subject).predictions
         if not both:
-            return unknown("no image has a prediction in both reports")
+            return Unknown("no image has a prediction in both reports")
         return share([Place(_prediction(item)) for item in both if condition(item)], len(both), "image")
 
     return measure
@@ -177,46 +177,46 @@ def _prediction(item: PredictionComparison) -> str:
     return f"{item.image} ({item.old_label} → {item.label})" if item.flipped else item.image
 
 
-def _classes(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _classes(subject: Subject, glob: str | None, of_total: bool) -> Result:
     assert subject.old is not None
     if subject.old.model.classes is None or subject.document.model.classes is None:
-        return unknown("the class names of a model are not known")
+        return Unknown("the class names of a model are not known")
     found = _comparison(subject).classes
     names: Iterable[str] = () if found is None else dict.fromkeys((*found.added, *found.removed, *found.moved))
     places = [Place(name) for name in names]
     return plain_count(len(places), plural(len(places), "class", "classes"), places)
 
 
-def _unfair(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _unfair(subject: Subject, glob: str | None, of_total: bool) -> Result:
     found = _comparison(subject).unfair
     return plain_count(len(found), plural(len(found), "difference"), [Place(item.rstrip(".")) for item in found])
 
 
-def _parameters(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _parameters(subject: Subject, glob: str | None, of_total: bool) -> Result:
     assert subject.old is not None
     old, new = subject.old.model.parameters, subject.document.model.parameters
     if old == 0:
-        return unknown("the old model has no parameters")
+        return Unknown("the old model has no parameters")
     added = max(0, new - old)
     words = f"{count(new)} parameters, {count(old)} before"
-    return Measured(Fraction(added), Fraction(added), old, words, lambda beyond: ())
+    return Measured(Fraction(added), words, old)
 
 
-def _accuracy_lost(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _accuracy_lost(subject: Subject, glob: str | None, of_total: bool) -> Result:
     assert subject.old is not None
     old, new = (outcome(document) for document in (subject.old, subject.document))
     for which, found in (("old", old), ("new", new)):
         if isinstance(found, str):
-            return unknown(f"of the {which} report, {found}")
+            return Unknown(f"of the {which} report, {found}")
     assert not isinstance(old, str)
     assert not isinstance(new, str)
     if subject.old.dataset is None or subject.document.dataset is None:
-        return unknown("a report was built without --dataset")
+        return Unknown("a report was built without --dataset")
     if subject.old.dataset.sha256 != subject.document.dataset.sha256:
-        return unknown("the reports have other data sets")
+        return Unknown("the reports have other data sets")
     lost = max(Fraction(0), exact(old.accuracy) - exact(new.accuracy))
     words = f", from {old.accuracy:.4g} to {new.accuracy:.4g}"
-    return Measured(lost, lost, None, words, lambda beyond: (), is_ratio=True)
+    return Measured(lost, words, is_ratio=True)
 
 
 def _quantity(name: str, meaning: str, unit: Unit, measure: Measure, *, of_layers: bool = True) -> Quantity:

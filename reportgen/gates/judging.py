@@ -11,7 +11,7 @@ from reportgen.core.errors import UsageError, few
 from reportgen.core.records import LayerFacts, Plan
 from reportgen.core.settings import Command
 from reportgen.gates.expression import PERCENT, Gate, parse
-from reportgen.gates.measured import Measured, Place, matching
+from reportgen.gates.measured import Measured, Place, Result, Unknown, matching
 from reportgen.gates.quantity import Need, Quantity, Subject, Unit
 from reportgen.gates.registry import QUANTITIES, quantities
 from reportgen.render.text import named, number, percent
@@ -148,11 +148,12 @@ def judge(gates: Sequence[Gate], subject: Subject, command: Command) -> tuple[Ju
     )
 
 
-def _judged(gate: Gate, found: Measured, unit: Unit) -> Judged:
-    scale = found.base if gate.percent and unit in SHARES else 1
-    if scale is None or (found.high is None and found.low == 0 and not found.words):
-        return Judged(gate, Outcome.UNKNOWN, f"{gate.text}: not known, since {found.lost}.")
-    fails = gate.verdict(found.low / scale, None if found.high is None else found.high / scale)
+def _judged(gate: Gate, found: Result, unit: Unit) -> Judged:
+    if isinstance(found, Unknown):
+        return Judged(gate, Outcome.UNKNOWN, f"{gate.text}: not known, since {found.why}.")
+    scale = found.base if gate.percent and unit in SHARES and found.base is not None else 1
+    low, high = (found.value, found.value) if found.bounds is None else found.bounds
+    fails = gate.verdict(low / scale, None if high is None else high / scale)
     words = _value_words(gate, found, scale)
     if fails is None:
         return Judged(gate, Outcome.UNKNOWN, f"{gate.text}: not known, since {found.lost}; known so far: {words}.")
@@ -163,12 +164,11 @@ def _judged(gate: Gate, found: Measured, unit: Unit) -> Judged:
 
 
 def _value_words(gate: Gate, found: Measured, scale: int) -> str:
-    """The value; of a ratio and where the limit is one also as a percentage."""
-    known = found.high if found.low == 0 and found.high is not None and found.is_ratio else found.low
-    share = _percent(known / scale, gate.limit) if gate.percent else f"{float(known):{RATIO_FORMAT}}"
+    """The value, where the limit is a percentage as one."""
     if found.is_ratio:
-        return share + found.words
-    return f"{share}, {found.words}" if gate.percent else found.words
+        number = _percent(found.value, gate.limit) if gate.percent else f"{float(found.value):{RATIO_FORMAT}}"
+        return number + found.words
+    return f"{_percent(found.value / scale, gate.limit)}, {found.words}" if gate.percent else found.words
 
 
 def _percent(value: Fraction, limit: Fraction) -> str:

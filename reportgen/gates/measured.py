@@ -30,26 +30,43 @@ class Place:
     filters: tuple[int, ...] = ()
 
 
+Beyond = Callable[[Fraction], bool]  # tells which values a gate fails on
+
+
+def _nowhere(beyond: Beyond) -> tuple[Place, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A quantity's value that is not known at all; `why`, as a clause."""
+
+    why: str
+
+
 @dataclass(frozen=True)
 class Measured:
     """A quantity's value.
 
     Attributes:
-        low: the value as far as it is known.
-        high: what it may be at most, since something is not known; None where it may be anything, `low` where all is known.
-        base: what a percentage is of; None where there is none.
+        value: as far as it is known.
         words: the value with its unit, such as `2 of 32 shown filters`; of a ratio what follows its number.
+        base: what a percentage is of; None where there is none.
         where: gives, for a function that tells which values are beyond a limit, the places that these come from.
-        lost: why the value is not known, or not wholly, as a clause; None where it is.
+        bounds: the least and the most that the value can be where not all of it is known, the most None where there is none.
+        lost: what is not known, as a clause; None where all is.
     """
 
-    low: Fraction
-    high: Fraction | None
-    base: int | None
+    value: Fraction
     words: str
-    where: Callable[[Callable[[Fraction], bool]], tuple[Place, ...]]
+    base: int | None = None
+    where: Callable[[Beyond], tuple[Place, ...]] = _nowhere
+    bounds: tuple[Fraction, Fraction | None] | None = None
     lost: str | None = None
     is_ratio: bool = False
+
+
+Result = Measured | Unknown
 
 
 def matching(layers: Iterable[LayerT], glob: str | None) -> list[LayerT]:
@@ -62,26 +79,21 @@ def exact(value: float) -> Fraction:
     return Fraction(repr(float(value)))
 
 
-def unknown(lost: str) -> Measured:
-    """Return the measurement of what is not known at all."""
-    return Measured(Fraction(0), None, None, "", lambda beyond: (), lost)
-
-
 def plain_count(number: int, words: str, places: Iterable[Place] = ()) -> Measured:
     """Return the measurement of a number of things that nothing is a share of."""
     found = tuple(places)
-    return Measured(Fraction(number), Fraction(number), None, words, lambda beyond: found)
+    return Measured(Fraction(number), words, where=lambda beyond: found)
 
 
 def ratio(value: float, words: str, places: Iterable[Place] = ()) -> Measured:
     """Return the measurement of a number that report.json states; `words` follow it in a sentence."""
-    found, number = tuple(places), exact(value)
-    return Measured(number, number, None, words, lambda beyond: found, is_ratio=True)
+    found = tuple(places)
+    return Measured(exact(value), words, where=lambda beyond: found, is_ratio=True)
 
 
 def share(
     found: Sequence[Place], total: int, noun: str, nouns: str | None = None, *, missing: int = 0, lost: str = ""
-) -> Measured:
+) -> Result:
     """Return the measurement of a number of layers or images, of which a percentage is a share.
 
     Args:
@@ -93,16 +105,23 @@ def share(
         lost: why, as a clause after their number.
     """
     if total == 0:
-        return unknown(f"there is no {noun}")
+        return Unknown(f"there is no {noun}")
     words = f"{count(len(found))} of {plural(total, noun, nouns)}"
     places = tuple(found)
-    why = f"{plural(missing, noun, nouns)} {lost}" if missing else None
-    return Measured(Fraction(len(found)), Fraction(len(found) + missing), total, words, lambda beyond: places, why)
+    return _counted(len(found), missing, total, words, places, f"{plural(missing, noun, nouns)} {lost}")
+
+
+def _counted(number: int, missing: int, base: int, words: str, places: tuple[Place, ...], lost: str) -> Measured:
+    """A number of things, and how many more there may be, since something is lost."""
+    value, most = Fraction(number), Fraction(number + missing)
+    if not missing:
+        return Measured(value, words, base, lambda beyond: places)
+    return Measured(value, words, base, lambda beyond: places, (value, most), lost)
 
 
 def filter_count(
     found: Sequence[tuple[str, Iterable[int]]], missing: int, shown: int, total: int, *, of_total: bool, lost: str
-) -> Measured:
+) -> Result:
     """Return the measurement of a number of filters.
 
     Args:
@@ -118,15 +137,14 @@ def filter_count(
     number = sum(len(place.filters) for place in places)
     base = total if of_total else shown
     if base == 0 or (shown == 0 and not of_total):
-        return unknown("no filter is shown")
+        return Unknown("no filter is shown")
     words = f"{count(number)} of {plural(base, 'filter' if of_total else 'shown filter')}"
     if of_total and shown < total:
         words += f", of which {count(shown)} {'is' if shown == 1 else 'are'} shown"
-    why = f"{plural(missing, 'filter')} {lost}" if missing else None
-    return Measured(Fraction(number), Fraction(number + missing), base, words, lambda beyond: places, why)
+    return _counted(number, missing, base, words, places, f"{plural(missing, 'filter')} {lost}")
 
 
-def most(values: Sequence[tuple[str, int, float | None]], nothing: str, *, least: bool = False) -> Measured:
+def most(values: Sequence[tuple[str, int, float | None]], nothing: str, *, least: bool = False) -> Result:
     """Return the measurement of the filter with the largest value, or with the smallest.
 
     Args:
@@ -136,12 +154,12 @@ def most(values: Sequence[tuple[str, int, float | None]], nothing: str, *, least
     """
     known = [(layer, index, exact(value)) for layer, index, value in values if value is not None]
     if not known:
-        return unknown(nothing)
+        return Unknown(nothing)
     lost = len(values) - len(known)
     end = min(value for *_, value in known) if least else max(value for *_, value in known)
     words = f" in the {'least' if least else 'most'} changed of {plural(len(known), 'filter')}"
 
-    def where(beyond: Callable[[Fraction], bool]) -> tuple[Place, ...]:
+    def where(beyond: Beyond) -> tuple[Place, ...]:
         chosen = [(layer, index, value) for layer, index, value in known if beyond(value)] or [
             one for one in known if one[2] == end
         ]
@@ -151,8 +169,7 @@ def most(values: Sequence[tuple[str, int, float | None]], nothing: str, *, least
             by_layer.setdefault(layer, []).append(index)
         return tuple(Place(layer, tuple(filters)) for layer, filters in by_layer.items())
 
-    low, high = (Fraction(0), end) if least else (end, None)
     if not lost:
-        return Measured(end, end, None, words, where, is_ratio=True)
+        return Measured(end, words, where=where, is_ratio=True)
     why = f"the change of {plural(lost, 'filter')} is not defined"
-    return Measured(low, high, None, words, where, why, is_ratio=True)
+    return Measured(end, words, None, where, (Fraction(0), end) if least else (end, None), why, is_ratio=True)

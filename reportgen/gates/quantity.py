@@ -9,7 +9,7 @@ from enum import StrEnum
 from reportgen.compare.records import Comparison
 from reportgen.core.records import LayerFacts
 from reportgen.core.settings import Command
-from reportgen.gates.measured import Measured
+from reportgen.gates.measured import Result
 from reportgen.report.document import ReportDocument
 
 ONE_REPORT = (Command.BUILD, Command.SURVEY, Command.ASSEMBLE, Command.VERIFY)  # commands that have one report
@@ -49,7 +49,7 @@ class Subject:
     comparison: Comparison | None = None
 
 
-Measure = Callable[[Subject, str | None, bool], Measured]  # (subject, glob, of total)
+Measure = Callable[[Subject, str | None, bool], Result]  # (subject, glob, of total)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 
 from reportgen.artefacts.dataset import ModelOutcome
 from reportgen.artefacts.health.layer import Start
@@ -12,6 +13,8 @@ from reportgen.core.verdicts import DEAD, NOT_FINITE, SILENT, WEAK, Word
 from reportgen.gates.measured import (
     Measured,
     Place,
+    Result,
+    Unknown,
     exact,
     filter_count,
     matching,
@@ -19,7 +22,6 @@ from reportgen.gates.measured import (
     plain_count,
     ratio,
     share,
-    unknown,
 )
 from reportgen.gates.quantity import ONE_REPORT, Measure, Need, Quantity, Subject, Unit
 from reportgen.render.text import count, plural
@@ -48,7 +50,7 @@ def _filters(
 ) -> Measure:
     """The number of filters that `of` a layer names; None, or a number below that of its filters in `judged`, is not known."""
 
-    def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    def measure(subject: Subject, glob: str | None, of_total: bool) -> Result:
         layers = _covered(subject, glob)
         found, missing = [], 0
         for layer in layers:
@@ -89,14 +91,14 @@ def _duplicates(layer: LayerEntry) -> list[int] | None:
 
 
 def _layers(condition: Callable[[LayerEntry], bool], of: Callable[[LayerFacts], bool] = is_covered) -> Measure:
-    def measure(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+    def measure(subject: Subject, glob: str | None, of_total: bool) -> Result:
         layers = matching(filter(of, subject.document.layers), glob)
         return share([Place(layer.path) for layer in layers if condition(layer)], len(layers), "convolution layer")
 
     return measure
 
 
-def _warnings(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _warnings(subject: Subject, glob: str | None, of_total: bool) -> Result:
     paths = {layer.path for layer in _covered(subject, glob)}
     found = [
         record
@@ -107,40 +109,40 @@ def _warnings(subject: Subject, glob: str | None, of_total: bool) -> Measured:
     return plain_count(len(found), words, [Place(f"{record.check}: {record.sentence.rstrip('.')}") for record in found])
 
 
-def _unknown_checks(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _unknown_checks(subject: Subject, glob: str | None, of_total: bool) -> Result:
     found = [record for record in subject.document.health if record.status == UNKNOWN]
     return plain_count(len(found), plural(len(found), "check"), [Place(record.check) for record in found])
 
 
-def _problems(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _problems(subject: Subject, glob: str | None, of_total: bool) -> Result:
     found = subject.document.problems
     return plain_count(len(found), plural(len(found), "problem"), [Place(sentence.rstrip(".")) for sentence in found])
 
 
-def _images_left_out(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _images_left_out(subject: Subject, glob: str | None, of_total: bool) -> Result:
     found = subject.document.images_left_out
     return plain_count(len(found), plural(len(found), "image"), [Place(item.get("name", "an image")) for item in found])
 
 
-def _images(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _images(subject: Subject, glob: str | None, of_total: bool) -> Result:
     number = len(subject.document.images)
     return plain_count(number, plural(number, "image"))
 
 
-def _parameters(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _parameters(subject: Subject, glob: str | None, of_total: bool) -> Result:
     return plain_count(subject.document.model.parameters, plural(subject.document.model.parameters, "parameter"))
 
 
-def _layer_count(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _layer_count(subject: Subject, glob: str | None, of_total: bool) -> Result:
     layers = _covered(subject, glob)
     return plain_count(len(layers), plural(len(layers), "layer"))
 
 
-def _initial_change(subject: Subject, glob: str | None, of_total: bool, *, least: bool = False) -> Measured:
+def _initial_change(subject: Subject, glob: str | None, of_total: bool, *, least: bool = False) -> Result:
     layers = _covered(subject, glob)
     lacking = [layer.path for layer in layers if layer.initial_weights is None]
     if len(lacking) == len(layers):
-        return unknown("the report was built without --initial")
+        return Unknown("the report was built without --initial")
     values = [
         (layer.path, item.index, item.relative_change)
         for layer in layers
@@ -151,26 +153,27 @@ def _initial_change(subject: Subject, glob: str | None, of_total: bool, *, least
     return most(values, "no change of weights is defined", least=least)
 
 
-def _least_initial_change(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _least_initial_change(subject: Subject, glob: str | None, of_total: bool) -> Result:
     return _initial_change(subject, glob, of_total, least=True)
 
 
-def _lowest_probability(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _lowest_probability(subject: Subject, glob: str | None, of_total: bool) -> Result:
     images = subject.document.images
     if not images:
-        return unknown("the report has no images")
+        return Unknown("the report has no images")
     best = [
         (image.name, image.predictions[0].probability)
         for image in images
         if image.predictions and image.predictions[0].probability is not None
     ]
     if not best:
-        return unknown("the report has no class probabilities")
+        return Unknown("the report has no class probabilities")
     name, lowest = min(best, key=lambda one: one[1] or 0.0)
-    value = exact(lowest or 0.0)
-    lost = len(images) - len(best)
-    why = f"{count(lost)} of {plural(len(images), 'image')} have no prediction" if lost else None
-    return Measured(exact(0) if lost else value, value, None, "", lambda beyond: (Place(name),), why, is_ratio=True)
+    value, lost = exact(lowest or 0.0), len(images) - len(best)
+    if not lost:
+        return ratio(lowest or 0.0, "", [Place(name)])
+    why = f"{count(lost)} of {plural(len(images), 'image')} have no prediction"
+    return Measured(value, "", None, lambda beyond: (Place(name),), (Fraction(0), value), why, is_ratio=True)
 
 
 def outcome(document: ReportDocument) -> ModelOutcome | str:
@@ -182,38 +185,38 @@ def outcome(document: ReportDocument) -> ModelOutcome | str:
     return document.dataset.model
 
 
-def _of_dataset(measure: Callable[[ModelOutcome], Measured]) -> Measure:
-    def found(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _of_dataset(measure: Callable[[ModelOutcome], Result]) -> Measure:
+    def found(subject: Subject, glob: str | None, of_total: bool) -> Result:
         known = outcome(subject.document)
-        return unknown(known) if isinstance(known, str) else measure(known)
+        return Unknown(known) if isinstance(known, str) else measure(known)
 
     return found
 
 
-def _accuracy(model: ModelOutcome) -> Measured:
+def _accuracy(model: ModelOutcome) -> Result:
     if not model.images:
-        return unknown("no image of the data set has a label that stands for a class")
+        return Unknown("no image of the data set has a label that stands for a class")
     return ratio(model.accuracy, f", {count(model.correct)} of {plural(model.images, 'image')}")
 
 
-def _lowest_recall(model: ModelOutcome) -> Measured:
+def _lowest_recall(model: ModelOutcome) -> Result:
     known = [(each.recall, each) for each in model.classes if each.recall is not None]
     if not known:
-        return unknown("no class of the data set has an image")
+        return Unknown("no class of the data set has an image")
     lowest, worst = min(known, key=lambda one: one[0])
     words = f", {count(worst.correct)} of {plural(worst.images, 'image')}"
     return ratio(lowest, words, [Place(each.name) for recall, each in known if recall == lowest])
 
 
-def _calibration_error(model: ModelOutcome) -> Measured:
+def _calibration_error(model: ModelOutcome) -> Result:
     if model.calibration_error is None:
-        return unknown("the predictions of the model are no probabilities")
+        return Unknown("the predictions of the model are no probabilities")
     return ratio(model.calibration_error, "")
 
 
-def _dataset_left_out(subject: Subject, glob: str | None, of_total: bool) -> Measured:
+def _dataset_left_out(subject: Subject, glob: str | None, of_total: bool) -> Result:
     if subject.document.dataset is None:
-        return unknown("the report was built without --dataset")
+        return Unknown("the report was built without --dataset")
     found = subject.document.dataset.left_out
     return plain_count(len(found), plural(len(found), "image"), [Place(item.name) for item in found])
 

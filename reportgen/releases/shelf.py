@@ -50,7 +50,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Shelf:
-    """The whole page. `with_dates`, `with_accuracy`: whether any report has one; `is_long`: more rows than a screen shows."""
+    """The whole page.
+
+    Attributes:
+        ticks: the names at the ends of the charts.
+        with_dates: whether any report has a date; `with_accuracy`: whether anything is known of validation.
+        is_long: whether there are more rows than a screen shows.
+    """
 
     lede: str
     order: str
@@ -81,13 +87,14 @@ def shelf(
     """
     rows = tuple(_row(release, own, root, at) for at, (release, own) in enumerate(zip(releases, changes, strict=True)))
     names = [release.name for release in releases]
+    charts = _charts(releases, changes) if len(releases) >= FEWEST else ()
     return Shelf(
-        lede=f"{plural(len(releases), 'report')} of {_models(releases)}.",
-        order=order,
+        lede=f"{plural(len(releases), 'report')} of {_models(releases)}." if releases else "No report can be read.",
+        order=order if releases else "",
         problems=tuple(problems),
         rows=rows,
-        charts=_charts(releases, changes) if len(releases) >= FEWEST else (),
-        ticks=(names[0], names[-1]) if names else (),
+        charts=charts,
+        ticks=(names[0], names[-1]) if any(chart.constant is None for chart in charts) else (),
         with_dates=any(row.date for row in rows),
         with_accuracy=any(row.validation for row in rows),
         is_long=len(rows) > LONG,
@@ -149,7 +156,7 @@ def _since(release: Release, change: Change | None, root: str) -> tuple[tuple[st
     lines = [(_layer_words(change), "")]
     if change.filters_changed:
         found = f"{count(change.filters_changed)} of {plural(change.filters, 'filter')} changed"
-        middle = f", median weight change {number(change.weight_change)}" if change.weight_change is not None else ""
+        middle = f", median weight change {number(change.weight_change)}" if change.weight_change else ""
         lines.append((found + middle, ""))
     if change.largest_change and change.largest_at is not None:
         path, index = change.largest_at
@@ -198,7 +205,7 @@ def _charts(releases: Sequence[Release], changes: Sequence[Change | None]) -> tu
     """Charts of what is known of at least one report; of parameters only where they differ."""
     names = [release.name for release in releases]
     inactive = [_share(release, (SILENT, DEAD)) for release in releases]
-    weights = [None if change is None else change.weight_change for change in changes]
+    weights = [None if change is None else change.largest_change for change in changes]
     flipped = [
         None if change is None or not change.predictions else change.predictions_flipped / change.predictions
         for change in changes
@@ -207,7 +214,13 @@ def _charts(releases: Sequence[Release], changes: Sequence[Change | None]) -> tu
     every: list[tuple[str, str, list[float | None], Callable[[float | None], str], float]] = [
         ("Accuracy", _accuracy_meaning(releases), [release.accuracy for release in releases], percent, 1.0),
         ("Inactive filters", "never active or proven inactive, of those with a status", inactive, percent, 1.0),
-        ("Weight change", "‖w − w₀‖ / ‖w₀‖ from the report before, median of the filters", weights, number, 0.0),
+        (
+            "Weight change",
+            "‖w − w₀‖ / ‖w₀‖ from the report before, of the filter that changed most",
+            weights,
+            number,
+            0.0,
+        ),
         ("Predictions flipped", "since the report before", flipped, percent, 1.0),
     ]
     if len(set(sizes)) > 1:

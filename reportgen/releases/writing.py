@@ -20,7 +20,7 @@ from reportgen.releases.change import Change, change
 from reportgen.releases.finding import find, is_report, natural
 from reportgen.releases.release import Release, read_release
 from reportgen.releases.shelf import shelf
-from reportgen.render.text import count, plural
+from reportgen.render.text import count, data_size, plural
 from reportgen.render.wording import stopped
 from reportgen.report.html import render_releases
 from reportgen.report.theme import own_look
@@ -60,7 +60,7 @@ class ShelfFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Indexed:
-    """The page that was written, and a sentence for each thing that could not be read."""
+    """The page that was written, a sentence for each thing that could not be read, and what is on the page, and its size."""
 
     index: Path
     problems: tuple[str, ...]
@@ -109,7 +109,7 @@ def index(folder: Path, output: Path | None = None, *, force: bool = False, say:
         write_atomically(target / PAGE, page)
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {error.strerror}.") from error
-    return Indexed(target / PAGE, tuple(problems))
+    return Indexed(target / PAGE, tuple(problems), (plural(len(releases), "report"), data_size(len(page))))
 
 
 def ordered(releases: Sequence[Release]) -> tuple[list[Release], str]:
@@ -154,7 +154,8 @@ def _read(folder: Path) -> tuple[list[Release], list[str]]:
         try:
             release, problem = read_release(path, name)
         except (ReportgenError, *DAMAGE) as error:
-            problems.append(stopped(f"{name}: {str(error).replace(str(path), 'it')}"))
+            reason = str(error).replace(f"{path}{os.sep}", "").replace(str(path), "it")
+            problems.append(stopped(f"{name}: {reason}"))
             continue
         releases.append(release)
         if problem is not None:
