@@ -125,7 +125,9 @@ class DataArtefact(Artefact[StoredData, LayerData]):
         pictures = found.pictures
         if pictures is None:
             return
-        yield CONTACT_FIGURE, _contact_sheet(contents, pictures["crops"][:, 0], appearance)
+        shown = list(contents.layer.filters_shown)
+        empty = np.flatnonzero(found.arrays["exemplars"][shown, 0] < 0).tolist()
+        yield CONTACT_FIGURE, _contact_sheet(contents, pictures["crops"][:, 0], empty, appearance)
         places = {int(row): place for place, row in enumerate(pictures["rows"])}
         height, width = contents.plan.contract.size
         for place, index in enumerate(contents.layer.filters_shown):
@@ -133,10 +135,12 @@ class DataArtefact(Artefact[StoredData, LayerData]):
             wholes = pictures["wholes"][[places.get(int(row), 0) for row in rows]]
             item = record.filters[index]
             owner = f"{contents.owners[0]} {index}"
-            for name, chosen, columns, what in (
+            for name, chosen, columns, what in (  # of a filter that is never active there are none
                 (exemplar_file(index), slice(0, EXEMPLARS), COLUMNS, _largest_words(item)),
                 (sample_file(index), slice(EXEMPLARS, None), SAMPLE_COLUMNS, _sample_words(item)),
             ):
+                if not any(boxes[chosen]):
+                    continue
                 yield (
                     name,
                     drawing.draw(
@@ -162,11 +166,12 @@ class DataArtefact(Artefact[StoredData, LayerData]):
 DATA = DataArtefact()
 
 
-def _contact_sheet(contents: LayerContents, crops: np.ndarray, appearance: Appearance) -> Figure:
+def _contact_sheet(contents: LayerContents, crops: np.ndarray, empty: Sequence[int], appearance: Appearance) -> Figure:
     """The crop with the largest peak of each shown filter, from which tiles of filters without a pattern are cut."""
     pixels = visible(crops, appearance.bands)
     tiles = mosaic.choose_tiles(len(pixels), *pixels.shape[1:3], smallest=drawing.CELL)
     picture = mosaic.compose(pixels, tiles, palette.GRAYS[palette.GAP])
+    mosaic.fill(picture, tiles, empty, palette.GRAYS[palette.FLAT])
     words = (
         f"The crop with the largest peak on the data set, of each shown {contents.owners[0]} of {contents.layer.path}."
     )
@@ -194,6 +199,8 @@ def _label_figure(contents: LayerContents, found: StoredData) -> Figure:
 
 
 def _largest_words(item: FilterData) -> str:
+    if len(item.exemplars) < EXEMPLARS:
+        return f"All {plural(len(item.exemplars), 'image')} that activate it, with different pixels, the largest peak first{SIDES}"
     return f"The {plural(len(item.exemplars), 'image')} with the largest peaks, the largest first{SIDES}"
 
 
