@@ -49,6 +49,7 @@ from reportgen.survey.labels import LEAST_AUROC, LEVEL
 from reportgen.survey.selection import EXEMPLARS, QUANTILES
 from reportgen.survey.statistics import filter_labels
 
+MOST_STATED = 128  # filters of a layer: of a wider one report.json has exemplars only of those shown, data.npz of all
 PAIR_GAIN = 0.02  # of AUROC: a pair of labels is stated where it explains a filter by so much better than one
 
 
@@ -230,7 +231,9 @@ def _filter(contents: LayerContents, found: StoredData, index: int, groups: Sequ
         if area >= max(LEAST_AUROC, best + PAIR_GAIN) and chance <= LEVEL:
             names = " or ".join(dataset.labels[int(number)].label for number in pair[:, index])
             labels.insert(0, FilterLabel(label=names, auroc=plain(area) or 0.0, q=plain(chance) or 0.0))
-    records = [_exemplar(contents, found, index, place, ordered) for place in range(EXEMPLARS + len(QUANTILES))]
+    shown = index in contents.layer.filters_shown
+    stated = EXEMPLARS + len(QUANTILES) if shown or len(arrays["mean"]) <= MOST_STATED else 0
+    records = [_exemplar(contents, found, index, place, ordered) for place in range(stated)]
     return FilterData(
         index=index,
         silent_image_share=int(arrays["silent_images"][index]) / images,
@@ -245,8 +248,8 @@ def _filter(contents: LayerContents, found: StoredData, index: int, groups: Sequ
         exemplars=tuple(ExemplarRecord(**each) for each in records[:EXEMPLARS] if each is not None),
         samples=tuple(
             SampleRecord(**each, quantile=share)
-            for each, share in zip(records[EXEMPLARS:], QUANTILES, strict=True)
-            if each is not None and index in contents.layer.filters_shown
+            for each, share in zip(records[EXEMPLARS:] if shown else (), QUANTILES if shown else (), strict=True)
+            if each is not None
         ),
         labels=tuple(labels),
         group=next((group for group in groups if index in group), ()),
