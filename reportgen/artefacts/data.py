@@ -63,8 +63,11 @@ class DataArtefact(Artefact[StoredData, LayerData]):
         """Read the statistics."""
         for task in reader.tasks(TaskKind.RESPONSE_STATISTICS):
             entry = reader.entry(task)
+            if entry is not None and entry[1].get("images"):
+                return StoredData(*entry, self._pictures(reader))
             if entry is not None:
-                return StoredData(*entry, self._pictures(reader)) if entry[1].get("images") else None
+                reader.lost("no image of the data set can be read")
+                return None
             if reader.awaits(TaskKind.RESPONSE_STATISTICS):
                 reader.later("the evidence from the data set is not yet computed")
             else:
