@@ -59,7 +59,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "PART_IMAGES", 8)
         result = run(*command(folder), "-o", folder / "whole")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output  # the corrupt file, and nothing else
+    assert result.stderr.count("07-broken.png") == 1
     return folder
 
 
@@ -229,7 +230,7 @@ def test_shards_in_any_order_become_the_report_of_one_pass(
         assert run(*command(folder), "-o", part, "--shard", f"{number}/{len(order)}").exit_code == 0
         parts.append(part)
     result = run("assemble", *parts, "-o", tmp_path / "report", "--dataset", folder / "images")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output
     assert contents(tmp_path / "report") == contents(folder / "whole")
 
 
@@ -254,7 +255,7 @@ def test_a_pass_that_was_killed_goes_on_and_gives_the_same_bytes(
     monkeypatch.setattr(tasks, "layer_arrays", whole)
     before = {path.name for path in (tmp_path / "report" / ".store").rglob("*.npz")}
     assert before
-    assert run(*command(folder), "-o", tmp_path / "report").exit_code == 0
+    assert run(*command(folder), "-o", tmp_path / "report").exit_code == 3
     assert contents(tmp_path / "report") == contents(folder / "whole")
 
 
@@ -268,7 +269,7 @@ def test_without_the_data_set_shards_lack_only_their_crops(folder: Path, tmp_pat
     assert result.exit_code == 3
     assert response_statistics.NO_DATASET in result.stderr
     assert run("assemble", report, "--dataset", folder / "nothing").exit_code == 2
-    assert run("assemble", report, "--dataset", folder / "images").exit_code == 0
+    assert run("assemble", report, "--dataset", folder / "images").exit_code == 3
     assert contents(report) == contents(folder / "whole")
     assemble(report)
     assert contents(report) == contents(folder / "whole")

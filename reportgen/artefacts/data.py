@@ -49,6 +49,7 @@ from reportgen.survey.labels import LEAST_AUROC, LEVEL
 from reportgen.survey.selection import EXEMPLARS, QUANTILES
 from reportgen.survey.statistics import filter_labels
 
+MOST_STATED = 128  # filters of a layer: of a wider one report.json has exemplars only of those shown, data.npz of all
 PAIR_GAIN = 0.02  # of AUROC: a pair of labels is stated where it explains a filter by so much better than one
 
 
@@ -62,8 +63,11 @@ class DataArtefact(Artefact[StoredData, LayerData]):
         """Read the statistics."""
         for task in reader.tasks(TaskKind.RESPONSE_STATISTICS):
             entry = reader.entry(task)
+            if entry is not None and entry[1].get("images"):
+                return StoredData(*entry, self._pictures(reader))
             if entry is not None:
-                return StoredData(*entry, self._pictures(reader)) if entry[1].get("images") else None
+                reader.lost("no image of the data set can be read")
+                return None
             if reader.awaits(TaskKind.RESPONSE_STATISTICS):
                 reader.later("the evidence from the data set is not yet computed")
             else:
@@ -125,7 +129,9 @@ class DataArtefact(Artefact[StoredData, LayerData]):
         pictures = found.pictures
         if pictures is None:
             return
-        yield CONTACT_FIGURE, _contact_sheet(contents, pictures["crops"][:, 0], appearance)
+        shown = list(contents.layer.filters_shown)
+        empty = np.flatnonzero(found.arrays["exemplars"][shown, 0] < 0).tolist()
+        yield CONTACT_FIGURE, _contact_sheet(contents, pictures["crops"][:, 0], empty, appearance)
         places = {int(row): place for place, row in enumerate(pictures["rows"])}
         height, width = contents.plan.contract.size
         for place, index in enumerate(contents.layer.filters_shown):
@@ -133,10 +139,12 @@ class DataArtefact(Artefact[StoredData, LayerData]):
             wholes = pictures["wholes"][[places.get(int(row), 0) for row in rows]]
             item = record.filters[index]
             owner = f"{contents.owners[0]} {index}"
-            for name, chosen, columns, what in (
+            for name, chosen, columns, what in (  # of a filter that is never active there are none
                 (exemplar_file(index), slice(0, EXEMPLARS), COLUMNS, _largest_words(item)),
                 (sample_file(index), slice(EXEMPLARS, None), SAMPLE_COLUMNS, _sample_words(item)),
             ):
+                if not any(boxes[chosen]):
+                    continue
                 yield (
                     name,
                     drawing.draw(
@@ -162,11 +170,12 @@ class DataArtefact(Artefact[StoredData, LayerData]):
 DATA = DataArtefact()
 
 
-def _contact_sheet(contents: LayerContents, crops: np.ndarray, appearance: Appearance) -> Figure:
+def _contact_sheet(contents: LayerContents, crops: np.ndarray, empty: Sequence[int], appearance: Appearance) -> Figure:
     """The crop with the largest peak of each shown filter, from which tiles of filters without a pattern are cut."""
     pixels = visible(crops, appearance.bands)
     tiles = mosaic.choose_tiles(len(pixels), *pixels.shape[1:3], smallest=drawing.CELL)
     picture = mosaic.compose(pixels, tiles, palette.GRAYS[palette.GAP])
+    mosaic.fill(picture, tiles, empty, palette.GRAYS[palette.FLAT])
     words = (
         f"The crop with the largest peak on the data set, of each shown {contents.owners[0]} of {contents.layer.path}."
     )
@@ -194,6 +203,8 @@ def _label_figure(contents: LayerContents, found: StoredData) -> Figure:
 
 
 def _largest_words(item: FilterData) -> str:
+    if len(item.exemplars) < EXEMPLARS:
+        return f"All {plural(len(item.exemplars), 'image')} that activate it, with different pixels, the largest peak first{SIDES}"
     return f"The {plural(len(item.exemplars), 'image')} with the largest peaks, the largest first{SIDES}"
 
 
@@ -223,7 +234,9 @@ def _filter(contents: LayerContents, found: StoredData, index: int, groups: Sequ
         if area >= max(LEAST_AUROC, best + PAIR_GAIN) and chance <= LEVEL:
             names = " or ".join(dataset.labels[int(number)].label for number in pair[:, index])
             labels.insert(0, FilterLabel(label=names, auroc=plain(area) or 0.0, q=plain(chance) or 0.0))
-    records = [_exemplar(contents, found, index, place, ordered) for place in range(EXEMPLARS + len(QUANTILES))]
+    shown = index in contents.layer.filters_shown
+    stated = EXEMPLARS + len(QUANTILES) if shown or len(arrays["mean"]) <= MOST_STATED else 0
+    records = [_exemplar(contents, found, index, place, ordered) for place in range(stated)]
     return FilterData(
         index=index,
         silent_image_share=int(arrays["silent_images"][index]) / images,
@@ -238,8 +251,8 @@ def _filter(contents: LayerContents, found: StoredData, index: int, groups: Sequ
         exemplars=tuple(ExemplarRecord(**each) for each in records[:EXEMPLARS] if each is not None),
         samples=tuple(
             SampleRecord(**each, quantile=share)
-            for each, share in zip(records[EXEMPLARS:], QUANTILES, strict=True)
-            if each is not None and index in contents.layer.filters_shown
+            for each, share in zip(records[EXEMPLARS:] if shown else (), QUANTILES if shown else (), strict=True)
+            if each is not None
         ),
         labels=tuple(labels),
         group=next((group for group in groups if index in group), ()),

@@ -69,7 +69,10 @@ class FilterData(msgspec.Struct, frozen=True, kw_only=True):
     mean: Annotated[float | None, Meta(description="of the images' activations, like `std`")]
     std: float | None
     quantiles: Annotated[dict[str, float | None], Meta(description="of the images' peaks")]
-    exemplars: tuple[ExemplarRecord, ...]
+    exemplars: Annotated[
+        tuple[ExemplarRecord, ...],
+        Meta(description="empty where no image activates it; of a layer of more than 128 filters only of those shown"),
+    ]
     samples: Annotated[tuple[SampleRecord, ...], Meta(description="only of the filters shown")]
     labels: Annotated[tuple[FilterLabel, ...], Meta(description="empty where no label explains it")]
     group: Annotated[tuple[Count, ...], Meta(description="filters that answer alike, itself among them; empty if none")]

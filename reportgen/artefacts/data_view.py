@@ -118,7 +118,7 @@ def data_card(page: LayerPage, stored: StoredData | None, record: LayerData | No
         exemplars=page.figure(exemplar_file(index)),
         samples=page.figure(sample_file(index)),
         facts=_facts(record, item, page.contents.nouns.one),
-        labels=_label_words(item) if record.label_tests else (),
+        labels=_label_words(item) if record.label_tests and item.silent_image_share < 1 else (),
         alike=tuple(_link(number, shown) for number in others[:MOST_LINKS]),
         more=f"and {count(len(others) - MOST_LINKS)} more" if len(others) > MOST_LINKS else "",
         histogram=_histogram(stored.peaks(index), page.contents.nouns.one),

@@ -675,7 +675,10 @@ def _of_data(contents: LayerContents) -> str:
     if not contents.plan.layer_tasks(contents.layer.slug, TaskKind.EXEMPLARS):
         return ""
     nouns = contents.nouns
-    return f" Each tile is the {nouns.part} of the data set’s {nouns.one}s with the largest peak."
+    return (
+        f" Each tile is the {nouns.part} of the data set’s {nouns.one}s with the largest peak; a gray one is of a "
+        f"{contents.owners[0]} that none of them activates."
+    )
 
 
 def _key(page: LayerPage, record: PatternsRecord | None) -> str:

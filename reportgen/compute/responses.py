@@ -198,7 +198,11 @@ def _rows_at(rows: Any, row: Any) -> Any:
 
 
 def image_arrays(
-    decoded: Sequence[Decoded], positions: Sequence[int], labels: dict[str, int], classes: Sequence[int | None]
+    decoded: Sequence[Decoded],
+    positions: Sequence[int],
+    labels: dict[str, int],
+    classes: Sequence[int | None],
+    rank: int,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return what is stored of a part's images, without predictions.
 
@@ -207,6 +211,7 @@ def image_arrays(
         positions: of each in the data set.
         labels: their numbers.
         classes: the class of each label; None where it stands for none.
+        rank: spatial axes of an image.
 
     Returns:
         (arrays, facts). arrays, of the images that could be decoded: `image` int32 (n,), positions in the data set; `label` int32 (n,),
@@ -221,7 +226,7 @@ def image_arrays(
         "label": np.array(label, np.int32),
         "class": np.array([NOT_PREDICTED if number is None else number for number in of], np.int32),
         "pixels": np.array([list(each.digest) for _, each in used], np.uint8).reshape(-1, PIXEL_HASH),
-        "lengths": np.array([each.lengths for _, each in used], np.int32).reshape(len(used), -1),
+        "lengths": np.array([each.lengths for _, each in used], np.int32).reshape(len(used), rank),
     }
     facts: dict[str, Any] = {
         "names": [each.image.name for _, each in used],

@@ -105,7 +105,8 @@ def compute_responses(workspace: Workspace, tasks: Tasks, notify: Notify) -> Ite
         notify(Progressed(cost=share * len(batch.decoded)))
     seconds = (time.perf_counter() - started) / len(tasks)
     labels = {label.label: number for number, label in enumerate(record.labels)}
-    arrays, facts = image_arrays(decoded, positions, labels, [label.class_index for label in record.labels])
+    classes = [label.class_index for label in record.labels]
+    arrays, facts = image_arrays(decoded, positions, labels, classes, workspace.network.contract.rank)
     for task, own in zip(layers, reduced, strict=True):
         kept, stated = layer_arrays(own, arrays["pixels"], workspace.layer_calls[task.layer])
         yield Result(task.key, kept, stated, seconds, observer.traces - before)

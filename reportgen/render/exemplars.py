@@ -14,7 +14,7 @@ from reportgen.render.picture import Bands, visible
 CELL = 72  # pixels along a cell; a smaller picture is enlarged by repeating its pixels a whole number of times
 GAP = 2
 MARK, UNDER_MARK = 255, 0  # a white line with a black one around it shows on any picture
-ARM = 3  # pixels of a cross
+ARM = 4  # pixels of a cross; its lines and outlines have two, so that none is lost where a browser shrinks the figure
 Box = Sequence[int]  # top, left, bottom, right, ends included
 Pixels = NDArray[np.uint8]
 
@@ -79,16 +79,16 @@ def _marked(tile: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
     if bottom - top + 1 >= size[0] and right - left + 1 >= size[1]:
         row = int(np.clip((top + bottom + 1) / 2 * y, 0, height - 1))
         column = int(np.clip((left + right + 1) / 2 * x, 0, width - 1))
-        for reach, thick, value in ((ARM + 1, 1, UNDER_MARK), (ARM, 0, MARK)):
-            marked[max(row - reach, 0) : row + reach + 1, max(column - thick, 0) : column + thick + 1] = value
-            marked[max(row - thick, 0) : row + thick + 1, max(column - reach, 0) : column + reach + 1] = value
+        for reach, thick, value in ((ARM + 1, 2, UNDER_MARK), (ARM, 1, MARK)):
+            marked[max(row - reach, 0) : row + reach, max(column - thick, 0) : column + thick] = value
+            marked[max(row - thick, 0) : row + thick, max(column - reach, 0) : column + reach] = value
         return marked
     first = int(np.clip(round(top * y), 0, height - 1)), int(np.clip(round(left * x), 0, width - 1))
     last = (
         int(np.clip(round((bottom + 1) * y) - 1, 0, height - 1)),
         int(np.clip(round((right + 1) * x) - 1, 0, width - 1)),
     )
-    for out, value in ((1, UNDER_MARK), (0, MARK)):
+    for out, value in ((2, UNDER_MARK), (1, MARK), (0, MARK)):
         rows = max(first[0] - out, 0), min(last[0] + out, height - 1)
         columns = max(first[1] - out, 0), min(last[1] + out, width - 1)
         marked[rows[0] : rows[1] + 1, list(columns)] = value

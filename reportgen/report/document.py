@@ -94,7 +94,7 @@ def make_document(
         diagram=plan.diagram,
         health=health_records(plan, images, layers),
         notes=plan.notes,
-        problems=problems(plan, images, layers),
+        problems=(*problems(plan, images, layers), *_unread(dataset)),
     )
 
 
@@ -117,6 +117,17 @@ def problems(plan: Plan, images: Iterable[ImageEntry], layers: Iterable[LayerEnt
             sentences.append(stopped(f"{layer.path}: {layer.reason or 'failed'}"))
         sentences += _broken_patterns(layer)
     return tuple(sentences)
+
+
+def _unread(dataset: DatasetEntry | None) -> tuple[str, ...]:
+    """A sentence on the images of the data set that could not be read, of which the first is named."""
+    if dataset is None or not dataset.left_out:
+        return ()
+    first, total = dataset.left_out[0], len(dataset.left_out)
+    others = f"; and {plural(total - 1, 'other')}" if total > 1 else ""
+    fact = clause(first.reason).removeprefix(f"{first.name.rpartition('/')[2]} ")  # the name is stated once
+    verb = "is" if total == 1 else "are"
+    return (stopped(f"{plural(total, 'image')} of the data set {verb} left out: {first.name} {fact}{others}"),)
 
 
 def _broken_patterns(layer: LayerEntry) -> list[str]:

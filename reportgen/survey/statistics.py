@@ -143,6 +143,8 @@ def _exemplars(
     for index in range(filters):
         known_peaks = dict(zip(rows[:, index].tolist(), peaks[:, index].tolist(), strict=True))
         exact[index] = [known_peaks.get(int(row), value) for row, value in zip(chosen[index], peak[index], strict=True)]
+    # Where a rectifier is silent nothing stands for the filter, and no position is its largest.
+    chosen = np.where((exact == 0) & (arrays["minimum"] >= 0)[:, None], -1, chosen)
     return {
         "exemplars": chosen,
         "exemplar_positions": np.where(chosen < 0, -1, position),
