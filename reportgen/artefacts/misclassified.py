@@ -92,8 +92,11 @@ def load_misclassified(plan: Plan, store: Store) -> tuple[tuple[StoredMisclassif
         found.append(StoredMisclassified(record, picture, StoredAttribution(arrays, tuple(facts["maps"])), row))
     if not lost:
         return tuple(found), None
-    reasons = "; ".join(dict.fromkeys(failures(store, lost)))
-    return tuple(found), f"maps of misclassified images are not computed: {reasons or 'run the same command again'}"
+    reasons = "; ".join(dict.fromkeys(failures(store, lost))) or "`reportgen build` with the same options computes them"
+    return (
+        tuple(found),
+        f"maps of misclassified images are not computed: {reasons}",
+    )
 
 
 def _images(plan: Plan, store: Store) -> tuple[Mapping[str, np.ndarray], list[str], list[str]]:

@@ -16,7 +16,7 @@ from reportgen.artefacts.predictions import ImageEntry, ImageView, image_views
 from reportgen.artefacts.views import Link, PageContext, SmallPicture, anchor, small_picture
 from reportgen.core.choices import Attribution
 from reportgen.render.figure import Picture
-from reportgen.render.text import number, percent, plural, shape
+from reportgen.render.text import PERCENT, number, percent, plural, shape
 from reportgen.render.wording import sentence
 
 EXEMPLAR_PIXELS = 280  # longer side of a filter's exemplars, CSS pixels
@@ -146,6 +146,16 @@ def why_view(found: ExplainedImage, exemplars: Mapping[str, Picture], root: str,
     return WhyView(first, note, tuple(_unusual(each, exemplars, root, noun) for each in found.unusual))
 
 
+def _rank(each: UnusualFilter, noun: str) -> str:
+    """The percentile in words."""
+    others = f"{plural(each.images, f'other {noun}')} with the label"
+    if each.percentile in (0, PERCENT):
+        return (
+            f"Percentile {each.percentile:g}: {'larger' if each.percentile else 'smaller'} than on all of the {others}"
+        )
+    return f"Percentile {each.percentile:g} of the {others}"
+
+
 def _unusual(each: UnusualFilter, exemplars: Mapping[str, Picture], root: str, noun: str) -> UnusualView:
     picture = exemplars.get(f"figures/{each.slug}/{exemplar_file(each.index)}")
     small = None
@@ -160,7 +170,7 @@ def _unusual(each: UnusualFilter, exemplars: Mapping[str, Picture], root: str, n
         href=f"{root}layers/{each.slug}.html#{anchor(each.index)}",
         layer=each.layer,
         filter=f"filter {each.index}",
-        rank=f"larger than on {number(each.percentile)} % of {plural(each.images, noun)} with the label",
+        rank=_rank(each, noun),
         peak=f"peak {number(each.peak)}; median of the label {number(each.median)}{apart}",
         exemplars=small,
     )
