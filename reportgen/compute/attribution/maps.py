@@ -148,8 +148,9 @@ class _OnImage:
         head = reader.place.head
         scores, outputs = reader.outputs(self._fed)
         self.is_probability = head.classifies or are_probabilities(outputs)
-        if self.is_probability and not head.classifies and not reader.as_logarithm:
-            reader.as_logarithm = True
+        as_logarithm = self.is_probability and not head.classifies
+        if as_logarithm != reader.as_logarithm:  # whatever the image before it was
+            reader.as_logarithm = as_logarithm
             reader.forget()
             scores, outputs = reader.outputs(self._fed)
         self.scores, self.outputs = scores[0], outputs[0]
