@@ -170,6 +170,7 @@ def _written(
 ) -> AssembleResult:
     """Compute what the store lacks, and write pages of what there is: meanwhile, and all that are left at the end."""
     from reportgen.compute.executors import compute
+    from reportgen.compute.misclassified import explain_misclassified
     from reportgen.compute.response_statistics import finish
 
     def tell(done: int, total: int, what: str) -> None:
@@ -185,6 +186,7 @@ def _written(
         compute(job, run, executor)
         progress.doing("statistics and exemplars of the data set")
         finish(job.plan, Store(folder), run, run.missing, job.dataset)
+        explain_misclassified(job, Store(folder), run, run.missing, progress.doing)
         return assembly.finish(tell)
 
 

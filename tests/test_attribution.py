@@ -184,6 +184,20 @@ def test_the_last_maps_are_those_behind_a_residual_addition_so_that_nothing_pass
     assert (place.path, place.unit) == ("last", "norm")
 
 
+def test_an_addition_in_the_models_own_code_is_followed_too() -> None:
+    entry = keras.Input((16, 16, 3))
+    first = conv(4, name="first", activation="relu")(entry)
+    tensor = keras.ops.relu(conv(4, name="last")(first) + first)
+    dense = layers.Dense(2, activation="softmax", name="classes")
+    model = randomised(keras.Model(entry, dense(layers.GlobalAveragePooling2D()(tensor))))
+    (place,), _ = find_places(network(model), ())
+    assert (place.path, place.unit) == ("last", "last, then AddV2, Relu")
+    seen = reader(model).seen(PICTURE, 1)
+    assert methods.hirescam(seen.maps, seen.gradient).sum() == pytest.approx(
+        seen.score - float(dense.bias[1]), abs=1e-5
+    )
+
+
 def test_only_variables_above_the_maps_are_randomized_and_the_model_keeps_its_own() -> None:
     model = flat()
     before = [weight.copy() for weight in model.get_weights()]

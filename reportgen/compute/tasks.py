@@ -161,7 +161,8 @@ def compute_attribution(workspace: Workspace, tasks: Tasks, notify: Notify) -> I
         def tell(what: str, name: str = record.name) -> None:
             notify(Progressed(f"{name}: {what}"))
 
-        arrays, facts = workspace.attributor(record.sha256, workspace.fitted(task.image), tell)
+        true = workspace.true_classes.get(record.sha256)
+        arrays, facts = workspace.attributor(record.sha256, workspace.fitted(task.image), tell, true)
         yield Result(task.key, arrays, facts, time.perf_counter() - started)
 
 

@@ -12,7 +12,7 @@ from reportgen.compute.bounds import bounds_of
 from reportgen.compute.feature_maps import MapReader
 from reportgen.compute.patterns import colour
 from reportgen.compute.patterns.shared import Shared
-from reportgen.compute.planning.attributions import batch_of
+from reportgen.compute.planning.attributions import batch_of, labelled_classes
 from reportgen.compute.responses import Observer
 from reportgen.compute.work import Job, Notify, Progressed
 from reportgen.core.records import LayerRecord
@@ -64,6 +64,11 @@ class Workspace:
             notify(Progressed("bounds of every layer"))
             self._dead = proven_dead(self.network, list(self.layer_calls.values()))
         return self._dead.get(layer.path, np.zeros(layer.filters_total, bool))
+
+    @cached_property
+    def true_classes(self) -> dict[str, int]:
+        """The class that the label of an image stands for, by the image's hash, see `labelled_classes`."""
+        return labelled_classes(self.job.dataset, self.plan.dataset)
 
     @cached_property
     def attributor(self) -> Attributor:

@@ -78,6 +78,7 @@ class TaskKind(StrEnum):
     RESPONSES = "responses"
     RESPONSE_STATISTICS = "response_statistics"
     EXEMPLARS = "exemplars"
+    MISCLASSIFIED = "misclassified"
     NATURAL = "natural"
     ATTRIBUTION = "attribution"
     PATTERNS = "patterns"

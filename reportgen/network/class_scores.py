@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Any
@@ -22,6 +22,11 @@ from reportgen.network.graph.walk import traced
 from reportgen.network.network import Network
 from reportgen.network.outputs import TWO_CLASSES, logits
 
+PASSING = frozenset({"Identity", "Cast"})
+ELEMENTWISE = PASSING | {  # of which each value of the result follows from the values at its own position
+    *("Add", "AddV2", "AddN", "Sub", "Mul", "BiasAdd", "Maximum"),
+    *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Sigmoid", "Tanh"),
+}
 PROBABILITY_SUM = 1e-3  # how far from 1 the sum of probabilities may be in single or half precision
 
 
@@ -51,7 +56,7 @@ class Place:
         path: of the layer.
         unit: path of the layer whose call returns the maps.
         layer: that layer, like `occurrence`, the number of the call.
-        inside: operations that an activation function outside of any layer applies to what the call returns; 0 or 1.
+        steps: operations outside of any layer that are followed behind what the call returns: additions, activation functions.
         times: lengths of the TimeDistributed layers around it.
         channels_first: how the layer keeps its maps.
         grid: positions on each spatial axis.
@@ -64,7 +69,7 @@ class Place:
     unit: str
     layer: Any
     occurrence: int
-    inside: int
+    steps: int
     times: tuple[int, ...]
     channels_first: bool
     grid: tuple[int, ...]
@@ -74,7 +79,9 @@ class Place:
     def tensor(self, calls: Iterable[Call]) -> Any:
         """Return the maps in the trace whose calls these are, in the layer's own order of axes."""
         output = next(call.output for call in calls if call.layer is self.layer and call.occurrence == self.occurrence)
-        return output.consumers()[0].outputs[0] if self.inside else output
+        for _ in range(self.steps):
+            output = output.consumers()[0].outputs[0]
+        return output
 
     def stored(self, tensor: Any) -> Any:
         """Return maps, or their gradient, as float32 (n, *spatial, channels)."""
@@ -217,7 +224,7 @@ def find_places(network: Network, globs: Sequence[str]) -> tuple[tuple[Place, ..
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A tensor of maps. convolves: whether it is the unit of a convolution. inside: see `Place`."""
+    """A tensor of maps. convolves: whether it is the unit of a convolution. steps: see `Place`."""
 
     path: str
     unit: str
@@ -227,7 +234,7 @@ class _Candidate:
     channels: int
     channels_first: bool
     convolves: bool
-    inside: int = 0
+    steps: int = 0
 
 
 def _is_named(candidate: _Candidate, globs: Sequence[str]) -> bool:
@@ -267,17 +274,17 @@ def _of_unit(trace: _Trace, layer_call: LayerCall) -> _Candidate | None:
     call = next((call for call in trace.calls if unit.is_end(call)), None)
     if call is None or not tf.is_tensor(call.output):
         return None
-    tensor, inside = call.output, 0
+    tensor, steps = call.output, 0
     if unit.function is not None and len(tensor.consumers()) == 1 and len(tensor.consumers()[0].outputs) == 1:
         following = tensor.consumers()[0].outputs[0]
         if following.shape.as_list() == tensor.shape.as_list():
-            tensor, inside = following, 1
+            tensor, steps = following, 1
     rank, first = trace.network.contract.rank, layer_call.channels_first
-    return _candidate(layer_call.path, layer_call.unit_path, call, tensor, first, True, rank, inside)
+    return _candidate(layer_call.path, layer_call.unit_path, call, tensor, first, True, rank, steps)
 
 
 def _candidate(
-    path: str, unit: str, call: Call, tensor: Any, channels_first: bool, convolves: bool, rank: int, inside: int = 0
+    path: str, unit: str, call: Call, tensor: Any, channels_first: bool, convolves: bool, rank: int, steps: int = 0
 ) -> _Candidate | None:
     """None where the tensor has other axes than maps of the input, or a single position."""
     if tensor.shape.rank is None or tensor.shape.rank + len(call.times) != rank + 2 or not tensor.dtype.is_floating:
@@ -285,7 +292,7 @@ def _candidate(
     *grid, channels = stored_shape(tensor, call.times, channels_first)
     if None in (*grid, channels) or prod(grid) < 2:
         return None
-    return _Candidate(path, unit, call, tensor, tuple(grid), channels, channels_first, convolves, inside)
+    return _Candidate(path, unit, call, tensor, tuple(grid), channels, channels_first, convolves, steps)
 
 
 def _last(trace: _Trace, candidates: Sequence[_Candidate]) -> list[_Candidate]:
@@ -303,7 +310,21 @@ def _last(trace: _Trace, candidates: Sequence[_Candidate]) -> list[_Candidate]:
         and one.tensor.op.name in following
         and not isinstance(one.call.layer, POOLINGS)
     ]
-    return [same[-1]]
+    return [_followed(same[-1])]
+
+
+def _followed(one: _Candidate) -> _Candidate:
+    """The maps after the elementwise operations outside of any layer that alone read them, as `x + shortcut` in a model's own code."""
+    tensor, steps, kinds = one.tensor, one.steps, list[str]()
+    while len(tensor.consumers()) == 1 and tensor.consumers()[0].type in ELEMENTWISE:
+        operation = tensor.consumers()[0]
+        if operation.outputs[0].shape.as_list() != tensor.shape.as_list():
+            break
+        tensor, steps = operation.outputs[0], steps + 1
+        kinds += [operation.type] if operation.type not in PASSING else []
+    if not kinds:
+        return one
+    return replace(one, tensor=tensor, steps=steps, unit=f"{one.unit}, then {', '.join(kinds)}")
 
 
 def _place(trace: _Trace, head: Head, one: _Candidate, score: Any) -> Place:
@@ -313,7 +334,7 @@ def _place(trace: _Trace, head: Head, one: _Candidate, score: Any) -> Place:
         one.unit,
         one.call.layer,
         one.call.occurrence,
-        one.inside,
+        one.steps,
         one.call.times,
         one.channels_first,
         one.grid,

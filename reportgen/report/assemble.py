@@ -13,18 +13,25 @@ from typing import Any
 import numpy as np
 
 from reportgen.artefacts import attribution_figures, image_maps, overview
-from reportgen.artefacts.attribution import array_path, attribution_arrays, load_attribution
+from reportgen.artefacts.attribution import StoredAttribution, array_path, attribution_arrays, load_attribution
 from reportgen.artefacts.base import Appearance, Arrays, Artefact, ImageFile, LayerContents, LayerPage, check_slugs
+from reportgen.artefacts.data_records import FOLDER as EXEMPLARS_FOLDER
 from reportgen.artefacts.dataset import dataset_entry
 from reportgen.artefacts.feature_maps import FEATURE_MAPS, figures, maps_by_task
 from reportgen.artefacts.layer_entry import ARTEFACTS, LayerEntry, layer_entry, read_layer, records_of
+from reportgen.artefacts.misclassified import (
+    ExplainedImage,
+    StoredMisclassified,
+    explained_images,
+    load_misclassified,
+)
 from reportgen.artefacts.predictions import ImageEntry, draw_image, has_page, image_entry, load_image
 from reportgen.core.choices import Export
 from reportgen.core.errors import OutputError, few
 from reportgen.core.kept_maps import wanted_channels
 from reportgen.core.lock import writing
 from reportgen.core.npz import pack
-from reportgen.core.records import LayerRecord, LayerStatus, Plan, Task, TaskKind
+from reportgen.core.records import ImageRecord, LayerRecord, LayerStatus, Plan, Task, TaskKind
 from reportgen.core.store import Store
 from reportgen.render.figure import Picture
 from reportgen.render.palette import DIVERGING
@@ -43,7 +50,7 @@ from reportgen.report.html import (
     render_unfinished,
     render_view,
 )
-from reportgen.report.image_page import image_path, image_view
+from reportgen.report.image_page import WhyView, image_path, image_view, why_view
 from reportgen.report.index_page import IndexView, index_view
 from reportgen.report.layer_page import layer_view, page_heading
 from reportgen.report.location import FACTS_FILE
@@ -205,6 +212,7 @@ class Assembly:
         self._in_overview = frozenset(overview.selected(self.plan))
         self._drawn: dict[str, _Drawn] = {}  # by path, which alone is unique
         self._pages: list[tuple[str, str]] = []  # of images, path and title
+        self._wrong: tuple[StoredMisclassified, ...] = ()
         self._summary: tuple[str, str] | None = None
 
     @cached_property
@@ -216,15 +224,7 @@ class Assembly:
             found = load_attribution(self.plan, self._store, image)
             entries.append(image_entry(image, stored, found))
             if stored.picture is not None:
-                file, data = draw_image(image, stored.picture, self._appearance.bands, self.plan.contract)
-                self.output.write(file.path, data)
-                files[image.slug] = file
-                for path, drawn in attribution_figures.draw(
-                    image.slug, entries[-1].attribution, found, stored.picture, file
-                ):
-                    self.output.write(path, drawn)
-            if found.facts:
-                self.output.write(array_path(image.slug), pack(attribution_arrays(found)))
+                files[image.slug] = self._image_figures(image, stored.picture, entries[-1], found)
         return tuple(entries), files
 
     def _write_image_pages(self) -> list[tuple[str, str]]:
@@ -235,13 +235,62 @@ class Assembly:
         pages = []
         for entry in shown:
             arrays = load_attribution(self.plan, self._store, records[entry.slug]).arrays
-            heading = f"{entry.name} · {self._title}"
-            palettes = {DIVERGING} if entry.attribution else set()
-            context = page_context(self._look, self._title, heading, "../", palettes, self._nouns, self._base)
-            view = image_view(context, entry, shown, files[entry.slug], arrays)
-            self.output.write(image_path(entry.slug), render_view(self._look, "image.html", view, context))
-            pages.append((image_path(entry.slug), entry.name))
+            pages.append(self._image_page(entry, shown, files[entry.slug], arrays))
         return pages
+
+    def _image_page(
+        self,
+        entry: ImageEntry,
+        shown: Sequence[ImageEntry],
+        file: ImageFile,
+        arrays: Arrays,
+        why: WhyView | None = None,
+    ) -> tuple[str, str]:
+        """Write the page of an image, one of `shown`; returns its path and title."""
+        heading = f"{entry.name} · {self._title}"
+        palettes = {DIVERGING} if entry.attribution else set()
+        context = page_context(self._look, self._title, heading, "../", palettes, self._nouns, self._base)
+        view = image_view(context, entry, shown, file, arrays, why)
+        self.output.write(image_path(entry.slug), render_view(self._look, "image.html", view, context))
+        return image_path(entry.slug), entry.name
+
+    def _misclassified(self, is_finished: bool) -> tuple[tuple[ExplainedImage, ...], str | None]:
+        """The records of misclassified images that have a page, and what is missing; none before the report is finished."""
+        if not is_finished:
+            return (), None
+        self._wrong, lost = load_misclassified(self.plan, self._store)
+        return explained_images(self.plan, self._store, self._wrong), lost
+
+    def _write_misclassified_pages(self, found: Sequence[ExplainedImage]) -> list[tuple[str, str]]:
+        """Write the pages of misclassified images, with their pictures and arrays."""
+        pages, shown = [], [each.image for each in found]
+        for stored, each in zip(self._wrong, found, strict=False):
+            file = self._image_figures(stored.record, stored.picture, each.image, stored.attribution)
+            why = why_view(each, self._exemplars, "../", self._nouns.one)
+            pages.append(self._image_page(each.image, shown, file, stored.attribution.arrays, why))
+        return pages
+
+    @property
+    def _exemplars(self) -> dict[str, Picture]:
+        """The figures of filters' exemplars, by path."""
+        return {
+            picture.path: picture
+            for drawn in self._drawn.values()
+            for picture in drawn.all_pictures.values()
+            if f"/{EXEMPLARS_FOLDER}/" in picture.path
+        }
+
+    def _image_figures(
+        self, image: ImageRecord, picture: np.ndarray, entry: ImageEntry, found: StoredAttribution
+    ) -> ImageFile:
+        """Write the picture of an image, those of its attribution maps, and their arrays."""
+        file, data = draw_image(image, picture, self._appearance.bands, self.plan.contract)
+        self.output.write(file.path, data)
+        for path, drawn in attribution_figures.draw(image.slug, entry.attribution, found, picture, file):
+            self.output.write(path, drawn)
+        if found.facts:
+            self.output.write(array_path(image.slug), pack(attribution_arrays(found)))
+        return file
 
     def draw(self, awaited: Set[str], progress: Progress | None = None) -> None:
         """Write the pages of layers that are not written, or were when more was still to be computed; their figures and arrays before.
@@ -336,6 +385,7 @@ class Assembly:
             entries,
             overview.record(self.plan, columns),
             dataset_entry(self.plan, self._store),
+            *self._misclassified(unfinished is None),
         )
         written = report.to_json()
         pictures = {each.entry.slug: each.all_pictures for each in drawn}
@@ -349,7 +399,7 @@ class Assembly:
             "",
             unfinished,
         )
-        self._pages = self._write_image_pages()
+        self._pages = [*self._write_image_pages(), *self._write_misclassified_pages(report.misclassified)]
         if unfinished is None and self.plan.settings.get("export") == Export.PARQUET:
             tables.check()
             for path, data in tables.tables(self.plan, self._store, report):

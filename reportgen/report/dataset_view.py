@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reportgen.artefacts.dataset import DatasetEntry, ModelOutcome
-from reportgen.artefacts.views import Fact
+from reportgen.artefacts.misclassified import ExplainedImage
+from reportgen.artefacts.views import Fact, Link
 from reportgen.render.text import NONE, count, number, percent, plural
 
 MOST_COLUMNS = 12  # classes of a confusion matrix that a page shows
@@ -43,14 +45,16 @@ class DatasetView:
     wrong_note: str
     left_out: Rows
     left_out_note: str
+    explained: tuple[Link, ...] = ()
 
 
-def dataset_view(entry: DatasetEntry | None, noun: str) -> DatasetView | None:
+def dataset_view(entry: DatasetEntry | None, noun: str, explained: Sequence[ExplainedImage] = ()) -> DatasetView | None:
     """Return the view of a data set; None where there is none.
 
     Args:
         entry: in report.json.
         noun: of what the model is fed.
+        explained: misclassified images that have a page.
     """
     if entry is None:
         return None
@@ -75,6 +79,7 @@ def dataset_view(entry: DatasetEntry | None, noun: str) -> DatasetView | None:
         wrong_note="" if model is None else _wrong_note(model, noun),
         left_out=tuple((each.name, each.reason) for each in entry.left_out[:MOST_LEFT_OUT]),
         left_out_note=_left_out_note(entry, noun),
+        explained=tuple(Link(f"images/{each.image.slug}.html", each.image.name) for each in explained),
     )
 
 

@@ -13,13 +13,14 @@ from msgspec import Meta
 
 from reportgen.artefacts.dataset import DatasetEntry
 from reportgen.artefacts.layer_entry import LayerEntry
+from reportgen.artefacts.misclassified import ExplainedImage
 from reportgen.artefacts.overview import OverviewRecord
 from reportgen.artefacts.predictions import NO_PROBABILITIES, ImageEntry
 from reportgen.core.records import SLUG_PATTERN, DiagramNode, InputContract, LayerStatus, ModelRecord, Plan
 from reportgen.core.store import json_bytes
 from reportgen.core.verdicts import NOT_FINITE
 from reportgen.render.text import named, plural
-from reportgen.render.wording import clause, owner_words, stopped
+from reportgen.render.wording import clause, owner_words, sentence, stopped
 from reportgen.report.gallery import GalleryEntry, gallery
 from reportgen.report.health.checks import health_records
 from reportgen.report.health.record import HealthRecord
@@ -63,6 +64,12 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     health: Annotated[tuple[HealthRecord, ...], Meta(description="what each check of the whole network found")]
+    misclassified: Annotated[
+        tuple[ExplainedImage, ...],
+        Meta(
+            description="images of the data set that have a page: those that the model is wrong about with most confidence"
+        ),
+    ]
     notes: tuple[str, ...]
     problems: Annotated[tuple[str, ...], Meta(description="one sentence for each thing that failed or was left out")]
 
@@ -77,8 +84,10 @@ def make_document(
     layers: tuple[LayerEntry, ...],
     overview: OverviewRecord | None,
     dataset: DatasetEntry | None = None,
+    misclassified: tuple[ExplainedImage, ...] = (),
+    lost: str | None = None,
 ) -> ReportDocument:
-    """Return the whole document, put together from its parts."""
+    """Return the whole document, put together from its parts; `lost` says which maps of misclassified images are missing."""
     return ReportDocument(
         title=report_title(plan),
         model=plan.model,
@@ -93,8 +102,9 @@ def make_document(
         gallery=gallery(layers),
         diagram=plan.diagram,
         health=health_records(plan, images, layers),
+        misclassified=misclassified,
         notes=plan.notes,
-        problems=(*problems(plan, images, layers), *_unread(dataset)),
+        problems=(*problems(plan, images, layers), *_unread(dataset), *(() if lost is None else (sentence(lost),))),
     )
 
 

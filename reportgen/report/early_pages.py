@@ -16,7 +16,12 @@ from reportgen.report.location import FACTS_FILE
 from reportgen.report.unfinished import Unfinished
 
 # What the first pages do not wait for.
-LATE = frozenset({TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS, TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS})
+LATE = frozenset(
+    {
+        *(TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS),
+        *(TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS, TaskKind.MISCLASSIFIED),
+    }
+)
 SHORTEST_PAUSE = 5.0  # seconds between two versions of the index
 PAUSE = 50  # times as long as writing the index took: at most so small a share of the run
 

@@ -160,7 +160,7 @@ def index_view(
         gallery=gallery_view(report.gallery, report.layers, telling, noun),
         images=image_views(report.images, image_files),
         images_note=images_note(report.images, noun),
-        dataset=dataset_view(report.dataset, noun),
+        dataset=dataset_view(report.dataset, noun, report.misclassified),
         diagram=diagram,
         overview=overview,
         depth=depth,

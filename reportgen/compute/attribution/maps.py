@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.attribution import checks, methods
-from reportgen.compute.attribution.targets import Target, class_labels, named, predicted
+from reportgen.compute.attribution.targets import Target, class_labels, named, predicted, true_class
 from reportgen.core.choices import Attribution, parse_attribution
 from reportgen.core.grids import cell_numbers
 from reportgen.core.numbers import plain
@@ -43,13 +43,16 @@ class Attributor:
         self._readers = [ScoreReader(network, place, batch) for place in places]
         self._shuffled: dict[tuple[int, int], list[Any]] = {}
 
-    def __call__(self, image: str, picture: np.ndarray, notify: Callable[[str], None]) -> Stored:
+    def __call__(
+        self, image: str, picture: np.ndarray, notify: Callable[[str], None], true: int | None = None
+    ) -> Stored:
         """Return the maps of an image.
 
         Args:
             image: its hash, which random orders depend on.
             picture: (*size, channels), uint8 or float32, as the network takes it.
             notify: is told what is computed.
+            true: the class that the image's label stands for, of the first output; None where it is not known.
 
         Returns:
             (arrays, facts). arrays: `m<k>`, float32 (*grid), the signed map number k; `m<k>.deletion` and `m<k>.insertion`, float32
@@ -62,10 +65,12 @@ class Attributor:
         wanted = named(heads, labels, self._named)
         for number, reader in enumerate(self._readers):
             one = _OnImage(reader, picture, image, self._seed)
-            own = [target for target in wanted if target.head == reader.place.head]
-            best = predicted(reader.place.head, labels[reader.place.head.name], one.outputs)
-            same = [(target.number, target.sign) for target in own]
-            targets = [best, *(each for each, at in zip(own, same, strict=True) if at != (best.number, best.sign))]
+            head = reader.place.head
+            own = [target for target in wanted if target.head == head]
+            known = None if true is None or head != heads[0] else true_class(head, labels[head.name], true)
+            own = own if known is None else [known, *(each for each in own if not _same(each, known))]
+            best = predicted(head, labels[head.name], one.outputs)
+            targets = [best, *(each for each in own if not _same(each, best))]
             for method in self._methods:
                 for target in targets:
                     notify(f"{method} of {target.label} at {reader.place.path}")
@@ -129,6 +134,11 @@ class Attributor:
         return made
 
 
+def _same(one: Target, other: Target) -> bool:
+    """Whether two targets of one output are the same class."""
+    return (one.number, one.sign) == (other.number, other.sign)
+
+
 class _OnImage:
     """What the maps of one image at one place share."""
 
@@ -138,8 +148,9 @@ class _OnImage:
         head = reader.place.head
         scores, outputs = reader.outputs(self._fed)
         self.is_probability = head.classifies or are_probabilities(outputs)
-        if self.is_probability and not head.classifies and not reader.as_logarithm:
-            reader.as_logarithm = True
+        as_logarithm = self.is_probability and not head.classifies
+        if as_logarithm != reader.as_logarithm:  # whatever the image before it was
+            reader.as_logarithm = as_logarithm
             reader.forget()
             scores, outputs = reader.outputs(self._fed)
         self.scores, self.outputs = scores[0], outputs[0]

@@ -78,6 +78,16 @@ def predicted(head: Head, labels: Sequence[str], outputs: np.ndarray) -> Target:
     return _target(head, labels, int(np.argmax(outputs)), Role.ONLY if head.count == 1 else Role.PREDICTED)
 
 
+def true_class(head: Head, labels: Sequence[str], number: int) -> Target | None:
+    """Return the class that an image's label stands for; None where the output has no such class."""
+    count = TWO_CLASSES if head.count == 1 else head.count
+    if number >= count:
+        return None
+    if head.count == 1 and len(labels) != TWO_CLASSES:
+        return Target(head, 0, 1 if number else -1, labels[0] if number else f"not {labels[0]}", Role.TRUE)
+    return _target(head, labels, number, Role.TRUE)
+
+
 def named(heads: Sequence[Head], labels: dict[str | None, tuple[str, ...]], texts: Sequence[str]) -> tuple[Target, ...]:
     """Return the classes that the user names: by name, by number from 0, or as HEAD:CLASS; separated by commas where no name has one.
 

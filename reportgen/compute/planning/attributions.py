@@ -10,12 +10,16 @@ from reportgen.compute.attribution import checks
 from reportgen.compute.attribution.targets import class_labels, named
 from reportgen.compute.planning.plan import LARGEST_BATCH, picture_bytes
 from reportgen.core.choices import MOST_MASKS, Attribution, parse_attribution
-from reportgen.core.records import AttributedLayer
+from reportgen.core.records import AttributedLayer, DatasetRecord
 from reportgen.core.settings import Settings
+from reportgen.inputs.dataset import Dataset
 from reportgen.network.class_scores import find_places
 from reportgen.network.network import Network
 
 CONTENTS = 1  # raised whenever the same inputs would give other maps or checks
+NO_IMAGES = (
+    "There are no attribution maps: --attribution needs images, or a data set with labels of the model's classes."
+)
 GRADIENT_PASSES = 2  # a pass and its gradient by the last maps, at most
 
 
@@ -48,7 +52,11 @@ def plan_attribution(
     if not wanted:
         return AttributionPlan()
     if not has_images:
-        return AttributionPlan(notes=("--attribution needs images: there are no attribution maps.",))
+        return AttributionPlan(
+            notes=(
+                "--attribution needs images, or a data set with labels of the model's classes: there are no attribution maps.",
+            )
+        )
     places, notes = find_places(network, settings.attribution_layers)
     heads = tuple(dict.fromkeys(place.head for place in places))
     further = named(heads, class_labels(heads, classes), settings.attribution_classes) if places else ()
@@ -65,6 +73,15 @@ def plan_attribution(
         "contents": CONTENTS,
     }
     return AttributionPlan(layers, depends, _passes(wanted, layers, len(further)), notes)
+
+
+def labelled_classes(dataset: Dataset | None, record: DatasetRecord | None) -> dict[str, int]:
+    """Return the class that the label of each image of a data set stands for, by the image's hash, where it stands for one."""
+    if dataset is None or record is None:
+        return {}
+    classes = {label.label: label.class_index for label in record.labels}
+    found = {image.sha256: classes.get(image.label) for image in dataset.images if image.label is not None}
+    return {sha256: number for sha256, number in found.items() if number is not None}
 
 
 def batch_of(network: Network, memory_bytes: int) -> int:

@@ -34,6 +34,7 @@ TENSORS_AT_ONCE = (
 )
 MOST_ABREAST = 2  # batches whose steps overlap: what one core does alone in one is hidden behind the other
 MANY_IMAGES = 8  # beyond these the images themselves are variety enough
+MOST_EXPLAINED = 6  # misclassified images of a data set that have a page: the most confident ones
 FEW_GRID, MANY_GRID = 5, 2  # crops along a side of an image
 
 
@@ -217,6 +218,7 @@ class TaskFacts:
         dataset: None where there is none.
         attribution: what the attribution maps of an image depend on beside it; empty where there are none.
         attribution_passes: about how many passes of the model they take per image.
+        true_classes: the class that the label of an image of the data set stands for, by the image's hash.
     """
 
     layers: Sequence[LayerRecord]
@@ -234,6 +236,7 @@ class TaskFacts:
     dataset: DatasetFacts | None = None
     attribution: Mapping[str, Any] = field(default_factory=dict)
     attribution_passes: int = 0
+    true_classes: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def rendered(self) -> list[LayerRecord]:
@@ -334,11 +337,32 @@ def _natural_tasks(facts: TaskFacts) -> Iterator[Task]:
 
 def _attribution_tasks(facts: TaskFacts) -> Iterator[Task]:
     """One per image shown: all of its attribution maps."""
-    classes = None if facts.classes is None else list(facts.classes)
     for image in facts.shown if facts.attribution else []:
-        depends = {**facts.identity, **facts.sized, **facts.attribution, "classes": classes, "seed": facts.seed}
-        key = task_key(TaskKind.ATTRIBUTION, {**depends, "image": image.sha256})
+        depends = {**_attributed(facts), "image": image.sha256, "true": facts.true_classes.get(image.sha256)}
+        key = task_key(TaskKind.ATTRIBUTION, depends)
         yield Task(TaskKind.ATTRIBUTION, key, "", image.slug, (), facts.attribution_passes * facts.forward_cost)
+
+
+def _attributed(facts: TaskFacts) -> dict[str, Any]:
+    """What the attribution maps of any image depend on."""
+    classes = None if facts.classes is None else list(facts.classes)
+    return {**facts.identity, **facts.sized, **facts.attribution, "classes": classes, "seed": facts.seed}
+
+
+def _misclassified_tasks(facts: TaskFacts) -> Iterator[Task]:
+    """One for each misclassified image of the data set that is explained; which these are is known after the pass."""
+    if facts.dataset is None or not facts.attribution or not facts.true_classes:
+        return
+    depends = {
+        **_attributed(facts),
+        "images": facts.dataset.hashes,
+        "names": facts.dataset.names,
+        "labels": facts.dataset.labels,
+    }
+    for place in range(MOST_EXPLAINED):
+        key = task_key(TaskKind.MISCLASSIFIED, {**depends, "place": place})
+        cost = facts.attribution_passes * facts.forward_cost
+        yield Task(TaskKind.MISCLASSIFIED, key, "", "", (), cost, place)
 
 
 def _pattern_tasks(facts: TaskFacts) -> Iterator[Task]:
@@ -417,4 +441,5 @@ PLANNED = (
     _attribution_tasks,
     _natural_tasks,
     _pattern_tasks,
+    _misclassified_tasks,
 )

@@ -18,7 +18,7 @@ from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.compute.planning import notes as noted
 from reportgen.compute.planning import plan as planning
-from reportgen.compute.planning.attributions import plan_attribution
+from reportgen.compute.planning.attributions import labelled_classes, plan_attribution
 from reportgen.compute.planning.layer_records import describe, describe_output
 from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.responses import LARGEST_BATCH
@@ -108,7 +108,6 @@ def prepare(
     recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
     breadths = _breadths(network, layers, settings)
     initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
-    attribution = plan_attribution(network, settings, classes, bool(collection.images))
     versions = machine.versions()
     records = tuple(image.record for image in collection.images)
     dataset = (
@@ -116,6 +115,8 @@ def prepare(
     )
     dataset_record = None if dataset is None else dataset.record(matched(dataset.labels, classes, settings.label_map))
     batch = response_batch(network, settings)
+    true_classes = labelled_classes(dataset, dataset_record)
+    attribution = plan_attribution(network, settings, classes, bool(collection.images or true_classes))
     notes = (
         *filter_notes,
         *collection.notes,
@@ -144,6 +145,7 @@ def prepare(
         dataset=None if dataset is None else _dataset_facts(dataset, dataset_record, batch, settings.label_pairs),
         attribution=attribution.depends or {},
         attribution_passes=attribution.passes,
+        true_classes=true_classes,
     )
     if choose is not None:
         own, contract = layers, network.contract
