@@ -28,6 +28,16 @@ def test_every_fact_of_the_file_is_in_the_records(whole_report: Path, report: Re
     assert json.loads(report.document.to_json()) == json.loads((whole_report / "report.json").read_bytes())
 
 
+def test_a_report_from_before_keys_were_added_opens(tmp_path: Path) -> None:
+    """tests/legacy/report.json was written before data sets, attribution maps and comparisons; it may never be replaced."""
+    (tmp_path / "report.json").write_bytes((ROOT / "tests" / "legacy" / "report.json").read_bytes())
+    old = reportgen.open(tmp_path)
+    assert sum(layer.record.patterns is not None for layer in old.layers) == 4
+    assert old.document.dataset is None
+    assert all(layer.record.data is None and layer.record.channel_runs is None for layer in old.layers)
+    assert not any(image.attribution for image in old.images)
+
+
 def test_layers_are_those_that_are_covered_in_order(report: Report) -> None:
     covered = [layer.path for layer in report_fixture.LAYERS if layer.status != "skipped"]
     assert [

@@ -50,7 +50,7 @@ class LayerEntry(LayerFacts, frozen=True, kw_only=True):
     telling_patterns: tuple[TellingPattern, ...]
     minimal_patterns: MinimalPatternsRecord | None
     feature_maps: tuple[FeatureMapRecord, ...]
-    data: Annotated[LayerData | None, Meta(description="on the data set; null without one")]
+    data: Annotated[LayerData | None, Meta(description="on the data set; null without one")] = None
     health: Annotated[LayerHealth | None, Meta(description="null of what is no convolution, or is not covered")]
 
 

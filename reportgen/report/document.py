@@ -50,7 +50,7 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
     environment: Annotated[dict[str, Any], Meta(description="versions and the device")]
     images: tuple[ImageEntry, ...]
     images_left_out: tuple[dict[str, str], ...]
-    dataset: Annotated[DatasetEntry | None, Meta(description="many images, of `--dataset`; null without them")]
+    dataset: Annotated[DatasetEntry | None, Meta(description="many images, of `--dataset`; null without them")] = None
     layers: tuple[Annotated[LayerEntry, Meta(extra_json_schema=LAYER_RULES)], ...]
     overview: OverviewRecord | None
     gallery: Annotated[
@@ -69,7 +69,7 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="images of the data set that have a page: those that the model is wrong about with most confidence"
         ),
-    ]
+    ] = ()
     notes: tuple[str, ...]
     problems: Annotated[tuple[str, ...], Meta(description="one sentence for each thing that failed or was left out")]
 

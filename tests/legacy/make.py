@@ -1,7 +1,7 @@
 """How the files beside this one were made: `python make.py` where `tf_keras` (Keras 2, Apache-2.0) is installed.
 
 Each has what Keras 3 no longer reads as it stands; the .npz beside it has pictures and the outputs of Keras 2 for them. All weights
-are random numbers.
+are random numbers. report.json is that of tests/report_fixture.py as it was before keys for data sets were added.
 """
 
 import os
