@@ -122,7 +122,7 @@ def test_the_options_that_the_first_page_names_as_most_used_are_those_of_help() 
     named = re.findall(r"^\| `(-\S+)", table, re.MULTILINE)
     first = [one for one in OPTIONS if one.group == Group.FIRST]
     assert {one.short or one.flag for one in first} == set(named)
-    assert len(named) == 6
+    assert len(named) == 5
 
 
 def test_the_citation_is_of_this_version_and_has_what_its_format_asks_for() -> None:

@@ -249,7 +249,7 @@ class Settings:
     dataset: str | None = option(
         None,
         TEXT,
-        Group.FIRST,
+        Group.DATASET,
         "Many labeled images: folder, table, tar, .npz, callable.",
         metavar="PATH",
         commands=(*OF_RUNS, Command.ASSEMBLE),
