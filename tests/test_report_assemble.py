@@ -383,7 +383,7 @@ def test_what_display_crops_is_stored_whole_and_shown_without_its_border(folder:
             picture[2 : 2 + 12 * scale : scale, 2 : 2 + 8 * scale : scale], stored["images"][0, 2:-2, 2:-2]
         )
     page = (folder / "layers" / "colour.html").read_text()
-    assert page.count("2 pixels at each side are measured but not shown.") == 4
+    assert page.count("2 pixels at each side are measured but not shown.") == 2
     assert "; 2 of 12 pixels cropped at each side for display." in page
     strip = np.asarray(Image.open(folder / "figures/colour/strip.png"))
     np.testing.assert_array_equal(strip[2 : 2 + 12 * 6 : 6, 2 : 2 + 8 * 6 : 6], stored["images"][0, 2:-2, 2:-2])

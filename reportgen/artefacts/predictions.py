@@ -207,9 +207,7 @@ def image_views(images: Sequence[ImageEntry], files: Mapping[str, ImageFile], ro
 def images_note(images: Sequence[ImageEntry], noun: str) -> str:
     """Return which of the images feature maps are shown for."""
     if not images:
-        return (
-            f"No {noun}s were given: there are no feature maps, and each pattern is compared with its initial {noun}."
-        )
+        return f"No {noun}s were given: there are no feature maps."
     shown = sum(image.shown for image in images)
     if shown == len(images):
         whom = f"this {noun}" if shown == 1 else f"all {shown} {noun}s"

@@ -105,7 +105,7 @@ def read_release(path: Path, name: str) -> tuple[Release, str | None]:
         title=document.title,
         model=document.model,
         sha256=hashlib.sha256(data).hexdigest(),
-        counts=counts(document.layers, len(document.images), noun),
+        counts=counts(document.layers, len(document.images), noun, patterned=document.settings.get("patterns", True)),
         measured=None if document.dataset is None else brief(document.dataset.model),
         dataset=None if document.dataset is None else document.dataset.source,
         statement=statement,

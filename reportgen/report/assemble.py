@@ -408,7 +408,7 @@ class Assembly:
         if unfinished is None:
             self.output.write(FACTS_FILE, written)
         self.output.write(single_file.INDEX, page)
-        counted = counts(entries, len(images), self._nouns.one)
+        counted = counts(entries, len(images), self._nouns.one, patterned=self.plan.settings.get("patterns", True))
         self._summary = (counted.sentence, extent.words)
         return report.problems
 

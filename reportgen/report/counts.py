@@ -26,6 +26,7 @@ class Counts:
         verdicts: how often each verdict falls on the shown filters, in the order in which pages list them.
         natural: whether any pattern is compared with the user's images; `start`: whether any is with its start.
         images: how many of the user's there are, each called `noun`.
+        patterned: whether patterns were requested; without them no filter is visualized, and none has a status.
     """
 
     layers: int
@@ -39,6 +40,7 @@ class Counts:
     start: bool
     images: int
     noun: str
+    patterned: bool = True
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -46,7 +48,7 @@ class Counts:
         filters = f"of {count(self.total)}" if self.shown != self.total else None
         return (
             Fact("Convolution layers", count(self.layers), note=self._beside),
-            Fact("Filters visualized", count(self.shown), note=filters),
+            Fact("Filters visualized" if self.patterned else "Filters", count(self.shown), note=filters),
             Fact(f"Input {self.noun}s", count(self.images), note=None if self.images else "none given"),
         )
 
@@ -68,29 +70,30 @@ class Counts:
         return tuple(
             verdict_view(word, images=self.natural, start=self.start, amount=number, noun=self.noun)
             for word, number in self.verdicts.items()
-            if number
+            if number and self.patterned
         )
 
     @property
     def sentence(self) -> str:
         """The same in one line, without the full stop."""
-        filters = f"{count(self.shown)} of {plural(self.total, 'filter')} visualized"
+        filters = f"{count(self.shown)} of {plural(self.total, 'filter')}{' visualized' if self.patterned else ''}"
         layers = plural(self.layers, "convolution layer")
         found = [
             f"{count(number)} {status(word, images=self.natural, start=self.start, several=number != 1, noun=self.noun)}"
             for word, number in self.verdicts.items()
-            if number and word != SKIPPED
+            if number and word != SKIPPED and self.patterned
         ]
         return f"{filters} in {layers}" + (f": {listed(found)}" if found else "")
 
 
-def counts(layers: Iterable[LayerEntry], images: int, noun: str) -> Counts:
+def counts(layers: Iterable[LayerEntry], images: int, noun: str, *, patterned: bool = True) -> Counts:
     """Return the numbers of a report.
 
     Args:
         layers: of report.json.
         images: number of the user's images.
         noun: what one of them is called.
+        patterned: whether patterns were requested.
     """
     entries = [layer for layer in layers if layer.labels is None]
     shown = [layer for layer in entries if layer.status != LayerStatus.SKIPPED]
@@ -114,4 +117,5 @@ def counts(layers: Iterable[LayerEntry], images: int, noun: str) -> Counts:
         start=False in references,
         images=images,
         noun=noun,
+        patterned=patterned,
     )

@@ -126,7 +126,7 @@ def index_view(
     numbers = {layer.path: place + 1 for place, layer in enumerate(covered)}
     strips = {slug: files[STRIP] for slug, files in pictures.items() if STRIP in files}
     telling = {slug: files[GALLERY_FIGURE] for slug, files in pictures.items() if GALLERY_FIGURE in files}
-    counted = counts(report.layers, len(report.images), noun)
+    counted = counts(report.layers, len(report.images), noun, patterned=report.settings.get("patterns", True))
     depth, not_covered = depth_view(report.layers, noun), left_out(report.layers)
     return IndexView(
         page=context,
@@ -142,7 +142,7 @@ def index_view(
             },
             noun,
         ),
-        lede=_lede(counted),
+        lede=_lede(counted, report),
         unfinished=unfinished,
         complete=None if report.problems or unfinished is not None else _complete(report.layers),
         facts=model_facts(report),
@@ -224,11 +224,18 @@ def _complete(layers: Sequence[LayerEntry]) -> str:
     return f"Build complete without errors; {listed(parts)}, for the reasons below. {judged}"
 
 
-def _lede(counted: Counts) -> str:
+def _lede(counted: Counts, report: ReportDocument) -> str:
+    parts = [
+        "weights",
+        *(["feature maps"] if report.images else []),
+        *(["activation-maximizing patterns"] if counted.patterned else []),
+        *([f"responses to the {counted.noun}s of a data set"] if report.dataset is not None else []),
+    ]
+    contents = listed(parts)
     total = plural(counted.total, "filter")
     filters = total if counted.shown == counted.total else f"{count(counted.shown)} of {total}"
     layers = plural(counted.layers, "convolution layer")
-    return f"Weights, feature maps and activation-maximizing patterns of {filters} in {layers}."
+    return f"{contents[0].upper()}{contents[1:]} of {filters} in {layers}."
 
 
 def _recipe(report: ReportDocument) -> str | None:
