@@ -50,7 +50,7 @@ check: $(VENV)/.installed-dev ## format, lint, types, imports
 tests: $(VENV)/.installed-dev ## the fast tests
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
-slow: $(VENV)/.installed-dev ## real networks, real photographs, a fresh installation
+slow: $(VENV)/.installed-dev ## whole searches and builds, real networks and photographs, browsers, a fresh installation
 	$(BIN)/pytest -m slow -n 2 --dist loadfile
 
 lock: ## resolve the dependencies anew (needs uv)

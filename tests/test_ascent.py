@@ -19,6 +19,8 @@ from reportgen.network.backend import keras, tf
 from reportgen.recipes import l2, pixels, total_variation
 from small_models import QUICK, ascent, functional, layers, network, randomised, same
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 # Every picture by itself
 
 STACKS: dict[str, Callable[[], list[Any]]] = {

@@ -17,7 +17,7 @@ from browser import SCREENS, chromium, opened
 from reportgen.artefacts import patterns
 from reportgen.report.assemble import assemble
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 NAMES = ("index", "colour", "pool", "deep", "point", "logits", "one")  # `one`: the report of one file
 EXPECTED = {  # what a page has for certain, so that no check runs without it

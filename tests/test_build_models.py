@@ -18,6 +18,8 @@ from PIL import Image
 from sample_build import SINGLE_ASCENT, run
 from small_models import randomised
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 ROOT = Path(__file__).parent.parent
 layers = keras.layers
 

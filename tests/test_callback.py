@@ -16,6 +16,8 @@ import reportgen
 from reportgen.core.errors import ReportgenError, UsageError
 from reportgen.network.backend import keras, tf
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 layers = keras.layers
 EPOCHS = 2
 FAST = {"filters": "1", "steps": 2, "budget": None}

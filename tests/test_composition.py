@@ -20,6 +20,8 @@ from reportgen.network.backend import keras, tf
 from reportgen.recipes import channel, fourier, jitter, l2, of_layer, pixels, rotate, scale, total_variation
 from small_models import ascent, functional, layers, randomised
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 FILTERS = [1, 3]
 
 

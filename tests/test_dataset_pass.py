@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from page_parser import parse
 from plain_convolution import convolve
 from reportgen.archive.pack import archive
 from reportgen.compute import response_statistics, tasks
@@ -210,6 +211,13 @@ def test_images_labels_and_what_the_model_makes_of_them_are_stated(folder: Path)
     wrong = model["misclassified"][0]
     assert wrong["image"].startswith(wrong["label"])
     assert wrong["predicted"].lower() != wrong["label"]
+
+
+def test_a_survey_does_not_speak_of_patterns_that_nobody_asked_for(folder: Path) -> None:
+    words = parse(folder / "whole" / "index.html").words
+    assert "Weights and responses to the images of a data set of 11 filters in 2 convolution layers." in words
+    assert "no pattern" not in words.partition("Model health")[0]
+    assert "compared with its initial image" not in words
 
 
 def test_copied_filters_form_a_group(folder: Path) -> None:

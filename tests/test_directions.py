@@ -17,6 +17,8 @@ from reportgen.compute.patterns.search.readable import ReadableAscent
 from reportgen.recipes import channel, fourier, pixels
 from small_models import QUICK, ascent, functional, layers, randomised, same
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 # The other direction
 
 DEEP = [("relu", 0, fourier()), ("linear", 1, fourier()), ("gelu", 2, fourier()), ("relu", 0, pixels())]

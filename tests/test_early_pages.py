@@ -24,6 +24,8 @@ from reportgen.report.opened import Report
 from reportgen.report.theme import own_look
 from sample_build import contents
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 LATE = ("pp-colour-early", "pp-colour-late", "nn-colour-early", "nn-colour-late", "pp-point-early", "pp-logits-late")
 
 

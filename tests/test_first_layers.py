@@ -20,6 +20,8 @@ import reportgen
 from reportgen.network.backend import keras
 from small_models import layers
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 ROOT = Path(__file__).parent.parent
 GAPS = (0.0, 0.5, 1.0)
 

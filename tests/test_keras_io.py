@@ -14,6 +14,8 @@ from reportgen.compute.patterns.recipe import KERAS_IO
 from reportgen.network.backend import keras, tf
 from small_models import ascent, functional, layers, randomised
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 ARTICLE_RATE, ARTICLE_STEPS = 10.0, 30
 ARTICLE_VALUES = 180 * 180 * 3
 

@@ -12,6 +12,8 @@ from plain_convolution import convolve
 from reportgen.compute.patterns.recipe import OPTVIS as THOROUGH
 from small_models import ascent, functional, layers, randomised
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 
 def planted(kernel: np.ndarray, activation: str = "linear", bias: float = 0.0, size: int = 32) -> Any:
     layer = layers.Conv2D(kernel.shape[-1], kernel.shape[:2], activation=activation, name="conv")

@@ -22,6 +22,8 @@ from reportgen.inputs.images import read
 from reportgen.network.backend import keras, tf
 from small_models import layers, network, randomised
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 SIDE = 12
 SPECTRUM = (
     np.random.default_rng(0).exponential(3e-4, (SIDE, SIDE)).astype(np.float32)

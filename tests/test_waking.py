@@ -16,6 +16,8 @@ from reportgen.compute.patterns.recipe import KERAS_IO, Recipe
 from reportgen.compute.patterns.results import Patterns, Search
 from small_models import QUICK, ascent, functional, layers, randomised, same
 
+pytestmark = pytest.mark.slow  # whole searches or builds; the fast tests cover their parts
+
 # Filters for a bright spot on a dark ground, which black excites more than any other plain picture.
 SPOTS = (0, 2, 5)
 MUTE = 4  # responds to nothing at all
