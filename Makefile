@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 REPORT ?= reports/galaxies
@@ -39,7 +40,8 @@ report: $(VENV)/.installed ## the report of a sample network
 pictures: report $(VENV)/.installed-dev ## the pictures of the documentation (needs Chromium; builds a report of VGG16: minutes)
 	$(BIN)/python docs/pictures.py $(REPORT) --gallery reports/gallery
 
-test: check tests slow ## everything that CI runs
+test: check ## everything that CI runs
+	$(PYTEST)
 
 check: $(VENV)/.installed-dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -48,10 +50,10 @@ check: $(VENV)/.installed-dev ## format, lint, types, imports
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.installed-dev ## the fast tests
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+	$(PYTEST) -m "not slow"
 
 slow: $(VENV)/.installed-dev ## whole searches and builds, real networks and photographs, browsers, a fresh installation
-	$(BIN)/pytest -m slow -n 2 --dist loadfile
+	$(PYTEST) -m slow
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
