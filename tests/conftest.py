@@ -10,7 +10,6 @@ import report_fixture
 from reportgen.report.assemble import assemble
 from sample_build import draw
 
-
 LONGEST = (  # modules that take most of a minute and more: first, so that at the end no process is left alone with one
     "test_real_network",
     "test_ascent",
