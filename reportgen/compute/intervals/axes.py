@@ -28,6 +28,7 @@ from reportgen.compute.intervals.interval import (
     unbounded,
 )
 from reportgen.compute.intervals.linear import Operand, as_interval
+from reportgen.network.graph.static_values import strided_index
 
 Lengths = Sequence[int | None]
 INTERPOLATION = 16.0  # roundings of a mean of up to eight neighbours
@@ -127,32 +128,8 @@ def sliced(operation: Any, operands: Sequence[Operand]) -> Interval:
     one = as_interval(operands[0])
     if begin is None or end is None or step is None:
         return moved(operation, operands)
-    masks = {
-        name: int(operation.get_attr(f"{name}_mask"))
-        for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
-    }
-    index: list[Any] = []
-    axis = 0
-    for place in range(len(begin)):
-        bit = 1 << place
-        if masks["ellipsis"] & bit:
-            remaining = sum(not masks["new_axis"] >> later & 1 for later in range(place + 1, len(begin)))
-            skipped = one.low.ndim - axis - remaining
-            index += [slice(None)] * skipped
-            axis += skipped
-        elif masks["new_axis"] & bit:
-            index.append(None)
-        else:
-            single = one.shape[axis] == 1
-            if masks["shrink_axis"] & bit:
-                index.append(0 if single else begin[place])
-            elif single:
-                index.append(slice(None))
-            else:
-                first = None if masks["begin"] & bit else begin[place]
-                index.append(slice(first, None if masks["end"] & bit else end[place], step[place]))
-            axis += 1
-    return _each(one, lambda values: values[tuple(index)])
+    index = strided_index(operation, begin, end, step, one.shape)
+    return _each(one, lambda values: values[index])
 
 
 def cut(operation: Any, operands: Sequence[Operand]) -> Interval:

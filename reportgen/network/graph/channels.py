@@ -17,7 +17,7 @@ from reportgen.core.records import ChannelRun
 from reportgen.network.backend import tf
 from reportgen.network.graph.hooks import Call
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS
-from reportgen.network.graph.static_values import static_value
+from reportgen.network.graph.static_values import static_value, strided_index
 
 Labels = NDArray[
     np.int64
@@ -280,29 +280,8 @@ def _split(operation: Any, labels: Labels) -> list[Labels]:
 def _sliced(operation: Any, labels: Labels) -> Labels:
     """Labels of a strided slice."""
     begin, end, step = (_known(tensor).tolist() for tensor in operation.inputs[1:])
-    names = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
-    masks = {name: int(operation.get_attr(f"{name}_mask")) for name in names}
-    index: list[Any] = []
-    axis = 0
-    for place in range(len(begin)):
-        bit = 1 << place
-        if masks["ellipsis"] & bit:
-            later = sum(not masks["new_axis"] >> other & 1 for other in range(place + 1, len(begin)))
-            index += [slice(None)] * (labels.ndim - axis - later)
-            axis = labels.ndim - later
-        elif masks["new_axis"] & bit:
-            index.append(None)
-        else:
-            single = labels.shape[axis] == 1
-            if masks["shrink_axis"] & bit:
-                index.append(0 if single else begin[place])
-            elif single:
-                index.append(slice(None))
-            else:
-                first = None if masks["begin"] & bit else begin[place]
-                index.append(slice(first, None if masks["end"] & bit else end[place], step[place]))
-            axis += 1
-    found: Labels = labels[tuple(index)]
+    index = strided_index(operation, begin, end, step, labels.shape)
+    found: Labels = labels[index]
     return found
 
 

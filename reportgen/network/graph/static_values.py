@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,3 +51,43 @@ def _sliced(operation: Any) -> np.ndarray | None:
     first = None if operation.get_attr("begin_mask") else int(begin[0])
     last = None if operation.get_attr("end_mask") else int(end[0])
     return np.asarray(whole[first : last : int(step[0])])
+
+
+def strided_index(
+    operation: Any, begin: Sequence[int], end: Sequence[int], step: Sequence[int], shape: Sequence[int]
+) -> tuple[Any, ...]:
+    """Return the index that a `StridedSlice` stands for, into an array of which an axis where nothing changes has the length 1.
+
+    Args:
+        operation: the slice, with its masks.
+        begin: where it begins, for each of its places.
+        end: where it ends.
+        step: its steps.
+        shape: of the array, which has the axes of the tensor.
+    """
+    masks = {
+        name: int(operation.get_attr(f"{name}_mask"))
+        for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
+    index: list[Any] = []
+    axis = 0
+    for place in range(len(begin)):
+        bit = 1 << place
+        if masks["ellipsis"] & bit:
+            remaining = sum(not masks["new_axis"] >> later & 1 for later in range(place + 1, len(begin)))
+            skipped = len(shape) - axis - remaining
+            index += [slice(None)] * skipped
+            axis += skipped
+        elif masks["new_axis"] & bit:
+            index.append(None)
+        else:
+            single = shape[axis] == 1
+            if masks["shrink_axis"] & bit:
+                index.append(0 if single else begin[place])
+            elif single:
+                index.append(slice(None))
+            else:
+                first = None if masks["begin"] & bit else begin[place]
+                index.append(slice(first, None if masks["end"] & bit else end[place], step[place]))
+            axis += 1
+    return tuple(index)
