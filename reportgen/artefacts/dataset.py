@@ -38,7 +38,7 @@ class LeftOutImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClassOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A class with labelled images, or that is predicted for any."""
+    """A class with labeled images, or that is predicted for any."""
 
     class_index: Count
     name: str

@@ -1,4 +1,4 @@
-"""The end of a pass over a labelled data set: attribution maps of the images that the model is wrong about with most confidence."""
+"""The end of a pass over a labeled data set: attribution maps of the images that the model is wrong about with most confidence."""
 
 from __future__ import annotations
 

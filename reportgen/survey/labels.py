@@ -58,7 +58,7 @@ def average_ranks(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(peaks: np.ndarray, labels: np.ndarray, count: int) -> LabelTests:
-    """Compare the peaks of images with each label with those of all other labelled images.
+    """Compare the peaks of images with each label with those of all other labeled images.
 
     Args:
         peaks: float32 (n, filters).

@@ -1,4 +1,4 @@
-"""What the model makes of labelled images: accuracy, every class, confusions, and whether its probabilities can be believed."""
+"""What the model makes of labeled images: accuracy, every class, confusions, and whether its probabilities can be believed."""
 
 from __future__ import annotations
 
