@@ -75,9 +75,8 @@ def draw(
         chosen = chosen.trued(_finite_range(values), true_range)
     used = style.colormap if chosen is None else chosen.palette
     indices = np.full(values.shape, palette.FLAT, dtype=np.uint8)
-    if chosen is not None:
-        for channel in drawn:
-            indices[channel] = chosen.indices(values[channel])
+    if chosen is not None and drawn.size:
+        indices[drawn] = scale.indices_of_maps(chosen, values[drawn] if drawn.size < channels else values)
     curved = len(lengths) == 1
     if curved:
         columns = FEW_COLUMNS if channels <= FEW_CURVES else MANY_COLUMNS

@@ -111,12 +111,26 @@ def compose(tiles: NDArray[np.uint8], layout: Tiles, gap_value: ArrayLike) -> ND
     expected = (layout.count, layout.tile_height, layout.tile_width)
     if tiles.shape[:3] != expected:
         raise ValueError(f"tiles of shape {tiles.shape} do not fit a layout of {expected}")
-    picture = np.empty((layout.height, layout.width, *tiles.shape[3:]), dtype=np.uint8)
-    picture[...] = gap_value
-    for index, tile in enumerate(tiles):
-        x, y, width, height = layout.box(index)
-        picture[y : y + height, x : x + width] = tile.repeat(layout.scale, axis=0).repeat(layout.scale, axis=1)
-    return picture
+    down, across, *rest = tiles.shape[1:]
+    cells = np.empty((layout.rows * layout.columns, down, across, *rest), np.uint8)
+    cells[...] = gap_value
+    cells[: layout.count] = tiles
+    plane = np.empty((layout.rows * down + 1, layout.columns * across + 1, *rest), np.uint8)
+    plane[...] = gap_value
+    rows = cells.reshape(layout.rows, layout.columns, down, across, *rest).swapaxes(1, 2)
+    plane[:-1, :-1] = rows.reshape(layout.rows * down, layout.columns * across, *rest)
+    lefts = [layout.box(column)[0] for column in range(layout.columns)]
+    tops = [layout.box(row * layout.columns)[1] for row in range(layout.rows)]
+    wide = plane.take(_sources(layout.width, lefts, across, layout.scale), axis=1)
+    return wide.take(_sources(layout.height, tops, down, layout.scale), axis=0)
+
+
+def _sources(pixels: int, starts: list[int], cells: int, scale: int) -> NDArray[np.intp]:
+    """The cell that each of so many pixels along an axis shows, of tiles of `cells` cells side by side; -1 between tiles."""
+    places = np.asarray(starts)[:, None] + np.arange(cells * scale)
+    sources = np.full(pixels, -1)
+    sources[places.ravel()] = np.arange(len(starts) * cells).repeat(scale)
+    return sources
 
 
 def fill(picture: NDArray[np.uint8], layout: Tiles, positions: Iterable[int], value: ArrayLike) -> None:

@@ -12,7 +12,7 @@ from reportgen.core.axes import inner_slices
 from reportgen.core.settings import MapStyle
 from reportgen.render import curves, feature_maps, mosaic, palette, png
 from reportgen.render.figure import Tiles
-from reportgen.render.scale import Scale, choose
+from reportgen.render.scale import Scale, choose, indices_of_maps
 
 MAPS_PER_CELL = 4  # two by two: a cell then has the shape of the image it belongs to
 CELL_COLUMNS = 2
@@ -72,9 +72,8 @@ def draw_column(images: Sequence[NDArray[np.generic]], style: MapStyle, times: i
     cells = []
     for image in range(len(images)):
         indices = np.full(small.shape[1:], palette.FLAT, np.uint8)
-        for place in np.flatnonzero(varied[image]):
-            assert scale is not None
-            indices[place] = scale.indices(small[image, place])
+        if scale is not None and varied[image].any():
+            indices[varied[image]] = indices_of_maps(scale, small[image, varied[image]])
         flat, broken = np.flatnonzero(sound[image] & ~varied[image]).tolist(), np.flatnonzero(~sound[image]).tolist()
         if indices.ndim == 2:
             data, layout = feature_maps.drawn_curves(indices, used, flat, broken, CURVE, CELL_COLUMNS)

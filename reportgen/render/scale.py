@@ -187,6 +187,11 @@ class Standardized:
 Scale = Shared | Fixed | Standardized
 
 
+def indices_of_maps(scale: Scale, maps: NDArray[np.floating]) -> NDArray[np.uint8] | int:
+    """Return the palette indices of finite `maps`, at least one, (maps, ...): at once where each is not on a scale of its own."""
+    return np.stack([scale.indices(each) for each in maps]) if isinstance(scale, Standardized) else scale.indices(maps)
+
+
 def choose(values: NDArray[np.floating], style: MapStyle) -> Scale | None:
     """Return the scale of some maps.
 
