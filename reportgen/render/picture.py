@@ -59,7 +59,8 @@ def seen(
     """
     count = values.shape[-1]
     if values.ndim == PICTURE_AXES:
-        pictures = np.clip(np.rint(values), 0, WHITE).astype(np.uint8)
+        whole = values if values.dtype == np.uint8 else np.clip(np.rint(values), 0, WHITE)
+        pictures = whole.astype(np.uint8, copy=False)
         return Visible(visible(cropped(pictures, crop), bands), bands_shown(count, bands, of), None, False)
     finite = np.isfinite(values)
     numbers = np.where(finite, values, 0).astype(np.float64)

@@ -96,7 +96,8 @@ def fit_initializer(kernel: NDArray[np.floating], kind: KernelKind) -> Fit:
     if len(values) < LEAST_WEIGHTS or np.ptp(values) == 0:  # one number throughout is a fixed filter, such as a mean
         return Fit(tested=False)
     sample = _sample(values)
-    std, limit = float(np.sqrt(np.mean(values**2))), KS_LIMIT / sqrt(len(sample))
+    square = float(np.mean(values**2))
+    std, limit = sqrt(square), KS_LIMIT / sqrt(len(sample))
     distances = {each: _distance(sample / std, each) for each in SQUARES}
     near = [each for each in SQUARES if distances[each] <= limit and _is_within(values, std, each)]
     if NORMAL in near and (length := _orthogonal_length(kernel)) is not None:
@@ -105,7 +106,8 @@ def fit_initializer(kernel: NDArray[np.floating], kind: KernelKind) -> Fit:
         return Fit()
     rounding = ROUNDING.get(kernel.dtype.itemsize, 0.0)
     known = [each for each in initializers(kind, kernel.shape) if each.distribution in near]
-    named = [each for each in known if _has_scale(values, each, rounding)]
+    largest = float(np.max(np.abs(values)))
+    named = [each for each in known if _has_scale(len(values), largest, square, each, rounding)]
     best = named[0].distribution if named else near[0]
     names = tuple(dict.fromkeys(each.name for each in named if each.distribution == best))
     own = named[0].std if named else std
@@ -166,16 +168,14 @@ def _is_within(values: NDArray[np.float64], std: float, distribution: Distributi
     return distribution not in BOUNDS or bool(np.max(np.abs(values)) <= BOUNDS[distribution] * std * (1 + error))
 
 
-def _has_scale(values: NDArray[np.float64], initializer: Initializer, rounding: float) -> bool:
-    """Whether values have the bound and the variance of an initializer."""
+def _has_scale(count: int, largest: float, square: float, initializer: Initializer, rounding: float) -> bool:
+    """Whether values of this largest magnitude and mean square have the bound and the variance of an initializer."""
     distribution, std = initializer.distribution, initializer.std
-    largest = float(np.max(np.abs(values)))
     if distribution in BOUNDS and largest > BOUNDS[distribution] * std * (1 + rounding):
         return False
     if distribution == UNIFORM:
-        return largest >= BOUNDS[UNIFORM] * std * (1 - EDGE / len(values))
-    error = ERRORS * sqrt(SQUARES[distribution] / len(values))
-    return abs(float(np.mean(values**2)) / std**2 - 1) <= error
+        return largest >= BOUNDS[UNIFORM] * std * (1 - EDGE / count)
+    return abs(square / std**2 - 1) <= ERRORS * sqrt(SQUARES[distribution] / count)
 
 
 def _orthogonal_length(kernel: NDArray[np.floating]) -> float | None:
@@ -205,18 +205,19 @@ def _is_independent(kernel: NDArray[np.floating], distribution: Distribution) ->
     """
     entries = kernel.reshape(*kernel.shape[:2], -1).astype(np.float64)
     entries /= np.sqrt(np.mean(entries**2))
+    squared = entries**2
     for axis, groups in enumerate(entries.shape):
         if groups < LEAST_GROUPS:
             continue
         others = tuple(each for each in range(entries.ndim) if each != axis)
         size = entries.size // groups
-        sums, squares = entries.sum(axis=others), (entries**2).sum(axis=others)
+        sums, squares = entries.sum(axis=others), squared.sum(axis=others)
         freedom = 2 / (2 / (groups - 1) + SQUARE_KURTOSIS / entries.size)
         if _errors(float(np.mean(sums**2)) / size, groups) > ERRORS:
             return False
         if _errors(float(np.var(squares, ddof=1)) / (size * SQUARES[distribution]), freedom) > ERRORS:
             return False
-    return _top_errors(entries.reshape(len(entries), -1)) <= ERRORS
+    return _top_errors(entries[: MATRIX[0]]) <= ERRORS
 
 
 def _errors(mean_square: float, freedom: float) -> float:
@@ -225,9 +226,9 @@ def _errors(mean_square: float, freedom: float) -> float:
     return float((np.cbrt(mean_square) - (1 - spread)) / sqrt(spread))
 
 
-def _top_errors(matrix: NDArray[np.float64]) -> float:
+def _top_errors(filters: NDArray[np.float64]) -> float:
     """How far the largest singular value is above that of independent entries, on the scale of Tracy & Widom."""
-    part = matrix[: MATRIX[0], : MATRIX[1]]
+    part = filters.reshape(len(filters), -1)[:, : MATRIX[1]]
     part = part if len(part) <= part.shape[1] else part.T
     rows, columns = part.shape
     if rows < LEAST_GROUPS:
