@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -313,3 +315,18 @@ def test_archives_keep_the_order_of_their_arrays(tmp_path: Path) -> None:
     found, members = arrays.unpack(path)
     assert list(found) == ["z", "a"]
     assert members == {"facts.json": b"{}"}
+
+
+def packed_size(array: np.ndarray) -> int:
+    """Bytes of a packed array, which NumPy reads again."""
+    data = arrays.pack({"values": array})
+    assert np.array_equal(np.load(io.BytesIO(data))["values"], array)
+    return len(data)
+
+
+def test_an_array_is_deflated_as_suits_what_it_holds() -> None:
+    random = np.random.default_rng(0)
+    noisy = np.clip(random.normal(127, 20, (256, 256, 3)), 0, 255).astype(np.uint8)  # recurs by chance alone
+    assert packed_size(noisy) < 0.99 * len(zlib.compress(noisy, 1))
+    few = random.choice(random.normal(size=16).astype(np.float32), (64, 1024))  # weights of four bits
+    assert packed_size(few) < 0.4 * few.nbytes
