@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ import numpy as np
 
 from reportgen.artefacts import attribution_figures, image_maps, overview
 from reportgen.artefacts.attribution import StoredAttribution, array_path, attribution_arrays, load_attribution
-from reportgen.artefacts.base import Appearance, Arrays, Artefact, ImageFile, LayerContents, LayerPage, check_slugs
+from reportgen.artefacts.base import Appearance, Arrays, ImageFile, LayerContents, LayerPage, check_slugs
 from reportgen.artefacts.data_records import FOLDER as EXEMPLARS_FOLDER
 from reportgen.artefacts.dataset import dataset_entry
 from reportgen.artefacts.feature_maps import FEATURE_MAPS, figures, maps_by_task
@@ -33,7 +33,7 @@ from reportgen.core.lock import writing
 from reportgen.core.npz import pack
 from reportgen.core.records import ImageRecord, LayerRecord, LayerStatus, Plan, Task, TaskKind
 from reportgen.core.store import Store
-from reportgen.render.figure import Picture
+from reportgen.render.figure import Figure, Picture
 from reportgen.render.palette import DIVERGING
 from reportgen.render.text import NOUNS, plural
 from reportgen.report import single_file, tables
@@ -60,6 +60,7 @@ from reportgen.report.unfinished import Unfinished
 from reportgen.report.writing import Output, remove_partial
 
 Progress = Callable[[int, int, str], None]
+AHEAD = 2  # layers that are drawn while an earlier one is written; more would have more arrays in memory
 SHARED_FOLDERS = ("data/", "figures/")  # whose files the store leaves arrays to, and figures of maps that are not kept
 
 
@@ -173,6 +174,23 @@ class _Drawn:
     def palettes(self) -> set[str]:
         """Color maps that the color bars of its page need."""
         return {picture.legend[2] for picture in self.all_pictures.values() if picture.legend is not None}
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a layer shows, before any of it is written.
+
+    Attributes:
+        figures: of each artefact by its name, each with its file name.
+        arrays: the array files of each artefact by its name, by file name.
+        column: of the overview, and the files of its cells.
+    """
+
+    contents: LayerContents
+    entry: LayerEntry
+    figures: Mapping[str, Sequence[tuple[str, Figure]]] = field(default_factory=dict)
+    arrays: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    column: tuple[overview.Column, Sequence[tuple[str, bytes]]] | None = None
 
 
 class Assembly:
@@ -303,15 +321,20 @@ class Assembly:
             OutputError: a file cannot be written.
             UsageError: a template of the user's fails.
         """
-        with ThreadPoolExecutor(1) as beside:  # arrays are compressed while figures are drawn
-            for done, layer in enumerate(self.plan.layers):
-                known = self._drawn.get(layer.path)
-                left = frozenset(task.key for task in self._tasks[layer.slug] if task.key in awaited)
-                if known is not None and (not known.awaited or left):
-                    continue
+        todo: list[tuple[int, LayerRecord, frozenset[str], _Drawn | None]] = []
+        for done, layer in enumerate(self.plan.layers):
+            known = self._drawn.get(layer.path)
+            left = frozenset(task.key for task in self._tasks[layer.slug] if task.key in awaited)
+            if known is None or (known.awaited and not left):
+                todo.append((done, layer, left, known))
+        with ThreadPoolExecutor(AHEAD) as beside:
+            made: deque[Future[_Made]] = deque()
+            for place, (done, layer, left, known) in enumerate(todo):
+                for _, following, waits, drawn in todo[place + len(made) : place + AHEAD]:
+                    made.append(beside.submit(self._make, following, waits, drawn))
                 if progress is not None:
                     progress(done, len(self.plan.layers), layer.path)
-                self._drawn[layer.path] = self._layer(layer, left, known, beside)
+                self._drawn[layer.path] = self._layer(layer, left, known, made.popleft().result())
 
     @cached_property
     def _tasks(self) -> defaultdict[str, list[Task]]:
@@ -427,27 +450,36 @@ class Assembly:
         page = render_index(self._look, replace(view, extent=extent.sentence))
         return self._bound(page) if self.output.keeps else page
 
-    def _layer(
-        self, layer: LayerRecord, awaited: frozenset[str], known: _Drawn | None, beside: ThreadPoolExecutor
-    ) -> _Drawn:
-        """Write the figures, arrays and page of one layer, but for what is `known` and cannot have changed."""
-        contents = read_layer(self.plan, self._store, layer, awaited)
+    def _make(self, layer: LayerRecord, awaited: frozenset[str], known: _Drawn | None) -> _Made:
+        """Read a layer, draw its figures and pack its arrays, but for what is `known` and cannot have changed; nothing is written."""
+        contents = read_layer(self.plan, Store(self.output.folder), layer, awaited)  # no two threads share a reader
         entry = layer_entry(contents)
+        if layer.status == LayerStatus.SKIPPED:
+            return _Made(contents, entry)
+        fresh = [each for each in records_of(entry) if known is None or each[0].comes_late]
+        figures = {artefact.name: list(artefact.draw(contents, record, self._appearance)) for artefact, record in fresh}
+        arrays = {
+            artefact.name: {name: pack(found) for name, found in artefact.arrays(contents).items()}
+            for artefact, _ in fresh
+        }
+        column = None
+        if known is None and layer.slug in self._in_overview:
+            column = overview.draw(contents, self._appearance.maps)
+        return _Made(contents, entry, figures, arrays, column)
+
+    def _layer(self, layer: LayerRecord, awaited: frozenset[str], known: _Drawn | None, made: _Made) -> _Drawn:
+        """Write the figures, arrays and page of one layer."""
+        contents, entry = made.contents, made.entry
         if layer.status == LayerStatus.SKIPPED:
             return _Drawn(entry)
         if known is None and any(maps.is_drawn for maps in contents[FEATURE_MAPS] or ()):
             self.as_drawn.append(layer.path)
         pictures: dict[str, Mapping[str, Picture]] = {} if known is None else dict(known.pictures)
         arrays: dict[str, tuple[str, ...]] = {} if known is None else dict(known.arrays)
-        fresh = [each for each in records_of(entry) if known is None or each[0].comes_late]
-        packing = {
-            artefact.name: {name: beside.submit(pack, found) for name, found in artefact.arrays(contents).items()}
-            for artefact, _ in fresh
-        }
-        for artefact, record in fresh:
-            pictures[artefact.name] = self._figures(artefact, contents, record)
-            arrays[artefact.name] = self._arrays(contents, packing[artefact.name])
-        column = self._overview_column(contents) if known is None else known.column
+        for name, drawings in made.figures.items():
+            pictures[name] = self._figures(layer, drawings)
+            arrays[name] = self._arrays(contents, made.arrays[name])
+        column = self._overview_column(made) if known is None else known.column
         drawn = _Drawn(entry, awaited, pictures, arrays, column)
         heading = f"{page_heading(layer)} · {self._title}"
         context = page_context(self._look, self._title, heading, "../", drawn.palettes, self._nouns, self._base)
@@ -481,27 +513,26 @@ class Assembly:
                 f"the store in the report's folder cannot be written ({error.strerror}); what was computed is kept."
             ) from error
 
-    def _figures(self, artefact: Artefact[Any, Any], contents: LayerContents, record: Any) -> dict[str, Picture]:
+    def _figures(self, layer: LayerRecord, figures: Sequence[tuple[str, Figure]]) -> dict[str, Picture]:
         """Write the figures of an artefact; returns them by file name."""
         pictures = {}
-        for name, figure in artefact.draw(contents, record, self._appearance):
-            path = f"figures/{contents.layer.slug}/{name}"
+        for name, figure in figures:
+            path = f"figures/{layer.slug}/{name}"
             self.output.write(path, figure.png)
             pictures[name] = Picture(path, figure.tiles, figure.caption, figure.alt, figure.legend, figure.numbering)
         return pictures
 
-    def _arrays(self, contents: LayerContents, packing: Mapping[str, Future[bytes]]) -> tuple[str, ...]:
-        """Write the array files of an artefact as they are packed; returns their names."""
-        for name, packed in packing.items():
-            self.output.write(contents.data_path(name), packed.result())
-        return tuple(packing)
+    def _arrays(self, contents: LayerContents, arrays: Mapping[str, bytes]) -> tuple[str, ...]:
+        """Write the array files of an artefact; returns their names."""
+        for name, packed in arrays.items():
+            self.output.write(contents.data_path(name), packed)
+        return tuple(arrays)
 
-    def _overview_column(self, contents: LayerContents) -> overview.Column | None:
+    def _overview_column(self, made: _Made) -> overview.Column | None:
         """A layer's column of the overview, its cells written; None where it has none."""
-        drawn = overview.draw(contents, self._appearance.maps) if contents.layer.slug in self._in_overview else None
-        if drawn is None:
+        if made.column is None:
             return None
-        column, files = drawn
+        column, files = made.column
         for path, data in files:
             self.output.write(path, data)
         return column
