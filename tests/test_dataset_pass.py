@@ -213,6 +213,19 @@ def test_images_labels_and_what_the_model_makes_of_them_are_stated(folder: Path)
     assert wrong["predicted"].lower() != wrong["label"]
 
 
+def test_each_misclassified_image_stands_beside_its_label_as_the_model_is_fed_it(folder: Path) -> None:
+    report, _ = read(folder / "whole")
+    wrong, pixels = report["dataset"]["model"]["misclassified"], scenes()[0][in_order()]
+    assert wrong
+    for each in wrong:
+        assert each["picture"] == f"figures/images/misclassified/{each['row']:06d}.png"
+        with Image.open(folder / "whole" / each["picture"]) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), pixels[each["row"]])
+    page = (folder / "whole" / "index.html").read_text()
+    assert page.count('src="figures/images/misclassified/') == len(wrong)
+    assert "→</span><span class=\"hidden\">taken for</span>" in page
+
+
 def test_a_survey_does_not_speak_of_patterns_that_nobody_asked_for(folder: Path) -> None:
     words = parse(folder / "whole" / "index.html").words
     assert "Weights and responses to the images of a data set of 11 filters in 2 convolution layers." in words
@@ -271,7 +284,7 @@ def test_without_the_data_set_shards_lack_only_their_crops(folder: Path, tmp_pat
     report = shutil.copytree(folder / "whole", tmp_path / "report")
     store = Store(report)
     for task in store.load_plan().tasks:
-        if task.kind == "exemplars":
+        if task.kind in ("exemplars", "misclassified_pictures"):
             next((report / ".store").rglob(f"{task.key}.npz")).unlink()
     result = run("assemble", report)
     assert result.exit_code == 3
