@@ -223,7 +223,7 @@ def test_each_misclassified_image_stands_beside_its_label_as_the_model_is_fed_it
             np.testing.assert_array_equal(np.asarray(picture), pixels[each["row"]])
     page = (folder / "whole" / "index.html").read_text()
     assert page.count('src="figures/images/misclassified/') == len(wrong)
-    assert "→</span><span class=\"hidden\">taken for</span>" in page
+    assert '→</span><span class="hidden">taken for</span>' in page
 
 
 def test_a_survey_does_not_speak_of_patterns_that_nobody_asked_for(folder: Path) -> None:

@@ -20,8 +20,9 @@ from reportgen.artefacts.data_records import (
 )
 from reportgen.artefacts.views import Cut, Fact, FigureView, Link, anchor
 from reportgen.core.verdicts import Score
-from reportgen.render.text import count, number, percent, plural
+from reportgen.render.text import PERCENT, count, number, percent, plural
 from reportgen.survey.groups import LEAST_IMAGES
+from reportgen.survey.values import whole
 
 MOST_NAMED = 128  # filters on a page whose exemplars are named there; of more the page would be too large, and report.json names them
 HISTOGRAM_BINS = 32
@@ -29,6 +30,8 @@ HISTOGRAM_SIZE = (192, 40)  # CSS pixels
 MOST_LINKS = 12  # of a group, on a card
 BEST_FILTERS = 4  # of a label
 STRIP_PIXELS = 320
+MOST_PLACED = 3  # maps of an image that are named with their place
+HIGH_PERCENT = 99  # of the data set's images have smaller peaks
 
 
 @dataclass(frozen=True)
@@ -211,13 +214,50 @@ def places(stored: StoredData | None, index: int, noun: str) -> Mapping[Score, C
     }
 
 
+def peak_words(stored: StoredData | None, peaks: np.ndarray, owners: tuple[str, str], noun: str) -> str | None:
+    """Return which maps of an image have the highest place among those of the data set's images, as a sentence.
+
+    Args:
+        stored: of the layer.
+        peaks: the largest value of each of its maps on the image, float (filters,).
+        owners: what a map belongs to, one and several.
+        noun: what the model is fed.
+
+    Returns:
+        The sentence; None without a data set, or where no peak can be placed.
+    """
+    if stored is None or len(peaks) != stored.arrays["peaks"].shape[1]:
+        return None
+    known = whole(stored.arrays["peaks"], int(stored.facts["peaks_exponent"]))
+    usable = np.isfinite(peaks) & np.isfinite(known).all(axis=0)
+    if not usable.any():
+        return None
+    below = np.where(usable, (known < peaks.astype(np.float32)).sum(axis=0), -1)
+    best = np.argsort(-below, kind="stable")[:MOST_PLACED]
+    named = ", ".join(
+        f"{index} above {'all' if below[index] == len(known) else _share(int(below[index]), len(known))}"
+        for index in best.tolist()
+        if below[index] > 0
+    )
+    high = int((below >= HIGH_PERCENT * len(known) / PERCENT).sum())
+    among = f"{count(high)} of {plural(len(peaks), *owners)} above {HIGH_PERCENT} %"
+    return f"Peaks beside those of the data set’s {plural(len(known), noun)}: {f'{owners[0]} {named}; ' if named else ''}{among}."
+
+
+def _share(below: int, total: int) -> str:
+    """A share in percent; as a count of the total where it is too close to none or all to be told apart in percent."""
+    words = percent(below / total)
+    return f"{count(below)} of {count(total)}" if words[0] in "<>" else words
+
+
 def _place(ordered: np.ndarray, noun: str, value: float | None) -> str | None:
     if value is None or not np.isfinite(ordered).all():
         return None
     below = int(np.searchsorted(ordered, np.float32(value), side="left"))
     if below == len(ordered):
-        return f"above all {count(below)} {noun}s"
-    return f"above {percent(below / len(ordered))} of {noun}s"
+        return f"above all {plural(below, noun)}"
+    share = _share(below, len(ordered))
+    return f"above {share} {noun}s" if " of " in share else f"above {share} of {noun}s"
 
 
 def _facts(record: LayerData, item: FilterData, noun: str) -> tuple[Fact, ...]:

@@ -163,6 +163,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
     for index in contents.layer.filters_shown:
         item = None if entry.patterns is None or index not in found else entry.patterns.filters[found[index]]
         kernel, note = ((), None) if kernels is None else kernel_cuts(kernels, index, page.root)
+        placed = places(contents[DATA], index, nouns.one)
         verdict = _verdict(item, index in planned, natural, owner, nouns.one)
         made.append(
             Card(
@@ -188,11 +189,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 notes=()
                 if item is None
                 else (*_silence(item), *_search_notes(item.restart_similarity, item.redirected_relu, restarts)),
-                scores=None
-                if item is None
-                else _scores(
-                    item, names, nouns, scales, contents.layer.is_output, places(contents[DATA], index, nouns.one)
-                ),
+                scores=None if item is None else _scores(item, names, nouns, scales, contents.layer.is_output, placed),
                 gauge=None if item is None else gauge(item.activation, item.activation_start, item.natural_maximum),
                 facts=(() if item is None else _facts(item, nouns))
                 + initial_weights.card_facts(entry.initial_weights, index),
@@ -205,7 +202,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 kernel=kernel,
                 kernel_label=f"Kernel of {owner} {index}",
                 kernel_note=note,
-                maps=map_cuts(page, index),
+                maps=map_cuts(page, index, placed.get("peak")),
                 data=data_card(page, contents[DATA], entry.data, index),
             )
         )
