@@ -42,6 +42,7 @@ from reportgen.render.text import number, percent, plural, span
 
 FILE = "feature_maps.npz"
 PICTURE_PIXELS = 40  # longer side of an image beside its maps, CSS pixels
+MOST_MAP_CUTS = 1024  # on the cards of a page, which is too large for a browser with more
 MAP_PIXELS = 56  # the same of a map on a card
 Place = Callable[[float | None], str | None]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -233,9 +234,15 @@ def maps_section(page: LayerPage, records: Sequence[FeatureMapRecord], note: str
 
 
 def map_cuts(page: LayerPage, index: int, place: Place | None = None) -> tuple[MapCut, ...]:
-    """Return a filter's map on each image, for its card; `place` tells where a peak is among those of the data set."""
+    """Return a filter's map on each image, of a page with many filters on the first ones, for its card.
+
+    Args:
+        page: of the layer.
+        index: of the filter.
+        place: tells where a peak is among those of the data set.
+    """
     made = []
-    for maps in page.contents[FEATURE_MAPS] or ():
+    for maps in (page.contents[FEATURE_MAPS] or ())[: _most_cuts(page)]:
         name = after_figure(maps.image.slug)
         if name not in page.pictures or index >= page.pictures[name].tiles.count:
             continue
@@ -243,6 +250,22 @@ def map_cuts(page: LayerPage, index: int, place: Place | None = None) -> tuple[M
         if piece is not None:
             made.append(MapCut(maps.image.name, _peak(maps, index, place), piece))
     return tuple(made)
+
+
+def map_cuts_title(page: LayerPage) -> str:
+    """Return the heading of the maps on a card, which says where it does not show all."""
+    found = page.contents[FEATURE_MAPS] or ()
+    total, most = len(found), _most_cuts(page)
+    return (
+        "Feature maps"
+        if total <= most
+        else f"Feature maps, the first {most} of {plural(total, page.contents.nouns.one)}; all are below"
+    )
+
+
+def _most_cuts(page: LayerPage) -> int:
+    """On how many images a card shows its filter's map."""
+    return max(1, MOST_MAP_CUTS // max(1, len(page.layer.filters_shown)))
 
 
 def _peak(maps: ImageMaps, index: int, place: Place | None) -> str:

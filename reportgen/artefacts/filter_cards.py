@@ -10,7 +10,7 @@ from reportgen.artefacts.base import LayerPage
 from reportgen.artefacts.data import DATA
 from reportgen.artefacts.data_records import CONTACT_FIGURE, FilterData, LayerData
 from reportgen.artefacts.data_view import DataCard, data_card, places
-from reportgen.artefacts.feature_maps import MapCut, map_cuts
+from reportgen.artefacts.feature_maps import MapCut, map_cuts, map_cuts_title
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import FIGURE as MINIMAL_FIGURE
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
@@ -129,6 +129,7 @@ class Card:
     kernel_label: str
     kernel_note: str | None
     maps: tuple[MapCut, ...]
+    maps_title: str
     data: DataCard | None
 
 
@@ -159,6 +160,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
         score: layer_scale(entry.patterns, (score, NATURAL_SCORES[score])) for score in SCORES
     }
     pixels = tile_pixels(len(contents.layer.filters_shown))
+    maps_title = map_cuts_title(page)
     made = []
     for index in contents.layer.filters_shown:
         item = None if entry.patterns is None or index not in found else entry.patterns.filters[found[index]]
@@ -203,6 +205,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 kernel_label=f"Kernel of {owner} {index}",
                 kernel_note=note,
                 maps=map_cuts(page, index, placed.get("peak")),
+                maps_title=maps_title,
                 data=data_card(page, contents[DATA], entry.data, index),
             )
         )
