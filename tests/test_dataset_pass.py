@@ -235,7 +235,9 @@ def test_what_a_card_says_of_the_data_set_is_small_and_its_pictures_are_lazy(fol
         for part in parts:
             names = re.sub(r"<details>.*?</details>", "", part, flags=re.DOTALL)  # of layers with fewer filters only
             assert len(names.encode()) < PART_BYTES
-            assert part.count("<img ") == part.count('loading="lazy"') in (0, 2)  # none of a filter that is never active
+            assert (
+                part.count("<img ") == part.count('loading="lazy"') in (0, 2)
+            )  # none of a filter that is never active
 
 
 @pytest.mark.slow

@@ -101,7 +101,7 @@ def make_document(
         overview=overview,
         gallery=gallery(layers),
         diagram=plan.diagram,
-        health=health_records(plan, images, layers),
+        health=health_records(plan, images, layers, dataset),
         misclassified=misclassified,
         notes=plan.notes,
         problems=(*problems(plan, images, layers), *_unread(dataset), *map(sentence, lost)),
