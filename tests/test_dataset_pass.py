@@ -25,6 +25,7 @@ from reportgen.survey.bins import bin_of
 from reportgen.survey.selection import QUANTILES
 from sample_build import contents, run
 from small_models import conv, functional, layers, randomised
+from test_figures import embedded
 
 PART_BYTES = 2200  # of a card: 512 of them are about a third of the 3 MiB that a page may have
 HALF = 1e-3  # float16 keeps eleven bits
@@ -195,6 +196,27 @@ def test_a_crop_is_cut_by_the_exact_receptive_field(folder: Path) -> None:
             assert each["box"] == [2 * row, 2 * column, 2 * row + 2, 2 * column + 2]
             own = images[each["row"], 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
             np.testing.assert_array_equal(crops[item["index"], place], own)
+
+
+def test_a_figure_of_exemplars_has_the_pixels_of_the_crops(folder: Path, tmp_path: Path) -> None:
+    report, _ = read(folder / "whole")
+    (record,) = [layer["data"] for layer in report["layers"] if layer["path"] == "near"]
+    options = ("--what", "exemplars", "--layers", "near", "-o", tmp_path / "figures")
+    assert run("figures", folder / "whole", *options).exit_code == 0
+    store = Store(folder / "whole")
+    (task,) = store.load_plan().layer_tasks("near", "exemplars")
+    crops = store.load(task.key)[0]["crops"]
+    wanted = [crops[item["index"], place] for item in record["filters"] for place in range(len(item["exemplars"]))]
+    found = embedded(tmp_path / "figures" / "near-exemplars.pdf")
+    assert len(found) == len(wanted) > 9
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    caption = json.loads((tmp_path / "figures" / "captions.json").read_bytes())["figures"][0]["caption"]
+    assert (
+        "Exemplars of all 5 filters of near: the 9 of 26 images of the data set images with the largest peaks"
+        in caption
+    )
+    assert "Each is cut by the receptive field (3 × 3 pixels) of its peak; pixels are repeated." in caption
 
 
 def test_images_labels_and_what_the_model_makes_of_them_are_stated(folder: Path) -> None:
