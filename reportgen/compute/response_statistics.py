@@ -11,9 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from reportgen.core.errors import StoreError
+from reportgen.core.grids import shown_size
 from reportgen.core.records import LayerRecord, Plan, Task, TaskKind
 from reportgen.core.store import Store
-from reportgen.inputs.crops import crop, shown_size
+from reportgen.inputs.crops import crop
 from reportgen.inputs.dataset import Dataset
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.survey.outcome import MOST_PICTURED, misclassified

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from reportgen.artefacts.data_records import COLUMNS
 from reportgen.artefacts.layer_entry import LayerEntry
+from reportgen.core.grids import shown_size
 from reportgen.figures import grid
 from reportgen.figures.labels import counted, owners_of, spaced
 from reportgen.figures.source import Drawn, LayerArrays, Request, Source
-from reportgen.inputs.crops import shown_size
 from reportgen.render.exemplars import CELL, crops_of
 from reportgen.render.text import count, dimensions, named, plural
 from reportgen.survey.selection import EXEMPLARS
