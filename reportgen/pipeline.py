@@ -21,7 +21,7 @@ from reportgen.core.files import is_partial
 from reportgen.core.lock import FILE as LOCK
 from reportgen.core.lock import writing
 from reportgen.core.progress import Progress
-from reportgen.core.records import Plan, TaskKind
+from reportgen.core.records import Plan
 from reportgen.core.run import Run
 from reportgen.core.settings import Settings
 from reportgen.core.shard import Shard, unmark
@@ -225,11 +225,13 @@ def finish_dataset(folder: Path, dataset: str | None) -> None:
     """
     store = Store(folder)
     plan = store.load_plan()
-    late = {task.key for task in plan.tasks if task.kind in (TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS)}
-    missing = {key for key in late if not store.has(key)}
+    if plan.dataset is None:
+        return
+    from reportgen.compute.response_statistics import FINISHED, StoreKeeper, finish
+
+    missing = {task.key for task in plan.tasks if task.kind in FINISHED and not store.has(task.key)}
     if not missing:
         return
-    from reportgen.compute.response_statistics import StoreKeeper, finish
 
     opened = None if dataset is None else _same_dataset(plan, dataset)
     with writing(folder), _naming(folder):

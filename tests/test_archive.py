@@ -555,7 +555,7 @@ def test_the_model_of_a_report_gives_its_patterns_and_maps_again_and_another_doe
 ) -> None:
     samples, report = Path(__file__).parents[1] / "sample_models", tmp_path / "report"
     model, other = samples / "galaxies.keras", samples / "galaxies_initial.keras"
-    options = ["--quality", "draft", "--filters", "4", "--negative", "-q"]
+    options = ["--quality", "draft", "--filters", "4", "--negative", "--attribution", "grad-cam", "-q"]
     built = CliRunner().invoke(
         main, ["build", str(model), "-i", str(samples / "galaxies"), *options, "-o", str(report)]
     )
@@ -567,7 +567,8 @@ def test_the_model_of_a_report_gives_its_patterns_and_maps_again_and_another_doe
     arguments = ["verify", str(packed), "--rebuild", "--recompute", "3", "--model"]
     same = CliRunner().invoke(main, [*arguments, str(model)])
     assert (same.exit_code, same.stdout) == (0, "")
-    assert "3 patterns and maps of 3 layers and images computed again, 6 the same to the byte" in same.stderr
+    again_words = "3 patterns and maps of 3 layers and images, and attribution maps of 3 images, computed again, 9 the same to the byte"
+    assert again_words in same.stderr
     wrong = CliRunner().invoke(main, [*arguments, str(other)])
     assert wrong.exit_code == 5
     assert "galaxies_initial.keras has architecture and weights with the SHA-256" in wrong.stdout
@@ -576,9 +577,13 @@ def test_the_model_of_a_report_gives_its_patterns_and_maps_again_and_another_doe
         if task.kind == "feature_maps":
             arrays, stated = store.load(task.key)
             store.save(task.key, {**arrays, "maps": arrays["maps"][::-1]}, stated)
+        if task.kind == "attribution":
+            arrays, stated = store.load(task.key)
+            store.save(task.key, {**arrays, "m0": -arrays["m0"]}, stated)
     forged = CliRunner().invoke(main, ["verify", str(again), "--recompute", "1", "--model", str(model)])
     assert forged.exit_code == 5
     assert re.search(r"feature maps of \S+, maps: \S+ gray levels apart on average", forged.stdout)
+    assert re.search(r"attribution maps of \S+, grad-cam of .* gray levels apart on average", forged.stdout)
     (first,) = [task for task in store.load_plan().tasks if task.kind == "weights" and task.layer == "conv1"]
     arrays, stated = store.load(first.key)
     store.save(first.key, {"bias": arrays["bias"]}, stated)

@@ -198,6 +198,52 @@ def test_an_addition_in_the_models_own_code_is_followed_too() -> None:
     )
 
 
+def half_precision() -> Any:
+    """The classifier in mixed precision, its probabilities included."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        return randomised(functional(*stack()))
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def functions() -> Any:
+    """Activations that are functions of the model's own code."""
+    inputs = layers.Input((16, 16, 3))
+    first = keras.activations.silu(layers.Conv2D(4, 3)(inputs))
+    maps = keras.activations.gelu(layers.Conv2D(6, 3)(first))
+    return randomised(
+        keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(layers.GlobalAveragePooling2D()(maps)))
+    )
+
+
+def over_time() -> Any:
+    """A convolution of each of four images."""
+    inputs = layers.Input((4, 16, 16, 3))
+    maps = layers.TimeDistributed(layers.Conv2D(6, 3, activation="relu"))(inputs)
+    mean = layers.GlobalAveragePooling1D()(layers.TimeDistributed(layers.GlobalAveragePooling2D())(maps))
+    return randomised(keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(mean)))
+
+
+@pytest.mark.parametrize("make", [half_precision, functions, over_time])
+def test_half_precision_functions_and_time_have_maps_of_the_logit(make: Any) -> None:
+    model = make()
+    shape = model.input_shape[1:]
+    picture = np.random.default_rng(7).random(shape, np.float32)
+    arrays, facts = attributed(model, picture, attribution=("hirescam,score-cam",))
+    assert [each["kind"] for each in facts] == ["logit", "logit"]
+    assert arrays["m0"].shape == tuple(facts[0]["grid"])
+    assert arrays["m0"].ndim == len(shape) - 1
+    assert all(np.isfinite(values).all() and np.ptp(values) > 0 for name, values in arrays.items() if "." not in name)
+    if make is functions:  # maps are read before a function of several operations: the sum is not exact then
+        return
+    dense = next(layer for layer in reversed(model.layers) if layer.weights)
+    bias = float(dense.get_weights()[1][facts[0]["number"]])
+    tolerance = 0.02 if make is half_precision else 1e-4  # float16 has eleven bits
+    assert float(arrays["m0"].sum()) + bias == pytest.approx(facts[0]["score"], rel=tolerance, abs=tolerance)
+
+
 def test_only_variables_above_the_maps_are_randomized_and_the_model_keeps_its_own() -> None:
     model = flat()
     before = [weight.copy() for weight in model.get_weights()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -24,7 +25,9 @@ from reportgen.survey.bins import bin_of
 from reportgen.survey.selection import QUANTILES
 from sample_build import contents, run
 from small_models import conv, functional, layers, randomised
+from test_figures import embedded
 
+PART_BYTES = 2200  # of a card: 512 of them are about a third of the 3 MiB that a page may have
 HALF = 1e-3  # float16 keeps eleven bits
 HEIGHT, WIDTH = 12, 14
 OPTIONS = ("--preprocess", "unit", "--filters", "all")
@@ -195,6 +198,27 @@ def test_a_crop_is_cut_by_the_exact_receptive_field(folder: Path) -> None:
             np.testing.assert_array_equal(crops[item["index"], place], own)
 
 
+def test_a_figure_of_exemplars_has_the_pixels_of_the_crops(folder: Path, tmp_path: Path) -> None:
+    report, _ = read(folder / "whole")
+    (record,) = [layer["data"] for layer in report["layers"] if layer["path"] == "near"]
+    options = ("--what", "exemplars", "--layers", "near", "-o", tmp_path / "figures")
+    assert run("figures", folder / "whole", *options).exit_code == 0
+    store = Store(folder / "whole")
+    (task,) = store.load_plan().layer_tasks("near", "exemplars")
+    crops = store.load(task.key)[0]["crops"]
+    wanted = [crops[item["index"], place] for item in record["filters"] for place in range(len(item["exemplars"]))]
+    found = embedded(tmp_path / "figures" / "near-exemplars.pdf")
+    assert len(found) == len(wanted) > 9
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    caption = json.loads((tmp_path / "figures" / "captions.json").read_bytes())["figures"][0]["caption"]
+    assert (
+        "Exemplars of all 5 filters of near: the 9 of 26 images of the data set images with the largest peaks"
+        in caption
+    )
+    assert "Each is cut by the receptive field (3 × 3 pixels) of its peak; pixels are repeated." in caption
+
+
 def test_images_labels_and_what_the_model_makes_of_them_are_stated(folder: Path) -> None:
     report, _ = read(folder / "whole")
     found = report["dataset"]
@@ -211,6 +235,50 @@ def test_images_labels_and_what_the_model_makes_of_them_are_stated(folder: Path)
     wrong = model["misclassified"][0]
     assert wrong["image"].startswith(wrong["label"])
     assert wrong["predicted"].lower() != wrong["label"]
+
+
+def test_each_misclassified_image_stands_beside_its_label_as_the_model_is_fed_it(folder: Path) -> None:
+    report, _ = read(folder / "whole")
+    wrong, pixels = report["dataset"]["model"]["misclassified"], scenes()[0][in_order()]
+    assert wrong
+    for each in wrong:
+        assert each["picture"] == f"figures/images/misclassified/{each['row']:06d}.png"
+        with Image.open(folder / "whole" / each["picture"]) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), pixels[each["row"]])
+    page = (folder / "whole" / "index.html").read_text()
+    assert page.count('src="figures/images/misclassified/') == len(wrong)
+    assert '→</span><span class="hidden">taken for</span>' in page
+
+
+def test_what_a_card_says_of_the_data_set_is_small_and_its_pictures_are_lazy(folder: Path) -> None:
+    for page in (folder / "whole" / "layers").iterdir():
+        parts = re.findall(r'<div class="part data">.*?(?=<div class="part">|</article>)', page.read_text(), re.DOTALL)
+        assert parts
+        for part in parts:
+            names = re.sub(r"<details>.*?</details>", "", part, flags=re.DOTALL)  # of layers with fewer filters only
+            assert len(names.encode()) < PART_BYTES
+            assert (
+                part.count("<img ") == part.count('loading="lazy"') in (0, 2)
+            )  # none of a filter that is never active
+
+
+@pytest.mark.slow
+def test_a_page_of_512_filters_with_everything_on_a_data_set_stays_below_3_mib(tmp_path: Path) -> None:
+    wide = layers.Conv2D(512, 3, strides=2, activation="relu", name="wide")
+    stack = [layers.Rescaling(1 / 255), wide, layers.GlobalAveragePooling2D(), layers.Dense(4, activation="softmax")]
+    randomised(functional(*stack, shape=(32, 32, 3))).save(tmp_path / "model.keras")
+    images = np.random.default_rng(3).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, labels=np.arange(40) % 4)
+    for number in range(4):
+        Image.fromarray(images[number]).save(tmp_path / f"{number}.png")
+    options = ("--dataset", tmp_path / "data.npz", "--filters", "all", "--quality", "draft", "--images", tmp_path)
+    result = run("build", tmp_path / "model.keras", *options, "-o", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report" / "layers" / "wide.html").read_text()
+    assert page.count('class="part data"') == 512
+    assert len(page.encode()) < 3 * 2**20
+    assert all('loading="lazy"' in tag for tag in re.findall(r'<img [^>]*src="../figures/[^>]*>', page))
+    assert "Feature maps, the first 2 of 4 images; all are below" in page
 
 
 def test_a_survey_does_not_speak_of_patterns_that_nobody_asked_for(folder: Path) -> None:
@@ -271,7 +339,7 @@ def test_without_the_data_set_shards_lack_only_their_crops(folder: Path, tmp_pat
     report = shutil.copytree(folder / "whole", tmp_path / "report")
     store = Store(report)
     for task in store.load_plan().tasks:
-        if task.kind == "exemplars":
+        if task.kind in ("exemplars", "misclassified_pictures"):
             next((report / ".store").rglob(f"{task.key}.npz")).unlink()
     result = run("assemble", report)
     assert result.exit_code == 3

@@ -173,6 +173,7 @@ MADE = [
     ("lowest_recall < 0.5", "0.25, 1 of 4 images: dog."),
     ("calibration_error > 0.05", "0.125."),
     ("dataset_left_out > 0", "1 image: torn.jpg."),
+    ("unmatched_labels > 0", "1 label: fox."),
     ("silent_on_dataset(point) > 1", "2 of 4 shown filters: point (filters 1, 3)."),
 ]
 
@@ -198,7 +199,8 @@ def with_dataset(document: ReportDocument) -> ReportDocument:
     }
     dataset = {
         **{"source": "pets", "sha256": "0" * 64, "found": 11, "taken": 11, "images": 10, "same_pixels": 0, "sizes": 1},
-        **{"left_out": [{"name": "torn.jpg", "reason": "it is cut short"}], "labels": [], "model": model},
+        **{"left_out": [{"name": "torn.jpg", "reason": "it is cut short"}], "model": model},
+        "labels": [{"label": "fox", "images": 1, "class_index": None}],
     }
     layers = [
         msgspec.structs.replace(layer, data=LayerSilence((1, 3))) if layer.path == "point" else layer

@@ -139,9 +139,9 @@ class DataArtefact(Artefact[StoredData, LayerData]):
             wholes = pictures["wholes"][[places.get(int(row), 0) for row in rows]]
             item = record.filters[index]
             owner = f"{contents.owners[0]} {index}"
-            for name, chosen, columns, what in (  # of a filter that is never active there are none
-                (exemplar_file(index), slice(0, EXEMPLARS), COLUMNS, _largest_words(item)),
-                (sample_file(index), slice(EXEMPLARS, None), SAMPLE_COLUMNS, _sample_words(item)),
+            for name, chosen, columns, called, what in (  # of a filter that is never active there are none
+                (exemplar_file(index), slice(0, EXEMPLARS), COLUMNS, "Exemplars", _largest_words(item)),
+                (sample_file(index), slice(EXEMPLARS, None), SAMPLE_COLUMNS, "Samples", _sample_words(item)),
             ):
                 if not any(boxes[chosen]):
                     continue
@@ -155,7 +155,7 @@ class DataArtefact(Artefact[StoredData, LayerData]):
                         columns,
                         appearance.bands,
                         what,
-                        f"{owner.capitalize()}: {what[0].lower()}{what[1:]}",
+                        f"{called} of {owner}",
                     ),
                 )
 
@@ -210,7 +210,7 @@ def _largest_words(item: FilterData) -> str:
 
 def _sample_words(item: FilterData) -> str:
     shares = ", ".join(f"{100 * sample.quantile:g}" for sample in item.samples)
-    return f"Images at the percentiles {shares} of the peaks{SIDES}"
+    return f"Images at the percentiles {shares} of the peaks, likewise."
 
 
 def _filter(contents: LayerContents, found: StoredData, index: int, groups: Sequence[tuple[int, ...]]) -> FilterData:

@@ -20,7 +20,7 @@ LABEL_FIGURE = "labels.png"
 MOST_LABELS = 40  # rows of the map of labels and filters
 STRIP_ASPECT, STRIP_WIDTH = 16, 320  # of a row of it, and its width in pixels at least
 COLUMNS, SAMPLE_COLUMNS = 3, 2  # of the largest, and of the samples: squares
-SIDES = "; left the crops by the receptive field, right the whole images with the crop marked."
+SIDES = ": left the receptive field, right the whole image."
 CONTACT_FIGURE = "exemplars.png"
 Share = Annotated[float, Meta(ge=0, le=1)]
 

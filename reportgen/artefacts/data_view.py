@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 
@@ -20,15 +21,18 @@ from reportgen.artefacts.data_records import (
 )
 from reportgen.artefacts.views import Cut, Fact, FigureView, Link, anchor
 from reportgen.core.verdicts import Score
-from reportgen.render.text import count, number, percent, plural
+from reportgen.render.text import PERCENT, count, number, percent, plural
 from reportgen.survey.groups import LEAST_IMAGES
+from reportgen.survey.values import whole
 
 MOST_NAMED = 128  # filters on a page whose exemplars are named there; of more the page would be too large, and report.json names them
 HISTOGRAM_BINS = 32
 HISTOGRAM_SIZE = (192, 40)  # CSS pixels
-MOST_LINKS = 12  # of a group, on a card
+MOST_LINKS = 8  # of a group, on a card
 BEST_FILTERS = 4  # of a label
 STRIP_PIXELS = 320
+MOST_PLACED = 3  # maps of an image that are named with their place
+HIGH_PERCENT = 99  # of the data set's images have smaller peaks
 
 
 @dataclass(frozen=True)
@@ -114,14 +118,15 @@ def data_card(page: LayerPage, stored: StoredData | None, record: LayerData | No
     has_labels = any(each.label is not None for _, each in (*largest, *samples))
     others = [number for number in item.group if number != index]
     shown = set(page.layer.filters_shown)
+    histogram = _histogram(stored.peaks(index), item.maximum, page.contents.nouns.one)
     return DataCard(
         exemplars=page.figure(exemplar_file(index)),
         samples=page.figure(sample_file(index)),
-        facts=_facts(record, item, page.contents.nouns.one),
+        facts=_facts(record, item, page.contents.nouns.one, histogram is not None),
         labels=_label_words(item) if record.label_tests and item.silent_image_share < 1 else (),
         alike=tuple(_link(number, shown) for number in others[:MOST_LINKS]),
         more=f"and {count(len(others) - MOST_LINKS)} more" if len(others) > MOST_LINKS else "",
-        histogram=_histogram(stored.peaks(index), page.contents.nouns.one),
+        histogram=histogram,
         rows=tuple(
             ExemplarRow(place, each.image, each.label or "", number(each.peak), f"{each.percentile:.1f}")
             for place, each in (*largest, *samples)
@@ -211,16 +216,53 @@ def places(stored: StoredData | None, index: int, noun: str) -> Mapping[Score, C
     }
 
 
+def peak_words(stored: StoredData | None, peaks: np.ndarray, owners: tuple[str, str], noun: str) -> str | None:
+    """Return which maps of an image have the highest place among those of the data set's images, as a sentence.
+
+    Args:
+        stored: of the layer.
+        peaks: the largest value of each of its maps on the image, float (filters,).
+        owners: what a map belongs to, one and several.
+        noun: what the model is fed.
+
+    Returns:
+        The sentence; None without a data set, or where no peak can be placed.
+    """
+    if stored is None or len(peaks) != stored.arrays["peaks"].shape[1]:
+        return None
+    known = whole(stored.arrays["peaks"], int(stored.facts["peaks_exponent"]))
+    usable = np.isfinite(peaks) & np.isfinite(known).all(axis=0)
+    if not usable.any():
+        return None
+    below = np.where(usable, (known < peaks.astype(np.float32)).sum(axis=0), -1)
+    best = np.argsort(-below, kind="stable")[:MOST_PLACED]
+    named = ", ".join(
+        f"{index} above {'all' if below[index] == len(known) else _share(int(below[index]), len(known))}"
+        for index in best.tolist()
+        if below[index] > 0
+    )
+    high = int((below >= HIGH_PERCENT * len(known) / PERCENT).sum())
+    among = f"{count(high)} of {plural(len(peaks), *owners)} above {HIGH_PERCENT} %"
+    return f"Peaks beside those of the data set’s {plural(len(known), noun)}: {f'{owners[0]} {named}; ' if named else ''}{among}."
+
+
+def _share(below: int, total: int) -> str:
+    """A share in percent; as a count of the total where it is too close to none or all to be told apart in percent."""
+    words = percent(below / total)
+    return f"{count(below)} of {count(total)}" if words[0] in "<>" else words
+
+
 def _place(ordered: np.ndarray, noun: str, value: float | None) -> str | None:
     if value is None or not np.isfinite(ordered).all():
         return None
     below = int(np.searchsorted(ordered, np.float32(value), side="left"))
     if below == len(ordered):
-        return f"above all {count(below)} {noun}s"
-    return f"above {percent(below / len(ordered))} of {noun}s"
+        return f"above all {plural(below, noun)}"
+    share = _share(below, len(ordered))
+    return f"above {share} {noun}s" if " of " in share else f"above {share} of {noun}s"
 
 
-def _facts(record: LayerData, item: FilterData, noun: str) -> tuple[Fact, ...]:
+def _facts(record: LayerData, item: FilterData, noun: str, has_histogram: bool) -> tuple[Fact, ...]:
     if item.silent_image_share == 1:
         return (Fact("Active", f"on none of {plural(record.images, noun)}"),)
     quantiles = item.quantiles
@@ -233,7 +275,7 @@ def _facts(record: LayerData, item: FilterData, noun: str) -> tuple[Fact, ...]:
         Fact("Mean ± std", f"{number(item.mean)} ± {number(item.std)}"),
         Fact("Peak: median", number(quantiles["0.5"])),
         Fact("99 % of peaks below", number(quantiles["0.99"])),
-        Fact("Largest", number(item.maximum)),
+        *(() if has_histogram else (Fact("Largest", number(item.maximum)),)),  # a histogram ends with it
     )
 
 
@@ -250,17 +292,17 @@ def _label_words(item: FilterData) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _histogram(peaks: np.ndarray, noun: str) -> Histogram | None:
+def _histogram(peaks: np.ndarray, largest: float | None, noun: str) -> Histogram | None:
     finite = peaks[np.isfinite(peaks)]
     if not finite.size or finite.min() == finite.max():
         return None
     counts, edges = np.histogram(finite.astype(np.float64), HISTOGRAM_BINS)
     width, height = HISTOGRAM_SIZE
     step, tallest = width / HISTOGRAM_BINS, int(counts.max())
-    path = f"M0 {height}" + "".join(
-        f"V{height - (max(1, round(height * int(each) / tallest)) if each else 0)}h{step:g}" for each in counts
-    )
-    low, high = number(float(edges[0])), number(float(edges[-1]))
+    tops = [height - (max(1, round(height * int(each) / tallest)) if each else 0) for each in counts]
+    runs = [(top, len(list(equal))) for top, equal in groupby(tops)]
+    path = f"M0 {height}" + "".join(f"V{top}h{step * bins:g}" for top, bins in runs)
+    low, high = number(float(edges[0])), number(float(edges[-1]) if largest is None else largest)
     return Histogram(
         f"{path}V{height}Z",
         width,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -10,8 +10,9 @@ import numpy as np
 from msgspec import Meta
 
 from reportgen.artefacts.base import stored_entry
+from reportgen.artefacts.misclassified_pictures import load_pictures, picture_path
 from reportgen.core.numbers import plain
-from reportgen.core.records import Count, Plan, TaskKind
+from reportgen.core.records import Count, Plan, RelativePath, TaskKind
 from reportgen.core.store import Store
 from reportgen.survey.outcome import Outcome, outcome
 from reportgen.survey.statistics import joined_images
@@ -79,6 +80,7 @@ class MisclassifiedImage(msgspec.Struct, frozen=True, kw_only=True):
     predicted: str
     probability: Annotated[float | None, Meta(description="of the predicted class")]
     class_probability: Annotated[float | None, Meta(description="of the label's class")]
+    picture: Annotated[RelativePath | None, Meta(description="of the most confident ones, reduced")] = None
 
 
 class ModelOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,12 +152,16 @@ def dataset_entry(plan: Plan, store: Store) -> DatasetEntry | None:
             LabelCount(label=label.label, images=int(count), class_index=label.class_index)
             for label, count in zip(plan.dataset.labels, counts, strict=True)
         ),
-        model=_model(plan, arrays, names, hashes),
+        model=_model(plan, arrays, names, hashes, load_pictures(plan, store)[0]),
     )
 
 
 def _model(
-    plan: Plan, arrays: Mapping[str, np.ndarray], names: Sequence[str], hashes: Sequence[str]
+    plan: Plan,
+    arrays: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    hashes: Sequence[str],
+    pictured: Collection[int],
 ) -> ModelOutcome | None:
     if "top_classes" not in arrays or plan.dataset is None or not (arrays["class"] >= 0).any():
         return None
@@ -200,6 +206,7 @@ def _model(
                 predicted=words[int(predicted[row])],
                 probability=plain(probability[row]),
                 class_probability=plain(arrays["class_probability"][row]),
+                picture=picture_path(row) if row in pictured else None,
             )
             for row in found.wrong[:MOST_WRONG].tolist()
         ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Any
 
 import msgspec
@@ -22,6 +23,8 @@ from reportgen.artefacts.base import (
     LayerReader,
     Section,
 )
+from reportgen.artefacts.data import DATA
+from reportgen.artefacts.data_view import peak_words
 from reportgen.artefacts.image_maps import ImageMaps
 from reportgen.artefacts.predictions import ImageEntry
 from reportgen.artefacts.views import Cut, FigureView, SmallPicture, small_picture
@@ -39,7 +42,9 @@ from reportgen.render.text import number, percent, plural, span
 
 FILE = "feature_maps.npz"
 PICTURE_PIXELS = 40  # longer side of an image beside its maps, CSS pixels
+MOST_MAP_CUTS = 1024  # on the cards of a page, which is too large for a browser with more
 MAP_PIXELS = 56  # the same of a map on a card
+Place = Callable[[float | None], str | None]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -71,6 +76,7 @@ class ImageMapsView:
     Attributes:
         after_title: heading of the maps after the activation function, or after pooling; `before_title` likewise.
         open: whether they are expanded at first.
+        place: which of its peaks are high among those of the data set; None without one.
         stacked: whether the two figures stand one below the other, since they have too many columns to be beside each other.
     """
 
@@ -85,6 +91,7 @@ class ImageMapsView:
     after_title: str
     open: bool
     stacked: bool
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -226,23 +233,51 @@ def maps_section(page: LayerPage, records: Sequence[FeatureMapRecord], note: str
     return Section("maps", "Feature maps", "sections/feature_maps.html", view)
 
 
-def map_cuts(page: LayerPage, index: int) -> tuple[MapCut, ...]:
-    """Return a filter's map on each image, for its card."""
+def map_cuts(page: LayerPage, index: int, place: Place | None = None) -> tuple[MapCut, ...]:
+    """Return a filter's map on each image, of a page with many filters on the first ones, for its card.
+
+    Args:
+        page: of the layer.
+        index: of the filter.
+        place: tells where a peak is among those of the data set.
+    """
     made = []
-    for maps in page.contents[FEATURE_MAPS] or ():
+    for maps in (page.contents[FEATURE_MAPS] or ())[: _most_cuts(page)]:
         name = after_figure(maps.image.slug)
         if name not in page.pictures or index >= page.pictures[name].tiles.count:
             continue
         piece = page.tile(name, index, MAP_PIXELS, f"Map of filter {index} on {maps.image.name}")
         if piece is not None:
-            made.append(MapCut(maps.image.name, _peak(maps, index), piece))
+            made.append(MapCut(maps.image.name, _peak(maps, index, place), piece))
     return tuple(made)
 
 
-def _peak(maps: ImageMaps, index: int) -> str:
+def map_cuts_title(page: LayerPage) -> str:
+    """Return the heading of the maps on a card, which says where it does not show all."""
+    found = page.contents[FEATURE_MAPS] or ()
+    total, most = len(found), _most_cuts(page)
+    return (
+        "Feature maps"
+        if total <= most
+        else f"Feature maps, the first {most} of {plural(total, page.contents.nouns.one)}; all are below"
+    )
+
+
+def _most_cuts(page: LayerPage) -> int:
+    """On how many images a card shows its filter's map."""
+    return max(1, MOST_MAP_CUTS // max(1, len(page.layer.filters_shown)))
+
+
+def _peak(maps: ImageMaps, index: int, place: Place | None) -> str:
     """A map's largest value, which natural peaks count too, and its smallest where that is below zero."""
     low, _ = maps.range_of(index)
-    return f"peak {number(float(maps.peak[index]))}" + (f", minimum {number(low)}" if low < 0 else "")
+    peak = float(maps.peak[index])
+    above = None if place is None or not isfinite(peak) else place(peak)
+    return (
+        f"peak {number(peak)}"
+        + ("" if above is None else f", {above}")
+        + (f", minimum {number(low)}" if low < 0 else "")
+    )
 
 
 def _record(contents: LayerContents, maps: ImageMaps) -> FeatureMapRecord:
@@ -343,6 +378,7 @@ def _view(
         before_title=steps(page.layer)[0],
         after_title=steps(page.layer)[1],
         open=unfolded,
+        place=peak_words(page.contents[DATA], maps.peak, page.contents.owners, page.contents.nouns.one),
         stacked=after in page.pictures and page.pictures[after].tiles.columns > COLUMNS,
     )
 

@@ -10,7 +10,7 @@ from reportgen.artefacts.base import LayerPage
 from reportgen.artefacts.data import DATA
 from reportgen.artefacts.data_records import CONTACT_FIGURE, FilterData, LayerData
 from reportgen.artefacts.data_view import DataCard, data_card, places
-from reportgen.artefacts.feature_maps import MapCut, map_cuts
+from reportgen.artefacts.feature_maps import MapCut, map_cuts, map_cuts_title
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import FIGURE as MINIMAL_FIGURE
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
@@ -129,6 +129,7 @@ class Card:
     kernel_label: str
     kernel_note: str | None
     maps: tuple[MapCut, ...]
+    maps_title: str
     data: DataCard | None
 
 
@@ -159,10 +160,12 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
         score: layer_scale(entry.patterns, (score, NATURAL_SCORES[score])) for score in SCORES
     }
     pixels = tile_pixels(len(contents.layer.filters_shown))
+    maps_title = map_cuts_title(page)
     made = []
     for index in contents.layer.filters_shown:
         item = None if entry.patterns is None or index not in found else entry.patterns.filters[found[index]]
         kernel, note = ((), None) if kernels is None else kernel_cuts(kernels, index, page.root)
+        placed = places(contents[DATA], index, nouns.one)
         verdict = _verdict(item, index in planned, natural, owner, nouns.one)
         made.append(
             Card(
@@ -188,11 +191,7 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 notes=()
                 if item is None
                 else (*_silence(item), *_search_notes(item.restart_similarity, item.redirected_relu, restarts)),
-                scores=None
-                if item is None
-                else _scores(
-                    item, names, nouns, scales, contents.layer.is_output, places(contents[DATA], index, nouns.one)
-                ),
+                scores=None if item is None else _scores(item, names, nouns, scales, contents.layer.is_output, placed),
                 gauge=None if item is None else gauge(item.activation, item.activation_start, item.natural_maximum),
                 facts=(() if item is None else _facts(item, nouns))
                 + initial_weights.card_facts(entry.initial_weights, index),
@@ -205,7 +204,8 @@ def cards(page: LayerPage, entry: LayerEntry, bands: Bands | None) -> tuple[Card
                 kernel=kernel,
                 kernel_label=f"Kernel of {owner} {index}",
                 kernel_note=note,
-                maps=map_cuts(page, index),
+                maps=map_cuts(page, index, placed.get("peak")),
+                maps_title=maps_title,
                 data=data_card(page, contents[DATA], entry.data, index),
             )
         )

@@ -22,6 +22,7 @@ from reportgen.survey.values import whole
 LEAST_IMAGES = 8  # of a label, beside the image: of fewer a percentile says nothing
 MOST_UNUSUAL = 8  # filters of an image
 MOST_OF_LAYER = 2  # of them of one layer, so that one that differs as a whole does not fill the list
+HOW = "they need the model; the command of the report or of any shard, with this folder as --output and without --shard, adds them"
 NORMAL_DEVIATION = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
 
 
@@ -92,7 +93,7 @@ def load_misclassified(plan: Plan, store: Store) -> tuple[tuple[StoredMisclassif
         found.append(StoredMisclassified(record, picture, StoredAttribution(arrays, tuple(facts["maps"])), row))
     if not lost:
         return tuple(found), None
-    reasons = "; ".join(dict.fromkeys(failures(store, lost))) or "`reportgen build` with the same options computes them"
+    reasons = "; ".join(dict.fromkeys(failures(store, lost))) or HOW
     return (
         tuple(found),
         f"maps of misclassified images are not computed: {reasons}",

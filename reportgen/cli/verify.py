@@ -107,6 +107,8 @@ def _verify_model(result: Verification, model: str, given: dict[str, Any], recom
         result.found("recomputed", [f"the stored arrays cannot be read: {error}"])
         return
     what = f"{plural(compared.patterns, 'pattern')} and maps of {plural(compared.maps, 'layer and image', 'layers and images')}"
+    if compared.attributions:
+        what += f", and attribution maps of {plural(compared.attributions, 'image')},"
     result.found(
         f"weights of {plural(compared.weights, 'layer')}, {what} computed again, {compared.identical} the same to the byte",
         compared.differences,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
-import numpy as np
-
 from reportgen.compute.response_statistics import Keeper
 from reportgen.compute.work import Job
 from reportgen.compute.workspace import Workspace
@@ -14,7 +12,7 @@ from reportgen.core.errors import ReportgenError, StoreError
 from reportgen.core.records import TaskKind
 from reportgen.core.store import Store
 from reportgen.network.error_text import one_line
-from reportgen.survey.outcome import outcome
+from reportgen.survey.outcome import misclassified
 from reportgen.survey.statistics import joined_images
 
 MISSING = "parts of the data set are not computed; run the same command again"
@@ -45,7 +43,7 @@ def explain_misclassified(
             keeper.failed(task.key, MISSING)
         return
     arrays, names, hashes = joined_images(found)
-    rows = _wrong(arrays)
+    rows = misclassified(arrays)
     workspace = Workspace(job)
     for task in wanted:
         started = time.perf_counter()
@@ -69,12 +67,3 @@ def explain_misclassified(
             continue
         stated = {"row": row, "lengths": list(decoded.lengths), **facts}
         keeper.done(task.key, {"picture": decoded.pixels, **made}, stated, time.perf_counter() - started)
-
-
-def _wrong(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Rows of misclassified images, the most confident first; none where nothing is predicted."""
-    if "top_classes" not in arrays:
-        return np.zeros(0, np.int64)
-    predicted, probability = arrays["top_classes"][:, 0], arrays["top_probabilities"][:, 0]
-    classes = int(max(predicted.max(initial=0), arrays["class"].max(initial=0))) + 1
-    return outcome(arrays["class"], predicted, probability, classes).wrong

@@ -30,6 +30,7 @@ from reportgen.network.graph.layer_calls import stored_weights
 from reportgen.network.graph.layer_kinds import kernels
 from reportgen.network.loading.hashes import file_sha256, weights_sha256
 from reportgen.network.loading.load import load
+from reportgen.survey.statistics import joined_images
 
 # What may differ between two kinds of machine, of the contract.
 GRAY_LEVEL = 1.0  # mean difference of two pictures, of GRAY_LEVELS; of maps and signals the same share of their range
@@ -37,6 +38,7 @@ GRAY_LEVELS = 255
 SCORE_SHARE = 0.01  # of a score, or of the layer's largest where that is smaller than rounding
 NEGLIGIBLE = 1e-3  # of the largest score of its kind: below it, a relative difference says nothing
 PATTERN_KINDS = (TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS)
+Entry = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 SCORES = ("activation", "peak", "strongest_activation", "strongest_peak")
 MAP_FACTS = ("minimum", "maximum", "pre_minimum", "pre_maximum")
 # Files and code that a stored setting only names: they come from the user or not at all, never from an archive.
@@ -50,14 +52,16 @@ class Compared:
 
     Attributes:
         differences: a sentence for each thing that is not within the tolerances.
-        patterns: how many patterns were compared; likewise `maps` and `weights`, layers whose weights were.
-        identical: how many of the patterns and maps were the same to the byte.
+        patterns: how many patterns were compared; likewise `maps`, `attributions`, images whose attribution maps were, and `weights`,
+            layers whose weights were.
+        identical: how many of the patterns, maps and images were the same to the byte.
         notes: what could not be compared, and why.
     """
 
     differences: list[str] = field(default_factory=list)
     patterns: int = 0
     maps: int = 0
+    attributions: int = 0
     weights: int = 0
     identical: int = 0
     notes: list[str] = field(default_factory=list)
@@ -106,7 +110,7 @@ def identity_differences(specification: str, stated: ModelRecord, settings: Sett
 def recompute(
     specification: str, settings: Settings, folder: Path, number: int, tell: Callable[[str], None]
 ) -> Compared:
-    """Compute random patterns and maps of a report again and compare them; all weights are compared, too.
+    """Compute random patterns and maps of a report again, and the attribution maps of random images; all weights are compared, too.
 
     Which ones follows from the report and `number` alone, so that two people compare the same; with a larger number they are among
     those.
@@ -115,7 +119,7 @@ def recompute(
         specification: what names the model, which must be the report's.
         settings: of the report.
         folder: of the report, with its stored arrays.
-        number: how many patterns, and how many maps.
+        number: how many patterns, how many maps, and of how many images attribution maps.
         tell: is called with what is being computed.
 
     Raises:
@@ -132,6 +136,7 @@ def recompute(
         _compare_weights(workspace, store, task, compared)
     _compare_patterns(workspace, store, plan, number, compared, tell)
     _compare_maps(workspace, store, plan, number, compared, tell)
+    _compare_attributions(workspace, store, plan, number, compared, tell)
     return compared
 
 
@@ -267,6 +272,62 @@ def _compare_maps(
                 compared.differences += _picture_differences(f"{what}, {name}", arrays[name], made[name])
         same = all(_same(arrays[name], made[name]) for name in names if name in made)
         compared.identical += bool(names) and same and len(compared.differences) == before
+
+
+def _compare_attributions(
+    workspace: Workspace, store: Store, plan: Plan, number: int, compared: Compared, tell: Callable[[str], None]
+) -> None:
+    parts = [found for task in plan.layer_tasks("", TaskKind.DATASET_IMAGES) if (found := _stored(store, task))]
+    arrays, names, hashes = joined_images(parts) if parts else ({}, [], [])
+    classes = {sha256: int(own) for sha256, own in zip(hashes, arrays.get("class", ()), strict=False) if own >= 0}
+    pictures = {task.image: task for task in plan.tasks if task.kind == TaskKind.IMAGE}
+    images = {image.slug: image for image in plan.images}
+    kinds = (TaskKind.ATTRIBUTION, TaskKind.MISCLASSIFIED)
+    for task, _ in _drawn(plan, ((task, 0) for task in plan.tasks if task.kind in kinds), number):
+        what = f"attribution maps of {task.image or f'misclassified image {(task.part or 0) + 1}'}"
+        stored = _loaded(store, task, what, compared)
+        if stored is None or not stored[1]["maps"]:  # there are fewer misclassified images, or no maps
+            continue
+        if task.kind == TaskKind.ATTRIBUTION:
+            of, sha256 = (
+                _loaded(store, pictures[task.image], f"{task.image}, pixels", compared),
+                images[task.image].sha256,
+            )
+        else:
+            row = int(stored[1]["row"])
+            of, sha256, what = stored, hashes[row], f"attribution maps of {names[row]}"
+        if of is None:
+            continue
+        tell(what)
+        made, facts = workspace.attributor(sha256, of[0]["picture"], lambda words: None, classes.get(sha256))
+        compared.attributions += 1
+        before = len(compared.differences)
+        compared.differences += _attribution_differences(what, stored, (made, facts))
+        same = all(_same(stored[0][name], array) for name, array in made.items() if name in stored[0])
+        compared.identical += same and len(compared.differences) == before
+
+
+def _stored(store: Store, task: Task) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    try:
+        return store.load(task.key)
+    except StoreError:
+        return None
+
+
+def _attribution_differences(what: str, stored: Entry, made: Entry) -> list[str]:
+    """A sentence for each map, curve or score of an image that is another one."""
+    (old, facts), (new, again) = stored, made
+    of = [(each["method"], each["layer"], each["output"], each["label"]) for each in facts["maps"]]
+    if of != [(each["method"], each["layer"], each["output"], each["label"]) for each in again["maps"]]:
+        return [f"{what}: they are of other classes or layers"]
+    found: list[str] = []
+    for one, other in zip(facts["maps"], again["maps"], strict=True):
+        called = f"{what}, {one['method']} of {one['label']} at {one['layer']}"
+        for name, word in (("", ""), (".deletion", ", deletion"), (".insertion", ", insertion")):
+            found += _picture_differences(f"{called}{word}", old[one["key"] + name], new[other["key"] + name])
+        if one["score"] is not None and other["score"] is not None:
+            found += _score_differences(f"{called}, score", one["score"], other["score"], abs(one["score"]))
+    return found
 
 
 def _picture_differences(what: str, old: np.ndarray, new: np.ndarray) -> Sequence[str]:

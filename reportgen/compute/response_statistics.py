@@ -11,15 +11,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from reportgen.core.errors import StoreError
+from reportgen.core.grids import shown_size
 from reportgen.core.records import LayerRecord, Plan, Task, TaskKind
 from reportgen.core.store import Store
-from reportgen.inputs.crops import crop, shown_size
+from reportgen.inputs.crops import crop
 from reportgen.inputs.dataset import Dataset
 from reportgen.network.graph.axis_reach import Reach
+from reportgen.survey.outcome import MOST_PICTURED, misclassified
 from reportgen.survey.statistics import Part, joined_images, layer_statistics
 
 MISSING = "parts of the data set are not computed; run the same command again"
 NO_DATASET = "the data set is needed to cut crops; name it with --dataset"
+# What is made of all parts at the end, without the model.
+FINISHED = (TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS, TaskKind.MISCLASSIFIED_PICTURES)
 Images = tuple[dict[str, np.ndarray], list[str]]  # arrays and names
 Box = list[tuple[int, int]]
 
@@ -50,7 +54,7 @@ class StoreKeeper:
 
 
 def finish(plan: Plan, store: Store, keeper: Keeper, missing: Collection[str], dataset: Dataset | None) -> None:
-    """Sum up each layer whose parts are all there, and cut the crops of its exemplars; a task that lacks something fails.
+    """Sum up each layer whose parts are all there, and cut its exemplars and misclassified images; a task that lacks something fails.
 
     Args:
         plan: of the report.
@@ -62,7 +66,7 @@ def finish(plan: Plan, store: Store, keeper: Keeper, missing: Collection[str], d
     Raises:
         OutputError: a result cannot be written.
     """
-    wanted = [task for task in plan.tasks if task.kind in (TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS)]
+    wanted = [task for task in plan.tasks if task.kind in FINISHED]
     layers = {layer.slug: layer for layer in plan.layers}
     images: Images | None = None
     for task in wanted:
@@ -77,6 +81,8 @@ def finish(plan: Plan, store: Store, keeper: Keeper, missing: Collection[str], d
                 keeper.done(task.key, *_statistics(plan, layers[task.layer], parts, images), 0.0)
             elif dataset is None:
                 keeper.failed(task.key, NO_DATASET)
+            elif task.kind == TaskKind.MISCLASSIFIED_PICTURES:
+                keeper.done(task.key, misclassified_pictures(plan, dataset, images[0]), {}, 0.0)
             else:
                 (summed,) = plan.layer_tasks(task.layer, TaskKind.RESPONSE_STATISTICS)
                 found = store.load(summed.key)
@@ -184,6 +190,31 @@ def exemplar_pictures(
             ]
             crops[place, at] = crop(each.pixels, inside, size)
     return {"crops": crops, "rows": wanted.astype(np.int32), "wholes": wholes}
+
+
+def misclassified_pictures(plan: Plan, dataset: Dataset, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Read the images again that the model is wrong about with most confidence, and reduce them.
+
+    Args:
+        plan: of the report.
+        dataset: the images.
+        images: arrays of all parts together, see `joined_images`.
+
+    Returns:
+        `rows` int32 (n,), the most confident first, at most MOST_PICTURED, without those that cannot be read any more; `pictures` uint8
+        (n, height, width, channels), as the model is fed them.
+    """
+    contract = plan.contract
+    size, everything = shown_size(contract.size), [(0, length - 1) for length in contract.size]
+    rows = misclassified(images)[:MOST_PICTURED]
+    decoded = dataset.decoded(images["image"][rows].tolist(), contract)
+    kept = [(row, each.pixels) for row, each in zip(rows, decoded, strict=True) if each.pixels is not None]
+    return {
+        "rows": np.array([row for row, _ in kept], np.int32),
+        "pictures": np.array([crop(pixels, everything, size) for _, pixels in kept], np.uint8).reshape(
+            len(kept), *size, contract.bands
+        ),
+    }
 
 
 def _ends(flat: Sequence[int]) -> Box:

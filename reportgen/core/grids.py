@@ -1,4 +1,4 @@
-"""Which position of a coarse map lies over each position of an input."""
+"""Positions of coarse maps over an input, and the size that parts of images are shown in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+LONGEST_SHOWN = 72  # pixels along a side of a crop: what a page shows without enlarging
 
 
 def cell_numbers(grid: Sequence[int], size: Sequence[int]) -> NDArray[np.intp]:
@@ -24,3 +26,10 @@ def cell_numbers(grid: Sequence[int], size: Sequence[int]) -> NDArray[np.intp]:
         shape[axis] = length
         numbers = numbers * cells + ((np.arange(length) * cells) // length).reshape(shape)
     return numbers
+
+
+def shown_size(lengths: Sequence[int]) -> tuple[int, int]:
+    """Return the size of a picture of (height, width) pixels as it is kept."""
+    scale = min(1.0, LONGEST_SHOWN / max(lengths))
+    height, width = (max(1, round(length * scale)) for length in lengths)
+    return height, width

@@ -15,12 +15,19 @@ class FigureKind(StrEnum):
     MINIMAL = "minimal"
     WEIGHTS = "weights"
     MAPS = "maps"
+    EXEMPLARS = "exemplars"
     HISTOGRAMS = "histograms"
     OVERVIEW = "overview"
     NETWORK = "network"
 
 
-OF_ONE_LAYER = (FigureKind.PATTERNS, FigureKind.MINIMAL, FigureKind.WEIGHTS, FigureKind.MAPS)
+OF_ONE_LAYER = (
+    FigureKind.PATTERNS,
+    FigureKind.MINIMAL,
+    FigureKind.WEIGHTS,
+    FigureKind.MAPS,
+    FigureKind.EXEMPLARS,
+)
 
 
 class FigureFormat(StrEnum):

@@ -79,6 +79,7 @@ class TaskKind(StrEnum):
     RESPONSE_STATISTICS = "response_statistics"
     EXEMPLARS = "exemplars"
     MISCLASSIFIED = "misclassified"
+    MISCLASSIFIED_PICTURES = "misclassified_pictures"
     NATURAL = "natural"
     ATTRIBUTION = "attribution"
     PATTERNS = "patterns"

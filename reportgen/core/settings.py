@@ -664,7 +664,7 @@ class RunOptions:
         None,
         WHOLE,
         Group.RUN,
-        "Compute N random patterns and N random feature maps again; needs --model.",
+        "Compute N random patterns, N feature maps and the attribution maps of N images again; needs --model.",
         metavar="N",
         check=at_least(1),
         commands=(Command.VERIFY,),

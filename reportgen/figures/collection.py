@@ -12,7 +12,7 @@ from reportgen.core.errors import UsageError, few
 from reportgen.core.paper import OF_ONE_LAYER, FigureKind
 from reportgen.core.settings import FigureOptions
 from reportgen.core.slugs import unique_slugs
-from reportgen.figures import histograms, maps, network, overview, patterns, weights
+from reportgen.figures import exemplars, histograms, maps, network, overview, patterns, weights
 from reportgen.figures.labels import spaced
 from reportgen.figures.selection import Selection, selected
 from reportgen.figures.sheet import Sheet
@@ -24,6 +24,7 @@ OF_LAYERS: dict[FigureKind, LayerDrawing] = {
     FigureKind.MINIMAL: patterns.draw_minimal,
     FigureKind.WEIGHTS: weights.draw,
     FigureKind.MAPS: maps.draw,
+    FigureKind.EXEMPLARS: exemplars.draw,
 }
 MOST_TILES = 32  # pictures of a figure unless the user names filters: each can still be looked at
 MOST_IMAGES = 4

@@ -43,6 +43,13 @@ def paragraph(facts: Facts, kinds: set[FigureKind], layers: Sequence[LayerEntry]
             "Feature maps are the outputs of a layer's filters after normalization and activation function, where these alone follow "
             f"it; {resizing(facts.input).replace(' are ', ' were ', 1)}{_preprocessing(facts)}."
         )
+    if FigureKind.EXEMPLARS in kinds and facts.dataset is not None:
+        sentences.append(
+            f"Every filter was measured on {plural(facts.dataset.images, 'image')} of the data set {facts.dataset.source} "
+            f"(SHA-256 of names, contents and labels {facts.dataset.sha256[:SHA_DIGITS]}…). Its exemplars are the images with the largest "
+            "peaks of its map, of images with the same pixels one, cut by the exact receptive field of the peak; such maxima show what a "
+            "filter can find, not what it usually responds to [@borowski2021exemplary]."
+        )
     if FigureKind.NETWORK in kinds:
         sentences.append("The architecture is drawn in the visual grammar of Net2Vis [@bauerle2021net2vis].")
     return " ".join(sentences)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.artefacts.dataset import DatasetEntry
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.overview import OverviewRecord
 from reportgen.artefacts.predictions import ImageEntry
@@ -38,6 +39,10 @@ class Facts(Protocol):
     @property
     def images(self) -> tuple[ImageEntry, ...]:
         """The user's images."""
+
+    @property
+    def dataset(self) -> DatasetEntry | None:
+        """The data set."""
 
     @property
     def layers(self) -> tuple[LayerEntry, ...]:
@@ -73,6 +78,9 @@ class LayerArrays(Protocol):
 
     def feature_maps(self, image: str) -> NDArray[Any]:
         """The maps of an image."""
+
+    def exemplar_sheet(self, index: int) -> NDArray[np.uint8] | None:
+        """The figure of a filter's exemplars, (height, width) or (height, width, 3)."""
 
 
 class Source(Protocol):

@@ -221,6 +221,13 @@ def _dataset_left_out(subject: Subject, glob: str | None, of_total: bool) -> Res
     return plain_count(len(found), plural(len(found), "image"), [Place(item.name) for item in found])
 
 
+def _unmatched_labels(subject: Subject, glob: str | None, of_total: bool) -> Result:
+    if subject.document.dataset is None:
+        return Unknown("the report was built without --dataset")
+    found = [each.label for each in subject.document.dataset.labels if each.class_index is None]
+    return plain_count(len(found), plural(len(found), "label"), [Place(label) for label in found])
+
+
 REPORT_QUANTITIES = (
     Quantity(
         "dead_filters",
@@ -372,6 +379,13 @@ REPORT_QUANTITIES = (
         "images of the data set that could not be read",
         Unit.NUMBER,
         _dataset_left_out,
+        need=Need.DATASET,
+    ),
+    Quantity(
+        "unmatched_labels",
+        "labels of the data set that stand for no class of the model",
+        Unit.NUMBER,
+        _unmatched_labels,
         need=Need.DATASET,
     ),
     Quantity(

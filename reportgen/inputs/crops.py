@@ -9,17 +9,9 @@ from PIL import Image
 
 from reportgen.inputs.image_reader import Values
 
-LONGEST = 72  # pixels along a side: what a page shows without enlarging
 OUTSIDE = 128  # gray of what a receptive field has beyond the image
 
 Interval = tuple[int, int]
-
-
-def shown_size(lengths: Sequence[int]) -> tuple[int, int]:
-    """Return the size of a picture of (height, width) pixels as it is kept."""
-    scale = min(1.0, LONGEST / max(lengths))
-    height, width = (max(1, round(length * scale)) for length in lengths)
-    return height, width
 
 
 def crop(pixels: Values, box: Sequence[Interval], size: tuple[int, int]) -> np.ndarray:

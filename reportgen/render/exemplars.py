@@ -64,6 +64,29 @@ def draw(
     return Figure(png.encode(picture), tiles, caption, alt, None)
 
 
+def crops_of(picture: Pixels, count: int, columns: int, size: tuple[int, int]) -> list[Pixels]:
+    """Return the crops of a picture that `draw` has drawn.
+
+    Args:
+        picture: (height, width) or (height, width, 3).
+        count: of crops.
+        columns: crops in a row.
+        size: (height, width) of a crop before it was enlarged.
+
+    Returns:
+        The crops with their own pixels.
+    """
+    times = max(1, CELL // max(size))
+    height, width = (min(length * times, CELL) for length in size)
+    found = []
+    for index in range(count):
+        row, column = divmod(index, columns)
+        top = GAP + row * (CELL + GAP) + (CELL - height) // 2
+        left = GAP + column * (CELL + GAP) + (CELL - width) // 2
+        found.append(picture[top : top + height : times, left : left + width : times])
+    return found
+
+
 def _enlarged(tile: Pixels) -> Pixels:
     """A tile with each pixel repeated as often as its cell has room for; one that is too large is cut."""
     times = max(1, CELL // max(tile.shape[:2]))

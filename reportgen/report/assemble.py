@@ -25,6 +25,7 @@ from reportgen.artefacts.misclassified import (
     explained_images,
     load_misclassified,
 )
+from reportgen.artefacts.misclassified_pictures import draw_pictures, load_pictures
 from reportgen.artefacts.predictions import ImageEntry, draw_image, has_page, image_entry, load_image
 from reportgen.core.choices import Export
 from reportgen.core.errors import OutputError, few
@@ -272,12 +273,22 @@ class Assembly:
         self.output.write(image_path(entry.slug), render_view(self._look, "image.html", view, context))
         return image_path(entry.slug), entry.name
 
-    def _misclassified(self, is_finished: bool) -> tuple[tuple[ExplainedImage, ...], str | None]:
+    def _misclassified(self, is_finished: bool) -> tuple[tuple[ExplainedImage, ...], tuple[str, ...]]:
         """The records of misclassified images that have a page, and what is missing; none before the report is finished."""
         if not is_finished:
-            return (), None
+            return (), ()
         self._wrong, lost = load_misclassified(self.plan, self._store)
-        return explained_images(self.plan, self._store, self._wrong), lost
+        missing = (lost, load_pictures(self.plan, self._store)[1])
+        records = explained_images(self.plan, self._store, self._wrong)
+        return records, tuple(each for each in missing if each is not None)
+
+    def _misclassified_pictures(self) -> dict[str, ImageFile]:
+        """Write the pictures of misclassified images; returns what is known of them by path."""
+        files = {}
+        for file, data in draw_pictures(load_pictures(self.plan, self._store)[0], self._appearance.bands):
+            self.output.write(file.path, data)
+            files[file.path] = file
+        return files
 
     def _write_misclassified_pages(self, found: Sequence[ExplainedImage]) -> list[tuple[str, str]]:
         """Write the pages of misclassified images, with their pictures and arrays."""
@@ -421,6 +432,7 @@ class Assembly:
             diagram_view(self.plan),
             "",
             unfinished,
+            self._misclassified_pictures(),
         )
         self._pages = [*self._write_image_pages(), *self._write_misclassified_pages(report.misclassified)]
         if unfinished is None and self.plan.settings.get("export") == Export.PARQUET:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from reportgen.artefacts.base import ImageFile
 from reportgen.artefacts.dataset import DatasetEntry, ModelOutcome
 from reportgen.artefacts.misclassified import ExplainedImage
-from reportgen.artefacts.views import Fact, Link
+from reportgen.artefacts.views import Fact, Link, SmallPicture, small_picture
 from reportgen.render.text import NONE, count, number, percent, plural
+from reportgen.survey.outcome import MOST_PICTURED
 
 MOST_COLUMNS = 12  # classes of a confusion matrix that a page shows
-MOST_PAIRS, MOST_WRONG, MOST_LEFT_OUT = 15, 30, 50  # rows of tables; report.json has more
+MOST_PAIRS, MOST_LEFT_OUT = 15, 50  # rows of tables; report.json has more
+PICTURE_PIXELS = 96  # longer side of a picture at most, in CSS pixels; pixels are repeated a whole number of times
 CLASSES_NOTE = "Recall: the share of a class’s images that is recognized. Precision: the share of predictions of a class that is right."
 CALIBRATION_NOTE = (
     "Of images whose predicted class has a probability in a range, the mean of these probabilities beside the share that is right: "
@@ -30,6 +34,19 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class WrongView:
+    """A misclassified image: `href` leads to its page where it has one; `own` is the probability of the label's class."""
+
+    picture: SmallPicture | None
+    href: str
+    name: str
+    label: str
+    predicted: str
+    probability: str
+    own: str
+
+
+@dataclass(frozen=True)
 class DatasetView:
     """Everything on a data set."""
 
@@ -41,20 +58,27 @@ class DatasetView:
     confusions: Rows
     calibration: Rows
     calibration_note: str
-    wrong: Rows
+    wrong: tuple[WrongView, ...]
     wrong_note: str
     left_out: Rows
     left_out_note: str
     explained: tuple[Link, ...] = ()
+    has_pictures: bool = False
 
 
-def dataset_view(entry: DatasetEntry | None, noun: str, explained: Sequence[ExplainedImage] = ()) -> DatasetView | None:
+def dataset_view(
+    entry: DatasetEntry | None,
+    noun: str,
+    explained: Sequence[ExplainedImage] = (),
+    pictures: Mapping[str, ImageFile] = MappingProxyType({}),
+) -> DatasetView | None:
     """Return the view of a data set; None where there is none.
 
     Args:
         entry: in report.json.
         noun: of what the model is fed.
         explained: misclassified images that have a page.
+        pictures: of misclassified images, by path.
     """
     if entry is None:
         return None
@@ -70,16 +94,12 @@ def dataset_view(entry: DatasetEntry | None, noun: str, explained: Sequence[Expl
         else tuple((each.label, each.predicted, count(each.images)) for each in model.confusions[:MOST_PAIRS]),
         calibration=() if model is None else _calibration(model),
         calibration_note=CALIBRATION_NOTE,
-        wrong=()
-        if model is None
-        else tuple(
-            (each.image, each.label, each.predicted, percent(each.probability), percent(each.class_probability))
-            for each in model.misclassified[:MOST_WRONG]
-        ),
+        wrong=() if model is None else _wrong(model, explained, pictures),
         wrong_note="" if model is None else _wrong_note(model, noun),
         left_out=tuple((each.name, each.reason) for each in entry.left_out[:MOST_LEFT_OUT]),
         left_out_note=_left_out_note(entry, noun),
-        explained=tuple(Link(f"images/{each.image.slug}.html", each.image.name) for each in explained),
+        explained=tuple(Link(_page(each), each.image.name) for each in explained),
+        has_pictures=model is not None and any(each.picture in pictures for each in model.misclassified),
     )
 
 
@@ -179,8 +199,39 @@ def _calibration(model: ModelOutcome) -> Rows:
     )
 
 
+def _page(found: ExplainedImage) -> str:
+    return f"images/{found.image.slug}.html"
+
+
+def _wrong(
+    model: ModelOutcome, explained: Sequence[ExplainedImage], pictures: Mapping[str, ImageFile]
+) -> tuple[WrongView, ...]:
+    """The misclassified images that are shown."""
+    pages = {each.row: _page(each) for each in explained}
+    return tuple(
+        WrongView(
+            picture=None if each.picture is None else _small(pictures.get(each.picture), each.image),
+            href=pages.get(each.row, ""),
+            name=each.image,
+            label=each.label,
+            predicted=each.predicted,
+            probability=percent(each.probability),
+            own=percent(each.class_probability),
+        )
+        for each in model.misclassified[:MOST_PICTURED]
+    )
+
+
+def _small(file: ImageFile | None, name: str) -> SmallPicture | None:
+    if file is None:
+        return None
+    longest = max(file.width, file.height)
+    scale = max(1, PICTURE_PIXELS // longest) if longest <= PICTURE_PIXELS else PICTURE_PIXELS / longest
+    return small_picture(file.path, (file.width, file.height), scale, name)
+
+
 def _wrong_note(model: ModelOutcome, noun: str) -> str:
-    shown = min(len(model.misclassified), MOST_WRONG)
+    shown = min(len(model.misclassified), MOST_PICTURED)
     if not shown:
         return f"No {noun} is misclassified."
     return f"{count(shown)} of {plural(model.misclassified_total, f'misclassified {noun}')}, the most confident first."

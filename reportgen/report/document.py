@@ -5,7 +5,7 @@ Numbers that were float32 are written as the shortest decimal that reads back as
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -85,9 +85,9 @@ def make_document(
     overview: OverviewRecord | None,
     dataset: DatasetEntry | None = None,
     misclassified: tuple[ExplainedImage, ...] = (),
-    lost: str | None = None,
+    lost: Sequence[str] = (),
 ) -> ReportDocument:
-    """Return the whole document, put together from its parts; `lost` says which maps of misclassified images are missing."""
+    """Return the whole document, put together from its parts; `lost` says, in clauses, what is missing of misclassified images."""
     return ReportDocument(
         title=report_title(plan),
         model=plan.model,
@@ -101,10 +101,10 @@ def make_document(
         overview=overview,
         gallery=gallery(layers),
         diagram=plan.diagram,
-        health=health_records(plan, images, layers),
+        health=health_records(plan, images, layers, dataset),
         misclassified=misclassified,
         notes=plan.notes,
-        problems=(*problems(plan, images, layers), *_unread(dataset), *(() if lost is None else (sentence(lost),))),
+        problems=(*problems(plan, images, layers), *_unread(dataset), *map(sentence, lost)),
     )
 
 

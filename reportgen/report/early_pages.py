@@ -19,7 +19,8 @@ from reportgen.report.unfinished import Unfinished
 LATE = frozenset(
     {
         *(TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS),
-        *(TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS, TaskKind.MISCLASSIFIED),
+        *(TaskKind.RESPONSE_STATISTICS, TaskKind.EXEMPLARS),
+        *(TaskKind.MISCLASSIFIED, TaskKind.MISCLASSIFIED_PICTURES),
     }
 )
 SHORTEST_PAUSE = 5.0  # seconds between two versions of the index

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from reportgen.artefacts import optimization_method
@@ -105,6 +106,7 @@ def index_view(
     diagram: DiagramView | None,
     extent: str,
     unfinished: Unfinished | None = None,
+    wrong: Mapping[str, ImageFile] = MappingProxyType({}),
 ) -> IndexView:
     """Return the view of the index page.
 
@@ -117,6 +119,7 @@ def index_view(
         diagram: the network graph; None where there is none.
         extent: the size of the report, as a sentence.
         unfinished: the state of a report that is still being computed.
+        wrong: pictures of misclassified images, by path.
     """
     noun = context.nouns.one
     shown = [layer for layer in report.layers if layer.status != LayerStatus.SKIPPED]
@@ -160,7 +163,7 @@ def index_view(
         gallery=gallery_view(report.gallery, report.layers, telling, noun),
         images=image_views(report.images, image_files),
         images_note=images_note(report.images, noun),
-        dataset=dataset_view(report.dataset, noun, report.misclassified),
+        dataset=dataset_view(report.dataset, noun, report.misclassified, wrong),
         diagram=diagram,
         overview=overview,
         depth=depth,

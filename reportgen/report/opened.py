@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.artefacts.data_records import exemplar_file
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.artefacts.minimal_patterns import MinimalPatternRecord
 from reportgen.artefacts.patterns import STRIP, PatternRecord
@@ -257,6 +258,18 @@ class Layer:
     def _maps(self) -> dict[str, NDArray[Any]]:
         found = next((record.array for record in self.record.feature_maps if record.array is not None), None)
         return {} if found is None else self.report.load(found)
+
+    def exemplar_sheet(self, index: int) -> NDArray[np.uint8] | None:
+        """Return the figure of a shown filter's exemplars as the layer's page has it.
+
+        Args:
+            index: of the filter.
+
+        Returns:
+            uint8 (height, width), or (height, width, 3) RGB; None where the report has none.
+        """
+        path = self.report.folder / "figures" / self.record.slug / exemplar_file(index)
+        return decode(path.read_bytes()) if path.is_file() else None
 
     def feature_maps(self, image: str) -> NDArray[Any]:
         """Return the maps of an image after the activation function, float16 (height, width, channels).

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+MOST_PICTURED = 30  # misclassified images that have a picture on the first page, the most confident ones
 BINS = 10  # of equal width, of the probability of the predicted class: as reliability diagrams have
 
 
@@ -69,3 +71,19 @@ def outcome(label: np.ndarray, predicted: np.ndarray, probability: np.ndarray, c
         reliability.append(Reliability(number / BINS, (number + 1) / BINS, count, confidence, accuracy))
     wrong = rows[~right][np.argsort(-probability[~right], kind="stable")]
     return Outcome(len(rows), int(right.sum()), confusion, tuple(reliability), error if len(rows) else None, wrong)
+
+
+def misclassified(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the rows of misclassified images.
+
+    Args:
+        arrays: of all parts together, see `joined_images`.
+
+    Returns:
+        int64, the most confident first; none where the model predicts no classes.
+    """
+    if "top_classes" not in arrays:
+        return np.zeros(0, np.int64)
+    predicted, probability = arrays["top_classes"][:, 0], arrays["top_probabilities"][:, 0]
+    classes = int(max(predicted.max(initial=0), arrays["class"].max(initial=0))) + 1
+    return outcome(arrays["class"], predicted, probability, classes).wrong

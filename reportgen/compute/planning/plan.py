@@ -15,6 +15,7 @@ from reportgen.core.errors import FEW_NAMES, UsageError, few
 from reportgen.core.records import ImageRecord, InputContract, LayerRecord, Task, TaskKind
 from reportgen.core.settings import Settings
 from reportgen.core.store import json_bytes
+from reportgen.survey.outcome import MOST_PICTURED
 
 KEY_LENGTH = 40  # hexadecimal digits of SHA-256: far beyond any chance of two tasks sharing one
 # Multiply-adds in forward passes. A gradient by the input alone takes as many as the pass itself.
@@ -396,7 +397,10 @@ def surveyed(layers: Sequence[LayerRecord]) -> list[LayerRecord]:
 
 
 def _dataset_tasks(facts: TaskFacts) -> Iterator[Task]:
-    """One per part of the data set for its images and one per layer, which share a pass; and one per layer that sums them up."""
+    """One per part of the data set for its images and one per layer, which share a pass; and one per layer that sums them up.
+
+    The last ones, crops and pictures of misclassified images, are cut in a second reading.
+    """
     dataset = facts.dataset
     if dataset is None:
         return
@@ -431,6 +435,9 @@ def _dataset_tasks(facts: TaskFacts) -> Iterator[Task]:
         yield Task(TaskKind.RESPONSE_STATISTICS, key, layer.slug, "", (), 0.0)
         if facts.contract.is_picture:
             yield Task(TaskKind.EXEMPLARS, task_key(TaskKind.EXEMPLARS, depends), layer.slug, "", (), 0.0)
+    if facts.contract.is_picture and facts.true_classes:
+        key = task_key(TaskKind.MISCLASSIFIED_PICTURES, {"images": images, "most": MOST_PICTURED})
+        yield Task(TaskKind.MISCLASSIFIED_PICTURES, key, "", "", (), 0.0)
 
 
 PLANNED = (
