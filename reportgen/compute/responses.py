@@ -31,6 +31,7 @@ NOT_PREDICTED = -1
 MOST_CLASSES = 5  # of which each image keeps the probabilities
 PIXEL_HASH = 16  # bytes of SHA-256 that tell images with the same pixels: far beyond any chance of two being equal
 MOST_UINT8 = 255
+PACKED = 8  # numbers of 8 bits in one of 64
 UINT16_POSITIONS = 2**16
 NON_NEGATIVE = frozenset({"relu", "relu6"})  # names of activation functions that return no number below 0
 
@@ -143,8 +144,8 @@ class Observer:
 def _reduced(maps: Any, layer_call: LayerCall, count: Any, seeds: Any) -> tuple[Any, ...]:
     """Reduce maps (n, *lengths, channels), of which the first `count` are real; see `Reduced`.
 
-    Means are matrix products map by map, so that an image's place in a batch changes no digit. Peaks are found along the last axis
-    first: the second step, which also finds where they are, then has little left to read.
+    Means are matrix products map by map, so that an image's place in a batch changes no digit. Everything else is found along the last
+    axis first: the second step, which also finds where peaks are, then has little left to read.
     """
     lengths, channels, batch = maps.shape[1:-1], maps.shape[-1], maps.shape[0]
     inner = np.zeros(tuple(lengths), np.float32)
@@ -161,12 +162,11 @@ def _reduced(maps: Any, layer_call: LayerCall, count: Any, seeds: Any) -> tuple[
     row = tf.argmax(of_rows, axis=1, output_type=tf.int32)
     peak = tf.reduce_max(of_rows, axis=1)
     position = row * width + tf.argmax(_rows_at(rows, row), axis=-1, output_type=tf.int32)
-    zeros = tf.reduce_sum(tf.cast(tf.equal(rows, 0), tf.uint8 if width <= MOST_UINT8 else tf.int32), axis=2)
-    silent = tf.reduce_sum(tf.cast(zeros, tf.int32), axis=1)
+    silent = tf.reduce_sum(_zeros(rows), axis=1)
     real = tf.range(batch)[:, None] < count
 
     def least() -> Any:
-        return tf.reduce_min(tf.where(real, tf.reduce_min(flat, axis=1), np.inf), axis=0)
+        return tf.reduce_min(tf.where(real, tf.reduce_min(tf.reduce_min(rows, axis=2), axis=1), np.inf), axis=0)
 
     if non_negative:  # where every unit is 0 somewhere, the least need not be looked for
         seen = tf.reduce_any(tf.logical_and(real, silent > 0), axis=0)
@@ -178,23 +178,28 @@ def _reduced(maps: Any, layer_call: LayerCall, count: Any, seeds: Any) -> tuple[
     return activation, peak + 0 * activation, position, silent, minimum + broken, sample
 
 
+def _zeros(rows: Any) -> Any:
+    """Count what is exactly 0 in each row of maps (n, rows, width, channels): int32 (n, rows, channels).
+
+    Channels are added eight at a time, as the bytes of one number of 64 bits: no sum reaches 256, so none runs over into the next.
+    """
+    _, _, width, channels = rows.shape
+    zero = tf.equal(rows, 0)
+    if width > MOST_UINT8:
+        return tf.reduce_sum(tf.cast(zero, tf.int32), axis=2)
+    zero = tf.cast(zero, tf.uint8)
+    if channels % PACKED:
+        return tf.cast(tf.reduce_sum(zero, axis=2), tf.int32)
+    packed = tf.bitcast(tf.reshape(zero, (*rows.shape[:3], channels // PACKED, PACKED)), tf.int64)
+    counts = tf.bitcast(tf.reduce_sum(packed, axis=2), tf.uint8)
+    return tf.cast(tf.reshape(counts, (*rows.shape[:2], channels)), tf.int32)
+
+
 def _rows_at(rows: Any, row: Any) -> Any:
     """Of maps (n, rows, width, channels) the row `row` (n, channels) of each channel, (n, channels, width)."""
-    batch, channels = rows.shape[0], rows.shape[-1]
-    images = tf.range(batch)[:, None] * tf.ones((1, channels), tf.int32)
-    numbers = tf.range(channels)[None] * tf.ones((batch, 1), tf.int32)
-    width = rows.shape[2]
-    columns = tf.range(width)
-    where = tf.stack(
-        [
-            tf.broadcast_to(images[..., None], (batch, channels, width)),
-            tf.broadcast_to(row[..., None], (batch, channels, width)),
-            tf.broadcast_to(columns, (batch, channels, width)),
-            tf.broadcast_to(numbers[..., None], (batch, channels, width)),
-        ],
-        axis=-1,
-    )
-    return tf.gather_nd(rows, where)
+    batch, count, width, channels = rows.shape
+    starts = (tf.range(batch)[:, None] * count + row) * (width * channels) + tf.range(channels)
+    return tf.gather(tf.reshape(rows, (-1,)), starts[..., None] + tf.range(width) * channels)
 
 
 def image_arrays(
