@@ -23,6 +23,9 @@ from reportgen.survey.selection import EXEMPLARS, largest_distinct
 from reportgen.survey.values import half
 
 LARGEST_BATCH = 32  # images at once: more gains nothing on processors, and a part is a multiple of it
+LARGEST_MAPS = (
+    2**27
+)  # bytes of a layer on a processor, of all images at once: of more, caches keep less, and ResNet50 takes longer
 SAMPLED_POSITIONS = (
     2  # of each map, for the histogram of positions: chosen by the image's hash, so that no order matters
 )

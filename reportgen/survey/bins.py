@@ -12,6 +12,7 @@ SMALLEST, LARGEST = (
     1e9,
 )  # magnitudes that have bins of their own; smaller ones are counted as 0, larger ones in the last
 EACH = int(log(LARGEST / SMALLEST) / log(WIDTH)) + 1  # bins of positive numbers
+BLOCK = 64  # filters that are counted at once
 ZERO = EACH  # the bin of 0; negative numbers before it, positive ones after it
 BINS = 2 * EACH + 1
 
@@ -41,9 +42,25 @@ def histograms(values: np.ndarray) -> tuple[np.ndarray, int]:
         (int32 (filters, bins), the first bin): bins from the least to the largest that has any.
     """
     filters = values.shape[1]
+    blocks = {start: _counted(values[:, start : start + BLOCK]) for start in range(0, filters, BLOCK)}
+    known = [block for block in blocks.values() if block is not None]
+    if not known:
+        return np.zeros((filters, 1), np.int32), ZERO
+    first, last = min(first for _, first in known), max(first + counts.shape[1] for counts, first in known)
+    found = np.zeros((filters, last - first), np.int32)
+    for start, block in blocks.items():
+        if block is not None:
+            counts, own = block
+            found[start : start + BLOCK, own - first : own - first + counts.shape[1]] = counts
+    return found, first
+
+
+def _counted(values: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """What `histograms` returns, of a few filters, on the bins that these have; None where nothing is finite."""
+    filters = values.shape[1]
     finite = np.isfinite(values)
     if not finite.any():
-        return np.zeros((filters, 1), np.int32), ZERO
+        return None
     bins = bin_of(np.where(finite, values, 0))
     first, last = int(bins[finite].min()), int(bins[finite].max())
     count = last - first + 1

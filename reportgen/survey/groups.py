@@ -9,6 +9,7 @@ import numpy as np
 ALIKE = 0.95  # |r| of two filters' activations over the images
 LEAST_IMAGES = 20  # of fewer, large correlations say nothing
 BLOCK = 4096  # images that are standardized at once
+FILTERS = 64  # whose spread is computed at once, in float64
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,12 @@ def redundancy(activations: np.ndarray) -> Redundancy:
     """
     filters = activations.shape[1]
     nearest, correlation = np.full(filters, -1, np.int32), np.full(filters, np.nan, np.float32)
-    finite = np.isfinite(activations).all(axis=0)
-    mean = np.where(finite, activations, 0).mean(axis=0, dtype=np.float64)
-    spread = np.where(finite, activations, 0).std(axis=0, dtype=np.float64)
+    finite, mean, spread = np.zeros(filters, bool), np.zeros(filters), np.zeros(filters)
+    for start in range(0, filters, FILTERS):
+        block = slice(start, start + FILTERS)
+        finite[block] = np.isfinite(activations[:, block]).all(axis=0)
+        known = np.where(finite[block], activations[:, block], 0).astype(np.float64)
+        mean[block], spread[block] = known.mean(axis=0), known.std(axis=0)
     varies = np.flatnonzero(finite & (spread > 1e-7 * np.abs(mean)) & (spread > 0))
     if len(varies) == 0 or len(activations) < LEAST_IMAGES:
         return Redundancy((), None, nearest, correlation)

@@ -21,7 +21,7 @@ from reportgen.compute.planning import plan as planning
 from reportgen.compute.planning.attributions import labelled_classes, plan_attribution
 from reportgen.compute.planning.layer_records import describe, describe_output
 from reportgen.compute.planning.pattern_sizes import fitted
-from reportgen.compute.responses import LARGEST_BATCH
+from reportgen.compute.responses import LARGEST_BATCH, LARGEST_MAPS
 from reportgen.compute.work import Job
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import ModelError, UsageError
@@ -333,9 +333,11 @@ def breadth_for(
 
 
 def response_batch(network: Network, settings: Settings) -> int:
-    """Return how many images of the data set are computed at once: by the network and `--memory` alone."""
-    largest = max((layer_call.costs.largest_bytes for layer_call in network.layer_calls), default=0)
-    room = max(1, settings.memory_bytes // max(1, planning.TENSORS_AT_ONCE * largest))
+    """Return how many images of the data set are computed at once: by the network, `--memory`, and whether there is a GPU."""
+    largest = max((1, *(layer_call.costs.largest_bytes for layer_call in network.layer_calls)))
+    room = max(1, settings.memory_bytes // (planning.TENSORS_AT_ONCE * largest))
+    if not gpu_details():
+        room = min(room, max(1, LARGEST_MAPS // largest))
     return min(LARGEST_BATCH, 1 << (room.bit_length() - 1))  # a power of two, so that parts are whole batches
 
 
