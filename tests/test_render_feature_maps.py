@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from reportgen.core.choices import Normalization
 from reportgen.core.settings import MapStyle
 from reportgen.render import palette
 from reportgen.render.feature_maps import draw
 from reportgen.render.figure import Figure
+from reportgen.render.scale import choose, indices_of_maps
 
 NAN, INF = float("nan"), float("inf")
 TOP = palette.FIRST_VALUE + palette.LEVELS - 1
@@ -297,3 +300,16 @@ def test_a_constant_map_is_no_grey_where_values_are_greys(name: str) -> None:
     figure = draw(maps, title="t", style=MapStyle(colormap=name))
     assert flat(figure) == [1]
     assert "Constant, mauve: 1 map (1)" in figure.caption
+
+
+@pytest.mark.parametrize("normalize", ["per-layer", "fixed", "per-map"])
+def test_maps_of_a_large_image_are_scaled_in_little_memory_and_as_each_alone(normalize: str) -> None:
+    maps = np.random.default_rng(1).normal(size=(96, 256, 256)).astype(np.float32)
+    scale = choose(maps, MapStyle(normalize=Normalization(normalize), map_range=(-1.0, 1.0)))
+    assert scale is not None
+    tracemalloc.start()
+    found = indices_of_maps(scale, maps)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * maps.nbytes  # all at once they are copied as float64 more than once
+    np.testing.assert_array_equal(found, [scale.indices(each) for each in maps])

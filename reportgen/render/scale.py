@@ -17,6 +17,7 @@ SCALE_PERCENTILE = 99.5  # a few extreme positions, often at a padded border, wo
 HALF_LARGEST = float(np.finfo(np.float16).max)  # maps stored in half precision are clipped there
 # The usual (x - mean) / std * 64 + 128, cut off at 0 and 255, ends two standard deviations from the mean on either side.
 SPREAD = 2.0
+BLOCK = 2**20  # values that are scaled at once, each in float64: all maps of a large image would take gigabytes
 Legend = tuple[float | str, float | str, str]
 
 
@@ -187,9 +188,13 @@ class Standardized:
 Scale = Shared | Fixed | Standardized
 
 
-def indices_of_maps(scale: Scale, maps: NDArray[np.floating]) -> NDArray[np.uint8] | int:
-    """Return the palette indices of finite `maps`, at least one, (maps, ...): at once where each is not on a scale of its own."""
-    return np.stack([scale.indices(each) for each in maps]) if isinstance(scale, Standardized) else scale.indices(maps)
+def indices_of_maps(scale: Scale, maps: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return the palette indices of finite `maps`, at least one, (maps, ...): of many small ones at once."""
+    block = 1 if isinstance(scale, Standardized) else max(1, BLOCK // maps[0].size)
+    indices = np.empty(maps.shape, np.uint8)
+    for start in range(0, len(maps), block):
+        indices[start : start + block] = scale.indices(maps[start : start + block])
+    return indices
 
 
 def choose(values: NDArray[np.floating], style: MapStyle) -> Scale | None:
