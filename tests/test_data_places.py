@@ -40,9 +40,10 @@ def test_a_score_says_its_place(stored: StoredData, value: float | None, words: 
 def test_a_mosaic_says_which_of_its_peaks_are_high(stored: StoredData) -> None:
     words = peak_words(stored, np.array([500.0, 6.0, 3.0]), ("filter", "filters"), "image")
     assert words == (
-        "Peaks beside those of the data set’s 4,000 images: filter 1 above all, 0 above 25.0 %; 1 of 3 filters above 99 %."
+        "Peaks compared with those of the data set’s 4,000 images: filter 1 above all, filter 0 above 25.0 %; "
+        "1 of 3 filters above 99 %."
     )
     assert peak_words(stored, np.array([-1.0, np.nan, 3.0]), ("filter", "filters"), "image") == (
-        "Peaks beside those of the data set’s 4,000 images: 0 of 3 filters above 99 %."
+        "Peaks compared with those of the data set’s 4,000 images: 0 of 3 filters above 99 %."
     )
     assert peak_words(None, np.zeros(3), ("filter", "filters"), "image") is None

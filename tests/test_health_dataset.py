@@ -10,7 +10,7 @@ import pytest
 
 import report_fixture
 from reportgen.artefacts.data_records import LayerData
-from reportgen.artefacts.dataset import DatasetEntry
+from reportgen.artefacts.dataset import DatasetEntry, LabelCount
 from reportgen.artefacts.layer_entry import LayerEntry
 from reportgen.core.records import Plan
 from reportgen.report.health.dataset import accuracy_check, calibration_check, labels_check, never_active_check
@@ -71,8 +71,16 @@ ONE = [[100, 0, 0, 0], [99, 1, 0, 0], [100, 0, 0, 0], [98, 0, 0, 2]]
         (UNSURE, "ok", "predicted for 246 of 400 labeled images"),
         (CHANCE, "warning", "The mean recall of the classes is 25.8 %, and that of a uniform guess 25.0 %"),
         (ONE, "warning", "99.2 % of the images are predicted as cat."),
-        ([[9, 1, 0, 0], [0, 9, 1, 0], [0] * 4, [0] * 4], "unknown", "20 labeled images of 2 classes say little"),
-        ([[100, 0, 0, 0], [0] * 4, [0] * 4, [0] * 4], "unknown", "100 labeled images of 1 class say little"),
+        (
+            [[9, 1, 0, 0], [0, 9, 1, 0], [0] * 4, [0] * 4],
+            "unknown",
+            "20 labeled images of 2 classes, and 30 of two classes are needed; 18 are predicted correctly.",
+        ),
+        (
+            [[100, 0, 0, 0], [0] * 4, [0] * 4, [0] * 4],
+            "unknown",
+            "100 labeled images of 1 class, and 30 of two classes are needed",
+        ),
     ],
 )
 def test_a_model_that_does_not_know_the_data_set_is_told_from_one_that_errs(
@@ -100,6 +108,19 @@ def test_labels_that_stand_for_no_class_are_named_with_the_images_that_do_not_co
     assert (found.status, sound.status) == ("warning", "ok")
     assert "2 of 6 labels of the data set are no class of the model (emu and elk), and 14 images" in found.sentence
     assert labels_check(None) is None
+
+
+def test_a_single_label_is_spoken_of_as_one() -> None:
+    found = [
+        labels_check(
+            msgspec.structs.replace(dataset(GOOD), labels=(LabelCount(label="cat", images=1, class_index=number),))
+        )
+        for number in (0, None)
+    ]
+    assert [each and each.sentence.partition(";")[0] for each in found] == [
+        "The label of the data set is a class of the model.",
+        "Accuracy is not known: the label of the data set is no class of the model",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -237,13 +237,13 @@ def peak_words(stored: StoredData | None, peaks: np.ndarray, owners: tuple[str, 
     below = np.where(usable, (known < peaks.astype(np.float32)).sum(axis=0), -1)
     best = np.argsort(-below, kind="stable")[:MOST_PLACED]
     named = ", ".join(
-        f"{index} above {'all' if below[index] == len(known) else _share(int(below[index]), len(known))}"
+        f"{owners[0]} {index} above {'all' if below[index] == len(known) else _share(int(below[index]), len(known))}"
         for index in best.tolist()
         if below[index] > 0
     )
     high = int((below >= HIGH_PERCENT * len(known) / PERCENT).sum())
     among = f"{count(high)} of {plural(len(peaks), *owners)} above {HIGH_PERCENT} %"
-    return f"Peaks beside those of the data set’s {plural(len(known), noun)}: {f'{owners[0]} {named}; ' if named else ''}{among}."
+    return f"Peaks compared with those of the data set’s {plural(len(known), noun)}: {f'{named}; ' if named else ''}{among}."
 
 
 def _share(below: int, total: int) -> str:

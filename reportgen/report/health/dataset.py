@@ -11,8 +11,10 @@ from reportgen.core.records import Plan
 from reportgen.render.text import NAMED, NOUNS, count, listed, number, percent, plural
 from reportgen.report.health.record import OK, UNKNOWN, WARNING, Check, Evidence, HealthRecord
 
-LEAST_IMAGES = 100  # of the data set: fewer leave many a sound filter silent, and a calibration error that is chance
-LEAST_LABELED = 30  # images whose label is a class: of fewer, accuracy is little but chance
+LEAST_IMAGES = (
+    100  # of the data set: fewer leave many sound filters silent, and a calibration error that is mostly chance
+)
+LEAST_LABELED = 30  # images whose label is a class: of fewer, accuracy is mostly chance
 SILENT_SHARE = 0.5  # of a layer's filters; a quarter of one layer of VGG16 is never active on a thousand photographs
 CHANCE_ODDS = 1.5  # times the odds of a uniform guess, as for predictions of single images
 SAME_CLASS = 0.99  # of the images, predicted as one class
@@ -28,7 +30,7 @@ def never_active_check(plan: Plan, layers: Sequence[LayerEntry]) -> HealthRecord
         return None
     noun, images = NOUNS[plan.contract.rank].one, known[0][1].images
     if images < LEAST_IMAGES:
-        words = f"Whether filters are never active is not known: {plural(images, noun)} of the data set are too few."
+        words = f"Whether filters are never active is not known: the data set has {plural(images, noun)}, and {LEAST_IMAGES} are needed."
         return HealthRecord(check=Check.NEVER_ACTIVE, status=UNKNOWN, sentence=words)
     silent = sum(len(data.silent_filters) for _, data in known)
     total = sum(len(data.filters) for _, data in known)
@@ -63,12 +65,21 @@ def labels_check(dataset: DatasetEntry | None) -> HealthRecord | None:
     lost = [each.label for each in dataset.labels if each.class_index is None]
     total = len(dataset.labels)
     if not lost:
-        words = f"All {plural(total, 'label')} of the data set are classes of the model."
+        words = (
+            "The label of the data set is a class of the model."
+            if total == 1
+            else f"All {plural(total, 'label')} of the data set are classes of the model."
+        )
         return HealthRecord(check=Check.LABELS, status=OK, sentence=words)
     if len(lost) == total:
+        none = (
+            "the label of the data set is no"
+            if total == 1
+            else f"none of {plural(total, 'label')} of the data set is a"
+        )
         words = (
-            f"Accuracy is not known: none of {plural(total, 'label')} of the data set is a class of the model; --label-map or "
-            "--classes states which are."
+            f"Accuracy is not known: {none} class of the model; --label-map states which class a label stands for, --classes the names "
+            "of the classes."
         )
         return HealthRecord(check=Check.LABELS, status=UNKNOWN, sentence=words)
     images = sum(each.images for each in dataset.labels if each.class_index is None)
@@ -76,7 +87,8 @@ def labels_check(dataset: DatasetEntry | None) -> HealthRecord | None:
     named = listed([*lost[:NAMED], *([f"{len(lost) - NAMED} more"] if len(lost) > NAMED else [])])
     words = (
         f"{count(len(lost))} of {plural(total, 'label')} of the data set {verb} no class of the model ({named}), and "
-        f"{plural(images, 'image')} without a class {'counts' if images == 1 else 'count'} in no accuracy; --label-map states classes."
+        f"{plural(images, 'image')} without a class {'is' if images == 1 else 'are'} left out of the accuracy; --label-map states which "
+        "class a label stands for."
     )
     return HealthRecord(check=Check.LABELS, status=WARNING, sentence=words)
 
@@ -89,8 +101,11 @@ def accuracy_check(plan: Plan, dataset: DatasetEntry | None) -> HealthRecord | N
     stated = f"{count(model.correct)} of {plural(model.images, 'labeled image')} ({percent(model.accuracy)})"
     labeled = [each for each in model.classes if each.images]
     if model.images < LEAST_LABELED or len(labeled) < 2:
-        why = f"{plural(model.images, 'labeled image')} of {plural(len(labeled), 'class', 'classes')} say little"
-        words = f"Whether predictions agree with labels is not known: {why}; {count(model.correct)} are predicted."
+        words = (
+            f"Whether predictions agree with labels is not known: the data set has {plural(model.images, 'labeled image')} of "
+            f"{plural(len(labeled), 'class', 'classes')}, and {LEAST_LABELED} of two classes are needed; "
+            f"{count(model.correct)} {'is' if model.correct == 1 else 'are'} predicted correctly."
+        )
         return HealthRecord(check=Check.ACCURACY, status=UNKNOWN, sentence=words)
     recalls = [each.recall for each in labeled if each.recall is not None]
     mean, classes = fmean(recalls), _classes(plan, model)
@@ -133,7 +148,8 @@ def calibration_check(dataset: DatasetEntry | None) -> HealthRecord | None:
         return None
     if model.images < LEAST_IMAGES:
         words = (
-            f"Whether probabilities can be believed is not known: {plural(model.images, 'labeled image')} are too few."
+            f"Whether probabilities agree with accuracy is not known: the data set has {plural(model.images, 'labeled image')}, and "
+            f"{LEAST_IMAGES} are needed."
         )
         return HealthRecord(check=Check.CALIBRATION, status=UNKNOWN, sentence=words)
     confidence = sum((each.confidence or 0.0) * each.images for each in model.calibration) / model.images
