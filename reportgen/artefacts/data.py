@@ -43,7 +43,7 @@ from reportgen.render import exemplars as drawing
 from reportgen.render import mosaic, palette, png
 from reportgen.render.figure import Figure, Tiles
 from reportgen.render.picture import visible
-from reportgen.render.text import plural
+from reportgen.render.text import count, plural
 from reportgen.survey.groups import ALIKE
 from reportgen.survey.labels import LEAST_AUROC, LEVEL
 from reportgen.survey.selection import EXEMPLARS, QUANTILES
@@ -205,7 +205,7 @@ def _label_figure(contents: LayerContents, found: StoredData) -> Figure:
 def _largest_words(item: FilterData) -> str:
     if len(item.exemplars) < EXEMPLARS:
         return f"All {plural(len(item.exemplars), 'image')} that activate it, with different pixels, the largest peak first{SIDES}"
-    return f"The {plural(len(item.exemplars), 'image')} with the largest peaks, the largest first{SIDES}"
+    return f"The {count(len(item.exemplars))} largest peaks, the largest first{SIDES}"
 
 
 def _sample_words(item: FilterData) -> str:
