@@ -118,7 +118,7 @@ def _arrays_note(name: str, one: Content, other: Content) -> str:
         old[key].dtype == new[key].dtype and np.array_equal(old[key], new[key], equal_nan=old[key].dtype.kind == "f")
         for key in old
     )
-    return " (the arrays are the same, compressed otherwise)" if same else ""
+    return " (the arrays are the same, compressed differently)" if same else ""
 
 
 def _listed(files: Mapping[str, Content]) -> list[str]:

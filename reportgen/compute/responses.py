@@ -23,9 +23,8 @@ from reportgen.survey.selection import EXEMPLARS, largest_distinct
 from reportgen.survey.values import half
 
 LARGEST_BATCH = 32  # images at once: more gains nothing on processors, and a part is a multiple of it
-LARGEST_MAPS = (
-    2**27
-)  # bytes of a layer on a processor, of all images at once: of more, caches keep less, and ResNet50 takes longer
+# Bytes of a layer's maps of all images at once, on a processor: of more, caches keep less, and ResNet50 takes longer.
+LARGEST_MAPS = 2**27
 SAMPLED_POSITIONS = (
     2  # of each map, for the histogram of positions: chosen by the image's hash, so that no order matters
 )
@@ -201,8 +200,10 @@ def _zeros(rows: Any) -> Any:
 def _rows_at(rows: Any, row: Any) -> Any:
     """Of maps (n, rows, width, channels) the row `row` (n, channels) of each channel, (n, channels, width)."""
     batch, count, width, channels = rows.shape
-    starts = (tf.range(batch)[:, None] * count + row) * (width * channels) + tf.range(channels)
-    return tf.gather(tf.reshape(rows, (-1,)), starts[..., None] + tf.range(width) * channels)
+    kind = tf.int32 if prod(rows.shape) <= tf.int32.max else tf.int64
+    images, numbers, columns = (tf.range(length, dtype=kind) for length in (batch, channels, width))
+    starts = (images[:, None] * count + tf.cast(row, kind)) * (width * channels) + numbers
+    return tf.gather(tf.reshape(rows, (-1,)), starts[..., None] + columns * channels)
 
 
 def image_arrays(

@@ -61,7 +61,7 @@ from reportgen.report.unfinished import Unfinished
 from reportgen.report.writing import Output, remove_partial
 
 Progress = Callable[[int, int, str], None]
-AHEAD = 2  # layers that are drawn while an earlier one is written; more would have more arrays in memory
+AHEAD = 2  # layers that are drawn at once, beside an earlier one that is written; more would have more arrays in memory
 SHARED_FOLDERS = ("data/", "figures/")  # whose files the store leaves arrays to, and figures of maps that are not kept
 
 

@@ -45,6 +45,11 @@ class WrongView:
     probability: str
     own: str
 
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Its row of a table."""
+        return self.name, self.label, self.predicted, self.probability, self.own
+
 
 @dataclass(frozen=True)
 class DatasetView:
