@@ -20,6 +20,7 @@ from reportgen.compute.opening import ModelReference
 from reportgen.compute.planning.plan import TaskKind
 from reportgen.compute.planning.prepare import prepare
 from reportgen.compute.received import open_job
+from reportgen.compute.recompute import recompute, settings_of
 from reportgen.compute.tasks import COMPUTATIONS, Computation, carry_out, divide
 from reportgen.compute.work import Job, Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
@@ -116,6 +117,24 @@ def test_pickled_work_and_results_in_reverse_order_give_the_same_report(
     assert contents(tmp_path / "report") == contents(report)
     assert built(folder, tmp_path / "reversed", Reversing(), **survey).problems == ()
     assert contents(tmp_path / "reversed") == contents(tmp_path / "survey")
+
+
+def test_without_all_labels_attribution_maps_are_not_compared(folder: Path, tmp_path: Path) -> None:
+    for label in "01":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        (tmp_path / "data" / label / "0.png").write_bytes((folder / "0.png").read_bytes())
+    survey: dict[str, Any] = {"dataset": str(tmp_path / "data"), "attribution": ("grad-cam",), "patterns": False}
+    report, model = tmp_path / "report", str(folder / "model.keras")
+    assert built(folder, report, **LITTLE, **survey).problems == ()
+    again = settings_of(reportgen.open(report).document.settings, {"preprocess": "unit"})
+    whole = recompute(model, again, report, 9, lambda words: None)
+    assert (whole.differences, whole.attributions) == ([], 3)  # of two images, and of a misclassified one
+    (part,) = Store(report).load_plan().layer_tasks("", TaskKind.DATASET_IMAGES)
+    next((report / ".store").rglob(f"{part.key}.npz")).unlink()
+    lost = recompute(model, again, report, 9, lambda words: None)
+    assert lost.attributions == 0
+    assert [each.partition(":")[0] for each in lost.differences] == ["images of part 1 of the data set"]
+    assert lost.notes == ["attribution maps were not computed again: parts of the data set are missing"]
 
 
 def test_a_signals_pattern_range_is_sent_with_the_model(tmp_path: Path) -> None:

@@ -277,22 +277,28 @@ def _compare_maps(
 def _compare_attributions(
     workspace: Workspace, store: Store, plan: Plan, number: int, compared: Compared, tell: Callable[[str], None]
 ) -> None:
-    parts = [found for task in plan.layer_tasks("", TaskKind.DATASET_IMAGES) if (found := _stored(store, task))]
+    kinds = (TaskKind.ATTRIBUTION, TaskKind.MISCLASSIFIED)
+    chosen = _drawn(plan, ((task, 0) for task in plan.tasks if task.kind in kinds), number)
+    found = [
+        _loaded(store, task, f"images of part {(task.part or 0) + 1} of the data set", compared)
+        for task in (plan.layer_tasks("", TaskKind.DATASET_IMAGES) if chosen else ())
+    ]
+    parts = [part for part in found if part is not None]
+    if len(parts) < len(found):  # labels are in them, and rows are of all parts together
+        compared.notes.append("attribution maps were not computed again: parts of the data set are missing")
+        return
     arrays, names, hashes = joined_images(parts) if parts else ({}, [], [])
     classes = {sha256: int(own) for sha256, own in zip(hashes, arrays.get("class", ()), strict=False) if own >= 0}
     pictures = {task.image: task for task in plan.tasks if task.kind == TaskKind.IMAGE}
     images = {image.slug: image for image in plan.images}
-    kinds = (TaskKind.ATTRIBUTION, TaskKind.MISCLASSIFIED)
-    for task, _ in _drawn(plan, ((task, 0) for task in plan.tasks if task.kind in kinds), number):
+    for task, _ in chosen:
         what = f"attribution maps of {task.image or f'misclassified image {(task.part or 0) + 1}'}"
         stored = _loaded(store, task, what, compared)
         if stored is None or not stored[1]["maps"]:  # there are fewer misclassified images, or no maps
             continue
         if task.kind == TaskKind.ATTRIBUTION:
-            of, sha256 = (
-                _loaded(store, pictures[task.image], f"{task.image}, pixels", compared),
-                images[task.image].sha256,
-            )
+            of = _loaded(store, pictures[task.image], f"{task.image}, pixels", compared)
+            sha256 = images[task.image].sha256
         else:
             row = int(stored[1]["row"])
             of, sha256, what = stored, hashes[row], f"attribution maps of {names[row]}"
@@ -307,26 +313,20 @@ def _compare_attributions(
         compared.identical += same and len(compared.differences) == before
 
 
-def _stored(store: Store, task: Task) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    try:
-        return store.load(task.key)
-    except StoreError:
-        return None
-
-
 def _attribution_differences(what: str, stored: Entry, made: Entry) -> list[str]:
     """A sentence for each map, curve or score of an image that is another one."""
     (old, facts), (new, again) = stored, made
     of = [(each["method"], each["layer"], each["output"], each["label"]) for each in facts["maps"]]
     if of != [(each["method"], each["layer"], each["output"], each["label"]) for each in again["maps"]]:
-        return [f"{what}: they are of other classes or layers"]
+        return [f"{what}: computed again they are of other classes or layers"]
+    largest = max((abs(each["score"]) for each in facts["maps"] if each["score"] is not None), default=0.0)
     found: list[str] = []
     for one, other in zip(facts["maps"], again["maps"], strict=True):
         called = f"{what}, {one['method']} of {one['label']} at {one['layer']}"
         for name, word in (("", ""), (".deletion", ", deletion"), (".insertion", ", insertion")):
             found += _picture_differences(f"{called}{word}", old[one["key"] + name], new[other["key"] + name])
         if one["score"] is not None and other["score"] is not None:
-            found += _score_differences(f"{called}, score", one["score"], other["score"], abs(one["score"]))
+            found += _score_differences(f"{called}, score", one["score"], other["score"], largest)
     return found
 
 
