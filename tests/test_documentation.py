@@ -117,6 +117,14 @@ def test_every_link_between_documents_leads_somewhere() -> None:
                 assert anchor in slugs, f"{name}: {target}"
 
 
+def test_no_text_installs_the_project_that_has_our_name_on_pypi() -> None:
+    texts = [*DOCUMENTS, *(str(path.relative_to(ROOT)) for path in (ROOT / "reportgen").rglob("*.py"))]
+    wrong = [
+        name for name in texts if re.search(r"pip install '?reportgen\[", (ROOT / name).read_text(encoding="utf-8"))
+    ]
+    assert wrong == []
+
+
 def test_the_options_that_the_first_page_names_as_most_used_are_those_of_help() -> None:
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("Five options")[2].partition("\n\n`")[0]
     named = re.findall(r"^\| `(-\S+)", table, re.MULTILINE)

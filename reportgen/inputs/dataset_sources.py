@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core import DISTRIBUTION
 from reportgen.core.errors import ImageError, UsageError
 from reportgen.core.records import PICTURE_RANK, InputContract
 from reportgen.inputs import signals
@@ -164,7 +165,7 @@ class Table(Files):
             from pyarrow import parquet
         except ImportError as error:
             raise UsageError(
-                f"--dataset {self.path.name} needs pyarrow; install it: pip install reportgen[parquet]."
+                f"--dataset {self.path.name} needs pyarrow; install it with `pip install '{DISTRIBUTION}[parquet]'`."
             ) from error
         try:
             table = parquet.read_table(self.path)

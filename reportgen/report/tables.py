@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reportgen.artefacts.base import stored_entry
+from reportgen.core import DISTRIBUTION
 from reportgen.core.errors import UsageError
 from reportgen.core.records import Plan, TaskKind
 from reportgen.core.store import Store
@@ -22,7 +23,9 @@ def check() -> None:
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        raise UsageError("--export parquet needs pyarrow; install it: pip install reportgen[parquet].") from error
+        raise UsageError(
+            f"--export parquet needs pyarrow; install it with `pip install '{DISTRIBUTION}[parquet]'`."
+        ) from error
 
 
 def tables(plan: Plan, store: Store, report: ReportDocument) -> Iterator[tuple[str, bytes]]:
