@@ -42,7 +42,8 @@ from reportgen.render.text import number, percent, plural, span
 
 FILE = "feature_maps.npz"
 PICTURE_PIXELS = 40  # longer side of an image beside its maps, CSS pixels
-MOST_MAP_CUTS = 1024  # on the cards of a page, which is too large for a browser with more
+MOST_MAP_CUTS = 2048  # on the cards of a page, which is too large for a browser with more
+MOST_BESIDE_EXEMPLARS = 1024  # the same where cards have crops of a data set as well
 MAP_PIXELS = 56  # the same of a map on a card
 Place = Callable[[float | None], str | None]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -265,7 +266,8 @@ def map_cuts_title(page: LayerPage) -> str:
 
 def _most_cuts(page: LayerPage) -> int:
     """On how many images a card shows its filter's map."""
-    return max(1, MOST_MAP_CUTS // max(1, len(page.layer.filters_shown)))
+    most = MOST_MAP_CUTS if page.contents[DATA] is None else MOST_BESIDE_EXEMPLARS
+    return max(1, most // max(1, len(page.layer.filters_shown)))
 
 
 def _peak(maps: ImageMaps, index: int, place: Place | None) -> str:
