@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from reportgen.core.errors import StoreError
-from reportgen.core.grids import shown_size
+from reportgen.core.grids import largest_box, shown_size
 from reportgen.core.records import LayerRecord, Plan, Task, TaskKind
 from reportgen.core.store import Store
 from reportgen.inputs.crops import crop
@@ -170,10 +170,7 @@ def exemplar_pictures(
     rows = arrays["exemplars"][shown] if arrays else np.zeros((0, 0), np.int32)
     wanted = np.unique(rows[rows >= 0])
     boxes = [[_ends(box) for box in facts["boxes"][str(index)]] for index in shown] if arrays else []
-    lengths = [
-        min(max((box[axis][1] - box[axis][0] + 1 for row in boxes for box in row if box), default=1), length)
-        for axis, length in enumerate(contract.size)
-    ]
+    lengths = largest_box((box for row in boxes for box in row if box), contract.size)
     size, whole_size = shown_size(lengths), shown_size(contract.size)
     crops = np.zeros((*rows.shape, *size, contract.bands), np.uint8)
     wholes = np.zeros((len(wanted), *whole_size, contract.bands), np.uint8)

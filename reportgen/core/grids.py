@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,3 +33,17 @@ def shown_size(lengths: Sequence[int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST_SHOWN / max(lengths))
     height, width = (max(1, round(length * scale)) for length in lengths)
     return height, width
+
+
+def largest_box(boxes: Iterable[Sequence[tuple[int, int]]], size: Sequence[int]) -> list[int]:
+    """Return the pixels of the largest box on each axis, which all crops of a layer are as large as.
+
+    Args:
+        boxes: of each crop the first and the last pixel on each axis; 1 on each axis where there are none.
+        size: of the input, which no crop exceeds.
+    """
+    found = list(boxes)
+    return [
+        min(max((box[axis][1] - box[axis][0] + 1 for box in found), default=1), length)
+        for axis, length in enumerate(size)
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reportgen.artefacts.data_records import COLUMNS
 from reportgen.artefacts.layer_entry import LayerEntry
-from reportgen.core.grids import shown_size
+from reportgen.core.grids import largest_box, shown_size
 from reportgen.figures import grid
 from reportgen.figures.labels import counted, owners_of, spaced
 from reportgen.figures.source import Drawn, LayerArrays, Request, Source
@@ -65,10 +65,8 @@ def _lengths(record: LayerEntry, size: Sequence[int]) -> list[int]:
         for each in (*item.exemplars, *item.samples)
         if each.box is not None and item.index in record.filters_shown
     ]
-    return [
-        min(max((box[axis + 2] - box[axis] + 1 for box in boxes), default=1), length)
-        for axis, length in enumerate(size)
-    ]
+    axes = len(size)  # a box has the first pixel on every axis, then the last
+    return largest_box(([(box[axis], box[axis + axes]) for axis in range(axes)] for box in boxes), size)
 
 
 def _caption(
