@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -399,25 +399,74 @@ class Network:
         """
         unit = layer_call.unit
         assert unit is not None
-        if (
-            activated
-            or layer_call.times
-            or unit.layer is self.model
-            or not can_select(layer_call.layer, unit.normalisations)
-        ):
+        if not self._selects(layer_call, activated):
             own = self._broken_layers if layer_call.is_output else (layer_call.layer, *unit.normalisations)
             others = self._replacements_but(own)
             with finite_weights(own), replaced(others):
                 (maps,) = self.units(inputs, [layer_call])
-            return tf.cast(
-                tf.gather(maps[activated], filters, axis=len(maps[activated].shape) - 1, batch_dims=1), tf.float32
-            )
+            return _own_maps(maps[activated], filters)
         calls: list[Call] = []
         with replaced(self._replacements):
             self._run(
                 inputs, lambda call: call.layer is layer_call.layer and call.occurrence == layer_call.occurrence, calls
             )
         return selected(layer_call.layer, unit.normalisations, calls[-1].input, filters)
+
+    def entries(self, inputs: Any, layer_calls: Sequence[LayerCall], activated: bool = False) -> dict[str, Any]:
+        """Compute what `own_channels_at` begins from, for many layer calls in one pass. Call inside a trace.
+
+        Args:
+            inputs: float32 (n, *size, channels), as the model is fed.
+            layer_calls: those that `has_entry`.
+            activated: as for `own_channels`.
+
+        Returns:
+            By path the layer's input, or where its channels cannot be computed one by one, all maps of its unit. Layers are missing that
+            the model does not get as far as.
+        """
+        wanted = {layer_call.path: layer_call for layer_call in layer_calls}
+        found: dict[str, Any] = {}
+
+        def is_last(call: Call) -> bool:
+            for path, layer_call in wanted.items():
+                unit = layer_call.unit
+                assert unit is not None
+                if path in found:
+                    continue
+                if self._selects(layer_call, activated):
+                    if call.layer is layer_call.layer and call.occurrence == layer_call.occurrence:
+                        found[path] = call.input
+                elif unit.is_end(call):
+                    found[path] = stored(unit.tensors(call)[activated], call.times, layer_call.channels_first)
+            return len(found) == len(wanted)
+
+        with replaced(self._replacements), suppress(Exception):
+            self._run(inputs, is_last)
+        return found
+
+    def has_entry(self, layer_call: LayerCall) -> bool:
+        """Return whether a layer's own channels can be computed from an entry: not those of a model's output or of broken weights."""
+        unit = layer_call.unit
+        if unit is None or layer_call.is_output or unit.layer is self.model:
+            return False
+        return not any(
+            layer is broken for layer in (layer_call.layer, *unit.normalisations) for broken in self._broken_layers
+        )
+
+    def own_channels_at(self, entry: Any, layer_call: LayerCall, filters: Any, activated: bool = False) -> Any:
+        """Compute what `own_channels` does from the layer's own one of `entries`. Call inside a trace."""
+        assert layer_call.unit is not None
+        if self._selects(layer_call, activated):
+            return selected(layer_call.layer, layer_call.unit.normalisations, entry, filters)
+        return _own_maps(entry, filters)
+
+    def _selects(self, layer_call: LayerCall, activated: bool) -> bool:
+        """Whether chosen channels are computed alone, from the layer's input."""
+        unit = layer_call.unit
+        assert unit is not None
+        if activated or layer_call.times or unit.layer is self.model:
+            return False
+        return can_select(layer_call.layer, unit.normalisations)
 
     @cached_property
     def _replacements(self) -> tuple[Replacement, ...]:
@@ -497,6 +546,11 @@ class Network:
 
             self._traced_predictor = tf.function(predict, autograph=False)
         return self._traced_predictor  # type: ignore[no-any-return]
+
+
+def _own_maps(maps: Any, filters: Any) -> Any:
+    """Float32 (n, *spatial): of `maps` (n, *spatial, channels) the channel filters[k] of picture k."""
+    return tf.cast(tf.gather(maps, filters, axis=len(maps.shape) - 1, batch_dims=1), tf.float32)
 
 
 def unwalked(model: Any, settings: Settings) -> InputContract:

@@ -80,7 +80,8 @@ class Ascent:
         self.pipeline = pipeline = shared.pipeline(size, breadth.batch)
         if recipe.coefficient_steps > 0:
             pipeline.optimizers(breadth.abreast)
-        self.gradient = ObjectiveGradient(network, layer_call, size, recipe, pipeline)
+        find_trace = partial(shared.network_trace, layer_call, size)
+        self.gradient = ObjectiveGradient(network, layer_call, size, recipe, pipeline, find_trace)
         self.gradient.precision = choose_precision(
             precision, network, layer_call, size, recipe, self.parameters, self.gradient, seed
         )

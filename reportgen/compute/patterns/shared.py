@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -17,11 +18,15 @@ from reportgen.compute.patterns.starts import Bank
 from reportgen.network.contract import as_shown
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
+from reportgen.network.precision import bfloat16
+from reportgen.network.redirected_relu import redirected
+from reportgen.network.shared_trace import SharedTrace
 
 MEASURED_AT_ONCE = 4  # inputs, whatever the layers: a score must not depend on what else is asked for
 # Layers of similar depth are measured by one trace of the deepest of them: tracing each by itself takes longer than what a few more
 # operations cost.
 DEPTHS = 6
+FEWEST = 3  # layers of a size that one trace of the network pays for: it goes as far as the deepest of them
 
 Size = tuple[int, ...]
 
@@ -62,11 +67,12 @@ class Shared:
         self._bank_images: dict[Size, np.ndarray] = {}
         self._bank_scores: dict[tuple[str, Size], Scores] = {}
         self._meters: dict[tuple[tuple[str, ...], Size, int], Meter] = {}
+        self._network_traces: dict[tuple[Any, ...], SharedTrace | None] = {}
 
     @property
     def traces(self) -> int:
-        """How often any layer's measurement was traced."""
-        return sum(meter.traces for meter in self._meters.values())
+        """How often anything was traced: measurements, and the network for the ascents of all layers."""
+        return sum(meter.traces for meter in self._meters.values()) + len(self._network_traces)
 
     def parameters(self, size: Size) -> Parameterization:
         """Return how pictures of this size are represented."""
@@ -101,6 +107,44 @@ class Shared:
         """Return the meter of a layer and of others of similar depth, and which of them it is."""
         together = self._of_similar_depth(layer_call, size)
         return self.meter(together, size, batch), together.index(layer_call)
+
+    def network_trace(
+        self, layer_call: LayerCall, size: Size, batch: int, precision: str, redirecting: bool, activated: bool
+    ) -> SharedTrace | None:
+        """Return the trace of the network that ascents of this size are cut out of.
+
+        Args:
+            layer_call: of the ascent.
+            size: of its pictures.
+            batch: how many there are.
+            precision: that the network computes in, `float32` or `bfloat16`.
+            redirecting: whether silent rectifiers let the gradient through.
+            activated: whether it begins after each layer's activation function.
+
+        Returns:
+            The trace, made at the first call; None where too few layers would share it, or where the network cannot be traced so far.
+        """
+        together = [each for each in self._of_size(layer_call, size) if self.network.has_entry(each)]
+        if len(together) < FEWEST:
+            return None
+        key = size, batch, precision, redirecting, activated
+        if key not in self._network_traces:
+            network = self.network
+
+            def entries(pictures: Any) -> dict[str, Any]:
+                low, open_rectifiers = precision == "bfloat16", redirected() if redirecting else nullcontext()
+                with bfloat16(network.layers) if low else nullcontext(), open_rectifiers:
+                    fed = network.feed(as_shown(network.contract, pictures))
+                    return network.entries(fed, together, activated)
+
+            def traced() -> SharedTrace | None:
+                try:
+                    return SharedTrace(entries, together, (batch, *size, network.contract.bands))
+                except Exception:  # each layer is then traced by itself, and says what is wrong with it
+                    return None
+
+            self._network_traces[key] = traced()
+        return self._network_traces[key]
 
     def bank(self, size: Size) -> Bank | None:
         """Return the starts of this size; None for a recipe that begins elsewhere."""

@@ -24,6 +24,7 @@ from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
 from reportgen.network.precision import bfloat16
 from reportgen.network.redirected_relu import redirected
+from reportgen.network.shared_trace import SharedTrace
 
 NO_GRADIENT = "no gradient reaches the input (the preprocessing or a layer before this one is not differentiable)"
 REDIRECTED_STEPS = 16  # at most, and never more than half: how long silent rectifiers let the gradient through
@@ -38,6 +39,12 @@ class Aim(Enum):
 
 
 Gradient = Callable[[Any, Any], tuple[Any, Any]]
+# From (batch, precision, whether silent rectifiers let gradients through, whether after the activation) to what layers share.
+FindTrace = Callable[[int, str, bool, bool], SharedTrace | None]
+
+
+def no_trace(batch: int, precision: str, redirecting: bool, activated: bool) -> None:
+    """Share nothing: the layer is traced by itself."""
 
 
 class ObjectiveGradient:
@@ -47,10 +54,17 @@ class ObjectiveGradient:
     """
 
     def __init__(
-        self, network: Network, layer_call: LayerCall, size: tuple[int, ...], recipe: Recipe, pipeline: PicturePipeline
+        self,
+        network: Network,
+        layer_call: LayerCall,
+        size: tuple[int, ...],
+        recipe: Recipe,
+        pipeline: PicturePipeline,
+        find_trace: FindTrace = no_trace,
     ) -> None:
-        """size: of the pictures, without color channels."""
+        """size: of the pictures, without color channels. find_trace: returns what layers share, None where this one is traced by itself."""
         self._network, self._layer_call, self._size, self.batch = network, layer_call, size, pipeline.batch
+        self._find_trace = find_trace
         self.bands = network.contract.bands
         self._recipe, self._pipeline = recipe, pipeline
         assert layer_call.unit is not None
@@ -109,11 +123,21 @@ class ObjectiveGradient:
             return self._gradients[key]
 
     def _trace(self, canvas: Canvas, batch: int, aim: Aim, direction: Direction, redirecting: bool) -> Gradient:
+        trace = self._trace_of(canvas, batch, aim, direction, redirecting)
+
         def read(pictures: Any, filters: Any) -> tuple[Any, Any]:
-            self.traces += 1
+            self.traces += trace is None
             with redirected() if redirecting else nullcontext():
-                values = self._value(pictures, filters, canvas, aim, direction)
-                (gradient,) = tf.gradients(values, [pictures])
+                if trace is None:
+                    values = self._value(pictures, filters, canvas, aim, direction)
+                    (gradient,) = tf.gradients(values, [pictures])
+                else:
+                    entry, by_pictures = trace.enter(pictures, self._layer_call)
+                    activated = self._own_measure(aim, direction) is Measure.ACTIVATION
+                    maps = self._network.own_channels_at(entry, self._layer_call, filters, activated)[..., None]
+                    values = self._own_value(maps, canvas, aim, direction)
+                    (by_entry,) = tf.gradients(values, [entry])
+                    gradient = None if by_entry is None else by_pictures(by_entry)
             if gradient is None:
                 raise ModelError(NO_GRADIENT)
             return values, gradient
@@ -127,12 +151,22 @@ class ObjectiveGradient:
             traced.get_concrete_function()
         return traced  # type: ignore[no-any-return]
 
+    def _trace_of(
+        self, canvas: Canvas, batch: int, aim: Aim, direction: Direction, redirecting: bool
+    ) -> SharedTrace | None:
+        """What this layer shares with others of its depth and beyond; None where it is traced by itself."""
+        composed = aim is Aim.READABLE and direction is Direction.MAXIMIZE and self._recipe.objective.own is None
+        if composed or not canvas.is_whole:
+            return None
+        activated = self._own_measure(aim, direction) is Measure.ACTIVATION
+        trace = self._find_trace(batch, self.precision, redirecting, activated)
+        return trace if trace is not None and trace.has(self._layer_call) else None
+
     def _value(self, pictures: Any, filters: Any, canvas: Canvas, aim: Aim, direction: Direction) -> Any:
-        if aim is Aim.POSITIONS:
-            return self.separate_peaks(pictures, filters, canvas)
-        if aim is Aim.STRONGEST:
-            return self.own_objective(pictures, filters, self.precision, direction, canvas)
-        return self.objective(pictures, filters, self.precision, direction)
+        if aim is Aim.READABLE:
+            return self.objective(pictures, filters, self.precision, direction)
+        activated = self._own_measure(aim, direction) is Measure.ACTIVATION
+        return self._own_value(self._maps(pictures, filters, self.precision, canvas, activated), canvas, aim, direction)
 
     def from_scores(self, scores: Scores, filters: np.ndarray, direction: Direction) -> np.ndarray:
         """(k, n): the objective of each of n filters on each of k pictures, as far as the scores (k, channels) of these tell.
@@ -163,7 +197,9 @@ class ObjectiveGradient:
         pictures: float32 (n, *size, bands), 0 black and 1 white. Call inside a trace.
         """
         if direction is Direction.MINIMIZE or self._recipe.objective.own is not None:
-            return self.own_objective(pictures, filters, precision, direction)
+            canvas = whole(self._size)
+            measure = self._own_measure(Aim.READABLE, direction)
+            return direction.sign * self._channel(measure, pictures, filters, precision, canvas)
         terms = [
             weight * self._term(term, pictures, filters, precision) for weight, term in self._recipe.objective.maximized
         ]
@@ -182,28 +218,27 @@ class ObjectiveGradient:
             raise UsageError(f"The objective {term} must return one float32 number for each picture.")
         return values
 
-    def own_objective(
-        self,
-        pictures: Any,
-        filters: Any,
-        precision: str,
-        direction: Direction = Direction.MAXIMIZE,
-        canvas: Canvas | None = None,
-    ) -> Any:
-        """float32 (n,): how strongly each picture excites its own filter, or how little where it minimizes.
+    def _own_measure(self, aim: Aim, direction: Direction) -> Measure | None:
+        """What of the own channel counts; minimizing goes by the pre-activation, since a rectifier is 0 below it."""
+        if aim is Aim.POSITIONS or direction is Direction.MINIMIZE:
+            return Measure.PRE_ACTIVATION
+        return self._recipe.objective.own_measure
 
-        Minimizing goes by the pre-activation, since a rectifier is 0 below it. canvas: of which `pictures` are the periods, None where
-        they are whole. Call inside a trace.
-        """
-        canvas = whole(self._size) if canvas is None else canvas
-        measure = Measure.PRE_ACTIVATION if direction is Direction.MINIMIZE else self._recipe.objective.own_measure
-        value = self._channel(measure, pictures, filters, precision, canvas)
-        return direction.sign * value
+    def _own_value(self, maps: Any, canvas: Canvas, aim: Aim, direction: Direction) -> Any:
+        """float32 (n,): how strongly each picture excites its own filter, of which `maps` (n, ..., 1) are, or how little."""
+        if aim is Aim.POSITIONS:
+            trim = self._recipe.trim if canvas.is_whole else 0
+            return reductions.separate_peaks(maps, self._blocks(maps), trim, self._layer_call.times)[:, 0]
+        return direction.sign * self._reduced(self._own_measure(aim, direction), maps, canvas)
 
     def _channel(self, measure: Measure | None, pictures: Any, filters: Any, precision: str, canvas: Canvas) -> Any:
         """float32 (n,): the measure of channel filters[k] on picture k."""
-        trim, times = self._recipe.trim if canvas.is_whole else 0, self._layer_call.times
         maps = self._maps(pictures, filters, precision, canvas, measure is Measure.ACTIVATION)
+        return self._reduced(measure, maps, canvas)
+
+    def _reduced(self, measure: Measure | None, maps: Any, canvas: Canvas) -> Any:
+        """float32 (n,): the measure of `maps` (n, ..., 1)."""
+        trim, times = self._recipe.trim if canvas.is_whole else 0, self._layer_call.times
         if measure is Measure.MEAN_AND_PEAK and self.rectified:
             return reductions.means_and_peaks(maps, trim, times)[:, 0]
         leaky = measure is Measure.LEAKY and self.rectified
@@ -215,12 +250,6 @@ class ObjectiveGradient:
             fed = self._network.feed(as_shown(self._network.contract, canvas.spread(pictures)))
             maps = self._network.own_channels(fed, self._layer_call, filters, activated)[..., None]
         return canvas.own_positions(maps)
-
-    def separate_peaks(self, pictures: Any, filters: Any, canvas: Canvas) -> Any:
-        """float32 (n,): the own channel's pre-activation at its strongest positions a receptive field apart. Call inside a trace."""
-        maps = self._maps(pictures, filters, self.precision, canvas, activated=False)
-        trim = self._recipe.trim if canvas.is_whole else 0
-        return reductions.separate_peaks(maps, self._blocks(maps), trim, self._layer_call.times)[:, 0]
 
     def _blocks(self, maps: Any) -> list[int]:
         """Positions of the unit's map between two that see no pixel in common, along each axis; the whole map where that is not known."""
@@ -256,7 +285,12 @@ class ObjectiveGradient:
         pictures: float32 (1, *size, bands), 0 black and 1 white.
         """
 
+        trace = self._trace_of(whole(self._size), 1, Aim.POSITIONS, Direction.MAXIMIZE, redirecting=False)
+
         def read(pictures: Any, filters: Any) -> Any:
+            if trace is not None:
+                entry, _ = trace.enter(pictures, self._layer_call)
+                return self._network.own_channels_at(entry, self._layer_call, filters)
             self.traces += 1
             fed = self._network.feed(as_shown(self._network.contract, pictures))
             return self._network.own_channels(fed, self._layer_call, filters)
