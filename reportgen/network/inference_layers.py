@@ -21,6 +21,7 @@ from reportgen.network.backend import keras, tf
 from reportgen.network.graph.hooks import restore, shadow
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.graph.layer_kinds import as_numpy
+from reportgen.network.grouped_convolutions import own_operation
 
 DENSE_KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 DEPTHWISE_KERNELS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
@@ -190,6 +191,9 @@ def _computing(convolution: Any, kernel: np.ndarray, bias: np.ndarray | None) ->
 
 
 def _plainly(convolution: Any) -> Callable[[Any, Any], Any]:
+    operation = own_operation(convolution)
+    if operation is not None:
+        return operation
     compute, strides = keras.ops.conv, list(convolution.strides)
     if type(convolution) in DEPTHWISE_KERNELS:
         compute, strides = keras.ops.depthwise_conv, convolution.strides

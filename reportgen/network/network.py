@@ -26,6 +26,7 @@ from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS, as_numpy
 from reportgen.network.graph.map_layout import stored, takes_channels_first
 from reportgen.network.graph.paths import named_layers, path_of
 from reportgen.network.graph.walk import RECURRENT, Walk, is_empty, never, traced
+from reportgen.network.grouped_convolutions import own_operations
 from reportgen.network.inference_layers import Replacement, replaced, replacements
 from reportgen.network.loading.hashes import weights_sha256
 from reportgen.network.loading.load import Loaded
@@ -309,7 +310,8 @@ class Network:
 
     def _run(self, inputs: Any, is_last: Callable[[Call], bool], calls: list[Call] | None = None) -> Any:
         """Return the model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
-        with as_floating_point(self.model, self._primary.name) if self._exact else nullcontext():
+        exact = as_floating_point(self.model, self._primary.name) if self._exact else nullcontext()
+        with exact, own_operations(self.layers):
             return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
 
     def whole_pass(self, inputs: Any) -> tuple[list[Call], Any]:
@@ -541,7 +543,7 @@ class Network:
 
             def predict(pictures: Any) -> Any:
                 positional, named = self._given(self.fed(pictures))
-                with safe_scopes():
+                with safe_scopes(), own_operations(self.layers):
                     return self.model(*positional, **named, training=False)
 
             self._traced_predictor = tf.function(predict, autograph=False)

@@ -285,7 +285,7 @@ ELEMENTWISE: dict[str, Rule] = {
     **{name: _exact(function) for name, function in EXACT.items()},
     **{name: _monotone(*rising, falling=False) for name, rising in RISING.items()},
     **{name: _monotone(*falling, falling=True) for name, falling in FALLING.items()},
-    **dict.fromkeys(("Identity", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot", "DeepCopy"), _same),
+    **dict.fromkeys(("Identity", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot", "DeepCopy", "EnsureShape"), _same),
     **dict.fromkeys(("Add", "AddV2"), add),
     **dict.fromkeys(("RealDiv", "Div"), _divide),
     **dict.fromkeys(("Reciprocal", "Inv"), _reciprocal),

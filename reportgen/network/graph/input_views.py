@@ -76,6 +76,7 @@ ELEMENTWISE = frozenset(
         "Sin",
         "Cos",
         "PreventGradient",
+        "EnsureShape",
         "LogicalNot",
         "LogicalAnd",
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from reportgen.network.backend import tf
 
 ALIASES = frozenset(
-    {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "PreventGradient", "CheckNumerics"}
+    {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape"}
 )
 LINEAR = (
     frozenset(  # in each of the tensors that they take, or the same for every input: their gradients need none of them

@@ -284,7 +284,6 @@ class ObjectiveGradient:
 
         pictures: float32 (1, *size, bands), 0 black and 1 white.
         """
-
         trace = self._trace_of(whole(self._size), 1, Aim.POSITIONS, Direction.MAXIMIZE, redirecting=False)
 
         def read(pictures: Any, filters: Any) -> Any:
