@@ -125,7 +125,7 @@ def build(
 
         if execution.kind is not ExecutorKind.IN_PROCESS:
             check_model_named(specification)
-        if executor is None:
+        if executor is None and execution.kind is not ExecutorKind.IN_PROCESS:  # now: a scheduler may not be there
             executor = chosen(execution, say)
         if isinstance(specification, str):
             say(f"loading {specification}")
@@ -136,10 +136,15 @@ def build(
         accept(job.plan)
         _say_notes(job.plan, say)
         if expect or budget is not None:
-            for sentence in expectation.sentences(expectation.of(job, folder, shard, SMALL)):
+            expected = expectation.of(job, folder, shard, SMALL)
+            for sentence in expectation.sentences(expected):
                 say(sentence)
+            if executor is None and shard is None:
+                execution = expectation.settled(execution, expected)
         if (note := execution.note(job.threads)) is not None:
             say(note)
+        if executor is None:
+            executor = chosen(execution, say)
         with _naming(folder):
             if not (folder / STORE).is_dir():
                 _hold(held, folder, say)

@@ -21,6 +21,7 @@ from reportgen.compute.executors_processes import TRIES, ProcessExecutor
 from reportgen.compute.work import Progressed, Result, Work
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.execution import Execution
+from reportgen.core.memory import available_bytes
 from reportgen.core.records import Task, TaskKind
 
 PATIENCE = 60  # seconds after which a process is taken to stay for ever
@@ -182,3 +183,39 @@ def test_more_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> No
     )
     assert [Execution(jobs=jobs).note(threads) for jobs, threads in ((4, 2), (1, 9), (9, 1))] == [None, None, None]
     assert Execution("processes").note(9) is None, "it is one process"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pieces", "memory", "available", "jobs"),
+    [
+        (1000, 50, 1, 1000, 4),
+        (1000, 3, 1, 1000, 3),
+        (1000, 50, 1, 6, 2),  # .6 of it holds three: two, and the one that draws
+        (1000, 50, 1, 4, None),
+        (100, 50, 1, 1000, None),
+        (None, 50, 1, 1000, None),
+        (1000, 50, 1, None, None),
+        (1000, 0, 1, 1000, None),  # nothing is missing but pages
+    ],
+)
+def test_an_open_choice_becomes_several_processes_for_a_long_run(
+    seconds: float | None,
+    pieces: int,
+    memory: float,
+    available: int | None,
+    jobs: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reportgen.core.execution.usable_cores", lambda: 8)
+    found = Execution.stated(None, None, None).settled(seconds, pieces, memory, available)
+    assert found.jobs == jobs
+    assert found.kind.value == ("in-process" if jobs is None else "processes")
+    assert (found.note(8) is None) == (jobs is None)
+    for stated in (("in-process", None), (None, 1), (None, 2)):
+        choice = Execution.stated(*stated, None)
+        assert choice.settled(seconds, pieces, memory, available) is choice
+
+
+def test_memory_left_is_some_of_the_machine() -> None:
+    found = available_bytes()
+    assert found is None or 0 < found < 1e15

@@ -76,7 +76,7 @@ def written(
         force=run.force,
         progress=Progress(False if run.quiet else run.progress),
         say=silent if run.quiet else say,
-        execution=Execution(run.executor, run.jobs, run.scheduler),
+        execution=Execution.stated(run.executor, run.jobs, run.scheduler),
         budget=budget,
         expect=not run.quiet,
         shard=None if run.shard is None else Shard.parse(run.shard, os.environ),

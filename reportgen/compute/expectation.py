@@ -14,10 +14,13 @@ from reportgen.compute.shards import partition
 from reportgen.compute.work import Job
 from reportgen.core.budget import CHOSEN, Budget
 from reportgen.core.choices import Quality
+from reportgen.core.execution import Execution
+from reportgen.core.memory import available_bytes
 from reportgen.core.records import LayerRecord
 from reportgen.core.settings import Settings
 from reportgen.core.shard import Shard
 from reportgen.core.store import Store
+from reportgen.network.backend import gpu_details
 from reportgen.network.network import Network
 
 COUNTS = ("1", "2", "4", "8")
@@ -108,6 +111,16 @@ class Expectation:
             found = estimate(job, left, self._measured(job.model.network, job.plan.layers))
         self.stated = found.facts()
         return found
+
+    def settled(self, execution: Execution, found: Estimate) -> Execution:
+        """Return where the run is computed: as the user stated, or as follows from what it is expected to take."""
+        if gpu_details():
+            return execution
+        pieces = min(found.layers, found.patterns)
+        settled = execution.settled(found.seconds, pieces, found.memory_bytes, available_bytes())
+        if self.stated is not None and settled is not execution:
+            self.stated["processes"] = settled.jobs
+        return settled
 
     def sentences(self, found: Estimate) -> Iterator[str]:
         """Yield what a run says before it starts."""

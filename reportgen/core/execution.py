@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reportgen.core import DISTRIBUTION
 from reportgen.core.choices import ExecutorKind
 from reportgen.core.cores import usable_cores
 from reportgen.core.errors import UsageError
+
+# `settled` chooses several processes for a run that would take longer in one: a process costs some 15 seconds to start.
+WORTHWHILE = 180  # seconds
+MOST = 4  # processes: beside tracing, more only share the cores that TensorFlow's threads have already
+MEMORY_SHARE = 0.6  # of the memory that is left, for all processes and the one that draws the pages
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class Execution:
         executor: its kind, one of ExecutorKind; None for `processes` where there are several jobs, else `in-process`.
         jobs: processes that compute at once; None for as many as there are cores for.
         scheduler: address of a Dask scheduler; None for a cluster of this machine's own.
+        open: whether the number of processes may follow from what is expected, see `settled`.
 
     Raises:
         UsageError: the choice cannot be meant, or the package that it needs is missing.
@@ -27,6 +33,7 @@ class Execution:
     executor: str | None = None
     jobs: int | None = None
     scheduler: str | None = None
+    open: bool = False
 
     def __post_init__(self) -> None:
         if self.executor is not None and self.executor not in tuple(ExecutorKind):
@@ -51,15 +58,37 @@ class Execution:
             return ExecutorKind(self.executor)
         return ExecutorKind.IN_PROCESS if self.jobs in (None, 1) else ExecutorKind.PROCESSES
 
+    def settled(self, seconds: float | None, pieces: int, memory: float, available: int | None) -> Execution:
+        """Return this choice, or where it is open, several processes for a long run; no byte of a report depends on it.
+
+        Args:
+            seconds: that the run is expected to take in one process; None where that is not known.
+            pieces: of work, of which each process computes some.
+            memory: bytes of one process.
+            available: bytes that the machine has left; None where that is not known.
+        """
+        if not self.open or seconds is None or available is None or seconds < WORTHWHILE:
+            return self
+        room = int(MEMORY_SHARE * available / memory) - 1
+        count = min(usable_cores(), MOST, pieces, room)
+        return replace(self, executor=ExecutorKind.PROCESSES, jobs=count) if count > 1 else self
+
+    @classmethod
+    def stated(cls, executor: str | None, jobs: int | None, scheduler: str | None) -> Execution:
+        """Return what a command line states, open where it states nothing."""
+        return cls(executor, jobs, scheduler, open=executor is None and jobs is None and scheduler is None)
+
     def workers(self, threads: int) -> int:
         """Return how many processes compute on this machine, each operation with so many threads."""
         return max(1, usable_cores() // threads) if self.jobs is None else self.jobs
 
     def note(self, threads: int) -> str | None:
-        """Return a sentence where processes on this machine have more threads than it has cores; None elsewhere."""
+        """Return a sentence where several processes were chosen, or have more threads than this machine has cores; None elsewhere."""
         cores, workers = usable_cores(), self.workers(threads)
         if self.kind is ExecutorKind.IN_PROCESS or self.scheduler is not None:
             return None
+        if self.open:
+            return f"{workers} processes compute at once; --jobs 1 computes in this one, in less memory."
         if workers == 1 or threads == 1 or workers * threads <= cores:
             return None
         return (

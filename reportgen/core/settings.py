@@ -750,7 +750,7 @@ class RunOptions:
         WHOLE,
         Group.RUN,
         "Processes that compute at once, each with the model.",
-        unset="1",
+        unset="several for a long run",
         metavar="N",
         check=at_least(1),
     )
@@ -759,7 +759,7 @@ class RunOptions:
         TEXT,
         Group.RUN,
         "Where work is computed; the report is the same.",
-        unset="in-process; processes with --jobs",
+        unset="in-process; processes for several jobs",
         choices=ExecutorKind,
     )
     scheduler: str | None = option(
