@@ -551,8 +551,13 @@ class Network:
 
 
 def _own_maps(maps: Any, filters: Any) -> Any:
-    """Float32 (n, *spatial): of `maps` (n, *spatial, channels) the channel filters[k] of picture k."""
-    return tf.cast(tf.gather(maps, filters, axis=len(maps.shape) - 1, batch_dims=1), tf.float32)
+    """Float32 (n, *spatial): of `maps` (n, *spatial, channels) the channel filters[k] of picture k.
+
+    By a selection and a sum, whose gradients are a few operations: that of `tf.gather` takes a third of the trace of a layer.
+    """
+    own = tf.one_hot(filters, maps.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
+    own = tf.reshape(own, (-1, *(1,) * (len(maps.shape) - 2), maps.shape[-1]))
+    return tf.reduce_sum(tf.where(own, tf.cast(maps, tf.float32), 0.0), axis=-1)
 
 
 def unwalked(model: Any, settings: Settings) -> InputContract:

@@ -146,10 +146,9 @@ class ObjectiveGradient:
             tf.TensorSpec((batch, *canvas.period, self.bands), tf.float32),
             tf.TensorSpec((batch,), tf.int32),
         ]
-        traced = tf.function(read, input_signature=signature, autograph=False)
+        # Nothing that is traced here has a state: `tf.function` would look for an order of what has.
         with nullcontext() if canvas.is_whole else self._network.unstated_sizes():
-            traced.get_concrete_function()
-        return traced  # type: ignore[no-any-return]
+            return tf.compat.v1.wrap_function(read, signature)  # type: ignore[no-any-return]
 
     def _trace_of(
         self, canvas: Canvas, batch: int, aim: Aim, direction: Direction, redirecting: bool
