@@ -124,17 +124,16 @@ class Channels:
     def _combined(self, one: Labels, other: Labels) -> Labels:
         """Labels that stand for both."""
         one, other = np.broadcast_arrays(one, other)
+        found: Labels = np.maximum(one, other)  # where one of them is UNKNOWN, or both are the same
+        both = (one != other) & (one != UNKNOWN) & (other != UNKNOWN)
         count = len(self._together)
-        pairs, places = np.unique((one * count + other).reshape(-1), return_inverse=True)  # a number for each pair
-        found = [
-            left
-            if left == right
-            else self._label(tuple(dict.fromkeys((*self._together[left], *self._together[right]))))
-            if left and right
-            else max(left, right)
+        pairs, places = np.unique(one[both] * count + other[both], return_inverse=True)  # a number for each pair
+        labels = [
+            self._label(tuple(dict.fromkeys((*self._together[left], *self._together[right]))))
             for left, right in zip((pairs // count).tolist(), (pairs % count).tolist(), strict=True)
         ]
-        return np.array(found, np.int64)[places].reshape(one.shape)
+        found[both] = np.array(labels, np.int64)[places]
+        return found
 
     def _pass_on(self, operation: Any) -> None:
         """Find the labels of an operation's outputs; none where that is not possible."""
