@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import platform
@@ -93,18 +92,6 @@ def gradients_forgotten() -> Iterator[None]:
             del registered[name]
 
 
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Look for no garbage while the block runs: of the hundred thousands of objects that a trace makes, none is any yet."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def gpu_details() -> list[dict[str, Any]]:
     """Return what TensorFlow tells of each GPU that it computes on."""
     return [tf.config.experimental.get_device_details(device) for device in tf.config.list_physical_devices("GPU")]
@@ -149,7 +136,6 @@ def environment() -> dict[str, str]:
 
 __all__ = [
     "LOGGERS",
-    "collection_paused",
     "environment",
     "fix_threads",
     "fused",

@@ -13,11 +13,12 @@ import numpy as np
 from reportgen.core.axes import ChannelOrder
 from reportgen.core.choices import Preprocess
 from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.garbage import paused
 from reportgen.core.records import ConstantInput, ConstantInputRecord, InputContract
 from reportgen.core.settings import Settings
 from reportgen.network import preprocessing as scaling
 from reportgen.network.accepted_sizes import NEAR, Size, next_size
-from reportgen.network.backend import collection_paused, keras, tf
+from reportgen.network.backend import keras, tf
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.hooks import Call, restore, run_until, safe_scopes, shadow
@@ -154,7 +155,7 @@ class Network:
 
         def walk(contract: InputContract) -> Walk:
             self._feed_at(contract.size)
-            with collection_paused():
+            with paused():
                 return Walk(self.model, self.named, self._run, contract, covered, settings.layers, self._channels_first)
 
         walked = walk(contract)
