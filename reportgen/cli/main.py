@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 import time
@@ -95,6 +97,9 @@ def _failed(error: Exception) -> int:
 def main() -> None:
     """Run a command; see `HELP`."""
 
+
+# A process that ends need not search what it held for garbage: after a large model that takes seconds.
+atexit.register(gc.freeze)
 
 for command in (build, survey, plan, layers, assemble, figures, archive, verify, compare, index):
     main.add_command(command)

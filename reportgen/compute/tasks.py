@@ -31,7 +31,7 @@ from reportgen.core.records import LayerRecord, Plan, Task, TaskKind
 from reportgen.core.stored_maps import compact
 from reportgen.inputs.dataset import Decoded
 from reportgen.inputs.images import natural_crops
-from reportgen.network.backend import tf
+from reportgen.network.backend import gradients_forgotten, tf
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.layer_calls import stored_weights
 from reportgen.network.graph.normalizations import normalization_facts
@@ -143,9 +143,10 @@ def compute_patterns(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iter
     breadth = workspace.job.breadths[tasks[0].layer]
     while left:
         try:
-            for result in _ascend(workspace, list(left.values()), breadth, notify):
-                del left[result.key]
-                yield result
+            with gradients_forgotten():  # else each layer's graphs are kept as long as the process lives
+                for result in _ascend(workspace, list(left.values()), breadth, notify):
+                    del left[result.key]
+                    yield result
         except tf.errors.ResourceExhaustedError:
             if breadth.batch == 1:
                 raise

@@ -13,6 +13,7 @@ import numpy as np
 from reportgen.core.axes import ChannelOrder
 from reportgen.core.choices import Preprocess
 from reportgen.core.errors import ModelError, UsageError
+from reportgen.core.garbage import paused
 from reportgen.core.records import ConstantInput, ConstantInputRecord, InputContract
 from reportgen.core.settings import Settings
 from reportgen.network import preprocessing as scaling
@@ -154,7 +155,8 @@ class Network:
 
         def walk(contract: InputContract) -> Walk:
             self._feed_at(contract.size)
-            return Walk(self.model, self.named, self._run, contract, covered, settings.layers, self._channels_first)
+            with paused():
+                return Walk(self.model, self.named, self._run, contract, covered, settings.layers, self._channels_first)
 
         walked = walk(contract)
         most = longest(contract.rank)

@@ -13,7 +13,7 @@ from reportgen.core.records import CONVOLUTION, POOLING, LayerRecord, LayerStatu
 from reportgen.core.settings import Settings
 from reportgen.core.slugs import unique_slugs
 from reportgen.network.graph.layer_calls import LayerCall
-from reportgen.network.graph.layer_kinds import filter_count, kernel_kind, kernels
+from reportgen.network.graph.layer_kinds import filter_count, kernel_kind, kernel_shapes
 from reportgen.network.graph.units import activation_name
 from reportgen.network.network import Network
 
@@ -190,7 +190,7 @@ def _output_shape(layer_call: LayerCall) -> tuple[int | None, ...] | None:
 def _kernel_shape(layer: Any) -> tuple[int, ...] | None:
     if not layer.built or kernel_kind(layer) is None:
         return None
-    return tuple(next(iter(kernels(layer).values())).shape)
+    return kernel_shapes(layer)[0]
 
 
 def _numbers(layer: Any, name: str) -> tuple[int, ...] | None:

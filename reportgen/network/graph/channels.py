@@ -7,6 +7,7 @@ channels, and takes them together where it combines tensors channel by channel. 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from math import prod
 from typing import Any
 
@@ -23,6 +24,7 @@ Labels = NDArray[
     np.int64
 ]  # of a tensor: an axis along which nothing changes has the length 1; 0 where there is no label
 UNKNOWN = 0
+NONE = -1  # stands where a label has fewer bases than another
 LARGEST = 1 << 22  # labels of one tensor: maps that are flattened in several steps need no more
 SAME = frozenset({  # each number becomes another, or stays
     "Identity", "StopGradient", "PreventGradient", "Cast", "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Sigmoid",
@@ -54,6 +56,7 @@ class Channels:
         """
         self._of: dict[str, Labels] = {}
         self._bases: list[tuple[str, int]] = [("", -1)]  # by label: (path, channel) of those that stand for one channel
+        self._firsts: list[int] = []  # of the bases of each tensor
         self._together: list[tuple[int, ...]] = [()]  # by label: the bases that it stands for
         self._numbers: dict[tuple[int, ...], int] = {}
         self._of[entry.name] = self._fresh("", entry.shape.as_list(), -1)
@@ -86,16 +89,16 @@ class Channels:
 
     def _joined(self, labels: Sequence[int]) -> tuple[ChannelRun, ...]:
         """The runs of channels whose sources go on one by one."""
-        runs: list[tuple[int, tuple[tuple[str, int], ...]]] = []
-        for label in labels:
-            sources = tuple(self._bases[base] for base in self._together[label])
-            if runs:
-                count, first = runs[-1]
-                if sources == tuple((path, channel + count) for path, channel in first):
-                    runs[-1] = count + 1, first
-                    continue
-            runs.append((1, sources))
-        return tuple(ChannelRun(channels=count, sources=sources) for count, sources in runs)
+        together = [self._together[label] for label in labels]
+        table = list(zip_longest(*together, fillvalue=NONE))  # a row for each place among a channel's bases
+        bases = np.array(table, np.int64).reshape(len(table), len(labels))
+        owners = np.searchsorted(self._firsts, bases, side="right")
+        goes_on = (np.diff(bases) == (bases[:, 1:] != NONE)) & (np.diff(owners) == 0)
+        starts = [0, *(np.flatnonzero(~goes_on.all(axis=0)) + 1).tolist()] if labels else []
+        return tuple(
+            ChannelRun(channels=end - start, sources=tuple(self._bases[base] for base in together[start]))
+            for start, end in zip(starts, [*starts[1:], len(labels)], strict=True)
+        )
 
     def _fresh(self, path: str, shape: Sequence[int | None], axis: int) -> Labels:
         """Labels that no channel had before."""
@@ -103,12 +106,14 @@ class Channels:
         if count is None:
             return np.zeros((1,) * len(shape), np.int64)
         self._bases += [(path, channel) for channel in range(count)]
-        labels = []
-        for base in range(first, first + count):
-            labels.append(self._label((base,)))
+        self._firsts.append(first)
+        alone = [(base,) for base in range(first, first + count)]
+        label = len(self._together)
+        self._together += alone
+        self._numbers.update(zip(alone, range(label, label + count), strict=True))
         lengths = [1] * len(shape)
         lengths[axis] = count
-        return np.array(labels, np.int64).reshape(lengths)
+        return np.arange(label, label + count, dtype=np.int64).reshape(lengths)
 
     def _label(self, bases: tuple[int, ...]) -> int:
         if bases not in self._numbers:
@@ -119,14 +124,16 @@ class Channels:
     def _combined(self, one: Labels, other: Labels) -> Labels:
         """Labels that stand for both."""
         one, other = np.broadcast_arrays(one, other)
-        pairs, places = np.unique(np.stack([one.reshape(-1), other.reshape(-1)]), axis=1, return_inverse=True)
-        found = [
+        found: Labels = np.maximum(one, other)  # where one of them is UNKNOWN, or both are the same
+        both = (one != other) & (one != UNKNOWN) & (other != UNKNOWN)
+        count = len(self._together)
+        pairs, places = np.unique(one[both] * count + other[both], return_inverse=True)  # a number for each pair
+        labels = [
             self._label(tuple(dict.fromkeys((*self._together[left], *self._together[right]))))
-            if left and right
-            else max(left, right)
-            for left, right in pairs.T.tolist()
+            for left, right in zip((pairs // count).tolist(), (pairs % count).tolist(), strict=True)
         ]
-        return np.array(found, np.int64)[places.reshape(-1)].reshape(one.shape)
+        found[both] = np.array(labels, np.int64)[places]
+        return found
 
     def _pass_on(self, operation: Any) -> None:
         """Find the labels of an operation's outputs; none where that is not possible."""
@@ -246,8 +253,7 @@ def _known(tensor: Any) -> NDArray[Any]:
 def _compact(labels: Labels) -> Labels:
     """The same with the length 1 of every axis along which nothing changes."""
     for axis, size in enumerate(labels.shape):
-        first = labels.take([0], axis)
-        if size > 1 and (labels == first).all():
+        if size > 1 and (labels == (first := labels.take([0], axis))).all():
             labels = first
     return labels
 

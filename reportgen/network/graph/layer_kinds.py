@@ -36,11 +36,20 @@ def kernel_kind(layer: Any) -> KernelKind | None:
 
 def kernels(layer: Any) -> dict[str, np.ndarray]:
     """Return a convolution's weights: `kernel`, or `depthwise_kernel` and `pointwise_kernel`, and `bias` where it has one."""
-    names = ("depthwise_kernel", "pointwise_kernel") if kernel_kind(layer) == SEPARABLE else ("kernel",)
-    found = {name: as_numpy(getattr(layer, name)) for name in names}
+    found = {name: as_numpy(getattr(layer, name)) for name in _kernel_names(layer)}
     if getattr(layer, "use_bias", False) and layer.bias is not None:
         found["bias"] = as_numpy(layer.bias)
     return found
+
+
+def kernel_shapes(layer: Any) -> list[tuple[int, ...]]:
+    """Return the shape of a built convolution's kernel, or those of its depthwise and its pointwise kernel."""
+    return [tuple(getattr(layer, name).shape) for name in _kernel_names(layer)]
+
+
+def _kernel_names(layer: Any) -> tuple[str, ...]:
+    """Return the attributes that hold a convolution's kernels."""
+    return ("depthwise_kernel", "pointwise_kernel") if kernel_kind(layer) == SEPARABLE else ("kernel",)
 
 
 def filter_count(layer: Any) -> int:
@@ -49,12 +58,10 @@ def filter_count(layer: Any) -> int:
     Raises:
         ValueError: the layer is no convolution.
     """
-    kind, own = kernel_kind(layer), kernels(layer)
+    kind = kernel_kind(layer)
     if kind is None:
         raise ValueError(f"a {type(layer).__name__} is no convolution")
-    if kind == SEPARABLE:
-        return filter_shape(PLAIN, own["pointwise_kernel"].shape)[0]
-    return filter_shape(kind, own["kernel"].shape)[0]
+    return filter_shape(PLAIN if kind == SEPARABLE else kind, kernel_shapes(layer)[-1])[0]
 
 
 def as_numpy(variable: Any) -> np.ndarray:

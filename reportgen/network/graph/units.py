@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ NORMALISATIONS = tuple(
 ACTIVATIONS = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
 LEAKY_SLOPE = 0.3  # default of a LeakyReLU layer
 RELU6_MOST = 6
+KERAS = "keras."  # how the names of modules of Keras begin
 PROBES = np.array([-1000.0, -30.0, -3.0, -1.0, -0.5, -0.01], np.float32)
 
 
@@ -67,14 +69,26 @@ class Unit:
     def rectified(self) -> bool:
         """Whether the activation is exactly 0 for every negative number, found by evaluating it."""
         activate = self.activate()
-        if activate is None:
-            return False
-        try:
+        function: Any = activate
+        if type(function) is keras.layers.Activation:
+            function = function.activation
+        if isinstance(function, FunctionType) and str(function.__module__).startswith(KERAS):
+            return _keras_rectifies(function)
+        return activate is not None and _rectifies(activate)
+
+
+def _rectifies(activate: Callable[[Any], Any]) -> bool:
+    """Return whether an activation is exactly 0 for every negative number, and above 0 for 1."""
+    try:
+        with tf.init_scope():
             negative = np.asarray(activate(tf.constant(PROBES.reshape(1, 1, -1, 1))))
             positive = np.asarray(activate(tf.ones((1, 1, 1, 1))))
-        except Exception:  # an activation that needs its layer's own shape (PReLU) is not a plain rectifier
-            return False
-        return bool((negative == 0).all() and (positive > 0).all())
+    except Exception:  # an activation that needs its layer's own shape (PReLU) is not a plain rectifier
+        return False
+    return bool((negative == 0).all() and (positive > 0).all())
+
+
+_keras_rectifies = cache(_rectifies)  # Keras's own functions: the same in every layer
 
 
 def find_unit(call: Call, calls: Sequence[Call], positions: Mapping[str, int]) -> Unit:
