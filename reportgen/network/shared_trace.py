@@ -15,6 +15,7 @@ from typing import Any
 
 from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
+from reportgen.network.graph.walk import traced
 
 SEED = "reportgen_seed"
 # Operations with a state that may be read in any order. A layer whose part has others is not cut out.
@@ -53,6 +54,7 @@ class SharedTrace:
             layer_calls: The layers.
             shape: (n, *size, bands) of the pictures.
         """
+        self._pictures = ""
         self._numbers = {layer_call.path: number for number, layer_call in enumerate(layer_calls)}
         self._shapes: dict[str, Any] = {}
         self._entries: dict[str, str] = {}
@@ -62,6 +64,7 @@ class SharedTrace:
 
         def read(pictures: Any) -> None:
             nonlocal forward_operations
+            self._pictures = pictures.op.name
             found = {path: entry for path, entry in entries(pictures).items() if entry.shape.is_fully_defined()}
             forward_operations = len(pictures.graph.get_operations())
             self._entries = {path: entry.name for path, entry in found.items()}
@@ -78,12 +81,10 @@ class SharedTrace:
             )
             self._gradient = None if gradient is None else gradient.name
 
-        signature = [tf.TensorSpec(shape, tf.float32)]
-        traced = tf.function(read, input_signature=signature, autograph=False).get_concrete_function()
-        self._pictures, *captured = (tensor.op.name for tensor in traced.inputs)
-        self._captured = dict(zip(captured, traced.captured_inputs, strict=True))
-        self._definition = traced.graph.as_graph_def()
-        operations = traced.graph.get_operations()
+        graph = traced(read, tuple(shape))
+        self._captured = {inside.op.name: outside for outside, inside in graph.captures}
+        self._definition = graph.as_graph_def()
+        operations = graph.get_operations()
         self._order = {operation.name: number for number, operation in enumerate(operations)}
         self._stateful = {
             operation.name for operation in operations if operation.op_def.is_stateful and operation.type not in READING
