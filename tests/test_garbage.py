@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gc
 
-import pytest
-
 from reportgen.core.garbage import paused, settled
 
 
 def test_the_search_is_off_in_the_block_alone() -> None:
-    with pytest.raises(ValueError), paused():
+    with paused():
         assert not gc.isenabled()
-        raise ValueError
     assert gc.isenabled()
 
 
