@@ -75,7 +75,7 @@ def build(
     force: bool = False,
     progress: bool | None = False,
     say: Callable[[str], None] = lambda sentence: None,
-    jobs: int | None = None,
+    jobs: int | str | None = None,
     executor: str | None = None,
     scheduler: str | None = None,
     **settings: Any,
@@ -89,7 +89,7 @@ def build(
         force: Whether to write into a folder that is not a report.
         progress: Whether to show a bar on stderr; None for one where stderr is a terminal.
         say: Receives notes and warnings, one sentence each.
-        jobs: Processes that compute at once; a live model is computed on in this one only.
+        jobs: Processes that compute at once; None or `auto` for several in a long run. A live model is computed on in this one only.
         executor: `in-process`, `processes` (where there are several jobs) or `dask`.
         scheduler: Address of a Dask scheduler; None for workers on this machine.
         settings: Options of `reportgen build` by their names with underscores (`size=128, quality="draft", imports=["my.layers"]`).
@@ -103,7 +103,7 @@ def build(
     """
     folder = None if output is None else Path(output)
     given = Settings(**_known({**settings, "images": images}))
-    execution = Execution(executor, jobs, scheduler)
+    execution = Execution.stated(executor, jobs, scheduler)
     return build_report(model, given, folder, force=force, progress=Progress(progress), say=say, execution=execution)
 
 

@@ -123,10 +123,14 @@ def build(
         from reportgen.compute.opening import check_named as check_model_named
         from reportgen.compute.planning.prepare import prepare
 
+        def aside(sentence: str) -> None:
+            with progress.paused():
+                say(sentence)
+
         if execution.kind is not ExecutorKind.IN_PROCESS:
             check_model_named(specification)
         if executor is None and execution.kind is not ExecutorKind.IN_PROCESS:  # now: a scheduler may not be there
-            executor = chosen(execution, say)
+            executor = chosen(execution, aside)
         if isinstance(specification, str):
             say(f"loading {specification}")
         expectation = Expectation(settings, budget)
@@ -135,16 +139,20 @@ def build(
             raise ModelError(f"{job.plan.model.source} changed while it was read; run the same command again.")
         accept(job.plan)
         _say_notes(job.plan, say)
-        if expect or budget is not None:
+        spoken, settling = (
+            expect or budget is not None,
+            executor is None and expectation.may_settle(execution, job, shard),
+        )
+        if spoken or settling:
             expected = expectation.of(job, folder, shard, SMALL)
-            for sentence in expectation.sentences(expected):
+            for sentence in expectation.sentences(expected) if spoken else ():
                 say(sentence)
-            if executor is None and shard is None:
+            if settling:
                 execution = expectation.settled(execution, expected)
         if (note := execution.note(job.threads)) is not None:
             say(note)
         if executor is None:
-            executor = chosen(execution, say)
+            executor = chosen(execution, aside)
         with _naming(folder):
             if not (folder / STORE).is_dir():
                 _hold(held, folder, say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -339,6 +340,21 @@ def test_several_processes_give_the_same_report(folder: Path, report: Path, tmp_
     assert len(balanced(pieces, 2)) > len(pieces), "or the report does not show that patterns can be divided"
     executor = chosen(Execution(kind, 2), print)
     assert built(folder, tmp_path / "report", executor).problems == ()
+    assert contents(tmp_path / "report") == contents(report)
+
+
+@pytest.mark.slow
+def test_a_long_build_computes_in_several_processes_and_gives_the_same_report(
+    folder: Path, report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reportgen.compute.expectation.SMALL", 0)
+    monkeypatch.setattr("reportgen.core.execution.WORTHWHILE", 0)
+    monkeypatch.setattr("reportgen.core.execution.usable_cores", lambda: 2)
+    said: list[str] = []
+    given = {"progress": Progress(False), "say": said.append, "execution": Execution.stated(None, "auto", None)}
+    assert build(str(folder / "model.keras"), settings(folder), tmp_path / "report", **given).problems == ()
+    assert "2 processes compute at once; --jobs 1 computes in this one, in less memory." in said
+    assert json.loads((tmp_path / "report" / "run.json").read_bytes())["processes"] == 2
     assert contents(tmp_path / "report") == contents(report)
 
 

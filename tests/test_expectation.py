@@ -11,7 +11,7 @@ import pytest
 from reportgen.compute import expectation
 from reportgen.compute.expectation import Expectation, rungs
 from reportgen.compute.planning.calibration import Calibration, calibrate
-from reportgen.compute.planning.estimate import duration
+from reportgen.compute.planning.estimate import PATTERNS, duration, estimate
 from reportgen.compute.planning.prepare import prepare
 from reportgen.core.budget import Budget, parse_duration
 from reportgen.core.choices import Quality
@@ -96,6 +96,16 @@ def test_an_impossible_budget_gets_the_least_and_says_so(
     assert "--quality draft --filters 1" in remark
     job, found = chosen("1s", ("quality", "filters"), quality="draft", filters="2")
     assert ["settings that were given" in remark for remark in found.remarks(found.of(job, tmp_path))] == [True]
+
+
+def test_processes_follow_from_the_patterns_that_are_missing() -> None:
+    job = prepare(randomised(functional(conv(2), conv(3))), Settings(preprocess="unit", filters="1"))
+    others = [task.key for task in job.plan.tasks if task.kind not in PATTERNS]
+    own = [task.key for task in job.plan.tasks if task.kind in PATTERNS]
+    every, one, none = (estimate(job, [*others, *keys], SLOW) for keys in (own, own[:1], []))
+    assert [found.ascending for found in (every, one, none)] == [2, 1, 0]
+    assert (one.ascent_seconds or 0) < (every.ascent_seconds or 0) < (every.seconds or 0)
+    assert none.ascent_seconds is None
 
 
 def test_a_measurement_is_positive_and_of_the_deepest_layer() -> None:

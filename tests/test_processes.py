@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fake_worker
 from fake_worker import FakeJob
 from reportgen.compute import executors_processes
 from reportgen.compute.balance import PIECES, balanced
-from reportgen.compute.executors_processes import TRIES, ProcessExecutor
+from reportgen.compute.executors_processes import TRIES, OptionalProcesses, ProcessExecutor
 from reportgen.compute.work import Progressed, Result, Work
+from reportgen.core import memory
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.execution import Execution
 from reportgen.core.memory import available_bytes
@@ -185,6 +187,47 @@ def test_more_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert Execution("processes").note(9) is None, "it is one process"
 
 
+def optional(job: FakeJob, work: list[Work]) -> tuple[list[Result], list[str], int | None]:
+    """What comes of work that several processes may compute, what is said, and how many processes are stated."""
+    said: list[str] = []
+
+    def alone(job: Any, work: Any, notify: Any) -> Any:
+        yield from (Result(task.key, {"pid": np.array(os.getpid())}) for each in work for task in each.tasks)
+
+    executor = OptionalProcesses(Execution("processes", 2, open=True), alone, said.append)
+    results = list(executor.run(job, work, lambda news: None))  # type: ignore[arg-type]
+    return results, said, executor.processes
+
+
+@pytest.mark.parametrize("behaviour", ["refuse", "break", "end"])
+def test_what_processes_that_nobody_asked_for_cannot_compute_this_one_does(tmp_path: Path, behaviour: str) -> None:
+    results, (sentence,), processes = optional(FakeJob(tmp_path, behaviour), pieces("a,b", "c"))
+    assert sorted(result.key for result in results) == ["a", "b", "c"]
+    assert {int(result.arrays["pid"]) for result in results} == {os.getpid()}
+    assert sentence.startswith("this process computes alone, since others could not: ")
+    assert sentence.endswith(".")
+    assert processes == 1
+    assert_gone(workers(tmp_path))
+
+
+def test_where_no_process_may_be_started_this_one_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: Any, **named: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(executors_processes.subprocess, "Popen", refused)
+    results, said, processes = optional(FakeJob(tmp_path), pieces("a", "b"))
+    assert ([result.key for result in results], processes) == (["a", "b"], 1)
+    assert said == ["this process computes alone, since others could not: [Errno 1] Operation not permitted."]
+    with pytest.raises(PermissionError):
+        list(run(FakeJob(tmp_path), pieces("a", "b")))
+
+
+def test_processes_that_can_be_had_compute_all(tmp_path: Path) -> None:
+    results, said, processes = optional(FakeJob(tmp_path), pieces("a", "b"))
+    assert {int(result.arrays["pid"]) for result in results} <= set(workers(tmp_path))
+    assert (len(results), said, processes) == (2, [], 2)
+
+
 @pytest.mark.parametrize(
     ("seconds", "pieces", "memory", "available", "jobs"),
     [
@@ -211,7 +254,8 @@ def test_an_open_choice_becomes_several_processes_for_a_long_run(
     assert found.jobs == jobs
     assert found.kind.value == ("in-process" if jobs is None else "processes")
     assert (found.note(8) is None) == (jobs is None)
-    for stated in (("in-process", None), (None, 1), (None, 2)):
+    assert Execution.stated(None, "auto", None).open
+    for stated in (("in-process", None), (None, 1), (None, "2"), ("processes", "auto")):
         choice = Execution.stated(*stated, None)
         assert choice.settled(seconds, pieces, memory, available) is choice
 
@@ -219,3 +263,37 @@ def test_an_open_choice_becomes_several_processes_for_a_long_run(
 def test_memory_left_is_some_of_the_machine() -> None:
     found = available_bytes()
     assert found is None or 0 < found < 1e15
+
+
+def test_one_core_has_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reportgen.core.execution.usable_cores", lambda: 1)
+    choice = Execution.stated(None, None, None)
+    assert choice.settled(1000, 50, 1, 1000) is choice
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many", "1.5"])
+def test_jobs_are_a_number_or_auto(jobs: str) -> None:
+    with pytest.raises(UsageError, match=rf"^--jobs {jobs} is "):
+        Execution.stated(None, jobs, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "names"),
+    [("0::/box/inner", "box", memory.VERSION_2), ("4:memory:/not/seen/from/here", "memory", memory.VERSION_1)],
+)
+def test_a_containers_limit_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, folder: str, names: tuple[str, str, str]
+) -> None:
+    limit, usage, cache = names
+    group = tmp_path / folder
+    group.mkdir()
+    (tmp_path / "own").write_text(f"3:cpuset:/\n{line}\n")
+    (group / limit).write_text("1000\n")
+    (group / usage).write_text("700\n")
+    (group / "memory.stat").write_text(f"anon 5\n{cache} 200\n")
+    monkeypatch.setattr(memory, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory, "GROUPS", tmp_path)
+    assert available_bytes() == 500
+    (group / limit).write_text("max\n")
+    unlimited = available_bytes()
+    assert unlimited is None or unlimited > 1000

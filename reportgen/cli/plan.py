@@ -13,6 +13,7 @@ import click
 from reportgen.cli.command import GroupedCommand, say, silent
 from reportgen.cli.options import explicit, resolve, takes_options
 from reportgen.core.budget import Budget
+from reportgen.core.execution import Execution
 from reportgen.core.settings import Command
 from reportgen.core.shard import Shard
 
@@ -43,19 +44,28 @@ def plan(model: str, **given: Any) -> None:
     job = prepare(model, settings, choose=expectation.choose)
     folder = Path("reports") / (default_name(model) + ("" if shard is None else shard.suffix))
     found = expectation.of(job, folder if run.output is None else Path(run.output), shard)
+    execution = Execution.stated(run.executor, run.jobs, run.scheduler)
+    if expectation.may_settle(execution, job, shard):
+        execution = expectation.settled(execution, found)
     tell = silent if run.quiet else say
     for sentence in (job.plan.contract.warning, *job.plan.notes, *expectation.remarks(found)):
         if sentence is not None:
             tell(sentence)
     if run.json:
         chosen = {name: job.plan.settings[name] for name in ("quality", "filters")}
-        click.echo(json.dumps({**chosen, **found.facts()}, indent=1))
+        click.echo(json.dumps({**chosen, **found.facts(), "processes": execution.here(job.threads)}, indent=1))
     else:
-        click.echo(as_text(found, job.plan.settings))
+        click.echo(as_text(found, job.plan.settings, execution.here(job.threads)))
 
 
-def as_text(found: Estimate, settings: Mapping[str, Any]) -> str:
-    """Return an estimate as lines of text; settings: as the report states them."""
+def as_text(found: Estimate, settings: Mapping[str, Any], processes: int | None) -> str:
+    """Return an estimate as lines of text.
+
+    Args:
+        found: the estimate.
+        settings: as the report states them.
+        processes: that `build` would compute in on this machine; None where a scheduler has them.
+    """
     from reportgen.compute.planning.estimate import GIGA, MEGA, MILLI, duration
 
     rows = [
@@ -76,5 +86,7 @@ def as_text(found: Estimate, settings: Mapping[str, Any]) -> str:
                 f"{measured.trace_seconds:.1f} s to trace; pace {measured.pace:.1f}",
             ),
         ]
+    if processes is not None:
+        rows.append(("processes", f"{processes}"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:{width}}  {text}" for name, text in rows)

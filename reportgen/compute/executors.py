@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from typing import Protocol
 
-from reportgen.compute.executors_processes import ProcessExecutor
+from reportgen.compute.executors_processes import OptionalProcesses, ProcessExecutor
 from reportgen.compute.tasks import carry_out, divide
 from reportgen.compute.work import Job, Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
@@ -41,6 +41,8 @@ class Executor(Protocol):
 class InProcessExecutor:
     """Computes one piece of work after the other in this process."""
 
+    processes = 1
+
     def run(self, job: Job, work: Iterable[Work], notify: Notify) -> Generator[Result, None, None]:
         """Compute `work`; see `Executor`."""
         workspace = Workspace(job)
@@ -51,7 +53,7 @@ class InProcessExecutor:
 
 
 def chosen(execution: Execution, say: Callable[[str], None]) -> Executor:
-    """Return the executor that the user chose.
+    """Return the executor that the user chose, or that was chosen for the user.
 
     Args:
         execution: the choice.
@@ -61,6 +63,8 @@ def chosen(execution: Execution, say: Callable[[str], None]) -> Executor:
         UsageError: no scheduler answers at the address that the user gave.
     """
     match execution.kind:
+        case ExecutorKind.PROCESSES if execution.open:
+            return OptionalProcesses(execution, InProcessExecutor().run, say)
         case ExecutorKind.PROCESSES:
             return ProcessExecutor(execution)
         case ExecutorKind.DASK:
@@ -95,3 +99,4 @@ def compute(job: Job, run: Run, executor: Executor) -> None:
                 run.done(result.key, result.arrays, result.facts, result.seconds)
             else:
                 run.failed(result.key, result.failure)
+            run.processes = getattr(executor, "processes", None)

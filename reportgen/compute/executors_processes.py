@@ -7,7 +7,8 @@ import pickle
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
@@ -16,8 +17,10 @@ from reportgen.compute.balance import balanced
 from reportgen.compute.work import Done, Job, Message, Notify, Progressed, Ready, Refused, Result, Work
 from reportgen.core.errors import ModelError
 from reportgen.core.execution import Execution
+from reportgen.network.error_text import one_line
 
 TRIES = 3  # of a piece of work whose worker ends, and of starting workers none of which opens the model
+Compute = Callable[[Job, Iterable[Work], Notify], Generator[Result, None, None]]  # `Executor.run`
 PROGRAM = "from reportgen.compute.worker import main; main()"
 
 
@@ -28,8 +31,15 @@ class ProcessExecutor:
     it needs no `if __name__ == "__main__"`.
     """
 
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
+    def __init__(self, execution: Execution, *, strict: bool = False) -> None:
+        """Prepare processes, of which none is started yet.
+
+        Args:
+            execution: how many.
+            strict: whether to raise ModelError where none could open the model, instead of naming all work as failed.
+        """
+        self._execution, self._strict = execution, strict
+        self.processes: int | None = 1
 
     def run(self, job: Job, work: Iterable[Work], notify: Notify) -> Generator[Result, None, None]:
         """Compute `work`; see `Executor`.
@@ -40,11 +50,55 @@ class ProcessExecutor:
         workers = self._execution.workers(job.threads)
         pieces = [_Piece(each) for each in balanced(work, workers)]
         if pieces:
+            self.processes = min(workers, len(pieces))
             crew = _Crew(pickle.dumps(job), pieces, notify)
             try:
-                yield from crew.run(min(workers, len(pieces)))
+                yield from crew.run(self.processes)
+                if crew.unopened is not None and self._strict:
+                    raise ModelError(f"{crew.unopened}.")
+                for left in crew.waiting:
+                    yield from _failures(left, str(crew.unopened))
             finally:
                 crew.end()
+
+
+class OptionalProcesses:
+    """Computes in several processes that nobody asked for, so that where they cannot be had, this one computes what they leave.
+
+    A sandbox may start no processes, and a function that makes another model each time, or a layer that only the user's script has,
+    can be opened in this one alone.
+    """
+
+    def __init__(self, execution: Execution, alone: Compute, say: Callable[[str], None]) -> None:
+        """Prepare processes, of which none is started yet.
+
+        Args:
+            execution: how many.
+            alone: computes work in this process.
+            say: receives why the others cannot be had, one sentence.
+        """
+        self._several, self._compute, self._say = ProcessExecutor(execution, strict=True), alone, say
+        self._alone = False
+
+    @property
+    def processes(self) -> int | None:
+        """How many processes compute."""
+        return 1 if self._alone else self._several.processes
+
+    def run(self, job: Job, work: Iterable[Work], notify: Notify) -> Generator[Result, None, None]:
+        """Compute `work`; see `Executor`."""
+        pieces, over = list(work), set()
+        try:
+            with closing(self._several.run(job, pieces, notify)) as results:
+                for result in results:
+                    over.add(result.key)
+                    yield result
+            return
+        except Exception as error:  # whatever it is, this process has the model open
+            self._say(f"this process computes alone, since others could not: {one_line(error).rstrip('.')}.")
+        self._alone = True
+        left = (Work(each.kind, tuple(task for task in each.tasks if task.key not in over)) for each in pieces)
+        yield from self._compute(job, (each for each in left if each.tasks), notify)
 
 
 class _Piece:
@@ -114,10 +168,16 @@ class _Worker:
 
 
 class _Crew:
-    """Workers and the work that is left; each worker has at most one piece, so that little waits in memory to be written."""
+    """Workers and the work that is left; each worker has at most one piece, so that little waits in memory to be written.
+
+    Attributes:
+        waiting: work that no worker has.
+        unopened: why it stays so, where no worker could open the model; None elsewhere.
+    """
 
     def __init__(self, job: bytes, pieces: Iterable[_Piece], notify: Notify) -> None:
-        self._job, self._waiting, self._notify = job, deque(pieces), notify
+        self._job, self.waiting, self._notify = job, deque(pieces), notify
+        self.unopened: str | None = None
         self._heard: SimpleQueue[tuple[_Worker, Message | _Ended]] = SimpleQueue()
         self._workers: set[_Worker] = set()
         self._failed_starts = 0
@@ -156,8 +216,8 @@ class _Crew:
 
     def _supply(self, worker: _Worker) -> None:
         """Give a worker the next piece of work, or let it go."""
-        if self._waiting:
-            worker.give(self._waiting.popleft())
+        if self.waiting:
+            worker.give(self.waiting.popleft())
         else:
             self._workers.discard(worker)
             worker.end()
@@ -172,17 +232,14 @@ class _Crew:
         elif piece is not None and piece.left:
             piece.ends += 1
             if piece.ends < TRIES:
-                self._waiting.appendleft(piece)
+                self.waiting.appendleft(piece)
             else:
                 yield from _failures(piece, f"the process that computed it ended {TRIES} times ({_ending(status)})")
         busy = len(self._workers)
-        if self._waiting and self._failed_starts < TRIES and (worker.is_ready or not busy):
+        if self.waiting and self._failed_starts < TRIES and (worker.is_ready or not busy):
             self._start()
-        elif not busy:
-            for left in self._waiting:
-                yield from _failures(
-                    left, f"no process could open the model: {TRIES} ended over it ({_ending(status)})"
-                )
+        elif self.waiting and not busy:
+            self.unopened = f"no process could open the model: {TRIES} ended over it ({_ending(status)})"
 
 
 def _failures(piece: _Piece, reason: str) -> Generator[Result, None, None]:

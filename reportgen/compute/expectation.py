@@ -112,15 +112,13 @@ class Expectation:
         self.stated = found.facts()
         return found
 
+    def may_settle(self, execution: Execution, job: Job, shard: Shard | None) -> bool:
+        """Return whether several processes can be chosen: not for a live model, a shard, or on a GPU."""
+        return execution.open and shard is None and isinstance(job.model.specification, str) and not gpu_details()
+
     def settled(self, execution: Execution, found: Estimate) -> Execution:
-        """Return where the run is computed: as the user stated, or as follows from what it is expected to take."""
-        if gpu_details():
-            return execution
-        pieces = min(found.layers, found.patterns)
-        settled = execution.settled(found.seconds, pieces, found.memory_bytes, available_bytes())
-        if self.stated is not None and settled is not execution:
-            self.stated["processes"] = settled.jobs
-        return settled
+        """Return where the run is computed, as follows from what is missing; see `may_settle`."""
+        return execution.settled(found.ascent_seconds, found.ascending, found.memory_bytes, available_bytes())
 
     def sentences(self, found: Estimate) -> Iterator[str]:
         """Yield what a run says before it starts."""

@@ -237,6 +237,17 @@ def parse_pattern_size(text: str) -> int | None:
     return int(text)
 
 
+def parse_jobs(text: str) -> int | None:
+    """Return a number of processes, None for `auto`; raise UsageError for any other text."""
+    if text == "auto":
+        return None
+    if not text.removeprefix("-").isdecimal():
+        raise UsageError(f"--jobs {text} is neither `auto` nor a number of processes.")
+    if int(text) < 1:
+        raise UsageError(f"--jobs {text} is below 1.")
+    return int(text)
+
+
 def parse_attribution(texts: tuple[str, ...]) -> tuple[Attribution, ...]:
     """Return the methods that texts such as `grad-cam,score-cam` name, each once, in the order of `Attribution`.
 

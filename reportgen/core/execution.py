@@ -6,11 +6,11 @@ import importlib.util
 from dataclasses import dataclass, replace
 
 from reportgen.core import DISTRIBUTION
-from reportgen.core.choices import ExecutorKind
+from reportgen.core.choices import ExecutorKind, parse_jobs
 from reportgen.core.cores import usable_cores
 from reportgen.core.errors import UsageError
 
-# `settled` chooses several processes for a run that would take longer in one: a process costs some 15 seconds to start.
+# `settled` chooses several processes where one would take longer: each costs some 15 seconds of processor time to start.
 WORTHWHILE = 180  # seconds
 MOST = 4  # processes: beside tracing, more only share the cores that TensorFlow's threads have already
 MEMORY_SHARE = 0.6  # of the memory that is left, for all processes and the one that draws the pages
@@ -62,8 +62,8 @@ class Execution:
         """Return this choice, or where it is open, several processes for a long run; no byte of a report depends on it.
 
         Args:
-            seconds: that the run is expected to take in one process; None where that is not known.
-            pieces: of work, of which each process computes some.
+            seconds: that the patterns that are missing are expected to take in one process; None where that is not known.
+            pieces: of work, of which each process computes some: layers that lack patterns.
             memory: bytes of one process.
             available: bytes that the machine has left; None where that is not known.
         """
@@ -74,13 +74,20 @@ class Execution:
         return replace(self, executor=ExecutorKind.PROCESSES, jobs=count) if count > 1 else self
 
     @classmethod
-    def stated(cls, executor: str | None, jobs: int | None, scheduler: str | None) -> Execution:
-        """Return what a command line states, open where it states nothing."""
+    def stated(cls, executor: str | None, jobs: str | int | None, scheduler: str | None) -> Execution:
+        """Return what a user states, open where that is nothing, or `auto` jobs."""
+        jobs = None if jobs is None else parse_jobs(str(jobs))
         return cls(executor, jobs, scheduler, open=executor is None and jobs is None and scheduler is None)
 
     def workers(self, threads: int) -> int:
         """Return how many processes compute on this machine, each operation with so many threads."""
         return max(1, usable_cores() // threads) if self.jobs is None else self.jobs
+
+    def here(self, threads: int) -> int | None:
+        """Return how many processes of this machine compute, this one counted where it does; None where a scheduler has them."""
+        if self.scheduler is not None:
+            return None
+        return 1 if self.kind is ExecutorKind.IN_PROCESS else self.workers(threads)
 
     def note(self, threads: int) -> str | None:
         """Return a sentence where several processes were chosen, or have more threads than this machine has cores; None elsewhere."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 KIBI = 1024
 MEMORY_FACTS = Path("/proc/meminfo")
-GROUP = Path("/sys/fs/cgroup")  # of a container's process, whose limit may be below the machine's
+# Control groups, in which a container or a job of a scheduler has a limit that may be below the machine's.
+OWN_GROUPS = Path("/proc/self/cgroup")
+GROUPS = Path("/sys/fs/cgroup")
+VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = ("memory.max", "memory.current", "inactive_file")
 
 
 def available_bytes() -> int | None:
     """Return the bytes that new processes may take: what the machine has left, and no more than its container may; None where not known."""
-    left = [found for found in (_of_machine(), _of_group()) if found is not None]
-    return min(left) if left else None
+    left = _of_machine()
+    return left if left is None else min([left, *_of_groups()])
 
 
 def _of_machine() -> int | None:
@@ -29,9 +34,29 @@ def _of_machine() -> int | None:
         return None
 
 
-def _of_group() -> int | None:
+def _of_groups() -> Iterator[int]:
+    """Yield what is left to each group that this process is in, and to the groups around it, of those that have a limit."""
     try:
-        limit, used = ((GROUP / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current"))
-        return max(0, int(limit) - int(used))
-    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        lines = OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:  # no Linux
+        return
+    for line in lines:
+        _, kinds, name = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        root, files = (GROUPS / "memory", VERSION_1) if kinds else (GROUPS, VERSION_2)
+        path = PurePosixPath(name)
+        for each in (path, *path.parents):
+            left = _left(root / each.relative_to("/"), *files)
+            if left is not None:
+                yield left
+
+
+def _left(group: Path, limit: str, usage: str, cache: str) -> int | None:
+    """What a group may still take; None for one without a limit, or that cannot be seen from inside its container."""
+    try:
+        most, used = (int((group / name).read_text(encoding="utf-8")) for name in (limit, usage))
+        facts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
+        return max(0, most - used + int(facts.get(cache, 0)))  # files in the cache give way
+    except (OSError, ValueError):  # ValueError: the limit is `max`
         return None

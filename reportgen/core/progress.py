@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tqdm import tqdm
 
@@ -32,6 +34,12 @@ class Progress:
         """Move the bar by `cost`, at most to its end."""
         if self._bar is not None:
             self._bar.update(min(cost, self._bar.total - self._bar.n) if self._bar.total else cost)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal's line free for a message; the bar is drawn again after it."""
+        with tqdm.external_write_mode(file=sys.stderr):
+            yield
 
     def close(self) -> None:
         """Remove the bar."""

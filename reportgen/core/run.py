@@ -35,6 +35,7 @@ class Run:
         left: those of them that are neither finished nor failed by now.
         progress: the bar.
         watch: called after each task that is over.
+        processes: how many of this machine have computed; None where that is not known.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Run:
         self.missing: frozenset[str] = frozenset()
         self.left: set[str] = set()
         self.watch: Callable[[], None] = lambda: None
+        self.processes: int | None = 1
         self._behind = self._finished = 0.0  # cost that the bar shows, and that of the tasks which are over
 
     def _earlier(self) -> dict[str, Any]:
@@ -162,6 +164,7 @@ class Run:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self._started, DECIMALS),
             "peak_memory_bytes": peak_memory_bytes(),
+            "processes": self.processes,
             "expected": None if self._expected is None else dict(self._expected),
             "layers": layer_times(self.plan, self._seconds, self._traces),
             "tasks": self._seconds,

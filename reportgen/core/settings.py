@@ -29,6 +29,7 @@ from reportgen.core.choices import (
     Quality,
     parse_attribution,
     parse_constant_inputs,
+    parse_jobs,
     parse_memory,
     parse_pattern_size,
     parse_regularizers,
@@ -745,14 +746,13 @@ class RunOptions:
         check=lambda _, value: parse_duration(value),
         everyday=True,
     )
-    jobs: int | None = option(
-        None,
-        WHOLE,
+    jobs: str = option(
+        "auto",
+        TEXT_OR_NUMBER,
         Group.RUN,
-        "Processes that compute at once, each with the model.",
-        unset="several for a long run",
-        metavar="N",
-        check=at_least(1),
+        "Processes that compute at once; auto: several for a long run.",
+        metavar="auto|N",
+        check=lambda _, value: parse_jobs(value),
     )
     executor: str | None = option(
         None,

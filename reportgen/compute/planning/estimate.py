@@ -57,6 +57,8 @@ class Estimate:
         patterns: to be computed, minimal ones included.
         operations: multiply-adds.
         seconds: until the report is complete; None where nothing was measured.
+        ascending: layers whose patterns, or some of them, are to be computed.
+        ascent_seconds: of `seconds`, those of these patterns; None where nothing was measured.
         memory_bytes: peak of one process.
         disk_bytes: of the finished report.
         calibration: what the time follows from.
@@ -66,6 +68,8 @@ class Estimate:
     patterns: int
     operations: float
     seconds: float | None
+    ascending: int
+    ascent_seconds: float | None
     memory_bytes: float
     disk_bytes: float
     calibration: Calibration | None
@@ -178,11 +182,18 @@ def estimate(job: Job, left: Collection[str], calibration: Calibration | None) -
     plan, network = job.plan, job.model.network
     once = {task.key: task for task in plan.tasks if task.key in left}
     tasks, steps = list(once.values()), steps_of(job.recipe)
+    ascents = [task for task in tasks if task.kind in PATTERNS]
+    slugs = {task.layer for task in ascents}
+    ascending = [layer for layer in plan.layers if layer.slug in slugs]
     return Estimate(
         layers=sum(layer.status == "rendered" for layer in plan.layers),
-        patterns=sum(len(task.filters) for task in tasks if task.kind in PATTERNS),
+        patterns=sum(len(task.filters) for task in ascents),
         operations=sum(task.cost for task in tasks),
         seconds=None if calibration is None else seconds_of(plan.layers, tasks, steps, calibration),
+        ascending=len(ascending),
+        ascent_seconds=None
+        if calibration is None or not ascents
+        else seconds_of(ascending, ascents, steps, calibration),
         memory_bytes=memory_bytes(network, plan.layers, job.breadths),
         disk_bytes=disk_bytes(plan.layers, plan.tasks, plan.contract.bands),
         calibration=calibration,
