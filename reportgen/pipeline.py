@@ -139,10 +139,8 @@ def build(
             raise ModelError(f"{job.plan.model.source} changed while it was read; run the same command again.")
         accept(job.plan)
         _say_notes(job.plan, say)
-        spoken, settling = (
-            expect or budget is not None,
-            executor is None and expectation.may_settle(execution, job, shard),
-        )
+        spoken = expect or budget is not None
+        settling = executor is None and expectation.may_settle(execution, job, shard)
         if spoken or settling:
             expected = expectation.of(job, folder, shard, SMALL)
             for sentence in expectation.sentences(expected) if spoken else ():

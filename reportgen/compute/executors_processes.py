@@ -95,7 +95,10 @@ class OptionalProcesses:
                     yield result
             return
         except Exception as error:  # whatever it is, this process has the model open
-            self._say(f"this process computes alone, since others could not: {one_line(error).rstrip('.')}.")
+            reason, _, _ = one_line(error).partition(
+                "; "
+            )  # after it stands what the user should do, which nobody has to
+            self._say(f"this process computes alone, since others could not: {reason.rstrip('.')}.")
         self._alone = True
         left = (Work(each.kind, tuple(task for task in each.tasks if task.key not in over)) for each in pieces)
         yield from self._compute(job, (each for each in left if each.tasks), notify)

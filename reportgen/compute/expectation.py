@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.compute.planning.calibration import Calibration, calibrate
-from reportgen.compute.planning.estimate import Estimate, estimate, in_words, seconds_of, steps_of
+from reportgen.compute.planning.estimate import PATTERNS, Estimate, estimate, in_words, seconds_of, steps_of
 from reportgen.compute.planning.prepare import Effort
 from reportgen.compute.shards import partition
 from reportgen.compute.work import Job
@@ -113,8 +113,10 @@ class Expectation:
         return found
 
     def may_settle(self, execution: Execution, job: Job, shard: Shard | None) -> bool:
-        """Return whether several processes can be chosen: not for a live model, a shard, or on a GPU."""
-        return execution.open and shard is None and isinstance(job.model.specification, str) and not gpu_details()
+        """Return whether several processes can be chosen: not for a live model, a shard, without patterns, or on a GPU."""
+        if not execution.open or shard is not None or not isinstance(job.model.specification, str):
+            return False
+        return any(task.kind in PATTERNS for task in job.plan.tasks) and not gpu_details()
 
     def settled(self, execution: Execution, found: Estimate) -> Execution:
         """Return where the run is computed, as follows from what is missing; see `may_settle`."""
