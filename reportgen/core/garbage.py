@@ -21,8 +21,10 @@ def paused() -> Iterator[None]:
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """Leave what is there already out of every search while the block runs, so that `gc.collect` in it takes hardly any time."""
-    gc.collect()
+    """Leave what is there already out of every search while the block runs, so that `gc.collect` in it takes hardly any time.
+
+    What is garbage by then stays for as long: to search all of it takes a second in a process that holds much.
+    """
     gc.freeze()
     try:
         yield

@@ -39,6 +39,7 @@ from reportgen.network.signature import Arguments, as_floating_point, is_whole, 
 PROBE_SIDE = 64  # pixels, of pictures that show how a model of any input size scales them
 MOST_BUILT = 512  # longest side at which a model is called to create its weights
 COVERED = (*CONVOLUTIONS, *POOLINGS)
+NOT_AGAIN = "a layer that ran when the model was first traced did not run again."
 UNSCALED = Scaling(Preprocess.NONE, "not known before the model is traced", None)
 
 
@@ -383,14 +384,14 @@ class Network:
                 found[index] = (classes, classes)
             missing -= to_the_end
         if missing:
-            raise ModelError("a layer that ran when the model was first traced did not run again.")
+            raise ModelError(NOT_AGAIN)
         return [found[index] for index in range(len(wanted))]
 
     def own_channels(self, inputs: Any, layer_call: LayerCall, filters: Any, activated: bool = False) -> Any:
         """Compute one chosen filter of a unit per picture. Call inside a trace.
 
-        Before the activation only the chosen channels are computed where the layer allows it, and layers before it compute as in
-        `inference_layers`. Weights of the layer that are not finite count as 0.
+        Before the activation only the chosen channels are computed where the layer allows it. Layers compute as in `inference_layers`, but
+        for those of this unit where their weights are not finite: these count as 0.
 
         Args:
             inputs: float32 (n, *size, channels), as the model is fed.
@@ -403,18 +404,15 @@ class Network:
         """
         unit = layer_call.unit
         assert unit is not None
-        if not self._selects(layer_call, activated):
-            own = self._broken_layers if layer_call.is_output else (layer_call.layer, *unit.normalisations)
-            others = self._replacements_but(own)
-            with finite_weights(own), replaced(others):
-                (maps,) = self.units(inputs, [layer_call])
-            return _own_maps(maps[activated], filters)
-        calls: list[Call] = []
-        with replaced(self._replacements):
-            self._run(
-                inputs, lambda call: call.layer is layer_call.layer and call.occurrence == layer_call.occurrence, calls
-            )
-        return selected(layer_call.layer, unit.normalisations, calls[-1].input, filters)
+        if self._selects(layer_call, activated) or self.has_entry(layer_call):
+            entry = self._entries(inputs, [layer_call], activated)
+            if not entry:
+                raise ModelError(NOT_AGAIN)
+            return self.own_channels_at(entry[layer_call.path], layer_call, filters, activated)
+        own = self._broken_layers if layer_call.is_output else (layer_call.layer, *unit.normalisations)
+        with finite_weights(own), replaced(self._replacements_but(own)):
+            (maps,) = self.units(inputs, [layer_call])
+        return _own_maps(maps[activated], filters)
 
     def entries(self, inputs: Any, layer_calls: Sequence[LayerCall], activated: bool = False) -> dict[str, Any]:
         """Compute what `own_channels_at` begins from, for many layer calls in one pass. Call inside a trace.
@@ -428,8 +426,17 @@ class Network:
             By path the layer's input, or where its channels cannot be computed one by one, all maps of its unit. Layers are missing that
             the model does not get as far as.
         """
-        wanted = {layer_call.path: layer_call for layer_call in layer_calls}
         found: dict[str, Any] = {}
+        with suppress(Exception):
+            self._entries(inputs, layer_calls, activated, found)
+        return found
+
+    def _entries(
+        self, inputs: Any, layer_calls: Sequence[LayerCall], activated: bool, found: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """`entries`, in `found` as soon as they are there, where the model may fail."""
+        found = {} if found is None else found
+        wanted = {layer_call.path: layer_call for layer_call in layer_calls}
 
         def is_last(call: Call) -> bool:
             for path, layer_call in wanted.items():
@@ -444,7 +451,7 @@ class Network:
                     found[path] = stored(unit.tensors(call)[activated], call.times, layer_call.channels_first)
             return len(found) == len(wanted)
 
-        with replaced(self._replacements), suppress(Exception):
+        with replaced(self._replacements):
             self._run(inputs, is_last)
         return found
 

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 PATTERNS = frozenset({TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS})
 
 # Seconds beside operations, in units that the calibration measures, so that a slower machine is expected to be slower there too.
-LAYER_TRACES = 1  # traces of both passes that a layer's ascent makes, on the way to the layer; most share theirs
+LAYER_TRACES = (
+    0.3  # of both passes as far as the layer: what its own part of the shared trace takes, and traces that are its own
+)
 SHARED_TRACES = 5  # the same of the whole network, for all layers: predictions, maps, natural maxima, bounds
 # Seconds where the calibration's pace is 1.
 STEP_SECONDS_PER_VALUE = 5e-8  # warp, gradient by coefficients and optimizer, for a value of a picture in a step
-LAYER_SECONDS = 1.0  # page of a layer, drawings of its kernels, and what its ascent prepares whatever the network
+LAYER_SECONDS = 2.5  # page of a layer, drawings of its kernels, first runs of its graphs, and what its ascent prepares
 PATTERN_SECONDS = 0.08  # measured, stored and drawn, whatever the network
 MAPS_SECONDS_PER_VALUE = 6e-8  # stored and drawn
 
