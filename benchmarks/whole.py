@@ -6,7 +6,8 @@
 Networks of `keras.applications` have seeded random weights, which serve for time, memory and disk; `vgg16` has those of the photographs'
 edge detector, `photos` is the sample. Each report is `--quality draft --filters 4` with the four photographs unless stated. For each
 network the table says: seconds until the first complete page, of the whole run, of its processors, those that are neither ascent nor
-measurement (wall time less `patterns_seconds` and `feature_maps_seconds` of run.json), the largest memory and the disk that the report
+measurement (wall time less `patterns_seconds` and `feature_maps_seconds` of run.json; of one process alone), the largest memory of any
+process (state one network: it is the largest of all runs so far) and the disk that the report
 takes, and how many patterns are above natural. `--isa` limits the instructions by ONEDNN_MAX_CPU_ISA: one machine stands for others.
 """
 
@@ -31,7 +32,7 @@ NETWORKS = (
     "MobileNetV2", "ResNet50", "EfficientNetB0", "DenseNet121", "InceptionV3", "ConvNeXtTiny", "vgg16", "photos",
 )  # fmt: skip
 HEADINGS = (
-    "network", "code", "instructions", "layers", "patterns", "first page s", "whole s", "processor s", "beside ascent s", "peak GiB",
+    "network", "code", "instructions", "layers", "patterns", "processes", "first page s", "whole s", "processor s", "beside ascent s", "peak GiB",
     "disk MB", "above natural",
 )  # fmt: skip
 OPTIONS = {"vgg16": ["--preprocess", "caffe", "--size", "auto"], "photos": []}
@@ -91,22 +92,23 @@ def run(checkout: Path, model: Path, photographs: Path, folder: Path, isa: str, 
     if process.returncode not in (0, 3):
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}, see {log.name}.")
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    peak = json.loads((folder / "run.json").read_bytes())["peak_memory_bytes"]
+    peak = max(json.loads((folder / "run.json").read_bytes())["peak_memory_bytes"], KIBI * after.ru_maxrss)
     return Measured(seconds if first is None else first, seconds, processor, peak, folder)
 
 
 def cells(network: str, code: str, isa: str, found: Measured) -> list[object]:
     """The row of one run."""
     report = json.loads((found.folder / "report.json").read_bytes())
-    times = json.loads((found.folder / "run.json").read_bytes())["layers"].values()
+    stated = json.loads((found.folder / "run.json").read_bytes())
+    times, processes = stated["layers"].values(), stated.get("processes", 1)
     inside = sum((each["patterns_seconds"] or 0) + (each["feature_maps_seconds"] or 0) for each in times)
     rendered = [layer for layer in report["layers"] if layer["patterns"] is not None]
     verdicts = [each["verdict"] for layer in rendered for each in layer["patterns"]["filters"]]
     disk = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
     live = [verdict for verdict in verdicts if verdict not in ("dead", "silent", "not-finite")]
     return [
-        network, code, isa, len(rendered), len(verdicts), f"{found.first_page:.0f}", f"{found.seconds:.0f}", f"{found.processor:.0f}",
-        f"{found.seconds - inside:.0f}", f"{found.peak / KIBI**3:.2f}", f"{disk / MEGA:.0f}",
+        network, code, isa, len(rendered), len(verdicts), processes, f"{found.first_page:.0f}", f"{found.seconds:.0f}", f"{found.processor:.0f}",
+        f"{found.seconds - inside:.0f}" if processes == 1 else "–", f"{found.peak / KIBI**3:.2f}", f"{disk / MEGA:.0f}",
         f"{live.count('ok')} of {len(live)} live, {len(verdicts) - len(live)} silent or dead",
     ]  # fmt: skip
 

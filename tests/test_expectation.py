@@ -11,11 +11,12 @@ import pytest
 from reportgen.compute import expectation
 from reportgen.compute.expectation import Expectation, rungs
 from reportgen.compute.planning.calibration import Calibration, calibrate
-from reportgen.compute.planning.estimate import PATTERNS, duration, estimate
+from reportgen.compute.planning.estimate import duration, estimate
 from reportgen.compute.planning.prepare import prepare
 from reportgen.core.budget import Budget, parse_duration
 from reportgen.core.choices import Quality
 from reportgen.core.errors import UsageError
+from reportgen.core.records import PATTERN_KINDS
 from reportgen.core.settings import Settings
 from tests.small_models import conv, functional, randomised
 
@@ -100,8 +101,8 @@ def test_an_impossible_budget_gets_the_least_and_says_so(
 
 def test_processes_follow_from_the_patterns_that_are_missing() -> None:
     job = prepare(randomised(functional(conv(2), conv(3))), Settings(preprocess="unit", filters="1"))
-    others = [task.key for task in job.plan.tasks if task.kind not in PATTERNS]
-    own = [task.key for task in job.plan.tasks if task.kind in PATTERNS]
+    others = [task.key for task in job.plan.tasks if task.kind not in PATTERN_KINDS]
+    own = [task.key for task in job.plan.tasks if task.kind in PATTERN_KINDS]
     every, one, none = (estimate(job, [*others, *keys], SLOW) for keys in (own, own[:1], []))
     assert [found.ascending for found in (every, one, none)] == [2, 1, 0]
     assert (one.ascent_seconds or 0) < (every.ascent_seconds or 0) < (every.seconds or 0)

@@ -201,7 +201,7 @@ def optional(job: FakeJob, work: list[Work]) -> tuple[list[Result], list[str], i
 
 @pytest.mark.parametrize("behaviour", ["refuse", "break", "end"])
 def test_what_processes_that_nobody_asked_for_cannot_compute_this_one_does(tmp_path: Path, behaviour: str) -> None:
-    results, (sentence,), processes = optional(FakeJob(tmp_path, behaviour), pieces("a,b", "c"))
+    results, (sentence,), processes = optional(FakeJob(tmp_path, behaviour), pieces("a,b", "c", kind=TaskKind.PATTERNS))
     assert sorted(result.key for result in results) == ["a", "b", "c"]
     assert {int(result.arrays["pid"]) for result in results} == {os.getpid()}
     assert sentence.startswith("this process computes alone, since others could not: ")
@@ -215,7 +215,7 @@ def test_where_no_process_may_be_started_this_one_computes(tmp_path: Path, monke
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(executors_processes.subprocess, "Popen", refused)
-    results, said, processes = optional(FakeJob(tmp_path), pieces("a", "b"))
+    results, said, processes = optional(FakeJob(tmp_path), pieces("a", "b", kind=TaskKind.PATTERNS))
     assert ([result.key for result in results], processes) == (["a", "b"], 1)
     assert said == ["this process computes alone, since others could not: [Errno 1] Operation not permitted."]
     with pytest.raises(PermissionError):
@@ -223,9 +223,16 @@ def test_where_no_process_may_be_started_this_one_computes(tmp_path: Path, monke
 
 
 def test_processes_that_can_be_had_compute_all(tmp_path: Path) -> None:
-    results, said, processes = optional(FakeJob(tmp_path), pieces("a", "b"))
+    results, said, processes = optional(FakeJob(tmp_path), pieces("a", "b", kind=TaskKind.PATTERNS))
     assert {int(result.arrays["pid"]) for result in results} <= set(workers(tmp_path))
     assert (len(results), said, processes) == (2, [], 2)
+
+
+def test_what_comes_before_patterns_does_not_wait_for_processes(tmp_path: Path) -> None:
+    work = [*pieces("maps"), *pieces("a", "b", kind=TaskKind.PATTERNS)]
+    results, _, processes = optional(FakeJob(tmp_path), work)
+    assert (results[0].key, int(results[0].arrays["pid"]), processes) == ("maps", os.getpid(), 2)
+    assert {int(result.arrays["pid"]) for result in results[1:]} <= set(workers(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from reportgen.compute.balance import balanced
 from reportgen.compute.work import Done, Job, Message, Notify, Progressed, Ready, Refused, Result, Work
 from reportgen.core.errors import ModelError
 from reportgen.core.execution import Execution
+from reportgen.core.records import PATTERN_KINDS
 from reportgen.network.error_text import one_line
 
 TRIES = 3  # of a piece of work whose worker ends, and of starting workers none of which opens the model
@@ -86,8 +87,13 @@ class OptionalProcesses:
         return 1 if self._alone else self._several.processes
 
     def run(self, job: Job, work: Iterable[Work], notify: Notify) -> Generator[Result, None, None]:
-        """Compute `work`; see `Executor`."""
-        pieces, over = list(work), set()
+        """Compute `work`; see `Executor`.
+
+        Patterns alone are worth several processes: what the first pages show is there sooner if it does not wait for them to start.
+        """
+        every, over = list(work), set()
+        yield from self._compute(job, [each for each in every if each.kind not in PATTERN_KINDS], notify)
+        pieces = [each for each in every if each.kind in PATTERN_KINDS]
         try:
             with closing(self._several.run(job, pieces, notify)) as results:
                 for result in results:

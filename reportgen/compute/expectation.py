@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.compute.planning.calibration import Calibration, calibrate
-from reportgen.compute.planning.estimate import PATTERNS, Estimate, estimate, in_words, seconds_of, steps_of
+from reportgen.compute.planning.estimate import Estimate, estimate, in_words, seconds_of, steps_of
 from reportgen.compute.planning.prepare import Effort
 from reportgen.compute.shards import partition
 from reportgen.compute.work import Job
@@ -16,7 +16,7 @@ from reportgen.core.budget import CHOSEN, Budget
 from reportgen.core.choices import Quality
 from reportgen.core.execution import Execution
 from reportgen.core.memory import available_bytes
-from reportgen.core.records import LayerRecord
+from reportgen.core.records import PATTERN_KINDS, LayerRecord
 from reportgen.core.settings import Settings
 from reportgen.core.shard import Shard
 from reportgen.core.store import Store
@@ -116,7 +116,7 @@ class Expectation:
         """Return whether several processes can be chosen: not for a live model, a shard, without patterns, or on a GPU."""
         if not execution.open or shard is not None or not isinstance(job.model.specification, str):
             return False
-        return any(task.kind in PATTERNS for task in job.plan.tasks) and not gpu_details()
+        return any(task.kind in PATTERN_KINDS for task in job.plan.tasks) and not gpu_details()
 
     def settled(self, execution: Execution, found: Estimate) -> Execution:
         """Return where the run is computed, as follows from what is missing; see `may_settle`."""

@@ -20,7 +20,7 @@ from reportgen.compute.work import Job, Work
 from reportgen.compute.workspace import Workspace
 from reportgen.core.errors import StoreError, UsageError
 from reportgen.core.kept_maps import KEPT
-from reportgen.core.records import ModelRecord, Plan, Task, TaskKind
+from reportgen.core.records import PATTERN_KINDS, ModelRecord, Plan, Task, TaskKind
 from reportgen.core.settings import SETTINGS, Settings, from_call
 from reportgen.core.store import Store
 from reportgen.core.stored_maps import compact
@@ -37,7 +37,6 @@ GRAY_LEVEL = 1.0  # mean difference of two pictures, of GRAY_LEVELS; of maps and
 GRAY_LEVELS = 255
 SCORE_SHARE = 0.01  # of a score, or of the layer's largest where that is smaller than rounding
 NEGLIGIBLE = 1e-3  # of the largest score of its kind: below it, a relative difference says nothing
-PATTERN_KINDS = (TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS)
 Entry = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 SCORES = ("activation", "peak", "strongest_activation", "strongest_peak")
 MAP_FACTS = ("minimum", "maximum", "pre_minimum", "pre_maximum")

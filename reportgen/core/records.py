@@ -86,6 +86,9 @@ class TaskKind(StrEnum):
     MINIMAL_PATTERNS = "minimal_patterns"
 
 
+PATTERN_KINDS = frozenset({TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS})
+
+
 class Search(StrEnum):
     """What found the picture of a filter. Stored as the position in this list, so its order is part of the store's format."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from reportgen.compute.planning.calibration import Calibration
 from reportgen.compute.planning.plan import STEP_COST, picture_bytes
 from reportgen.core.choices import FLOAT_BYTES
-from reportgen.core.records import LayerRecord, Task, TaskKind
+from reportgen.core.records import PATTERN_KINDS, LayerRecord, Task, TaskKind
 from reportgen.inputs.dataset import PART_IMAGES
 from reportgen.network.network import Network
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from reportgen.compute.patterns.ascent import Breadth
     from reportgen.compute.patterns.recipe import Recipe
     from reportgen.compute.work import Job
-
-PATTERNS = frozenset({TaskKind.PATTERNS, TaskKind.MINIMAL_PATTERNS})
 
 # Seconds beside operations, in units that the calibration measures, so that a slower machine is expected to be slower there too.
 LAYER_TRACES = (
@@ -113,11 +111,11 @@ def seconds_of(layers: Sequence[LayerRecord], tasks: Iterable[Task], steps: int,
     seconds, ascending = SHARED_TRACES * calibration.trace_seconds, set()
     fixed = LAYER_SECONDS * sum(layer.status == "rendered" for layer in layers)
     for task in tasks:
-        seconds += task.cost * (stepping if task.kind in PATTERNS else forward)
+        seconds += task.cost * (stepping if task.kind in PATTERN_KINDS else forward)
         layer = own.get(task.layer)
         if layer is None:
             continue
-        if task.kind in PATTERNS and layer.pattern_size is not None:
+        if task.kind in PATTERN_KINDS and layer.pattern_size is not None:
             values = len(task.filters) * prod(layer.pattern_size)
             fixed += steps * values * STEP_SECONDS_PER_VALUE + len(task.filters) * PATTERN_SECONDS
             ascending.add(layer.slug)
@@ -135,7 +133,7 @@ def disk_bytes(layers: Sequence[LayerRecord], tasks: Iterable[Task], bands: int)
         layer = own.get(task.layer)
         if layer is None:
             continue
-        if task.kind in PATTERNS and layer.pattern_size is not None:
+        if task.kind in PATTERN_KINDS and layer.pattern_size is not None:
             total += PATTERN_BYTES * len(task.filters) * prod(layer.pattern_size) * bands
         elif task.kind is TaskKind.FEATURE_MAPS:
             total += MAP_BYTES * _values(layer) + DRAWN_BYTES * layer.filters_total
@@ -184,7 +182,7 @@ def estimate(job: Job, left: Collection[str], calibration: Calibration | None) -
     plan, network = job.plan, job.model.network
     once = {task.key: task for task in plan.tasks if task.key in left}
     tasks, steps = list(once.values()), steps_of(job.recipe)
-    ascents = [task for task in tasks if task.kind in PATTERNS]
+    ascents = [task for task in tasks if task.kind in PATTERN_KINDS]
     slugs = {task.layer for task in ascents}
     ascending = [layer for layer in plan.layers if layer.slug in slugs]
     return Estimate(
