@@ -7,8 +7,8 @@ Networks of `keras.applications` have seeded random weights, which serve for tim
 edge detector, `photos` is the sample. Each report is `--quality draft --filters 4` with the four photographs unless stated. For each
 network the table says: seconds until the first complete page, of the whole run, of its processors, those that are neither ascent nor
 measurement (wall time less `patterns_seconds` and `feature_maps_seconds` of run.json; of one process alone), the largest memory of any
-process (state one network: it is the largest of all runs so far) and the disk that the report
-takes, and how many patterns are above natural. `--isa` limits the instructions by ONEDNN_MAX_CPU_ISA: one machine stands for others.
+process (name one network: it is the largest of all runs so far) and the disk that the report takes, and how many
+patterns are above natural. `--isa` limits the instructions by ONEDNN_MAX_CPU_ISA: one machine stands for others.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ NETWORKS = (
     "MobileNetV2", "ResNet50", "EfficientNetB0", "DenseNet121", "InceptionV3", "ConvNeXtTiny", "vgg16", "photos",
 )  # fmt: skip
 HEADINGS = (
-    "network", "code", "instructions", "layers", "patterns", "processes", "first page s", "whole s", "processor s", "beside ascent s", "peak GiB",
-    "disk MB", "above natural",
+    "network", "code", "instructions", "layers", "patterns", "processes", "first page s", "whole s", "processor s",
+    "beside ascent s", "peak GiB", "disk MB", "above natural",
 )  # fmt: skip
 OPTIONS = {"vgg16": ["--preprocess", "caffe", "--size", "auto"], "photos": []}
 POLL = 0.2  # seconds between two looks at the folder
@@ -107,7 +107,8 @@ def cells(network: str, code: str, isa: str, found: Measured) -> list[object]:
     disk = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
     live = [verdict for verdict in verdicts if verdict not in ("dead", "silent", "not-finite")]
     return [
-        network, code, isa, len(rendered), len(verdicts), processes, f"{found.first_page:.0f}", f"{found.seconds:.0f}", f"{found.processor:.0f}",
+        network, code, isa, len(rendered), len(verdicts), processes,
+        f"{found.first_page:.0f}", f"{found.seconds:.0f}", f"{found.processor:.0f}",
         f"{found.seconds - inside:.0f}" if processes == 1 else "–", f"{found.peak / KIBI**3:.2f}", f"{disk / MEGA:.0f}",
         f"{live.count('ok')} of {len(live)} live, {len(verdicts) - len(live)} silent or dead",
     ]  # fmt: skip
