@@ -40,7 +40,7 @@ def own_operation(layer: Any) -> Operation | None:
         return None
     if layer.kernel.shape[-2] == 1 and len(set(layer.strides)) == 1:
         return partial(_on_plane, _depthwise, layer)
-    if dilated and not _mirrors(layer):
+    if dilated and not _mirrors(layer.strides, layer.padding.upper(), layer.kernel_size):
         return None
     return partial(_on_plane, _grouped, layer)
 
@@ -94,9 +94,9 @@ def _grouped(layer: Any, inputs: Any, kernel: Any) -> Any:
     return tf.ensure_shape(maps, maps.shape)
 
 
-def _mirrors(layer: Any) -> bool:
+def _mirrors(strides: Sequence[int], padding: str, lengths: Sequence[int]) -> bool:
     """Whether the gradient by the inputs is a convolution with the mirrored kernel."""
-    return set(layer.strides) == {1} and (layer.padding == "valid" or all(length % 2 for length in layer.kernel_size))
+    return set(strides) == {1} and (padding == "VALID" or all(length % 2 for length in lengths))
 
 
 def _gradient(operation: Any, upstream: Any) -> tuple[Any, None]:
@@ -105,7 +105,7 @@ def _gradient(operation: Any, upstream: Any) -> tuple[Any, None]:
     groups = inputs.shape[-1] // kernel.shape[-2]
     (_, *strides, _), (_, *dilation, _) = operation.get_attr("strides"), operation.get_attr("dilations")
     padding = operation.get_attr("padding").decode()
-    if set(strides) == {1} and (padding == "VALID" or all(length % 2 for length in kernel.shape[:2])):
+    if _mirrors(strides, padding, kernel.shape[:2]):
         return _mirrored(upstream, kernel, groups, padding, dilation), None
     shape = tf.concat([tf.shape(inputs)[:-1], [kernel.shape[-2]]], 0)
     parts = zip(tf.split(upstream, groups, -1), tf.split(kernel, groups, -1), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -436,20 +437,22 @@ class Network:
     ) -> dict[str, Any]:
         """`entries`, in `found` as soon as they are there, where the model may fail."""
         found = {} if found is None else found
-        wanted = {layer_call.path: layer_call for layer_call in layer_calls}
+        begins: dict[tuple[int, int], list[LayerCall]] = defaultdict(list)  # by the call that ends where a layer begins
+        selecting = {layer_call.path for layer_call in layer_calls if self._selects(layer_call, activated)}
+        for layer_call in layer_calls:
+            assert layer_call.unit is not None
+            end = layer_call if layer_call.path in selecting else layer_call.unit
+            begins[id(end.layer), end.occurrence].append(layer_call)
 
         def is_last(call: Call) -> bool:
-            for path, layer_call in wanted.items():
-                unit = layer_call.unit
-                assert unit is not None
-                if path in found:
-                    continue
-                if self._selects(layer_call, activated):
-                    if call.layer is layer_call.layer and call.occurrence == layer_call.occurrence:
-                        found[path] = call.input
-                elif unit.is_end(call):
-                    found[path] = stored(unit.tensors(call)[activated], call.times, layer_call.channels_first)
-            return len(found) == len(wanted)
+            for layer_call in begins[id(call.layer), call.occurrence]:
+                if layer_call.path in selecting:
+                    found[layer_call.path] = call.input
+                else:
+                    assert layer_call.unit is not None
+                    tensors = layer_call.unit.tensors(call)
+                    found[layer_call.path] = stored(tensors[activated], call.times, layer_call.channels_first)
+            return len(found) == len(layer_calls)
 
         with replaced(self._replacements):
             self._run(inputs, is_last)

@@ -44,18 +44,16 @@ class SharedTrace:
     def __init__(
         self,
         entries: Callable[[Any], dict[str, Any]],
-        layer_calls: Iterable[LayerCall],
         shape: Sequence[int],
     ) -> None:
         """Trace the network.
 
         Args:
             entries: From float32 pictures of `shape` to the tensor at which each layer begins, by its path. Called inside a trace.
-            layer_calls: The layers.
             shape: (n, *size, bands) of the pictures.
         """
         self._pictures = ""
-        self._numbers = {layer_call.path: number for number, layer_call in enumerate(layer_calls)}
+        self._seeds: dict[str, str] = {}
         self._shapes: dict[str, Any] = {}
         self._entries: dict[str, str] = {}
         self._gradient: str | None = None
@@ -65,20 +63,20 @@ class SharedTrace:
         def read(pictures: Any) -> None:
             nonlocal forward_operations
             self._pictures = pictures.op.name
-            found = {path: entry for path, entry in entries(pictures).items() if entry.shape.is_fully_defined()}
+            found = {
+                path: entry
+                for path, entry in entries(pictures).items()
+                if entry.shape.is_fully_defined() and entry.dtype.is_floating
+            }
             forward_operations = len(pictures.graph.get_operations())
             self._entries = {path: entry.name for path, entry in found.items()}
             self._shapes = {path: entry.shape for path, entry in found.items()}
             seeds = [
-                tf.identity(tf.fill(entry.shape, tf.ones((), entry.dtype)), name=f"{SEED}_{self._numbers[path]}")
-                for path, entry in found.items()
+                tf.identity(tf.fill(entry.shape, tf.ones((), entry.dtype)), name=f"{SEED}_{number}")
+                for number, entry in enumerate(found.values())
             ]
-            differentiable = [at for at, entry in enumerate(found.values()) if entry.dtype.is_floating]
-            (gradient,) = tf.gradients(
-                [list(found.values())[at] for at in differentiable],
-                [pictures],
-                grad_ys=[seeds[at] for at in differentiable],
-            )
+            self._seeds = {path: seed.op.name for path, seed in zip(found, seeds, strict=True)}
+            (gradient,) = tf.gradients(list(found.values()), [pictures], grad_ys=seeds)
             self._gradient = None if gradient is None else gradient.name
 
         graph = traced(read, tuple(shape))
@@ -116,7 +114,7 @@ class SharedTrace:
         entry.set_shape(self._shapes[path])  # layers may have stated what TensorFlow does not infer
 
         def gradient(by_entry: Any) -> Any:
-            read = {**known, f"{SEED}_{self._numbers[path]}:0": by_entry}
+            read = {**known, f"{self._seeds[path]}:0": by_entry}
             if part.gradient in read:  # the layer sees the pictures themselves
                 return read[part.gradient]
             (found,) = tf.graph_util.import_graph_def(
@@ -142,7 +140,7 @@ class SharedTrace:
         """Cut a layer's part out of the trace; None where that cannot be done."""
         if path not in self._entries or self._gradient is None:
             return None
-        kept = self._carrying(f"{SEED}_{self._numbers[path]}")
+        kept = self._carrying(self._seeds[path])
         if kept is None:
             return None
         inputs, gradient = kept
@@ -180,10 +178,7 @@ class SharedTrace:
     @cached_property
     def _backward(self) -> list[str]:
         """The operations of the gradient, each after those that it reads."""
-        return sorted(
-            (name for name, number in self._order.items() if number >= self._forward_operations),
-            key=self._order.__getitem__,
-        )
+        return list(self._order)[self._forward_operations :]
 
     @cached_property
     def _seeded(self) -> set[str]:

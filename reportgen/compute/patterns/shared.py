@@ -139,7 +139,7 @@ class Shared:
 
             def traced() -> SharedTrace | None:
                 try:
-                    return SharedTrace(entries, together, (batch, *size, network.contract.bands))
+                    return SharedTrace(entries, (batch, *size, network.contract.bands))
                 except Exception:  # each layer is then traced by itself, and says what is wrong with it
                     return None
 

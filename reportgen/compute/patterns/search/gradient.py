@@ -133,7 +133,7 @@ class ObjectiveGradient:
                     (gradient,) = tf.gradients(values, [pictures])
                 else:
                     entry, by_pictures = trace.enter(pictures, self._layer_call)
-                    activated = self._own_measure(aim, direction) is Measure.ACTIVATION
+                    activated = self._begins_activated(aim, direction)
                     maps = self._network.own_channels_at(entry, self._layer_call, filters, activated)[..., None]
                     values = self._own_value(maps, canvas, aim, direction)
                     (by_entry,) = tf.gradients(values, [entry])
@@ -146,7 +146,7 @@ class ObjectiveGradient:
             tf.TensorSpec((batch, *canvas.period, self.bands), tf.float32),
             tf.TensorSpec((batch,), tf.int32),
         ]
-        # Nothing that is traced here has a state: `tf.function` would look for an order of what has.
+        # No value here depends on the order of operations with a state, which `tf.function` takes its time to find.
         with nullcontext() if canvas.is_whole else self._network.unstated_sizes():
             return tf.compat.v1.wrap_function(read, signature)  # type: ignore[no-any-return]
 
@@ -157,15 +157,14 @@ class ObjectiveGradient:
         composed = aim is Aim.READABLE and direction is Direction.MAXIMIZE and self._recipe.objective.own is None
         if composed or not canvas.is_whole:
             return None
-        activated = self._own_measure(aim, direction) is Measure.ACTIVATION
-        trace = self._find_trace(batch, self.precision, redirecting, activated)
+        trace = self._find_trace(batch, self.precision, redirecting, self._begins_activated(aim, direction))
         return trace if trace is not None and trace.has(self._layer_call) else None
 
     def _value(self, pictures: Any, filters: Any, canvas: Canvas, aim: Aim, direction: Direction) -> Any:
         if aim is Aim.READABLE:
             return self.objective(pictures, filters, self.precision, direction)
-        activated = self._own_measure(aim, direction) is Measure.ACTIVATION
-        return self._own_value(self._maps(pictures, filters, self.precision, canvas, activated), canvas, aim, direction)
+        maps = self._maps(pictures, filters, self.precision, canvas, self._begins_activated(aim, direction))
+        return self._own_value(maps, canvas, aim, direction)
 
     def from_scores(self, scores: Scores, filters: np.ndarray, direction: Direction) -> np.ndarray:
         """(k, n): the objective of each of n filters on each of k pictures, as far as the scores (k, channels) of these tell.
@@ -222,6 +221,10 @@ class ObjectiveGradient:
         if aim is Aim.POSITIONS or direction is Direction.MINIMIZE:
             return Measure.PRE_ACTIVATION
         return self._recipe.objective.own_measure
+
+    def _begins_activated(self, aim: Aim, direction: Direction) -> bool:
+        """Whether what counts is measured after the activation function."""
+        return self._own_measure(aim, direction) is Measure.ACTIVATION
 
     def _own_value(self, maps: Any, canvas: Canvas, aim: Aim, direction: Direction) -> Any:
         """float32 (n,): how strongly each picture excites its own filter, of which `maps` (n, ..., 1) are, or how little."""
