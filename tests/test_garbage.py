@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
-from reportgen.core.garbage import paused, settled
+from reportgen.core.garbage import collected, paused
 
 
 def test_the_search_is_off_in_the_block_alone() -> None:
@@ -23,12 +24,25 @@ def test_a_search_that_the_user_has_switched_off_stays_off() -> None:
         gc.enable()
 
 
-def test_what_is_there_before_the_block_is_searched_after_it_alone() -> None:
-    there: list[object] = []
-    there.append(there)
-    with settled():
-        assert not any(each is there for each in gc.get_objects())
-        made: list[object] = []
-        made.append(made)
-        assert any(each is made for each in gc.get_objects())
-    assert any(each is there for each in gc.get_objects())
+class Node:
+    """What refers to itself, so that only a search frees it."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_what_a_block_makes_is_freed_when_it_ends_and_what_was_there_is_searched_afterwards_alone() -> None:
+    gc.disable()  # else a search of its own may come first
+    try:
+        there = Node()
+        before = weakref.ref(there)
+        with collected():
+            assert not any(each is there for each in gc.get_objects())
+            del there
+            made = weakref.ref(Node())
+        assert made() is None
+        assert before() is not None
+        gc.collect()
+        assert before() is None
+    finally:
+        gc.enable()

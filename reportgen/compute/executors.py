@@ -5,7 +5,6 @@ Whichever computes, the report has the same bytes: each task is a function of th
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from typing import Protocol
@@ -16,7 +15,6 @@ from reportgen.compute.work import Job, Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
 from reportgen.core.choices import ExecutorKind
 from reportgen.core.execution import Execution
-from reportgen.core.garbage import settled
 from reportgen.core.run import Run
 
 
@@ -46,10 +44,8 @@ class InProcessExecutor:
     def run(self, job: Job, work: Iterable[Work], notify: Notify) -> Generator[Result, None, None]:
         """Compute `work`; see `Executor`."""
         workspace = Workspace(job)
-        with settled():
-            for each in work:
-                yield from carry_out(workspace, each, notify)
-                gc.collect()  # graphs refer to themselves: without this those of many layers are in memory at once
+        for each in work:
+            yield from carry_out(workspace, each, notify)
 
 
 def chosen(execution: Execution, say: Callable[[str], None]) -> Executor:

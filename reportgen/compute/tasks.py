@@ -27,6 +27,7 @@ from reportgen.compute.responses import (
 from reportgen.compute.work import Notify, Progressed, Result, Work
 from reportgen.compute.workspace import Workspace
 from reportgen.core.errors import ReportgenError
+from reportgen.core.garbage import collected
 from reportgen.core.records import LayerRecord, Plan, Task, TaskKind
 from reportgen.core.stored_maps import compact
 from reportgen.inputs.dataset import Decoded
@@ -280,10 +281,11 @@ def carry_out(workspace: Workspace, work: Work, notify: Notify) -> Iterator[Resu
     """
     (computation,) = (each for each in COMPUTATIONS if work.kind in each.kinds)
     left = {task.key for task in work.tasks}
-    try:
-        for result in computation.compute(workspace, work.tasks, notify):
-            left.discard(result.key)
-            yield result
-    except Exception as error:
-        reason = str(error) if isinstance(error, ReportgenError) else one_line(error)
-        yield from (Result(task.key, failure=reason) for task in work.tasks if task.key in left)
+    with collected():
+        try:
+            for result in computation.compute(workspace, work.tasks, notify):
+                left.discard(result.key)
+                yield result
+        except Exception as error:
+            reason = str(error) if isinstance(error, ReportgenError) else one_line(error)
+            yield from (Result(task.key, failure=reason) for task in work.tasks if task.key in left)

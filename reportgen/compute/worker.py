@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import signal
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from reportgen.compute.work import Done, Message, Notify, Ready, Refused, Result, Work
 from reportgen.core.errors import ReportgenError
-from reportgen.core.garbage import settled
 
 if TYPE_CHECKING:
     from reportgen.compute.workspace import Workspace
@@ -68,12 +66,10 @@ def serve(open_job: Callable[[bytes], Any], carry_out: CarryOut) -> None:
         answer(Refused(str(error) if isinstance(error, ReportgenError) else f"{type(error).__name__}: {error}"))
         return
     answer(Ready())
-    with settled():
-        while True:
-            for result in carry_out(job, pickle.loads(inbox.get()), answer):
-                answer(result)
-            answer(Done())
-            gc.collect()  # as in `InProcessExecutor`
+    while True:
+        for result in carry_out(job, pickle.loads(inbox.get()), answer):
+            answer(result)
+        answer(Done())
 
 
 def _receive(source: BinaryIO, inbox: SimpleQueue[bytes]) -> None:

@@ -20,13 +20,15 @@ def paused() -> Iterator[None]:
 
 
 @contextmanager
-def settled() -> Iterator[None]:
-    """Leave what is there already out of every search while the block runs, so that `gc.collect` in it takes hardly any time.
+def collected() -> Iterator[None]:
+    """Free what the block makes when it ends, without a search of what was there before.
 
-    What is garbage by then stays for as long: to search all of it takes a second in a process that holds much.
+    TensorFlow's graphs refer to themselves: without this those of many layers are in memory at once. To search all objects of a process
+    that holds much takes a second each time; what is garbage when the block begins stays until it has ended.
     """
     gc.freeze()
     try:
         yield
     finally:
+        gc.collect()
         gc.unfreeze()
