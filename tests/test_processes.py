@@ -222,6 +222,21 @@ def test_where_no_process_may_be_started_this_one_computes(tmp_path: Path, monke
         list(run(FakeJob(tmp_path), pieces("a", "b")))
 
 
+def test_what_processes_computed_before_they_failed_is_not_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails_midway(self: Any, job: Any, work: list[Work], notify: Any) -> Iterator[Result]:
+        yield Result(work[0].tasks[0].key, {"pid": np.array(0)})
+        raise ModelError("another model")
+
+    monkeypatch.setattr(ProcessExecutor, "run", fails_midway)
+    results, said, processes = optional(FakeJob(tmp_path), pieces("a,b", "c", kind=TaskKind.PATTERNS))
+    assert [(result.key, int(result.arrays["pid"]) == os.getpid()) for result in results] == [
+        ("a", False), ("b", True), ("c", True),
+    ]  # fmt: skip
+    assert (len(said), processes) == (1, 1)
+
+
 def test_processes_that_can_be_had_compute_all(tmp_path: Path) -> None:
     results, said, processes = optional(FakeJob(tmp_path), pieces("a", "b", kind=TaskKind.PATTERNS))
     assert {int(result.arrays["pid"]) for result in results} <= set(workers(tmp_path))
@@ -231,6 +246,7 @@ def test_processes_that_can_be_had_compute_all(tmp_path: Path) -> None:
 def test_what_comes_before_patterns_does_not_wait_for_processes(tmp_path: Path) -> None:
     work = [*pieces("maps"), *pieces("a", "b", kind=TaskKind.PATTERNS)]
     results, _, processes = optional(FakeJob(tmp_path), work)
+    assert len(results) == 3
     assert (results[0].key, int(results[0].arrays["pid"]), processes) == ("maps", os.getpid(), 2)
     assert {int(result.arrays["pid"]) for result in results[1:]} <= set(workers(tmp_path))
 
@@ -291,16 +307,24 @@ def test_jobs_are_a_number_or_auto(jobs: str) -> None:
 def test_a_containers_limit_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, folder: str, names: tuple[str, str, str]
 ) -> None:
-    limit, usage, cache = names
     group = tmp_path / folder
-    group.mkdir()
-    (tmp_path / "own").write_text(f"3:cpuset:/\n{line}\n")
-    (group / limit).write_text("1000\n")
-    (group / usage).write_text("700\n")
-    (group / "memory.stat").write_text(f"anon 5\n{cache} 200\n")
+    limit_memory(group, names, "1000", 700, 200)
+    limit_memory(
+        tmp_path / "memory" / "other", memory.VERSION_1, "10", 10, 0
+    )  # not a group of memory that this process is in
+    (tmp_path / "own").write_text(f"3:cpuset:/other\n{line}\n")
     monkeypatch.setattr(memory, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(memory, "GROUPS", tmp_path)
     assert available_bytes() == 500
-    (group / limit).write_text("max\n")
+    limit_memory(group, names, "max", 700, 200)
     unlimited = available_bytes()
     assert unlimited is None or unlimited > 1000
+
+
+def limit_memory(group: Path, names: tuple[str, str, str], most: str, used: int, cached: int) -> None:
+    """Write the files by which a control group limits memory."""
+    limit, usage, cache = names
+    group.mkdir(parents=True, exist_ok=True)
+    (group / limit).write_text(f"{most}\n")
+    (group / usage).write_text(f"{used}\n")
+    (group / "memory.stat").write_text(f"anon 5\n{cache} {cached}\n")

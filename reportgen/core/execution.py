@@ -77,7 +77,7 @@ class Execution:
     def stated(cls, executor: str | None, jobs: str | int | None, scheduler: str | None) -> Execution:
         """Return what a user states, open where that is nothing, or `auto` jobs."""
         jobs = None if jobs is None else parse_jobs(str(jobs))
-        return cls(executor, jobs, scheduler, open=executor is None and jobs is None and scheduler is None)
+        return cls(executor, jobs, scheduler, open=executor is None and jobs is None)
 
     def workers(self, threads: int) -> int:
         """Return how many processes compute on this machine, each operation with so many threads."""
