@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from reportgen.cli.main import main
 from reportgen.core.errors import OutputError, UsageError
 from reportgen.core.options import Group
-from reportgen.core.settings import OPTIONS
+from reportgen.core.run_options import OPTIONS
 from reportgen.pipeline import check_output, is_report
 from sample_build import BARE, SAMPLES, SINGLE_ASCENT, build, draw, run
 

@@ -16,7 +16,7 @@ import pytest
 from reportgen.cli.reference import reference
 from reportgen.core import __version__
 from reportgen.core.options import Group
-from reportgen.core.settings import OPTIONS
+from reportgen.core.run_options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 import report_fixture
 from reportgen.artefacts.dataset import DatasetEntry
 from reportgen.cli.main import main
+from reportgen.core.commands import Command
 from reportgen.core.errors import EXIT_GATE, EXIT_INCOMPLETE, EXIT_UNVERIFIED, EXIT_USAGE, UsageError
-from reportgen.core.settings import Command
 from reportgen.gates.documents import github_commands, junit
 from reportgen.gates.expression import Gate, parse
 from reportgen.gates.judging import Judged, Outcome, check_plan, judge, read_gates

@@ -24,8 +24,8 @@ from reportgen.compare.records import (
     PredictionComparison,
     Side,
 )
+from reportgen.core.commands import Command
 from reportgen.core.errors import EXIT_GATE, EXIT_USAGE, UsageError
-from reportgen.core.settings import Command
 from reportgen.gates.expression import parse
 from reportgen.gates.judging import Judged, Outcome, judge, read_gates
 from reportgen.gates.quantity import Subject

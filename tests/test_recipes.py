@@ -19,8 +19,8 @@ from click.testing import CliRunner
 import report_fixture
 import reportgen
 from reportgen.cli.main import main
+from reportgen.core.commands import Command
 from reportgen.core.errors import EXIT_GATE
-from reportgen.core.settings import Command
 from reportgen.core.store import Store
 from reportgen.gates.judging import read_gates
 from reportgen.report.assemble import assemble

@@ -15,9 +15,11 @@ from click.testing import CliRunner
 from reportgen.cli.build import build
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.core.choices import FilterChoice, parse_memory
+from reportgen.core.commands import Command
 from reportgen.core.errors import UsageError
 from reportgen.core.options import Option, declared, option
-from reportgen.core.settings import OPTIONS, RUN_OPTIONS, SETTINGS, Command, MapStyle, Settings, from_call, from_mapping
+from reportgen.core.run_options import OPTIONS, RUN_OPTIONS
+from reportgen.core.settings import SETTINGS, MapStyle, Settings, from_call, from_mapping
 
 
 def test_a_count_spreads_evenly_from_the_first_filter_to_the_last() -> None:

@@ -14,9 +14,10 @@ import numpy as np
 
 from reportgen.archive.bag import Content, FileContent, sha256
 from reportgen.archive.opened import Opened
+from reportgen.core.commands import Command
 from reportgen.core.errors import ReportgenError, UsageError
 from reportgen.core.npz import unpack
-from reportgen.core.settings import SETTINGS, Command
+from reportgen.core.settings import SETTINGS
 from reportgen.core.store import DAMAGE
 from reportgen.report.assemble import assemble
 from reportgen.report.document import ReportDocument

@@ -8,7 +8,7 @@ import click
 
 from reportgen.cli.command import GroupedCommand, say
 from reportgen.cli.options import takes_options
-from reportgen.core.settings import Command
+from reportgen.core.commands import Command
 
 
 @click.command(cls=GroupedCommand)

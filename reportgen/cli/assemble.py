@@ -11,8 +11,8 @@ import click
 from reportgen.cli.command import GroupedCommand, Written, say
 from reportgen.cli.gates import Gated, Gates
 from reportgen.cli.options import given_settings, takes_options
+from reportgen.core.commands import Command
 from reportgen.core.errors import StoreError, UsageError
-from reportgen.core.settings import Command
 
 
 @click.command(cls=GroupedCommand)

@@ -14,9 +14,11 @@ from reportgen.cli.command import GroupedCommand, Written, say, silent
 from reportgen.cli.gates import Gated, Gates
 from reportgen.cli.options import explicit, resolve, takes_options
 from reportgen.core.budget import Budget
+from reportgen.core.commands import Command
 from reportgen.core.errors import UsageError
 from reportgen.core.execution import Execution
-from reportgen.core.settings import Command, RunOptions, Settings
+from reportgen.core.run_options import RunOptions
+from reportgen.core.settings import Settings
 
 if TYPE_CHECKING:
     from reportgen.core.records import Plan

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import click
 
+from reportgen.core.commands import Command
 from reportgen.core.options import Group
-from reportgen.core.settings import OPTIONS, Command
+from reportgen.core.run_options import OPTIONS
 
 ONE_SCREEN = 24  # options; a command with more shows those of everyday use, the rest with --help-all
 VERBOSE = "reportgen.verbose"  # key of what click's contexts share

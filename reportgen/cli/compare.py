@@ -11,8 +11,8 @@ from reportgen.cli.command import GroupedCommand, report_name, say
 from reportgen.cli.gates import Gates
 from reportgen.cli.options import takes_options
 from reportgen.core.choices import Match
+from reportgen.core.commands import Command
 from reportgen.core.errors import GateError
-from reportgen.core.settings import Command
 from reportgen.render.text import plural
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ import click
 
 from reportgen.cli.command import GroupedCommand, Written, report_name, say, silent
 from reportgen.cli.options import takes_options
+from reportgen.core.commands import Command
 from reportgen.core.errors import UsageError
 from reportgen.core.paper import TWO_COLUMNS, FigureFormat, parse_words
-from reportgen.core.settings import FIGURE_OPTIONS, Command, FigureOptions
+from reportgen.core.run_options import FIGURE_OPTIONS, FigureOptions
 
 
 @click.command(cls=GroupedCommand)

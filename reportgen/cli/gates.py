@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from reportgen.cli.command import Written, say
 from reportgen.cli.options import run_options
+from reportgen.core.commands import Command
 from reportgen.core.errors import OutputError, UsageError
-from reportgen.core.settings import Command, RunOptions
+from reportgen.core.run_options import RunOptions
 
 if TYPE_CHECKING:
     from reportgen.core.records import Plan

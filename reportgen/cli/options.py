@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
+from reportgen.core.commands import Command
 from reportgen.core.errors import UsageError
 from reportgen.core.options import NUMBER, SWITCH, TEXTS, WHOLE, Option, read
-from reportgen.core.settings import OPTIONS, RUN_OPTIONS, SETTINGS, Command, RunOptions, Settings, from_mapping
+from reportgen.core.run_options import OPTIONS, RUN_OPTIONS, RunOptions
+from reportgen.core.settings import SETTINGS, Settings, from_mapping
 
 OWN_TABLE = "pyproject.toml"
 

@@ -13,8 +13,8 @@ import click
 from reportgen.cli.command import GroupedCommand, say, silent
 from reportgen.cli.options import explicit, resolve, takes_options
 from reportgen.core.budget import Budget
+from reportgen.core.commands import Command
 from reportgen.core.execution import Execution
-from reportgen.core.settings import Command
 from reportgen.core.shard import Shard
 
 if TYPE_CHECKING:

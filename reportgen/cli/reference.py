@@ -16,7 +16,7 @@ from reportgen.core.errors import (
     EXIT_USAGE,
 )
 from reportgen.core.options import SWITCH, Group, Option
-from reportgen.core.settings import OPTIONS
+from reportgen.core.run_options import OPTIONS
 
 HEAD = """# Command line
 

@@ -11,8 +11,8 @@ from reportgen.cli.build import written
 from reportgen.cli.command import GroupedCommand, Written
 from reportgen.cli.gates import Gated, Gates
 from reportgen.cli.options import resolve, takes_options
+from reportgen.core.commands import Command
 from reportgen.core.errors import UsageError
-from reportgen.core.settings import Command
 
 
 @click.command(cls=GroupedCommand)

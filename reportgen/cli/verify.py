@@ -10,8 +10,9 @@ import click
 from reportgen.cli.command import GroupedCommand, say, silent
 from reportgen.cli.gates import Gates
 from reportgen.cli.options import given_settings, takes_options
+from reportgen.core.commands import Command
 from reportgen.core.errors import GateError, UsageError, VerificationError
-from reportgen.core.settings import Command, RunOptions
+from reportgen.core.run_options import RunOptions
 from reportgen.render.text import plural
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import matplotlib as mpl
 
 from reportgen.core.errors import UsageError, few
 from reportgen.core.paper import OF_ONE_LAYER, FigureKind
-from reportgen.core.settings import FigureOptions
+from reportgen.core.run_options import FigureOptions
 from reportgen.core.slugs import unique_slugs
 from reportgen.figures import exemplars, histograms, maps, network, overview, patterns, weights
 from reportgen.figures.labels import spaced

@@ -8,7 +8,7 @@ from typing import Any
 
 from reportgen.core.choices import FilterChoice
 from reportgen.core.paper import FigureKind, parse_width, parse_words
-from reportgen.core.settings import FigureOptions
+from reportgen.core.run_options import FigureOptions
 from reportgen.figures.style import style
 
 

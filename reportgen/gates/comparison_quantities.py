@@ -14,7 +14,7 @@ from reportgen.compare.records import (
     LayerComparison,
     PredictionComparison,
 )
-from reportgen.core.settings import Command
+from reportgen.core.commands import Command
 from reportgen.core.verdicts import DEAD, SILENT
 from reportgen.gates.measured import Measured, Place, Result, Unknown, exact, filter_count, most, plain_count, share
 from reportgen.gates.quantity import Measure, Quantity, Subject, Unit

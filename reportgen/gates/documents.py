@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from reportgen.core.settings import Command
+from reportgen.core.commands import Command
 from reportgen.gates.judging import Judged, Outcome
 
 # Characters that XML 1.0 has no way to write; a layer may be called anything.

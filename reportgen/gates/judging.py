@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from reportgen.core.commands import Command
 from reportgen.core.errors import UsageError, few
 from reportgen.core.records import LayerFacts, Plan
-from reportgen.core.settings import Command
 from reportgen.gates.expression import PERCENT, Gate, parse
 from reportgen.gates.measured import Measured, Place, Result, Unknown, matching
 from reportgen.gates.quantity import Need, Quantity, Subject, Unit

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reportgen.compare.records import Comparison
+from reportgen.core.commands import Command
 from reportgen.core.records import LayerFacts
-from reportgen.core.settings import Command
 from reportgen.gates.measured import Result
 from reportgen.report.document import ReportDocument
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reportgen.core.settings import Command
+from reportgen.core.commands import Command
 from reportgen.gates.quantity import Quantity
 from reportgen.gates.registry import QUANTITIES
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reportgen.core.settings import Command
+from reportgen.core.commands import Command
 from reportgen.gates.comparison_quantities import COMPARISON_QUANTITIES
 from reportgen.gates.quantity import Quantity
 from reportgen.gates.report_quantities import REPORT_QUANTITIES

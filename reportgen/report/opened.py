@@ -25,7 +25,7 @@ from reportgen.core.errors import StoreError, UsageError, few
 from reportgen.core.npz import unpack
 from reportgen.core.paper import PaperWidth
 from reportgen.core.records import ModelRecord
-from reportgen.core.settings import FigureOptions
+from reportgen.core.run_options import FigureOptions
 from reportgen.core.store import DAMAGE
 from reportgen.render.png import decode
 from reportgen.report.document import SCHEMA, ReportDocument
