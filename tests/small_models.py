@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
 from typing import Any
 
 import numpy as np
-import pytest
 
 from reportgen.compute.patterns.ascent import Ascent, Breadth
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
@@ -40,28 +38,6 @@ def randomised(model: Any, seed: int = 0, low: float = -0.5, high: float = 0.5) 
         drawn = random.uniform(0.5, 1.5, variable.shape) if positive else random.uniform(low, high, variable.shape)
         variable.assign(drawn.astype(np.float32))
     return model
-
-
-@cache
-def convolves_channels_first() -> bool:
-    """Whether this machine's TensorFlow convolves channels-first maps: on processors some builds do not."""
-
-    def convolve(maps: Any) -> Any:
-        kernel = tf.ones((1, 1, 1, 1))
-        found = tf.nn.conv2d(maps, kernel, 1, "VALID", data_format="NCHW")
-        return tf.nn.depthwise_conv2d(found, kernel, (1, 1, 1, 1), "VALID", data_format="NCHW")
-
-    try:
-        tf.function(convolve, autograph=False)(tf.ones((1, 1, 2, 2)))
-    except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
-        return False
-    return True
-
-
-def need_channels_first() -> None:
-    """Skip a test that computes channels-first convolutions where TensorFlow has none."""
-    if not convolves_channels_first():
-        pytest.skip("TensorFlow has no channels-first convolution on this processor")
 
 
 def network(model: Any, **settings: Any) -> Network:

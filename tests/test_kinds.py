@@ -15,7 +15,7 @@ from reportgen.compute.planning.layer_records import describe
 from reportgen.core.settings import Settings
 from reportgen.network.backend import keras, tf
 from reportgen.network.graph.layer_kinds import kernels
-from small_models import functional, layer_call, layers, need_channels_first, network, randomised
+from small_models import functional, layer_call, layers, network, randomised
 
 LINE, PLANE, SOLID = (23, 2), (11, 9, 2), (7, 6, 8, 2)
 
@@ -211,7 +211,6 @@ def test_channels_first_is_read_and_kept_channels_last() -> None:
         ((10, 8, 4), (3, 3), "RGB"),
         ((8, 6, 4), (5, 5), None),
     ]
-    need_channels_first()  # what follows computes; the walk does not
     given = np.random.default_rng(1).integers(0, 256, (12, 10, 3), np.uint8)
     (one, two) = (
         arrays["maps"].astype(np.float64) * 2.0 ** facts["exponent"]

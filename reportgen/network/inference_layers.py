@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -176,11 +175,11 @@ def _convolving(convolution: Any) -> Callable[..., Any]:
 def _computing(convolution: Any, kernel: np.ndarray, bias: np.ndarray | None) -> Callable[..., Any]:
     """Make the call of a convolution with these weights and its own activation function."""
     kept, shift = tf.constant(kernel), None if bias is None else tf.constant(bias)
-    last = convolution.data_format == "channels_last"
     compute = _with_mirrored_gradient(convolution, kernel) if _mirrors(convolution) else _plainly(convolution)
 
     def call(inputs: Any) -> Any:
         maps = compute(inputs, tf.cast(kept, inputs.dtype))
+        last = convolution.data_format == "channels_last"  # now: channels-first layers may compute channels-last
         if shift is not None and last:
             maps = tf.nn.bias_add(maps, tf.cast(shift, maps.dtype))
         elif shift is not None:
@@ -197,8 +196,9 @@ def _plainly(convolution: Any) -> Callable[[Any, Any], Any]:
     compute, strides = keras.ops.conv, list(convolution.strides)
     if type(convolution) in DEPTHWISE_KERNELS:
         compute, strides = keras.ops.depthwise_conv, convolution.strides
-    return partial(
-        compute,
+    return lambda inputs, weights: compute(
+        inputs,
+        weights,
         strides=strides,
         padding=convolution.padding,
         data_format=convolution.data_format,

@@ -20,6 +20,7 @@ from reportgen.core.settings import Settings
 from reportgen.network import preprocessing as scaling
 from reportgen.network.accepted_sizes import NEAR, Size, next_size
 from reportgen.network.backend import keras, tf
+from reportgen.network.channels_first import computed_channels_last
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.hooks import Call, restore, run_until, safe_scopes, shadow
@@ -225,7 +226,8 @@ class Network:
         self._feed_at(size)
         try:
             positional, named = self._given(tf.zeros((1, *size, self._input_channels)))
-            self.model(*positional, **named, training=False)
+            with computed_channels_last(self.layers):
+                self.model(*positional, **named, training=False)
         except Exception as error:
             return one_line(error)
         return None
@@ -315,7 +317,7 @@ class Network:
     def _run(self, inputs: Any, is_last: Callable[[Call], bool], calls: list[Call] | None = None) -> Any:
         """Return the model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
         exact = as_floating_point(self.model, self._primary.name) if self._exact else nullcontext()
-        with exact, own_operations(self.layers):
+        with exact, own_operations(self.layers), computed_channels_last(self.layers):
             return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
 
     def whole_pass(self, inputs: Any) -> tuple[list[Call], Any]:
@@ -555,7 +557,7 @@ class Network:
 
             def predict(pictures: Any) -> Any:
                 positional, named = self._given(self.fed(pictures))
-                with safe_scopes(), own_operations(self.layers):
+                with safe_scopes(), own_operations(self.layers), computed_channels_last(self.layers):
                     return self.model(*positional, **named, training=False)
 
             self._traced_predictor = tf.function(predict, autograph=False)
