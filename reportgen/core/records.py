@@ -290,7 +290,10 @@ class LayerFacts(msgspec.Struct, frozen=True, kw_only=True):
     window: Annotated[Shape | None, Meta(description="of a pooling layer; null where that is the whole map")] = None
     kernel_kind: KernelKind | None = KernelKind.PLAIN
     time_axes: Annotated[
-        Count, Meta(description="how many of the first axes of its maps are time inside a TimeDistributed")
+        Count,
+        Meta(
+            description="how many of the first axes of its maps are time inside a TimeDistributed, or pieces of the input"
+        ),
     ] = 0
     by_request: Annotated[bool, Meta(description="skipped because --layers or --exclude says so")] = False
     kernel_note: Annotated[

@@ -24,7 +24,7 @@ from reportgen.network.channels_first import computed_channels_last
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.error_text import one_line
 from reportgen.network.graph.hooks import Call, restore, run_until, safe_scopes, shadow
-from reportgen.network.graph.layer_calls import LayerCall
+from reportgen.network.graph.layer_calls import LayerCall, unreached
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS, as_numpy
 from reportgen.network.graph.map_layout import stored, takes_channels_first
 from reportgen.network.graph.paths import named_layers, path_of
@@ -42,6 +42,8 @@ PROBE_SIDE = 64  # pixels, of pictures that show how a model of any input size s
 MOST_BUILT = 512  # longest side at which a model is called to create its weights
 COVERED = (*CONVOLUTIONS, *POOLINGS)
 NOT_AGAIN = "a layer that ran when the model was first traced did not run again."
+SAME_MAPS = 1e-3  # of the largest value: what the place in a batch may change
+MIXED_PIECES = "its batch holds pieces of the input in an order in which those of several inputs cannot be told apart"
 UNSCALED = Scaling(Preprocess.NONE, "not known before the model is traced", None)
 
 
@@ -131,6 +133,7 @@ class Network:
         self._exact = contract.preprocess == Preprocess.NONE
         self.feed = make_feed(contract)
         self._feed_at(contract.size)
+        self.layer_calls = self._with_ordered_pieces(self.layer_calls)
         self.weights_sha256 = weights_sha256(self.model)
 
     def fed(self, pictures: Any) -> Any:
@@ -208,6 +211,31 @@ class Network:
             f"The network does not run at {shown}: {what}s are fed at {measured(size)[0]}, the next size that it accepts."
         )
         return replace(contract, size=size)
+
+    def _with_ordered_pieces(self, layer_calls: list[LayerCall]) -> list[LayerCall]:
+        """Return `layer_calls`, without a unit those whose pieces of several inputs do not follow each other input by input."""
+        asked = [layer_call for layer_call in layer_calls if layer_call.pieces]
+        if not asked:
+            return layer_calls
+
+        def read(inputs: Any) -> list[Any]:
+            return [tf.cast(maps, tf.float32) for _, maps in self.units(self.fed(inputs), asked)]
+
+        drawn = np.random.default_rng(0).random((2, *self.contract.size, self.contract.bands), np.float32)
+        inputs = drawn * EIGHT_BIT_MAXIMUM if self.contract.is_picture else drawn
+        try:
+            compute = tf.function(read, autograph=False)
+            found, exchanged = (
+                [np.asarray(maps) for maps in compute(tf.constant(each))] for each in (inputs, inputs[::-1])
+            )
+        except Exception:  # each layer says by itself what is wrong with it
+            return layer_calls
+        mixed = [
+            id(layer_call)
+            for layer_call, maps, other in zip(asked, found, exchanged, strict=True)
+            if not np.allclose(maps, other[::-1], rtol=SAME_MAPS, atol=SAME_MAPS * np.abs(maps).max(), equal_nan=True)
+        ]
+        return [unreached(each.path, each.layer, MIXED_PIECES) if id(each) in mixed else each for each in layer_calls]
 
     def _feed_at(self, size: Size) -> None:
         """Feed the model at `size` from now on, which its other inputs may follow."""
@@ -318,7 +346,7 @@ class Network:
         """Return the model's output for `inputs` as it is fed, see `run_until`. Call inside a trace."""
         exact = as_floating_point(self.model, self._primary.name) if self._exact else nullcontext()
         with exact, own_operations(self.layers), computed_channels_last(self.layers):
-            return run_until(self.model, self._given(inputs), self.layers, is_last, calls)
+            return run_until(self.model, self._given(inputs), self.layers, is_last, calls, inputs.shape[0])
 
     def whole_pass(self, inputs: Any) -> tuple[list[Call], Any]:
         """Return every layer call of a whole pass of `inputs`, as the model is fed, and its output. Call inside a trace."""

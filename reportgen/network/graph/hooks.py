@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from reportgen.network.backend import keras, tf
@@ -22,7 +23,8 @@ class Call:
 
     occurrence: 1 for the layer's first call, 2 for its second. pre_activation: the input of the layer's own activation function, None
     where it has none. first_operation, last_operation: the half-open range of graph operations that the call created. times: the lengths
-    of the TimeDistributed layers around it, the outermost first: they fold time into the batch, so a tensor's first axis is n times them.
+    that are folded into the batch, so a tensor's first axis is n times them: of the TimeDistributed layers around it, the outermost first,
+    then how many pieces the model's own operations cut each input into. pieces: whether they do.
     """
 
     layer: Any
@@ -33,6 +35,7 @@ class Call:
     first_operation: int
     last_operation: int
     times: tuple[int, ...] = ()
+    pieces: bool = False
 
 
 class _Reached(BaseException):
@@ -40,12 +43,13 @@ class _Reached(BaseException):
 
 
 @contextmanager
-def watch(layers: Collection[Any], on_call: Callable[[Call], None]) -> Iterator[None]:
+def watch(layers: Collection[Any], on_call: Callable[[Call], None], batch: int | None = None) -> Iterator[None]:
     """Report every call of `layers` while the block runs.
 
     Args:
         layers: to be hooked.
         on_call: is given each call, in the order in which they finish.
+        batch: how many inputs the model is fed; None where that is not known.
     """
     shadowed: list[tuple[Any, str, Any]] = []
     counts: Counter[int] = Counter()
@@ -55,7 +59,7 @@ def watch(layers: Collection[Any], on_call: Callable[[Call], None]) -> Iterator[
             original = _python_call(layer)
             if isinstance(layer, keras.layers.TimeDistributed):
                 original = _all_times_at_once(layer, original, times)
-            shadow(layer, "call", _watched_call(layer, original, counts, times, on_call), shadowed)
+            shadow(layer, "call", _watched_call(layer, original, counts, times, on_call, batch), shadowed)
         yield
     finally:
         restore(shadowed)
@@ -109,6 +113,7 @@ def _watched_call(
     counts: Counter[int],
     times: list[int],
     on_call: Callable[[Call], None],
+    batch: int | None,
 ) -> Callable[..., Any]:
     """Make a call of a layer that also reports itself to `on_call`."""
 
@@ -119,6 +124,7 @@ def _watched_call(
         with _own_activation(layer) as pre_activations:
             output = original(*args, **kwargs)
         first_argument = args[0] if args else next(iter(kwargs.values()), None)
+        pieces = _pieces(output, batch, times)
         on_call(
             Call(
                 layer,
@@ -128,12 +134,21 @@ def _watched_call(
                 output,
                 first,
                 _operation_count(),
-                tuple(times),
+                (*times, *pieces),
+                bool(pieces),
             )
         )
         return output
 
     return call
+
+
+def _pieces(output: Any, batch: int | None, times: list[int]) -> tuple[int, ...]:
+    """How many pieces each input was cut into that lie beside each other in the batch, as windows or the frames of a film; () for none."""
+    if batch is None or not tf.is_tensor(output) or not output.shape.rank:
+        return ()
+    count, whole = output.shape[0], batch * prod(times)
+    return (count // whole,) if count is not None and count > whole and count % whole == 0 else ()
 
 
 @contextmanager
@@ -184,6 +199,7 @@ def run_until(
     layers: Collection[Any],
     is_last: Callable[[Call], bool],
     calls: list[Call] | None = None,
+    batch: int | None = None,
 ) -> Any:
     """Call `model` in inference mode, and stop as soon as a layer call is the last that is needed.
 
@@ -193,6 +209,7 @@ def run_until(
         layers: to be hooked.
         is_last: whether to stop after a call of one of `layers`.
         calls: receives every call as it finishes, also where the model fails later on.
+        batch: how many inputs it is given; None where that is not known.
 
     Returns:
         The model's output; None where it was stopped.
@@ -204,7 +221,7 @@ def run_until(
         if is_last(call):
             raise _Reached
 
-    with watch(layers, on_call), _in_python(model), safe_scopes():
+    with watch(layers, on_call, batch), _in_python(model), safe_scopes():
         try:
             positional, named = arguments
             return model(*positional, **named, training=False)

@@ -23,7 +23,8 @@ class LayerCall:
 
     unit: where its filters are measured; None with `reason` where that is impossible. view, costs: of the unit, traced at the images' size.
     output_shape: of the unit without batch, channels last, at that size. varies: for each axis of it whether its length follows from one
-    of the input's that is dynamic. times: how many of its axes, the first ones, are time inside a TimeDistributed. channels_first: how
+    of the input's that is dynamic. times: how many of its axes, the first ones, are folded into the batch: time inside a
+    TimeDistributed, or pieces. pieces: whether the model's own operations cut inputs into pieces. channels_first: how
     the layer itself keeps its maps. is_output: not a layer but the model's own output before softmax or sigmoid, one position with a
     channel per class. failed: the model cannot be traced that far at any size that was tried. place: of an output among all.
     kernel_note: a note on its kernel, see `applied_kernels`. channel_runs: of a convolution which channels it is applied to; None where
@@ -43,6 +44,7 @@ class LayerCall:
     is_output: bool = False
     varies: tuple[bool, ...] = ()
     times: int = 0
+    pieces: bool = False
     channels_first: bool = False
     failed: bool = False
     kernel_note: str | None = None

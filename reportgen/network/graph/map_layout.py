@@ -30,7 +30,7 @@ def stored(tensor: Any, times: tuple[int, ...], channels_first: bool) -> Any:
 
     Args:
         tensor: (n * time, *spatial, channels), or channels first.
-        times: lengths of the TimeDistributed layers around it, the outermost first.
+        times: lengths that are folded into the batch, see `Call`.
         channels_first: whether the channels follow the batch.
     """
     if channels_first:

@@ -217,6 +217,7 @@ class Walk:
             reason=None,
             varies=varying(view, end, contract, channels_first),
             times=len(end.times),
+            pieces=end.pieces,
             channels_first=channels_first,
             kernel_note=kernel_note(call, self._variables, self._operations) if convolves else None,
             channel_runs=self._channels.runs(call, channels_first) if convolves else None,
