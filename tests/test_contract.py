@@ -193,7 +193,7 @@ def test_an_input_shape_that_contradicts_the_model_is_refused() -> None:
         input_shape(model, (20, 24, 4))
 
 
-@pytest.mark.parametrize("shape", [(16,), (2, 4, 16, 16, 3)])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (2, 4, 16, 16, 3)])
 def test_inputs_that_are_no_images_are_refused_with_their_shape(shape: tuple[int, ...]) -> None:
     entry = keras.Input(shape)
     with pytest.raises(ModelError, match=",".join(map(str, shape))):

@@ -118,7 +118,7 @@ class Settings:
         None,
         SHAPE,
         Group.MODEL,
-        "Shape of an input that the model does not state; `any` for a free axis.",
+        "Shape of an input that is not stated, or flat; `any` for a free axis.",
         metavar="H,W,C",
         check=_lengths,
         commands=OF_MODELS,

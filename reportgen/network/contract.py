@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 from reportgen.core.axes import RGB_CHANNELS
@@ -29,7 +30,9 @@ LONGEST_SIGNAL = 2**22  # steps: a day at 48 Hz
 SIGNAL_RANGE = (-1.0, 1.0)  # of the patterns of signals and volumes, unless the user or a file says otherwise
 
 
-def input_shape(own: ModelInput, stated: Shape | None, channels_first: bool = False) -> Shape:
+def input_shape(
+    own: ModelInput, stated: Shape | None, channels_first: bool = False, seen: Shape | None = None
+) -> Shape:
     """Return the shape of the primary input, channels last.
 
     A shape that was merely recorded by a first call fixes the channels, not the size.
@@ -38,20 +41,42 @@ def input_shape(own: ModelInput, stated: Shape | None, channels_first: bool = Fa
         own: the primary input as the model states it.
         stated: what `--input-shape` says.
         channels_first: the model itself takes (channels, height, width).
+        seen: the shape in which its convolutions see an input that it takes in another one, see `seen_shape`.
 
     Returns:
-        (height, width, channels), (steps, channels) or (depth, height, width, channels); None where dynamic.
+        (height, width, channels), (steps, channels) or (depth, height, width, channels); None where dynamic. One of another rank than
+        the model's own has as many numbers.
 
     Raises:
         ModelError: the shape cannot be known, or is that of no picture, signal or volume.
         UsageError: `stated` contradicts the model.
     """
     if own.shape is not None:
+        other = _of_flat(own.shape, stated if stated is not None else seen)
+        if other is not None:
+            return other
+    if own.shape is not None:
         shape = (*own.shape[1:], own.shape[0]) if channels_first and own.shape else own.shape
         return _completed(shape, stated, fixed=own.fixed)
     if stated is None:
         raise ModelError("the model does not state its input; give --input-shape H,W,C (for example 224,224,3).")
     return _completed(stated, stated, fixed=True)
+
+
+def _of_flat(own: Shape, other: Shape | None) -> Shape | None:
+    """Return the shape of an input that is stated without channels, or flattened; None where it is not."""
+    if len(own) == 1 and (other is None or (own == (None,) and other[1:] == (1,))):
+        return (*own, 1) if other is None else other  # a signal without an axis of channels
+    if other is None or len(other) == len(own):
+        return None
+    lengths, numbers = ([length for length in shape if length is not None] for shape in (own, other))
+    if len(lengths) < len(own) or len(numbers) < len(other):
+        return None
+    if prod(numbers) != prod(lengths):
+        raise UsageError(
+            f"--input-shape {_show(other)} is of {prod(numbers):,} numbers, the model's input {_show(own)} of {prod(lengths):,}."
+        )
+    return other
 
 
 def _completed(shape: tuple[int | None, ...], stated: Shape | None, fixed: bool) -> Shape:

@@ -23,6 +23,7 @@ from reportgen.network.backend import keras, tf
 from reportgen.network.channels_first import computed_channels_last
 from reportgen.network.contract import as_shown, follows, input_shape, longest, make_contract, make_feed, measured
 from reportgen.network.error_text import one_line
+from reportgen.network.flat_inputs import seen_shape
 from reportgen.network.graph.hooks import Call, restore, run_until, safe_scopes, shadow
 from reportgen.network.graph.layer_calls import LayerCall, unreached
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS, as_numpy
@@ -85,13 +86,23 @@ class Network:
         self._primary = primary = own.primary(settings.input)
         self._signature, self._hold = own, hold if hold is not None else self._zeros
         self._channels_first = takes_channels_first(self.layers)
-        shape = input_shape(primary, settings.input_shape, self._channels_first)
+        shape = input_shape(
+            primary, settings.input_shape, self._channels_first, seen_shape(self.model, primary, self.layers)
+        )
+        self._flat = primary.shape if primary.shape is not None and len(primary.shape) != len(shape) else None
         self._input_channels = shape[-1]
         stated = scaling.chosen(settings)
         contract = make_contract(shape, settings, UNSCALED if stated is None else stated, lengths)
         self.feed: Callable[[Any], Any] = lambda pictures: pictures
         self.notes: list[str] = []
         self._trials: dict[Size, Trial] = {}
+        if self._flat is not None:
+            own_shape, taken = (
+                " × ".join("any" if length is None else str(length) for length in each) for each in (self._flat, shape)
+            )
+            self.notes.append(
+                f"The model's input of {own_shape} is fed as {taken}; --input-shape states another shape."
+            )
         if settings.image_size is not None and None not in shape[:-1]:
             shown = measured(contract.size)[0]
             self.notes.append(
@@ -355,7 +366,12 @@ class Network:
 
     def _given(self, fed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return (args, kwargs) of a call of the model on `fed` (n, *size, channels)."""
-        return self._arguments(keras.ops.moveaxis(fed, -1, 1) if self._channels_first else fed)
+        if self._flat is not None:
+            free = None in self._flat  # a signal of any length, without its axis of channels
+            fed = tf.squeeze(fed, -1) if free else tf.reshape(fed, (-1, *self._flat))
+        elif self._channels_first:
+            fed = keras.ops.moveaxis(fed, -1, 1)
+        return self._arguments(fed)
 
     def observed(
         self, inputs: Any, layer_calls: Sequence[LayerCall], to_the_end: bool
@@ -610,5 +626,8 @@ def unwalked(model: Any, settings: Settings) -> InputContract:
         UsageError: a setting does not fit the model.
     """
     own = signature(model, [name for name in (settings.input, *settings.constant_inputs) if name is not None])
-    first = takes_channels_first([layer for _, layer in named_layers(model).values()])
-    return make_contract(input_shape(own.primary(settings.input), settings.input_shape, first), settings, UNSCALED)
+    layers = [layer for _, layer in named_layers(model).values()]
+    primary = own.primary(settings.input)
+    seen = seen_shape(model, primary, layers)
+    shape = input_shape(primary, settings.input_shape, takes_channels_first(layers), seen)
+    return make_contract(shape, settings, UNSCALED)

@@ -96,13 +96,15 @@ class View:
     """What part of the input a tensor depends on.
 
     axes: one Reach for each spatial axis of the input, or None with the reason in `note`. places: the axis of the tensor that each of
-    them lies along. colour: its channels are still those of the input.
+    them lies along. colour: its channels are still those of the input. folded: of the input itself in another shape, the shape that
+    `places` belong to.
     """
 
     axes: tuple[Reach, ...] | None
     note: str | None
     colour: bool
     places: tuple[int, ...] = ()
+    folded: tuple[int, ...] | None = None
 
 
 def whole_input(rank: int) -> View:
@@ -132,6 +134,8 @@ def after(operation: Any, seen: list[tuple[Any, View]]) -> View:
             return View(None, view.note, False)
     tensor, first = seen[0]
     kind = operation.type
+    if any(view.folded is not None for _, view in seen):
+        return _of_folded(operation, seen)
     if kind in ELEMENTWISE:
         return _joined(operation, seen, colour=all(view.colour for _, view in seen))
     if kind in SOFTMAXES:  # along the last axis: if that is the channels, positions stay independent
@@ -379,10 +383,23 @@ def _rearranged(operation: Any, source: Any, view: View) -> View:
     """Return the view after axes are added, dropped or reordered; every axis of the input must lie along its own axis afterwards."""
     places = _places_after(operation, source, view.places)
     if places is None:
-        return _unknown(operation)
+        of_input = operation.type == "Reshape" and all(reach == Reach() for reach in view.axes or ())
+        known = of_input and None not in source.shape.as_list()
+        return replace(view, folded=tuple(source.shape.as_list())) if known else _unknown(operation)
     before, after = source.shape.as_list(), operation.outputs[0].shape.as_list()
     same_channels = operation.type != "Reshape" or before[-1] == after[-1]
     return View(view.axes, None, view.colour and same_channels, places)
+
+
+def _of_folded(operation: Any, seen: list[tuple[Any, View]]) -> View:
+    """Return the view after an operation on the input in another shape: known if it changes numbers in place or brings the shape back."""
+    (tensor, view), *others = seen
+    output = operation.outputs[0].shape
+    if others or output.rank is None:
+        return _unknown(operation)
+    if operation.type in ("Reshape", "ExpandDims", "Squeeze"):
+        return replace(view, folded=None) if tuple(output.as_list()) == view.folded else view
+    return view if operation.type in ELEMENTWISE and output == tensor.shape else _unknown(operation)
 
 
 def _places_after(operation: Any, source: Any, places: tuple[int, ...]) -> tuple[int, ...] | None:
