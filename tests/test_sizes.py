@@ -108,7 +108,9 @@ def test_a_subclassed_model_of_any_size_is_rounded_too() -> None:
 
         def call(self, inputs: Any) -> Any:
             seen = self.first(inputs)
-            return self.last(keras.ops.concatenate([layers.UpSampling2D(64)(layers.MaxPooling2D(64)(seen)), seen]))
+            return self.last(
+                keras.ops.concatenate([layers.UpSampling2D(64)(layers.MaxPooling2D(64)(seen)), seen], axis=-1)
+            )
 
     walked = network(Own(), input_shape=(None, None, 3))
     assert walked.contract.size == (256, 256)
