@@ -248,3 +248,65 @@ def test_a_size_behind_a_resizing_is_stated_although_the_input_has_none() -> Non
     )
     found = {record.path: record.output_shape for record in describe(network(model, image_size=32), Settings(), {})}
     assert found == {"before": (None, None, 2), "after": (14, 10, 2)}
+
+
+class Own(layers.Layer):
+    """A convolution of the user's own, by an operation of TensorFlow's."""
+
+    def __init__(self, operation: Any, kernel: tuple[int, ...], trained: bool = True, **named: Any) -> None:
+        super().__init__(**named)
+        self.operation, self.shape, self.trained = operation, kernel, trained
+
+    def build(self, shape: Any) -> None:
+        self.weight = self.add_weight(shape=self.shape, name="weight") if self.trained else tf.ones(self.shape)
+        super().build(shape)
+
+    def call(self, inputs: Any) -> Any:
+        return tf.nn.relu(self.operation(inputs, self.weight))
+
+
+class Block(layers.Layer):
+    """A Keras convolution between weights of the user's own that convolve nothing."""
+
+    def build(self, shape: Any) -> None:
+        self.table = self.add_weight(shape=(1, 1, shape[-1]), name="table", initializer="ones")
+        self.inside = layers.Conv2D(4, 3, padding="same", name="inside")
+        super().build(shape)
+
+    def call(self, inputs: Any) -> Any:
+        return self.inside(inputs * self.table) + self.table
+
+
+def test_convolutions_by_operations_of_tensorflow_are_found() -> None:
+    def dense(inputs: Any, kernel: Any) -> Any:
+        return tf.nn.conv2d(inputs, kernel, 1, "SAME")
+
+    def transposed(inputs: Any, kernel: Any) -> Any:
+        return tf.nn.conv2d_transpose(inputs, kernel, (tf.shape(inputs)[0], 32, 32, 4), 2)
+
+    def depthwise(inputs: Any, kernel: Any) -> Any:
+        return tf.nn.depthwise_conv2d(inputs, kernel, (1, 1, 1, 1), "SAME")
+
+    stack = [
+        Own(dense, (3, 3, 3, 4), name="dense"),
+        Own(depthwise, (3, 3, 4, 1), trained=False, name="blur"),
+        Block(name="block"),
+        Own(transposed, (3, 3, 4, 4), name="transposed"),
+        Own(depthwise, (3, 3, 4, 1), name="depthwise"),
+    ]
+    given = keras.Input((16, 16, 3))
+    maps = given
+    for layer in stack:
+        maps = layer(maps)
+    walked = network(randomised(keras.Model(given, maps), low=0.0))
+    assert {each.path: each.output_shape for each in walked.layer_calls} == {
+        "dense": (16, 16, 4),
+        "block/inside": (16, 16, 4),
+        "transposed": (32, 32, 4),
+        "depthwise": (32, 32, 4),
+    }
+    assert walked.by_path["dense"].receptive_field == (3, 3)
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    (found,) = (arrays["maps"] for arrays, _ in MapReader(walked, [walked.by_path["dense"]])(picture))
+    expected = np.maximum(np.asarray(dense(picture[None].astype(np.float32), stack[0].weight)), 0)[0]
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3 * expected.max())

@@ -242,6 +242,8 @@ def _note(page: LayerPage, arrays: Arrays | None) -> str | None:
             "The weights of this layer have not been stored; run `reportgen build` again."
             if lacking
             else "This layer has no kernel of its own."
+            if page.layer.parameters == 0
+            else f"No kernel of this layer is known; its {plural(page.layer.parameters, 'weight')} are not drawn."
         )
     why = None if FIGURE in page.pictures else undrawable(arrays, page.layer)
     return None if why is None else sentence(f"not drawn: {why}")

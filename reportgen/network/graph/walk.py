@@ -16,7 +16,7 @@ from reportgen.network.graph.applied_kernels import kernel_note, read_variables
 from reportgen.network.graph.channels import Channels
 from reportgen.network.graph.diagram import diagram
 from reportgen.network.graph.hooks import Call
-from reportgen.network.graph.input_views import View, whole_input
+from reportgen.network.graph.input_views import CONVOLVING, TRANSPOSING, View, whole_input
 from reportgen.network.graph.layer_calls import LayerCall, unreached
 from reportgen.network.graph.layer_kinds import CONVOLUTIONS, POOLINGS
 from reportgen.network.graph.map_layout import stored_shape, varying
@@ -115,10 +115,11 @@ class Walk:
         self._positions = {operation.name: index for index, operation in enumerate(self._operations)}
         self._variables = read_variables(self._graph)
         self._channels = Channels(self._graph, entry[0], self._calls, lambda *call: path_of(named, *call))
+        convolving = self._own_convolutions()
         met = [
             self._layer_call(call)
-            for call in self._calls
-            if isinstance(call.layer, covered) or self._path(call) in self._wanted
+            for number, call in enumerate(self._calls)
+            if isinstance(call.layer, covered) or number in convolving or self._path(call) in self._wanted
         ]
         stopped = f"the model stopped before it ({one_line(failure[0])})" if failure else None
         self.layer_calls = [*sorted(self._resolved(met, run), key=_order), *self._missed(met, covered, stopped)]
@@ -135,6 +136,24 @@ class Walk:
         first = next((index for index, call in enumerate(order) if isinstance(call.layer, LEARNED)), len(order))
         self.before = [call.layer for call in order[:first]]
         self.entrance = order[first] if first < len(order) else None
+
+    def _own_convolutions(self) -> set[int]:
+        """Find the calls, by their numbers, of layers of the user's own that convolve with weights of theirs by TensorFlow's operations."""
+        places = [at for at, each in enumerate(self._operations) if each.type in (*CONVOLVING, *TRANSPOSING)]
+
+        def within(call: Call) -> set[int]:
+            return {at for at in places if call.first_operation <= at < call.last_operation}
+
+        found = set()
+        for number, call in enumerate(self._calls):
+            if _may_convolve(call.layer):
+                own = within(call)
+                inner = (
+                    each for each in self._calls[:number] if each.first_operation >= call.first_operation
+                )  # they end before it
+                if own - {at for each in inner for at in within(each)}:
+                    found.add(number)
+        return found
 
     def _path(self, call: Call) -> str:
         """Return the path of a call."""
@@ -260,6 +279,15 @@ class Walk:
                 layer_call = replace(layer_call, varies=tuple(length is None for length in shape))
             resolved.append(layer_call)
         return resolved
+
+
+def _may_convolve(layer: Any) -> bool:
+    """Whether a layer is of a class of the user's own and has weights that a convolution may have as its kernel."""
+    known = (
+        isinstance(layer, (keras.Model, *CONVOLUTIONS, *RECURRENT))
+        or type(layer).__module__.partition(".")[0] == "keras"
+    )
+    return not known and any(len(weight.shape) > 2 for weight in layer.weights)
 
 
 def _order(layer_call: LayerCall) -> tuple[bool, bool, int]:
