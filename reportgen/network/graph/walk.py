@@ -139,20 +139,17 @@ class Walk:
 
     def _own_convolutions(self) -> set[int]:
         """Find the calls, by their numbers, of layers of the user's own that convolve with weights of theirs by TensorFlow's operations."""
-        places = [at for at, each in enumerate(self._operations) if each.type in (*CONVOLVING, *TRANSPOSING)]
-
-        def within(call: Call) -> set[int]:
-            return {at for at in places if call.first_operation <= at < call.last_operation}
-
         found = set()
-        for number, call in enumerate(self._calls):
-            if _may_convolve(call.layer):
-                own = within(call)
-                inner = (
-                    each for each in self._calls[:number] if each.first_operation >= call.first_operation
-                )  # they end before it
-                if own - {at for each in inner for at in within(each)}:
-                    found.add(number)
+        for at, operation in enumerate(self._operations):
+            if operation.type in CONVOLVING | TRANSPOSING:
+                around = (
+                    number
+                    for number, call in enumerate(self._calls)
+                    if call.first_operation <= at < call.last_operation
+                )
+                innermost = next(around, None)  # which finishes before those around it
+                if innermost is not None and _may_convolve(self._calls[innermost].layer):
+                    found.add(innermost)
         return found
 
     def _path(self, call: Call) -> str:
