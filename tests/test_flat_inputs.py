@@ -72,7 +72,7 @@ def test_of_pictures_with_channels_first_only_one_channel_is_flattened_alike() -
 def test_the_user_can_state_the_shape() -> None:
     flat = model((COUNT,), layers.Reshape(PICTURE))
     assert network(flat, input_shape=(20, 12, 1)).contract.shape == (20, 12, 1)
-    with pytest.raises(UsageError, match=r"^--input-shape 12,10,3 is of 360 numbers, the model's input 240 of 240\.$"):
+    with pytest.raises(UsageError, match=r"^--input-shape 12,10,3 has 360 values, the model's input of 240 has 240\.$"):
         network(flat, input_shape=(12, 10, 3))
 
 

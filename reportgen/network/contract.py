@@ -74,7 +74,7 @@ def _of_flat(own: Shape, other: Shape | None) -> Shape | None:
         return None
     if prod(numbers) != prod(lengths):
         raise UsageError(
-            f"--input-shape {_show(other)} is of {prod(numbers):,} numbers, the model's input {_show(own)} of {prod(lengths):,}."
+            f"--input-shape {_show(other)} has {prod(numbers):,} values, the model's input of {_show(own)} has {prod(lengths):,}."
         )
     return other
 
