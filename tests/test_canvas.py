@@ -10,7 +10,7 @@ import pytest
 
 from reportgen.compute.patterns.ascent import Ascent, Breadth
 from reportgen.compute.patterns.recipe import QUALITIES
-from reportgen.compute.patterns.search.canvas import Canvas, canvas_for, fitting_canvas, whole
+from reportgen.compute.patterns.search.canvas import Canvas, canvas_for, fitting_canvas, fitting_window, whole
 from reportgen.compute.patterns.shared import Shared
 from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
@@ -69,6 +69,52 @@ def test_a_map_on_the_canvas_is_that_of_the_tiled_picture(name: str, size: int) 
     assert rows > height
     assert columns > width
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [96, 97, 101])
+@pytest.mark.parametrize("name", STACKS)
+def test_a_position_in_the_window_is_that_of_any_picture_around_it(name: str, size: int) -> None:
+    walked, layer_call = seen(STACKS[name]())
+    window = fitting_window(layer_call, (size, size), (96, 96), lambda canvas: None)
+    axes = layer_call.even_axes
+    assert axes is not None
+    assert max(window.size) < min(axis.size + 3 * axis.shift for axis in axes)
+    assert window.first is not None
+    tiles = np.random.default_rng(0).random((2, *window.period, 3)).astype(np.float32)
+    found = np.asarray(window.own_positions(maps(walked, layer_call, window.spread(tf.constant(tiles)))))
+    assert found.shape[1:3] == (1, 1)
+    picture = np.random.default_rng(1).random((2, size, size, 3)).astype(np.float32)
+    picture[:, : window.size[0], : window.size[1]] = tiles
+    row, column = window.first
+    np.testing.assert_allclose(found[:, 0, 0], maps(walked, layer_call, picture)[:, row, column], rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(window.filled(tiles, (size, size))[:, : window.size[0], : window.size[1]], tiles)
+
+
+def test_the_window_is_the_whole_picture_where_a_smaller_one_would_not_do() -> None:
+    def fails(canvas: Canvas) -> None:
+        raise ValueError
+
+    _, layer_call = seen(STACKS["dilation"]())
+    assert fitting_window(layer_call, (96, 96), (96, 96), fails) == whole((96, 96))
+    assert fitting_window(layer_call, (7, 7), (96, 96), lambda canvas: None) == whole((7, 7))
+    _, after_all = seen([layers.GlobalAveragePooling2D(keepdims=True), layers.Conv2D(4, 1, name="conv")])
+    assert fitting_window(after_all, (96, 96), (96, 96), lambda canvas: None) == whole((96, 96))
+
+
+@pytest.mark.parametrize(("quality", "most"), [("draft", 64), ("standard", 96)])
+def test_steps_on_a_window_are_as_many_as_their_pixels_allow(quality: str, most: int) -> None:
+    walked, layer_call = seen(STACKS["strides"]())
+    recipe = QUALITIES[quality]
+
+    def steps(side: int) -> tuple[int, int]:
+        shared = Shared(walked, recipe, 0, None, {layer_call.path: (side, side)})
+        silent = Ascent(shared, layer_call, (side, side), Breadth(2))._silent
+        return silent.steps[0], int(np.prod(silent._window.size))
+
+    assert steps(96)[0] == most
+    positions, pixels = steps(12)
+    assert 16 <= positions < most
+    assert positions * pixels <= max(16, recipe.steps + recipe.strongest_steps) * 12 * 12
 
 
 def test_a_signal_has_a_canvas_of_its_own() -> None:

@@ -47,7 +47,7 @@ def test_the_standard_recipe_reads_as_it_is() -> None:
         "10; Adam, learning rate 0.3, cosine decay; 24 steps, the last 8 of sign gradient ascent on pixels (step size 0.15, "
         "linear decay); no regularization; 1 start; redirected ReLU gradients in the first steps for a picture whose gradient "
         "is zero; strongest response searched separately without transforms, at least 15 steps of sign gradient ascent on "
-        "pixels (step size 0.3, linear decay); filters still silent are re-optimized on their highest positions (at most 32 steps, "
+        "pixels (step size 0.3, linear decay); filters still silent are re-optimized on their highest positions (at most 96 steps, "
         "step size 0.1); computed in bfloat16."
     )
 

@@ -18,7 +18,7 @@ from reportgen.core.errors import UsageError
 from reportgen.core.records import PICTURE_RANK
 from reportgen.core.settings import Settings
 
-ALGORITHM = 8  # raised whenever the same numbers would give another picture: stored patterns are then computed again
+ALGORITHM = 9  # raised whenever the same numbers would give another picture: stored patterns are then computed again
 
 # The keras.io recipe is stated for pictures of 180 x 180 x 3: there a step of one learning rate along the gradient of unit
 # length moves a value by rate / sqrt(180 * 180 * 3) on average. Elsewhere the same average is kept.
@@ -51,7 +51,7 @@ class Recipe:
             full scale.
         strongest_steps: Of the search for the strongest response that follows, on plain pixels without warps, the first by
             `strongest_learning_rate`; 0 for none.
-        retry_steps: Of the one for filters that are silent then, for single positions, the first by `retry_learning_rate`.
+        retry_steps: At most of the one for filters that are silent then, for single positions, the first by `retry_learning_rate`.
         restarts: Starts per filter, of which the best picture is kept.
         algorithm: See ALGORITHM.
     """
@@ -121,11 +121,11 @@ OPTVIS = Recipe(
     redirected_relu=True,
     pixel_steps=8,
     strongest_steps=15,
-    retry_steps=32,
+    retry_steps=96,
 )
 # A few large steps beat many small ones (measured on VGG16: benchmarks/README.md).
 QUALITIES = {
-    "draft": dataclasses.replace(OPTVIS, steps=8, pixel_steps=4, strongest_steps=6, retry_steps=24),
+    "draft": dataclasses.replace(OPTVIS, steps=8, pixel_steps=4, strongest_steps=6, retry_steps=64),
     "standard": OPTVIS,
     "paper": dataclasses.replace(
         OPTVIS,
@@ -135,7 +135,7 @@ QUALITIES = {
         pixel_learning_rate=0.06,
         strongest_steps=96,
         strongest_learning_rate=0.15,
-        retry_steps=96,
+        retry_steps=192,
     ),
 }
 # "Visualizing what convnets learn" (keras.io): grey noise, plain gradient ascent on the layer's output, standardized for display.

@@ -102,7 +102,27 @@ def fitting_canvas(
 
     It does where a layer on the way takes no other size, as a dense one before an attention map.
     """
-    canvas = canvas_for(layer_call, size, traced, fields)
+    return _fitting(canvas_for(layer_call, size, traced, fields), size, trace)
+
+
+def fitting_window(
+    layer_call: LayerCall, size: tuple[int, ...], traced: tuple[int, ...], trace: Callable[[Canvas], Any]
+) -> Canvas:
+    """The smallest picture that a position of a layer call's map sees nothing beyond, see `fitting_canvas`; it does not repeat itself.
+
+    The position sees in it what it sees in any picture of which the window is the first corner.
+    """
+    axes = layer_call.even_axes
+    if layer_call.times or layer_call.is_output or axes is None:
+        return whole(size)
+    sides = [_window_side(axis, *lengths) for axis, *lengths in zip(axes, size, traced, strict=True)]
+    lengths, first = tuple(length for length, _ in sides), tuple(position for _, position in sides)
+    if any(length > have for length, have in zip(lengths, size, strict=True)) or lengths == size:
+        return whole(size)
+    return _fitting(Canvas(lengths, lengths, first, (1,) * len(first)), size, trace)
+
+
+def _fitting(canvas: Canvas, size: tuple[int, ...], trace: Callable[[Canvas], Any]) -> Canvas:
     if canvas.is_whole:
         return canvas
     try:
@@ -110,6 +130,17 @@ def fitting_canvas(
     except Exception:
         return whole(size)
     return canvas
+
+
+def _window_side(axis: Reach, whole: int, traced: int) -> tuple[int, int]:
+    """(length, position) along one axis, see `_side`: the first position all of whose pixels are there, and pixels up to its last one."""
+    stride = axis.shift
+    off = 0 if (whole - traced) % stride == 0 else stride - 1
+    start = axis.at(0)
+    assert start is not None
+    position = max(0, -((start[0] - off) // stride))
+    needed = start[1] + stride * position + off + 1
+    return needed + (whole - needed) % stride, position
 
 
 def _side(axis: Reach, fields: float, whole: int, traced: int) -> tuple[int, int, int, int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from reportgen.compute.patterns.randomness import derived_seed, generator
 from reportgen.compute.patterns.results import Patterns, Search, replaced
-from reportgen.compute.patterns.search.canvas import Canvas, fitting_canvas, repeated
+from reportgen.compute.patterns.search.canvas import Canvas, fitting_canvas, fitting_window, repeated
 from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
 from reportgen.compute.patterns.search.pixel_steps import PixelAscent
@@ -20,11 +21,13 @@ from reportgen.network.backend import fused
 from reportgen.network.graph.axis_reach import Reach
 from reportgen.network.graph.layer_calls import LayerCall
 
-# The period of the canvas in receptive fields: what is active at single positions only needs room between them.
+# The period of the canvas in receptive fields, where what activates single positions is repeated.
 POSITION_FIELDS = 3.0
 # Of the receptive field: periods that what activated a filter is repeated in.
 TILE_SHARES = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
-FEWEST = 16  # steps for single positions that wake planted filters
+FEWEST = (
+    16  # steps for single positions that wake planted filters, and how many on a whole picture all of them may cost
+)
 ALONE = 1  # filter of a batch: there are seldom more, and rounding may depend on what else is in a batch
 NOISE = 0.05  # deviation around mid-grey of the start
 
@@ -56,22 +59,28 @@ class SilentSearch:
         self._abreast, self._faint, self._dead = abreast, faint, dead
 
     @cached_property
+    def _window(self) -> Canvas:
+        """Where a single position is searched; computed, and so traced, only where a filter is silent."""
+        return fitting_window(self._layer_call, self._size, self._traced, self._function)
+
+    @cached_property
     def _canvas(self) -> Canvas:
-        """Where single positions are searched that must not meet; computed, and so traced, only where a filter is silent."""
-        return fitting_canvas(self._layer_call, self._size, self._traced, POSITION_FIELDS, self._function)
+        """Where the mean is searched from there."""
+        trace = partial(self._function, aim=Aim.STRONGEST)
+        return fitting_canvas(self._layer_call, self._size, self._traced, POSITION_FIELDS, trace)
 
     def _function(self, canvas: Canvas, aim: Aim = Aim.POSITIONS) -> Any:
         return self._gradient.function(canvas, ALONE, aim)
 
     @property
     def steps(self) -> tuple[int, int]:
-        """Steps for single positions and for the mean: on a whole picture no more than a first ascent takes, but never too few."""
-        positions, mean = self._recipe.retry_steps, self._recipe.strongest_steps
-        first = self._recipe.steps + mean - len(TILE_SHARES) // 2  # two measurements cost as much as a step
-        if not self._canvas.is_whole or positions + mean <= first:
-            return positions, mean
-        share = first / (positions + mean)
-        return max(min(positions, FEWEST), int(share * positions)), int(share * mean)
+        """Steps for a single position and for the mean: on whole pictures no more than a first ascent takes, but never too few."""
+        mean = self._recipe.strongest_steps // (2 if self._canvas.is_whole else 1)
+        first = (
+            self._recipe.steps + self._recipe.strongest_steps - mean - len(TILE_SHARES) // 2
+        )  # two measurements cost as much as a step
+        affordable = max(FEWEST, first) * prod(self._size) // prod(self._window.size)
+        return min(self._recipe.retry_steps, affordable), mean
 
     def silent(self, patterns: Patterns) -> np.ndarray:
         """Which filters are to be retried: bool (n,)."""
@@ -92,8 +101,11 @@ class SilentSearch:
 
     def _searched(self, filters: np.ndarray) -> list[np.ndarray]:
         """The pictures that the search of some filters ends at: from noise for single positions, and on from there for the mean."""
-        for aim in (Aim.POSITIONS, Aim.STRONGEST):  # now: threads only ask for what is there
-            self._function(self._canvas, aim)
+        for canvas, aim in (
+            (self._window, Aim.POSITIONS),
+            (self._canvas, Aim.STRONGEST),
+        ):  # now: threads only ask for what is there
+            self._function(canvas, aim)
         ended: list[list[np.ndarray]] = []
         for at in range(0, len(filters), self._abreast):
             some = filters[at : at + self._abreast]
@@ -101,16 +113,16 @@ class SilentSearch:
         return [np.concatenate(pictures) for pictures in zip(*ended, strict=True)]
 
     def _search(self, number: int) -> list[np.ndarray]:
-        """The two pictures (1, *size, bands) of one filter."""
-        recipe, canvas, run = self._recipe, self._canvas, self._pixel_ascent.run
+        """The two pictures (1, *size, bands) of one filter: of a window that repeats itself, and of what the mean makes of it."""
+        recipe, window, canvas, run = self._recipe, self._window, self._canvas, self._pixel_ascent.run
         filters, rate = np.array([number], np.int32), recipe.retry_learning_rate
         random = generator(derived_seed(self._seed, self._layer_call.path, number, "noise"))
-        drawn = random.standard_normal((ALONE, *canvas.period, self._gradient.bands), dtype=np.float32)
+        drawn = random.standard_normal((ALONE, *window.period, self._gradient.bands), dtype=np.float32)
         noise = np.clip(0.5 + NOISE * drawn, 0, 1).astype(np.float32)
         positions, mean = self.steps
-        first = run(canvas, Aim.POSITIONS, noise, filters, positions, rate)
-        second = run(canvas, Aim.STRONGEST, first, filters, mean, rate / 2)
-        return [canvas.filled(np.asarray(each), self._size) for each in (first, second)]
+        first = window.filled(np.asarray(run(window, Aim.POSITIONS, noise, filters, positions, rate)), self._size)
+        second = run(canvas, Aim.STRONGEST, canvas.cropped(first), filters, mean, rate / 2)
+        return [first, canvas.filled(np.asarray(second), self._size)]
 
     def _tilings(self, patterns: Patterns, pictures: np.ndarray) -> list[np.ndarray]:
         """What activates each filter, cut out of `pictures` (n, *size, bands) and tiled in several periods; none of unknown fields."""
