@@ -112,3 +112,8 @@ def inner_slices(lengths: Sequence[int], border: int = BORDER, times: int = 0) -
     """
     widths = [0 if axis < times else border_width(length, border) for axis, length in enumerate(lengths)]
     return tuple(slice(width, length - width) for width, length in zip(widths, lengths, strict=True))
+
+
+def readable_shape(shape: Sequence[int | None]) -> str:
+    """Return lengths along axes for a message, `any` where one is free."""
+    return " × ".join("any" if length is None else str(length) for length in shape)

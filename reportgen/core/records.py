@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec import Meta
 
-from reportgen.core.axes import ChannelOrder, KernelKind
+from reportgen.core.axes import ChannelOrder, KernelKind, readable_shape
 
 PICTURE_RANK = 2  # height and width
 PICTURE_AXES = PICTURE_RANK + 1  # and channels
@@ -124,11 +124,7 @@ class ModelInput(Record):
         if self.shape is None:
             return "of a shape that the model does not state"
         kind = "" if self.dtype is None or self.dtype.startswith("float") else f" {self.dtype}"
-        return (
-            " × ".join("any" if axis is None else str(axis) for axis in self.shape) + kind
-            if self.shape
-            else "one number"
-        )
+        return readable_shape(self.shape) + kind if self.shape else "one number"
 
 
 @dataclass(frozen=True)

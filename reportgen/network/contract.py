@@ -55,7 +55,6 @@ def input_shape(
         other = _of_flat(own.shape, stated if stated is not None else seen)
         if other is not None:
             return other
-    if own.shape is not None:
         shape = (*own.shape[1:], own.shape[0]) if channels_first and own.shape else own.shape
         return _completed(shape, stated, fixed=own.fixed)
     if stated is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.axes import ChannelOrder
+from reportgen.core.axes import ChannelOrder, readable_shape
 from reportgen.core.choices import Preprocess
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.core.garbage import paused
@@ -97,11 +97,9 @@ class Network:
         self.notes: list[str] = []
         self._trials: dict[Size, Trial] = {}
         if self._flat is not None:
-            own_shape, taken = (
-                " × ".join("any" if length is None else str(length) for length in each) for each in (self._flat, shape)
-            )
             self.notes.append(
-                f"The model's input of {own_shape} is fed as {taken}; --input-shape states another shape."
+                f"The model's input of {readable_shape(self._flat)} is fed as {readable_shape(shape)}; "
+                "--input-shape states another shape."
             )
         if settings.image_size is not None and None not in shape[:-1]:
             shown = measured(contract.size)[0]

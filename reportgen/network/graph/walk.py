@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from reportgen.core.axes import RGB_CHANNELS, ChannelOrder
+from reportgen.core.axes import RGB_CHANNELS, ChannelOrder, readable_shape
 from reportgen.core.errors import ModelError
 from reportgen.core.records import InputContract
 from reportgen.network.backend import keras, tf
@@ -199,7 +199,7 @@ class Walk:
         if spatial < 1:
             return FLAT
         if spatial > MOST_AXES:
-            shape = " × ".join("any" if length is None else str(length) for length in call.output.shape[1:])
+            shape = readable_shape(call.output.shape[1:])
             return f"its output of {shape} has {spatial} spatial axes; up to {MOST_AXES} are drawn"
         if not self._depends(call):
             return INDEPENDENT

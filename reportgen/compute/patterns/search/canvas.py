@@ -81,8 +81,8 @@ def canvas_for(layer_call: LayerCall, size: tuple[int, ...], traced: tuple[int, 
 
     traced: the size that the model was traced at. fields: the period in receptive fields.
     """
-    axes = layer_call.even_axes
-    if layer_call.times or layer_call.is_output or axes is None:
+    axes = _even_axes(layer_call)
+    if axes is None:
         return whole(size)
     sides = [_side(axis, fields, *lengths) for axis, *lengths in zip(axes, size, traced, strict=True)]
     period, lengths, first, count = (tuple(side[at] for side in sides) for at in range(4))
@@ -112,8 +112,8 @@ def fitting_window(
 
     The position sees in it what it sees in any picture of which the window is the first corner.
     """
-    axes = layer_call.even_axes
-    if layer_call.times or layer_call.is_output or axes is None:
+    axes = _even_axes(layer_call)
+    if axes is None:
         return whole(size)
     sides = [_window_side(axis, *lengths) for axis, *lengths in zip(axes, size, traced, strict=True)]
     lengths, first = tuple(length for length, _ in sides), tuple(position for _, position in sides)
@@ -132,27 +132,40 @@ def _fitting(canvas: Canvas, size: tuple[int, ...], trace: Callable[[Canvas], An
     return canvas
 
 
-def _window_side(axis: Reach, whole: int, traced: int) -> tuple[int, int]:
-    """(length, position) along one axis, see `_side`: the first position all of whose pixels are there, and pixels up to its last one."""
-    stride = axis.shift
-    off = 0 if (whole - traced) % stride == 0 else stride - 1
+def _even_axes(layer_call: LayerCall) -> tuple[Reach, ...] | None:
+    """What positions of a layer call's map see along each axis; None where they can only be searched on the whole picture."""
+    return None if layer_call.times or layer_call.is_output else layer_call.even_axes
+
+
+def _inside(axis: Reach, whole: int, traced: int) -> tuple[int, int, int]:
+    """(the first pixel that position 0 may see, its last, the first position that sees only pixels of the picture).
+
+    Padding may have moved positions since the network was traced.
+    """
     start = axis.at(0)
     assert start is not None
-    position = max(0, -((start[0] - off) // stride))
-    needed = start[1] + stride * position + off + 1
-    return needed + (whole - needed) % stride, position
+    off = 0 if (whole - traced) % axis.shift == 0 else axis.shift - 1
+    return start[0] + off, start[1] + off, max(0, -((start[0] - off) // axis.shift))
+
+
+def _aligned(needed: int, whole: int, stride: int) -> int:
+    """A length of at least `needed` that differs from `whole` by a multiple of the stride.
+
+    Only then does `same` padding put positions where they lie in the whole picture.
+    """
+    return needed + (whole - needed) % stride
+
+
+def _window_side(axis: Reach, whole: int, traced: int) -> tuple[int, int]:
+    """(length, position) along one axis: the first position all of whose pixels are there, and pixels up to its last one."""
+    _, last, position = _inside(axis, whole, traced)
+    return _aligned(last + axis.shift * position + 1, whole, axis.shift), position
 
 
 def _side(axis: Reach, fields: float, whole: int, traced: int) -> tuple[int, int, int, int]:
-    """(period, length, first position, positions) along one axis of a picture of `whole` pixels.
-
-    The length differs from `whole` by a multiple of the stride: only then does `same` padding put positions where they lie in the picture.
-    """
+    """(period, length, first position, positions) along one axis of a picture of `whole` pixels."""
     stride, field = axis.shift, axis.size
     period = -(-max(SMALLEST_PERIOD, int(fields * field)) // stride) * stride
-    start = axis.at(0)
-    assert start is not None
-    off = 0 if (whole - traced) % stride == 0 else stride - 1  # pixels by which padding may have moved positions since
-    first = max(0, -((start[0] - off) // stride))
-    needed = start[0] + off + stride * (first - 1) + period + field
-    return period, needed + (whole - needed) % stride, first, period // stride
+    begin, _, first = _inside(axis, whole, traced)
+    needed = begin + stride * (first - 1) + period + field
+    return period, _aligned(needed, whole, stride), first, period // stride
