@@ -416,7 +416,10 @@ def test_a_report_without_images_says_so_and_compares_with_the_start(tmp_path: P
     index, layer = parse(tmp_path / "index.html"), parse(tmp_path / "layers" / "point.html")
     assert "No images were given" in index.words
     assert "the image that the ascent started from" in index.words
-    assert "Filter 0 exceeds the start Its mean activation is clearly above that of the initial image." in layer.words
+    assert (
+        "Filter 0 exceeds the start clearly Its mean activation is clearly above that of the initial image."
+        in layer.words
+    )
     assert "Natural maximum" not in layer.words
     assert len(result.problems) == 2  # filter 3 of the two layers that show it is not finite
 
@@ -443,12 +446,14 @@ def test_a_layer_without_natural_maxima_explains_its_verdicts_by_the_start(tmp_p
     store.save("pp-point-early", {**arrays, "activation_start": np.full(2, 2.9, np.float32)}, facts)  # so it is weak
     index = parse(assemble(tmp_path).index).words
     point = parse(tmp_path / "layers" / "point.html").words
-    assert "does not exceed the start Its mean activation is not clearly above that of the initial image." in point
+    assert (
+        "does not exceed the start clearly Its mean activation is not clearly above that of the initial image." in point
+    )
     assert "what the images reach" not in point
     assert "each compared with its initial image" in point
     other = "at its highest position; in a layer without natural maxima, the pattern"
     assert f"more than any of the images does, by its mean or {other} activates the filter clearly more" in index
-    assert f"exceeds what the images reach neither by its mean nor {other} hardly activates" in index
+    assert f"exceeds what the images reach neither by its mean nor {other} does not activate" in index
     assert "is compared with the natural maximum" in index
     assert "Where a layer's natural maxima are not computed, it is compared with the image that the ascent" in index
 

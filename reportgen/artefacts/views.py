@@ -22,8 +22,9 @@ MEANINGS: dict[str, str] = {
     NOT_COMPUTED: "the pattern was requested but has not been computed",
 }
 AGAINST_START: dict[str, str] = {
-    OK: "the pattern activates the {owner} clearly more than the {noun} it started from",
-    WEAK: "the pattern hardly activates the {owner} more than the {noun} it started from",
+    OK: "the pattern activates the {owner} clearly more than the {noun} it started from, by more than that {noun}'s own activation",
+    WEAK: "the pattern does not activate the {owner} clearly more than the {noun} it started from, "
+    "by more than that {noun}'s own activation",
 }
 # What pages call a verdict, of one pattern and of several: a fact and no praise; report.json has the words.
 STATUSES: dict[str, tuple[str, str]] = {
@@ -219,7 +220,7 @@ def status(word: str, *, images: bool, start: bool = False, several: bool = Fals
         several: whether it is said of several patterns.
         noun: what the model is fed.
     """
-    against = [*([f"your {noun}s"] if images else []), *(["the start"] if start or not images else [])]
+    against = [*([f"your {noun}s"] if images else []), *(["the start clearly"] if start or not images else [])]
     return STATUSES[word][several].format(reference=" or ".join(against))
 
 

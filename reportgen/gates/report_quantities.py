@@ -246,7 +246,7 @@ REPORT_QUANTITIES = (
     Quantity("inactive_filters", "both of these", Unit.FILTERS, _verdict(DEAD, SILENT), scope=is_covered),
     Quantity(
         "weak_filters",
-        "filters whose pattern does not exceed the images, or without images its start",
+        "filters whose pattern does not exceed the images, or without images does not clearly exceed its start",
         Unit.FILTERS,
         _verdict(WEAK),
         scope=is_covered,

@@ -1,7 +1,8 @@
-"""The precision of a trace: bfloat16 where the processor has instructions for it; the model itself keeps its own."""
+"""The precision of a trace: bfloat16 where the processor computes faster in it; the model itself keeps its own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -10,21 +11,42 @@ from typing import Any
 
 from reportgen.network.backend import gpu_details, keras
 
-CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+CPU_FLAG = "amx_bf16"  # with avx512_bf16 alone convolutions take longer in bfloat16 than in float32
+LIMITS = (
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+)  # instruction sets that oneDNN is limited to; the first one given counts
 TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic
 
 
 @cache
 def has_bfloat16() -> bool:
-    """Return whether this machine computes convolutions in bfloat16 faster than in float32."""
+    """Return whether this machine computes convolutions in bfloat16 faster than in float32.
+
+    This follows from what the machine is, and from how the environment limits TensorFlow's convolutions, so that it is the same in every
+    run and in every worker.
+    """
     gpus = gpu_details()
     if gpus:
         return tuple(gpus[0].get("compute_capability", (0, 0))) >= TENSOR_CORES
+    return CPU_FLAG in _cpu_flags() and _onednn_uses_amx()
+
+
+def _cpu_flags() -> frozenset[str]:
+    """What the processor can do, as Linux names it; nothing where that cannot be read."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
+        return frozenset()
+    return frozenset(flag for line in lines if line.startswith("flags") for flag in line.split())
+
+
+def _onednn_uses_amx() -> bool:
+    """Whether the environment leaves oneDNN on, and the instructions for matrices (AMX) to it."""
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false"):
         return False
-    return any(CPU_FLAGS & set(line.split()) for line in text.splitlines() if line.startswith("flags"))
+    limit = next((os.environ[name] for name in LIMITS if os.environ.get(name)), "").upper()
+    return "AMX" in limit or not limit.startswith(("SSE", "AVX"))
 
 
 @contextmanager

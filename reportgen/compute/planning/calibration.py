@@ -6,7 +6,6 @@ import statistics
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
@@ -79,27 +78,30 @@ def calibrate(network: Network, layers: Sequence[LayerRecord], precision: str = 
     size, layer_call = size_of(deepest), network.by_path[deepest.path]
     low = precision == Precision.BFLOAT16 or (precision == Precision.AUTO and has_bfloat16())
     filters = tf.zeros((BATCH,), tf.int32)
+    pictures = tf.fill((BATCH, *size, network.contract.bands), 0.5)
 
-    def forward(pictures: Any) -> Any:
-        ((_, maps),) = network.units(network.feed(as_shown(network.contract, pictures)), [layer_call])
+    def forward(shown: Any) -> Any:
+        ((_, maps),) = network.units(network.feed(as_shown(network.contract, shown)), [layer_call])
         return tf.reduce_sum(tf.cast(maps, tf.float32))
 
-    def gradient(pictures: Any) -> Any:
-        with bfloat16(network.layers) if low else nullcontext():
-            maps = network.own_channels(network.feed(as_shown(network.contract, pictures)), layer_call, filters)
-            (by_pictures,) = tf.gradients(tf.cast(maps, tf.float32), [pictures])
+    def gradient(shown: Any) -> Any:
+        maps = network.own_channels(network.feed(as_shown(network.contract, shown)), layer_call, filters)
+        (by_pictures,) = tf.gradients(tf.cast(maps, tf.float32), [shown])
         return tf.zeros(()) if by_pictures is None else tf.reduce_sum(by_pictures)
 
-    pictures = tf.fill((BATCH, *size, network.contract.bands), 0.5)
-    signature = [tf.TensorSpec(pictures.shape, tf.float32)]
-    started = time.perf_counter()
-    passes = [tf.function(each, input_signature=signature, autograph=False) for each in (forward, gradient)]
-    for each in passes:
-        each.get_concrete_function()
-    trace_seconds = time.perf_counter() - started
-    forward_seconds = _median(lambda: passes[0](pictures))
+    def low_gradient(shown: Any) -> Any:
+        with bfloat16(network.layers):
+            return gradient(shown)
+
+    forward_trace, forward_seconds = _measured(forward, pictures)
     with fused():
-        gradient_seconds = _median(lambda: passes[1](pictures))
+        try:
+            gradient_trace, gradient_seconds = _measured(low_gradient if low else gradient, pictures)
+        except Exception:
+            if not low:
+                raise
+            # A layer that cannot compute in bfloat16: layers behind it are left in float32, or name the failure where it was asked for.
+            gradient_trace, gradient_seconds = _measured(gradient, pictures)
     macs = max(1.0, deepest.macs * prod(size) / prod(network.contract.size))
     return Calibration(
         layer=deepest.path,
@@ -108,9 +110,18 @@ def calibrate(network: Network, layers: Sequence[LayerRecord], precision: str = 
         macs=macs,
         forward_seconds=forward_seconds / BATCH,
         gradient_seconds=gradient_seconds / BATCH,
-        trace_seconds=trace_seconds,
+        trace_seconds=forward_trace + gradient_trace,
         pace=_median(lambda: len(zlib.compress(PIXELS))) / PIXELS_SECONDS,
     )
+
+
+def _measured(computed: Callable[[Any], Any], pictures: Any) -> tuple[float, float]:
+    """The seconds of tracing a pass, and the median of running it."""
+    started = time.perf_counter()
+    traced = tf.function(computed, input_signature=[tf.TensorSpec(pictures.shape, tf.float32)], autograph=False)
+    traced.get_concrete_function()
+    trace_seconds = time.perf_counter() - started
+    return trace_seconds, _median(lambda: traced(pictures))
 
 
 def _median(run: Callable[[], Any]) -> float:

@@ -1,0 +1,87 @@
+"""When networks are computed in bfloat16: where the processor is faster in it, and what happens where a layer cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reportgen.compute.patterns.ascent import Ascent, Breadth
+from reportgen.compute.patterns.search import precision as of_ascents
+from reportgen.compute.patterns.shared import Shared
+from reportgen.compute.planning.calibration import calibrate
+from reportgen.compute.planning.prepare import prepare
+from reportgen.core.settings import Settings
+from reportgen.network import precision
+from reportgen.network.backend import keras, tf
+from tests.small_models import QUICK, conv, functional, layer_call, network, randomised
+
+AMX = frozenset({"avx512f", "avx512_bf16", "amx_tile", "amx_bf16"})
+
+
+class Stubborn(keras.layers.Layer):  # type: ignore[misc]
+    """Adds a number of its own type, so it computes in float32 alone."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs + tf.constant(1.0, tf.float32)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "expected"),
+    [
+        (AMX, {}, True),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, True),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "ALL"}, True),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX"}, True),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "AVX10_1_512_AMX_FP16"}, True),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, False),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "avx512_core"}, False),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, False),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "SSE41"}, False),
+        (AMX, {"DNNL_MAX_CPU_ISA": "AVX512_CORE"}, False),
+        (AMX, {"ONEDNN_MAX_CPU_ISA": "ALL", "DNNL_MAX_CPU_ISA": "AVX2"}, True),
+        (AMX, {"TF_ENABLE_ONEDNN_OPTS": "0"}, False),
+        (AMX, {"TF_ENABLE_ONEDNN_OPTS": "1"}, True),
+        (AMX - {"amx_bf16"}, {}, False),
+        (frozenset(), {}, False),
+    ],
+)
+def test_bfloat16_is_chosen_where_convolutions_are_faster_in_it(
+    monkeypatch: pytest.MonkeyPatch, flags: frozenset[str], environment: dict[str, str], expected: bool
+) -> None:
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(precision, "gpu_details", list)
+    for name in (*precision.LIMITS, "TF_ENABLE_ONEDNN_OPTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert precision.has_bfloat16.__wrapped__() is expected
+
+
+def test_a_gpu_decides_by_its_own_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: AMX)
+    for capability, expected in (((7, 5), False), ((8, 0), True), ((9, 0), True)):
+        monkeypatch.setattr(precision, "gpu_details", lambda found=capability: [{"compute_capability": found}])
+        assert precision.has_bfloat16.__wrapped__() is expected
+
+
+def test_a_measurement_survives_a_layer_that_cannot_compute_in_bfloat16() -> None:
+    job = prepare(randomised(functional(conv(2), Stubborn(), conv(3))), Settings(preprocess="unit", filters="1"))
+    found = calibrate(job.model.network, job.plan.layers, "bfloat16")
+    assert found.layer == job.plan.layers[-1].path
+    assert min(found.forward_seconds, found.gradient_seconds, found.trace_seconds) > 0
+
+
+def test_patterns_behind_a_layer_that_cannot_compute_in_bfloat16_are_computed_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(of_ascents, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(of_ascents, "BFLOAT16_PAYS", 1)
+    walked = network(
+        randomised(functional(conv(2, name="before"), Stubborn(), conv(3, name="behind"))), preprocess="unit"
+    )
+    for path, expected in (("before", "bfloat16"), ("behind", "float32")):
+        ascent = Ascent(Shared(walked, QUICK, 0), layer_call(walked, path), (16, 16), Breadth(2, 1), precision="auto")
+        assert np.isfinite(ascent.find([0, 1]).activation).all()
+        assert ascent.describe()["precision"] == expected
