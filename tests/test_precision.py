@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from reportgen.compute.patterns import precision as of_ascents
 from reportgen.compute.patterns.ascent import Ascent, Breadth
-from reportgen.compute.patterns.search import precision as of_ascents
+from reportgen.compute.patterns.objectives import channel
 from reportgen.compute.patterns.shared import Shared
 from reportgen.compute.planning.calibration import calibrate
 from reportgen.compute.planning.prepare import prepare
+from reportgen.core.errors import ModelError
 from reportgen.core.settings import Settings
 from reportgen.network import precision
 from reportgen.network.backend import keras, tf
-from tests.small_models import QUICK, conv, functional, layer_call, network, randomised
+from tests.small_models import QUICK, conv, functional, layer_call, layers, network, randomised, same
 
 AMX = frozenset({"avx512f", "avx512_bf16", "amx_tile", "amx_bf16"})
 
@@ -25,6 +29,25 @@ class Stubborn(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         return inputs + tf.constant(1.0, tf.float32)
+
+
+class OwnGradient(layers.Layer):  # type: ignore[misc]
+    """Doubles, with a gradient that is written for float32."""
+
+    def call(self, inputs: Any) -> Any:
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def doubled(tensor: Any) -> Any:
+            return 2 * tensor, lambda upstream: upstream * tf.constant(2.0, tf.float32)
+
+        return doubled(inputs)
+
+
+class Sensitive(layers.Layer):  # type: ignore[misc]
+    """Leaves of large numbers what bfloat16 rounds away."""
+
+    def call(self, inputs: Any) -> Any:
+        large = 1000 * tf.reduce_max(inputs)
+        return inputs + large - large
 
 
 @pytest.mark.parametrize(
@@ -73,15 +96,56 @@ def test_a_measurement_survives_a_layer_that_cannot_compute_in_bfloat16() -> Non
     assert min(found.forward_seconds, found.gradient_seconds, found.trace_seconds) > 0
 
 
-def test_patterns_behind_a_layer_that_cannot_compute_in_bfloat16_are_computed_in_float32(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which bfloat16 pays for every layer."""
     monkeypatch.setattr(of_ascents, "has_bfloat16", lambda: True)
     monkeypatch.setattr(of_ascents, "BFLOAT16_PAYS", 1)
+
+
+def ascent(walked: Any, path: str, shared: Shared | None = None, precision: str = "auto") -> Ascent:
+    return Ascent(
+        shared or Shared(walked, QUICK, 0), layer_call(walked, path), (16, 16), Breadth(2, 1), precision=precision
+    )
+
+
+@pytest.mark.usefixtures("fast")
+def test_patterns_behind_a_layer_that_cannot_compute_in_bfloat16_are_computed_in_float32() -> None:
     walked = network(
         randomised(functional(conv(2, name="before"), Stubborn(), conv(3, name="behind"))), preprocess="unit"
     )
     for path, expected in (("before", "bfloat16"), ("behind", "float32")):
-        ascent = Ascent(Shared(walked, QUICK, 0), layer_call(walked, path), (16, 16), Breadth(2, 1), precision="auto")
-        assert np.isfinite(ascent.find([0, 1]).activation).all()
-        assert ascent.describe()["precision"] == expected
+        found = ascent(walked, path)
+        assert np.isfinite(found.find([0, 1]).activation).all()
+        assert found.describe()["precision"] == expected
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("layer", [OwnGradient, lambda: layers.Resizing(12, 12, interpolation="bicubic")])
+def test_patterns_whose_gradient_exists_in_float32_alone_are_computed_in_it(layer: Callable[[], Any]) -> None:
+    walked = network(randomised(functional(layer(), conv(4, name="conv"))), preprocess="unit")
+    exact, found = (ascent(walked, "conv", precision=wanted) for wanted in ("float32", "auto"))
+    assert same(exact.find([0, 1]), found.find([0, 1]))
+    assert found.describe()["precision"] == "float32"
+    with pytest.raises((TypeError, ModelError)):  # what was asked for is not replaced
+        ascent(walked, "conv", precision="bfloat16").find([0, 1])
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("objective", ["mean-and-peak", "activation", "pre-activation"])
+def test_many_layers_are_compared_in_one_pass_as_each_is_alone(monkeypatch: pytest.MonkeyPatch, objective: str) -> None:
+    stack = [
+        conv(4, name="a", activation="relu"),
+        layers.BatchNormalization(),
+        conv(5, name="b"),
+        Sensitive(),
+        conv(6, name="c"),
+    ]
+    walked = network(randomised(functional(*stack, Stubborn(), conv(3, name="d"))), preprocess="unit")
+    sizes = {each.path: (16, 16) for each in walked.layer_calls}
+    own = dataclasses.replace(QUICK, objective=channel(measure=objective))
+    alone = {path: ascent(walked, path, Shared(walked, own, 0)).describe()["precision"] for path in "abcd"}
+    monkeypatch.setattr("reportgen.compute.patterns.ascent.agrees", None)  # is not asked
+    shared = Shared(walked, own, 0, None, sizes)
+    assert {path: ascent(walked, path, shared).describe()["precision"] for path in "abcd"} == alone
+    assert alone == {"a": "bfloat16", "b": "bfloat16", "c": "float32", "d": "float32"}

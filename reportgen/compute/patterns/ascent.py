@@ -6,27 +6,30 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from reportgen.compute.patterns import results
 from reportgen.compute.patterns.objectives import Channel, Direction
-from reportgen.compute.patterns.recipe import Recipe
+from reportgen.compute.patterns.precision import agrees, pays
+from reportgen.compute.patterns.recipe import KERAS_IO, Recipe
 from reportgen.compute.patterns.results import Patterns, Search
 from reportgen.compute.patterns.search.gradient import ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
 from reportgen.compute.patterns.search.pixel_steps import PixelAscent
-from reportgen.compute.patterns.search.precision import choose_precision
 from reportgen.compute.patterns.search.readable import ReadableAscent
 from reportgen.compute.patterns.search.silent import SilentSearch
 from reportgen.compute.patterns.search.strongest import StrongestSearch
 from reportgen.compute.patterns.search.threads import Threads
 from reportgen.compute.patterns.shared import Shared
+from reportgen.core.choices import Precision
 from reportgen.core.errors import UsageError
+from reportgen.network.backend import tf
 from reportgen.network.graph.layer_calls import LayerCall
 
 Part = tuple[Sequence[int], Direction]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,9 @@ class Ascent:
             pipeline.optimizers(breadth.abreast)
         find_trace = partial(shared.network_trace, layer_call, size)
         self.gradient = ObjectiveGradient(network, layer_call, size, recipe, pipeline, find_trace)
-        self.gradient.precision = choose_precision(
-            precision, network, layer_call, size, recipe, self.parameters, self.gradient, seed
+        self._may_change_precision = precision == Precision.AUTO
+        self.gradient.precision = (
+            self._choose(layer_call, size) if precision == Precision.AUTO else Precision(precision)
         )
         measurement, threads = Measurement(shared, layer_call, size, breadth.batch), Threads()
         self._measurement, self._threads = measurement, threads
@@ -98,7 +102,7 @@ class Ascent:
         )
         measurement.prepare()
         for direction in directions:  # now, so that the first chunk's time is that of any other
-            self._prepare(direction)
+            self._or_in_float32(partial(self._prepare, direction))
 
     @cached_property
     def strongest(self) -> StrongestSearch | None:
@@ -110,6 +114,29 @@ class Ascent:
         self._readable.prepare(direction)
         if direction is Direction.MAXIMIZE and self.strongest is not None:
             self.strongest.prepare()
+
+    def _choose(self, layer_call: LayerCall, size: tuple[int, ...]) -> Precision:
+        """bfloat16 where it pays and agrees with float32; keras.io's recipe is there to reproduce what others computed in float32."""
+        shared = self._shared
+        if self._recipe.method == KERAS_IO.method or not pays(shared.network, layer_call, size):
+            return Precision.FLOAT32
+        agreed = shared.agrees(layer_call, size)
+        if agreed is None:
+            self.gradient.traces += 1
+            agreed = agrees(layer_call, self.parameters, self.gradient.objective, shared.seed)
+        return Precision.BFLOAT16 if agreed else Precision.FLOAT32
+
+    def _or_in_float32(self, compute: Callable[[], Result]) -> Result:
+        """What `compute` returns; once more in float32 where it fails in a bfloat16 that was not asked for: it lacks some gradients."""
+        try:
+            return compute()
+        except (UsageError, tf.errors.ResourceExhaustedError):
+            raise
+        except Exception:
+            if not self._may_change_precision or self.gradient.precision is not Precision.BFLOAT16:
+                raise
+            self.gradient.precision = Precision.FLOAT32
+            return compute()
 
     @property
     def traces(self) -> int:
@@ -164,9 +191,11 @@ class Ascent:
                 on_step()
 
         for direction in dict.fromkeys(direction for _, direction in parts):
-            self._prepare(direction)
+            self._or_in_float32(partial(self._prepare, direction))
         for number, patterns in self._joined_rounds(parts, step):
-            yield number, self._silent.run(patterns) if parts[number][1] is Direction.MAXIMIZE else patterns
+            if parts[number][1] is Direction.MAXIMIZE:
+                patterns = self._or_in_float32(partial(self._silent.run, patterns))
+            yield number, patterns
 
     def _joined_rounds(self, parts: Sequence[Part], on_step: Callable[[], None]) -> Iterator[tuple[int, Patterns]]:
         """(number of the part, its patterns before any retry), as many filters at once as there is room for, whatever part they are of."""
@@ -178,7 +207,7 @@ class Ascent:
             done: dict[int, list[Patterns]] = {}
             for at in range(0, len(wanted), at_once):
                 numbers, filters = zip(*wanted[at : at + at_once], strict=True)
-                found = self._found(filters, direction, on_step)
+                found = self._or_in_float32(partial(self._found, filters, direction, on_step))
                 for number in dict.fromkeys(numbers):
                     done.setdefault(number, []).append(found.rows(np.flatnonzero(np.array(numbers) == number)))
                     if sum(len(own.indices) for own in done[number]) == len(parts[number][0]):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reportgen.compute.activation_scores import trimmed
+from reportgen.core.choices import Measure
 from reportgen.network.backend import tf
 
 LEAKY_SLOPE = 0.1  # of a silent position: enough to activate it, too little to outweigh those that are active
@@ -35,6 +36,16 @@ def means_and_peaks(maps: Any, border: int, times: int = 0) -> Any:
     counts = tf.stop_gradient(tf.exp(-below))
     level = tf.reduce_sum(counts * values, axis=axes) / tf.reduce_sum(counts, axis=axes)
     return tf.reduce_mean(tf.nn.relu(values), axis=axes) + LEAKY_SLOPE * level
+
+
+def own(measure: Measure | None, maps: Any, border: int, *, rectified: bool, times: int = 0) -> Any:
+    """float32 (n,): what an objective of one channel counts, of `maps` (n, ..., 1).
+
+    rectified: whether the unit returns exactly 0 for every negative number.
+    """
+    if measure is Measure.MEAN_AND_PEAK and rectified:
+        return means_and_peaks(maps, border, times)[:, 0]
+    return means(maps, border, measure is Measure.LEAKY and rectified, times)[:, 0]
 
 
 def separate_peaks(maps: Any, blocks: Sequence[int], border: int, times: int = 0) -> Any:

@@ -13,6 +13,7 @@ from reportgen.compute.activation_scores import Meter, Scores
 from reportgen.compute.patterns import colour, parameterization, starts
 from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.pipeline import PicturePipeline
+from reportgen.compute.patterns.precision import agreements, pays
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.starts import Bank
 from reportgen.network.contract import as_shown
@@ -68,6 +69,7 @@ class Shared:
         self._bank_scores: dict[tuple[str, Size], Scores] = {}
         self._meters: dict[tuple[tuple[str, ...], Size, int], Meter] = {}
         self._network_traces: dict[tuple[Any, ...], SharedTrace | None] = {}
+        self._agreements: dict[Size, dict[str, bool]] = {}
 
     @property
     def traces(self) -> int:
@@ -145,6 +147,14 @@ class Shared:
 
             self._network_traces[key] = traced()
         return self._network_traces[key]
+
+    def agrees(self, layer_call: LayerCall, size: Size) -> bool | None:
+        """Return whether bfloat16 gives a layer's objectives as float32 does; None where that has to be asked of the layer alone."""
+        if size not in self._agreements:
+            together = [each for each in self._of_size(layer_call, size) if pays(self.network, each, size)]
+            own = self.network, together, size, self.recipe, self.parameters(size), self.seed
+            self._agreements[size] = agreements(*own)
+        return self._agreements[size].get(layer_call.path)
 
     def bank(self, size: Size) -> Bank | None:
         """Return the starts of this size; None for a recipe that begins elsewhere."""

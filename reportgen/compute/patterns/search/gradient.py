@@ -16,7 +16,7 @@ from reportgen.compute.patterns.objectives import Channel, Direction, Function
 from reportgen.compute.patterns.pipeline import PicturePipeline
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.search.canvas import Canvas, whole
-from reportgen.core.choices import Measure
+from reportgen.core.choices import Measure, Precision
 from reportgen.core.errors import ModelError, UsageError
 from reportgen.network.backend import tf
 from reportgen.network.contract import as_shown
@@ -50,7 +50,7 @@ def no_trace(batch: int, precision: str, redirecting: bool, activated: bool) -> 
 class ObjectiveGradient:
     """The objective of one layer's filters and its gradient by what the network sees, for batches of one shape.
 
-    precision: that the network computes in here, `float32` or `bfloat16`. rectified: of the unit. traces: how often anything was traced.
+    precision: that the network computes in here. rectified: of the unit. traces: how often anything was traced.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class ObjectiveGradient:
         assert layer_call.unit is not None
         self.rectified = layer_call.unit.rectified
         self.traces = 0
-        self.precision = "float32"
+        self.precision = Precision.FLOAT32
         self._tracing = Lock()
         self._reading: Any = None
         self._mapping: Any = None
-        self._gradients: dict[tuple[Canvas, int, Aim, Direction, bool], Gradient] = {}
+        self._gradients: dict[tuple[Canvas, int, Aim, Direction, bool, Precision], Gradient] = {}
 
     def at_step(self, number: int, position: Any, indices: np.ndarray, direction: Direction) -> tuple[Any, np.ndarray]:
         """(the gradient that step `number` follows, bool (batch,) for which pictures it was let through silent rectifiers).
@@ -116,10 +116,10 @@ class ObjectiveGradient:
         """
         if aim is Aim.READABLE and self._recipe.objective.own is not None:
             aim = Aim.STRONGEST  # which is the same then, and traced once for both
-        key = canvas, batch, aim, direction, redirecting
+        key = canvas, batch, aim, direction, redirecting, self.precision
         with self._tracing:  # batches that run at once may both be the first to need it
             if key not in self._gradients:
-                self._gradients[key] = self._trace(*key)
+                self._gradients[key] = self._trace(canvas, batch, aim, direction, redirecting)
             return self._gradients[key]
 
     def _trace(self, canvas: Canvas, batch: int, aim: Aim, direction: Direction, redirecting: bool) -> Gradient:
@@ -241,10 +241,7 @@ class ObjectiveGradient:
     def _reduced(self, measure: Measure | None, maps: Any, canvas: Canvas) -> Any:
         """float32 (n,): the measure of `maps` (n, ..., 1)."""
         trim, times = self._recipe.trim if canvas.is_whole else 0, self._layer_call.times
-        if measure is Measure.MEAN_AND_PEAK and self.rectified:
-            return reductions.means_and_peaks(maps, trim, times)[:, 0]
-        leaky = measure is Measure.LEAKY and self.rectified
-        return reductions.means(maps, trim, leaky, times)[:, 0]
+        return reductions.own(measure, maps, trim, rectified=self.rectified, times=times)
 
     def _maps(self, pictures: Any, filters: Any, precision: str, canvas: Canvas, activated: bool) -> Any:
         """float32 (n, ..., 1): the map of channel filters[k] on picture k."""
