@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from math import prod
 from typing import Any
 
@@ -60,29 +60,24 @@ def agreements(
         return {}
     activated = measure is Measure.ACTIVATION
     filters = {path: _filters(each) for path, each in together.items()}
-    failed: list[str] = []
+    failed: list[str] = []  # layers that the network gets as far as in float32 alone
 
     def entries(pictures: Any, precision: Precision) -> dict[str, Any]:
-        with _computing(network, precision):
-            return network.entries(
-                network.feed(as_shown(network.contract, pictures)), list(together.values()), activated
-            )
+        with bfloat16(network.layers) if precision is Precision.BFLOAT16 else nullcontext():
+            fed = network.feed(as_shown(network.contract, pictures))
+            return network.entries(fed, list(together.values()), activated)
+
+    def objective(entry: Any, layer_call: LayerCall, chosen: Any) -> Any:
+        maps = network.own_channels_at(entry, layer_call, chosen, activated)[..., None]
+        assert layer_call.unit is not None
+        return reductions.own(measure, maps, recipe.trim, rectified=layer_call.unit.rectified, times=layer_call.times)
 
     def objectives(noise: Any, chosen: dict[str, Any]) -> dict[str, list[Any]]:
         pictures = parameters.to_pictures(noise)
         exact, fast = (entries(pictures, precision) for precision in BOTH)
         failed.extend(path for path in exact if path not in fast)
         return {
-            path: [
-                reductions.own(
-                    measure,
-                    network.own_channels_at(entry[path], together[path], chosen[path], activated)[..., None],
-                    recipe.trim,
-                    rectified=_rectified(together[path]),
-                    times=together[path].times,
-                )
-                for entry in (exact, fast)
-            ]
+            path: [objective(entry[path], together[path], chosen[path]) for entry in (exact, fast)]
             for path in exact
             if path in fast
         }
@@ -92,7 +87,7 @@ def agreements(
     try:
         for number, noise in enumerate(
             _noise(parameters, seed, "")
-        ):  # one at a time, since this passes through all of the network
+        ):  # one at a time, since all of the network computes
             own = {path: tf.constant(numbers[number : number + 1]) for path, numbers in filters.items()}
             for path, values in compare(tf.constant(noise[None]), own).items():
                 found[path].append(np.concatenate([np.asarray(value) for value in values]))
@@ -146,12 +141,3 @@ def _near(exact: np.ndarray, fast: np.ndarray) -> bool:
     scale = np.abs(exact[np.isfinite(exact)]).max(initial=0)
     difference = np.abs(fast - exact)
     return bool(scale > 0 and np.median(difference[np.isfinite(difference)]) <= AGREEMENT * scale)
-
-
-def _rectified(layer_call: LayerCall) -> bool:
-    assert layer_call.unit is not None
-    return layer_call.unit.rectified
-
-
-def _computing(network: Network, precision: Precision) -> AbstractContextManager[None]:
-    return bfloat16(network.layers) if precision is Precision.BFLOAT16 else nullcontext()
