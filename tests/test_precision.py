@@ -21,7 +21,8 @@ from reportgen.network import precision
 from reportgen.network.backend import keras, tf
 from tests.small_models import QUICK, conv, functional, layer_call, layers, network, randomised, same
 
-AMX = frozenset({"avx512f", "avx512_bf16", "amx_tile", "amx_bf16"})
+VECTORS = frozenset({"avx512f", "avx512_bf16"})
+AMX = VECTORS | {"amx_tile", "amx_bf16"}
 
 
 class Stubborn(keras.layers.Layer):  # type: ignore[misc]
@@ -66,7 +67,12 @@ class Sensitive(layers.Layer):  # type: ignore[misc]
         (AMX, {"ONEDNN_MAX_CPU_ISA": "ALL", "DNNL_MAX_CPU_ISA": "AVX2"}, True),
         (AMX, {"TF_ENABLE_ONEDNN_OPTS": "0"}, False),
         (AMX, {"TF_ENABLE_ONEDNN_OPTS": "1"}, True),
-        (AMX - {"amx_bf16"}, {}, False),
+        (VECTORS, {}, True),
+        (VECTORS, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, True),
+        (VECTORS, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX"}, True),
+        (VECTORS, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}, False),
+        (VECTORS, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, False),
+        (VECTORS - {"avx512_bf16"}, {}, False),
         (frozenset(), {}, False),
     ],
 )

@@ -11,11 +11,10 @@ from typing import Any
 
 from reportgen.network.backend import gpu_details, keras
 
-CPU_FLAG = "amx_bf16"  # with avx512_bf16 alone convolutions take longer in bfloat16 than in float32
-LIMITS = (
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
-)  # instruction sets that oneDNN is limited to; the first one given counts
+# Instructions for bfloat16, the fastest first. Processors that have both are slower in bfloat16 than in float32 with the second alone.
+MATRICES, VECTORS = "amx_bf16", "avx512_bf16"
+# What oneDNN is limited to: the first one given counts.
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 TENSOR_CORES = (8, 0)  # the first compute capability with bfloat16 arithmetic
 
 
@@ -29,7 +28,9 @@ def has_bfloat16() -> bool:
     gpus = gpu_details()
     if gpus:
         return tuple(gpus[0].get("compute_capability", (0, 0))) >= TENSOR_CORES
-    return CPU_FLAG in _cpu_flags() and _onednn_uses_amx()
+    flags = _cpu_flags()
+    fastest = next((flag for flag in (MATRICES, VECTORS) if flag in flags), None)
+    return fastest is not None and _onednn_uses(fastest)
 
 
 def _cpu_flags() -> frozenset[str]:
@@ -41,12 +42,14 @@ def _cpu_flags() -> frozenset[str]:
     return frozenset(flag for line in lines if line.startswith("flags") for flag in line.split())
 
 
-def _onednn_uses_amx() -> bool:
-    """Whether the environment leaves oneDNN on, and the instructions for matrices (AMX) to it."""
+def _onednn_uses(flag: str) -> bool:
+    """Whether the environment leaves oneDNN on, and these instructions to it."""
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false"):
         return False
     limit = next((os.environ[name] for name in LIMITS if os.environ.get(name)), "").upper()
-    return "AMX" in limit or not limit.startswith(("SSE", "AVX"))
+    if not limit.startswith(("SSE", "AVX")) or "AMX" in limit:
+        return True
+    return flag == VECTORS and limit.startswith(("AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10"))
 
 
 @contextmanager
