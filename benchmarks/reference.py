@@ -33,7 +33,7 @@ from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.inputs.images import decode, natural_crops
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.compute.planning.prepare import breadth_for
+from reportgen.compute.planning.prepare import batch_for
 from reportgen.core.settings import Settings
 
 HERE = Path(__file__).parent
@@ -191,8 +191,8 @@ def table(name: str, options: argparse.Namespace, folder: Path) -> None:
             images = before(options.before, quality, file, layer, filters, size[0])
             rows.append((f"{quality}, before", images, images, images, None))
     for quality in options.qualities.split(","):
-        breadth = breadth_for(network, layer_call, size, settings, len(filters))
-        ascent = Ascent(Shared(network, QUALITIES[quality], 0), layer_call, size, breadth, "auto")
+        batch = batch_for(network, layer_call, size, settings, len(filters))
+        ascent = Ascent(Shared(network, QUALITIES[quality], 0), layer_call, size, batch, "auto")
         found = ascent.find(filters.tolist())
         rows.append((quality, found.images, found.strongest_images, found.highest_images, found.activation_start))
     scores = {}

@@ -19,7 +19,7 @@ from reportgen.compute.patterns.shared import Shared
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.network.loading.load import load
 from reportgen.network.network import Network
-from reportgen.compute.planning.prepare import breadth_for
+from reportgen.compute.planning.prepare import batch_for
 from reportgen.core.settings import Settings
 
 KERAS_IO = "keras-io"
@@ -62,15 +62,15 @@ def keras_io(network: Network, layer_call, size: int, filters: list[int]) -> Res
 def ours(network: Network, layer_call, size: int, filters: list[int], quality: str) -> Result:
     """One of our qualities, all filters. The only place in the benchmarks that knows our kernel."""
     side = (size, size)
-    breadth = breadth_for(network, layer_call, side, Settings(), len(filters))
+    batch = batch_for(network, layer_call, side, Settings(), len(filters))
     started = now()
-    ascent = Ascent(Shared(network, QUALITIES[quality], 0), layer_call, side, breadth, "auto")
+    ascent = Ascent(Shared(network, QUALITIES[quality], 0), layer_call, side, batch, "auto")
     ascent.find(filters[:1])  # the first run of a graph still optimizes it
     start_up = (now() - started)[0]
     started = now()
     images = ascent.find(filters).images
     result = Result(f"reportgen {quality} ({ascent.gradient.precision})", filters, images, start_up, *(now() - started))
-    return with_way(result, ascent, breadth.batch, filters)
+    return with_way(result, ascent, batch, filters)
 
 
 def with_way(result: Result, ascent: Ascent, batch: int, filters: list[int]) -> Result:

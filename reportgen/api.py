@@ -26,7 +26,7 @@ from reportgen.compute.patterns.shared import MEASURED_AT_ONCE, Shared
 from reportgen.compute.patterns.transforms import Transform
 from reportgen.compute.planning.pattern_sizes import fitted
 from reportgen.compute.planning.plan import crop_grid, pattern_size
-from reportgen.compute.planning.prepare import breadth_for, limit_patterns
+from reportgen.compute.planning.prepare import batch_for, limit_patterns
 from reportgen.compute.workspace import proven_dead
 from reportgen.core.choices import FilterChoice
 from reportgen.core.errors import UsageError, few
@@ -171,11 +171,11 @@ def patterns(
     mixing = None
     if recipe.decorrelation == "images":
         mixing = colour.estimated(fit(picture, network.contract.size, network.contract.fit) for picture in photographs)
-    breadth = breadth_for(network, layer_call, size, given, len(numbers))
+    batch = batch_for(network, layer_call, size, given, len(numbers))
     direction = Direction.MINIMIZE if given.negative else Direction.MAXIMIZE
     dead = proven_dead(network, [layer_call]).get(layer_call.path, np.zeros(layer_call.channels, bool))
     shared = Shared(network, recipe, given.seed, mixing)
-    ascent = Ascent(shared, layer_call, size, breadth, given.precision, [direction], dead)
+    ascent = Ascent(shared, layer_call, size, batch, given.precision, [direction], dead)
     found = ascent.find(numbers, on_step, direction)
     natural = _natural(network, layer_call, size, photographs, given.max_images)
     arrays = {**found.arrays(), "dead": dead[found.indices]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.compute.patterns.ascent import Ascent, Breadth
+from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import OPTVIS, Recipe
 from reportgen.compute.patterns.results import ARRAYS, Patterns
 from reportgen.compute.patterns.shared import Shared
@@ -88,7 +88,6 @@ def ascent(
     model: Any,
     path: str = "conv",
     batch: int = 4,
-    abreast: int = 1,
     recipe: Recipe = QUICK,
     seed: int = 0,
     size: tuple[int, int] | None = None,
@@ -105,7 +104,7 @@ def ascent(
         size = (height, width)
     if walked.contract.bands != 3 and recipe.decorrelation == "imagenet":
         recipe = dataclasses.replace(recipe, decorrelation="none")
-    return Ascent(Shared(walked, recipe, seed, mixing), found, size, Breadth(batch, abreast), dead=dead)
+    return Ascent(Shared(walked, recipe, seed, mixing), found, size, batch, dead=dead)
 
 
 def same(first: Patterns, second: Patterns, where: list[int] | None = None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import KERAS_IO, OPTVIS
 from reportgen.compute.patterns.results import ARRAYS, Search
+from reportgen.compute.patterns.search.gradient import ObjectiveGradient
 from reportgen.network.backend import keras, tf
 from reportgen.recipes import l2, pixels, total_variation
 from small_models import QUICK, ascent, functional, layers, network, randomised, same
@@ -67,7 +69,7 @@ FULL = dataclasses.replace(OPTVIS, steps=3, pixel_steps=2, strongest_steps=2, re
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "first layer"])
-def test_with_every_search_a_picture_depends_neither_on_its_neighbours_nor_on_batches_abreast(name: str) -> None:
+def test_with_every_search_a_picture_does_not_depend_on_its_neighbours(name: str) -> None:
     """Nor on a neighbour that is not finite."""
     model = stack(name)
     for layer in model.layers[1:]:  # so that some are silent and some are not
@@ -77,7 +79,6 @@ def test_with_every_search_a_picture_depends_neither_on_its_neighbours_nor_on_ba
     for filters in ([4], [6, 0], [5, 3, 1, 2]):
         assert same(every, sought.find(filters), filters)
     assert sought.traces == traces
-    assert same(every, ascent(model, batch=3, abreast=3, recipe=FULL).find(range(7)))
     assert (every.search == Search.SIGN_PATCHES).any() or (every.strongest_search == Search.SIGN_ASCENT).any()
     for number in (0, 2):
         broken(model.get_layer("conv"), number, np.nan)
@@ -120,10 +121,10 @@ def test_more_filters_than_a_batch_holds_are_found_batch_after_batch() -> None:
     assert same(every, sought.find([2, 9]), [5, 3])
 
 
-def test_batches_that_run_at_once_find_the_same_pictures_one_at_a_time() -> None:
-    """Also where the last runs alone, from several starts, in both directions, and where rectifiers let the gradient through."""
+def test_batches_of_several_parts_find_the_same_pictures_as_each_part_alone() -> None:
+    """Also where the last batch is not full, from several starts, in both directions, and where rectifiers let the gradient through."""
     recipe = dataclasses.replace(QUICK, restarts=2)
-    alone, together = (ascent(stack("plain"), batch=2, abreast=count, recipe=recipe) for count in (1, 3))
+    alone, together = (ascent(stack("plain"), batch=2, recipe=recipe) for _ in range(2))
     steps: list[int] = []
     parts = [
         ([7, 1], Direction.MAXIMIZE),
@@ -140,14 +141,23 @@ def test_batches_that_run_at_once_find_the_same_pictures_one_at_a_time() -> None
     assert together.traces == alone.traces
 
 
-def test_a_failure_of_one_batch_stops_those_beside_it() -> None:
-    sought = ascent(stack("plain"), batch=2, abreast=2, recipe=dataclasses.replace(QUICK, steps=10**6))
+def test_a_network_never_computes_two_batches_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two calls at once of convolutions that are fused with an addition read each other's memory, see `backend.fused`."""
+    threads: set[int] = set()
+    original = ObjectiveGradient.function
 
-    def interrupted() -> None:
-        raise KeyboardInterrupt
+    def function(self: ObjectiveGradient, *given: Any) -> Any:
+        compute = original(self, *given)
 
-    with pytest.raises(KeyboardInterrupt):
-        sought.find([0, 1, 2, 3], interrupted)
+        def called(*inputs: Any) -> Any:
+            threads.add(get_ident())
+            return compute(*inputs)
+
+        return called
+
+    monkeypatch.setattr(ObjectiveGradient, "function", function)
+    ascent(stack("plain"), batch=2, recipe=FULL).find(range(8))
+    assert threads == {get_ident()}
 
 
 def test_nothing_is_traced_again_whatever_is_found_and_however_often() -> None:
@@ -265,7 +275,7 @@ def test_behind_a_layer_that_is_not_finite_nothing_is_whatever_searches() -> Non
     """What is measured sees the NaN that a convolution fused with its rectifier hides."""
     model = stack("plain")
     broken(model.layers[1], 0, np.nan)
-    found = ascent(model, recipe=FULL, batch=2, abreast=2).find([0, 1, 2])
+    found = ascent(model, recipe=FULL, batch=2).find([0, 1, 2])
     for name in ("activation", "strongest_activation", "highest_peak", "best_pre_activation", "survives_warps"):
         assert np.isnan(getattr(found, name)).all(), name
 

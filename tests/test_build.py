@@ -252,21 +252,21 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_report_says_so(
 
     batches = []
 
-    def tight(shared, layer_call, size, breadth, *others):
-        batches.append(breadth.batch)
-        if breadth.batch > 1:
+    def tight(shared, layer_call, size, batch, *others):
+        batches.append(batch)
+        if batch > 1:
             raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
-        return Ascent(shared, layer_call, size, breadth, *others)
+        return Ascent(shared, layer_call, size, batch, *others)
 
     monkeypatch.setattr("reportgen.compute.tasks.Ascent", tight)
     folder = tmp_path / "report"
     result = build(folder, "-i", picture, extent=["--filters", "5", "--steps", "1", "--layers", "conv1"])
     assert result.exit_code == 0, result.stderr
-    assert batches == [3, 1]
+    assert batches == [5, 2, 1]
     patterns = json.loads((folder / "report.json").read_bytes())["layers"][0]["patterns"]
     assert [item["index"] for item in patterns["filters"]] == [0, 4, 8, 11, 15]
-    assert (patterns["recipe"]["planned_batch"], patterns["recipe"]["batch"]) == (3, 1)
-    assert "batch reduced from 3 to 1 (out of memory)" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
+    assert (patterns["recipe"]["planned_batch"], patterns["recipe"]["batch"]) == (5, 1)
+    assert "batch reduced from 5 to 1 (out of memory)" in (folder / "layers" / "conv1.html").read_text(encoding="utf-8")
 
 
 def test_every_option_of_patterns_reaches_the_report(tmp_path: Path, picture: Path) -> None:

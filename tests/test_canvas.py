@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reportgen.compute.patterns.ascent import Ascent, Breadth
+from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.recipe import QUALITIES
 from reportgen.compute.patterns.search.canvas import Canvas, canvas_for, fitting_canvas, fitting_window, whole
 from reportgen.compute.patterns.shared import Shared
@@ -108,7 +108,7 @@ def test_steps_on_a_window_are_as_many_as_their_pixels_allow(quality: str, most:
 
     def steps(side: int) -> tuple[int, int]:
         shared = Shared(walked, recipe, 0, None, {layer_call.path: (side, side)})
-        silent = Ascent(shared, layer_call, (side, side), Breadth(2))._silent
+        silent = Ascent(shared, layer_call, (side, side), 2)._silent
         return silent.steps[0], int(np.prod(silent._window.size))
 
     assert steps(96)[0] == most
@@ -169,7 +169,7 @@ def test_a_model_of_a_fixed_size_is_searched_on_a_small_canvas_too() -> None:
     stack = [inner, layers.Conv2D(4, 3, name="conv"), layers.Flatten(), layers.Dense(2)]
     walked, layer_call = seen(stack, shape=(96, 96, 3))
     recipe = QUALITIES["draft"]
-    ascent = Ascent(Shared(walked, recipe, 0), layer_call, (96, 96), Breadth(2))
+    ascent = Ascent(Shared(walked, recipe, 0), layer_call, (96, 96), 2)
     assert ascent.strongest is not None
     assert ascent.strongest.steps > recipe.strongest_steps
     with pytest.raises(ValueError, match="incompatible"):

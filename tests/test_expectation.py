@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from reportgen.compute import expectation
 from reportgen.compute.expectation import Expectation, rungs
+from reportgen.compute.patterns.transforms import HELD_OUT
 from reportgen.compute.planning.calibration import Calibration, calibrate
-from reportgen.compute.planning.estimate import duration, estimate
+from reportgen.compute.planning.estimate import duration, estimate, seconds_of, steps_of
+from reportgen.compute.planning.plan import MEASURING_COST, STEP_COST
 from reportgen.compute.planning.prepare import prepare
 from reportgen.core.budget import Budget, parse_duration
 from reportgen.core.choices import Quality
@@ -82,7 +85,7 @@ def test_the_chosen_settings_alone_make_the_same_plan(chosen: Callable[..., tupl
         Settings(preprocess="unit", quality=found.settings.quality, filters=found.settings.filters),
     )
     assert job.plan == plain.plan
-    assert job.breadths == plain.breadths
+    assert job.batches == plain.batches
     assert job.recipe == plain.recipe
     assert "budget" not in job.plan.settings
 
@@ -107,6 +110,17 @@ def test_processes_follow_from_the_patterns_that_are_missing() -> None:
     assert [found.ascending for found in (every, one, none)] == [2, 1, 0]
     assert (one.ascent_seconds or 0) < (every.ascent_seconds or 0) < (every.seconds or 0)
     assert none.ascent_seconds is None
+
+
+def test_measuring_is_expected_at_the_rate_of_the_models_own_precision() -> None:
+    """Where pictures climb much faster than the model computes, as in bfloat16, measuring them is what takes long."""
+    assert MEASURING_COST == 2 + HELD_OUT  # two pictures, and the warps of one
+    job = prepare(randomised(functional(conv(2), conv(3))), Settings(preprocess="unit", filters="1", quality="draft"))
+    ascents = [task for task in job.plan.tasks if task.kind in PATTERN_KINDS]
+    passes = sum(task.cost for task in ascents) / (STEP_COST * steps_of(job.recipe) + MEASURING_COST)
+    base, slower = (dataclasses.replace(SLOW, forward_seconds=seconds) for seconds in (1.0, 2.0))
+    expected = [seconds_of(job.plan.layers, ascents, steps_of(job.recipe), each) for each in (base, slower)]
+    assert expected[1] - expected[0] == pytest.approx(MEASURING_COST * passes / SLOW.macs)
 
 
 def test_a_measurement_is_positive_and_of_the_deepest_layer() -> None:

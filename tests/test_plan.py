@@ -158,24 +158,23 @@ def test_another_size_on_a_fixed_input_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture_bytes", "memory", "filters", "most", "expected"),
+    ("picture_bytes", "memory", "filters", "expected"),
     [
-        (10**6, 2**31, 64, 2, (8, 2)),
-        (10**6, 2**31, 64, 1, (8, 1)),
-        (10**8, 2**30, 64, 2, (5, 2)),
-        (10**9, 2**31, 64, 2, (1, 2)),
-        (10**12, 1, 64, 2, (1, 1)),
-        (0, 1, 64, 1, (1, 1)),
-        (10**6, 2**31, 4, 2, (2, 2)),
-        (10**6, 2**31, 20, 2, (5, 2)),
-        (10**6, 2**31, 1, 2, (1, 1)),
-        (10**6, 2**31, 0, 2, (1, 1)),
+        (10**6, 2**31, 64, 16),
+        (10**8, 2**30, 64, 10),
+        (10**9, 2**31, 64, 2),
+        (10**12, 1, 64, 1),
+        (0, 1, 64, 1),
+        (10**6, 2**31, 4, 4),
+        (10**6, 2**31, 20, 10),
+        (10**6, 2**31, 1, 1),
+        (10**6, 2**31, 0, 1),
     ],
 )
 def test_batches_fit_memory_and_share_filters_evenly(
-    picture_bytes: int, memory: int, filters: int, most: int, expected: tuple[int, int]
+    picture_bytes: int, memory: int, filters: int, expected: int
 ) -> None:
-    assert plan.breadth(picture_bytes, memory, filters, most) == expected
+    assert plan.batch_size(picture_bytes, memory, filters) == expected
 
 
 def test_natural_crops_are_counted_as_the_contract_says() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reportgen.compute.patterns import precision as of_ascents
-from reportgen.compute.patterns.ascent import Ascent, Breadth
+from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.objectives import channel
 from reportgen.compute.patterns.shared import Shared
 from reportgen.compute.planning.calibration import calibrate
@@ -110,9 +110,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ascent(walked: Any, path: str, shared: Shared | None = None, precision: str = "auto") -> Ascent:
-    return Ascent(
-        shared or Shared(walked, QUICK, 0), layer_call(walked, path), (16, 16), Breadth(2, 1), precision=precision
-    )
+    return Ascent(shared or Shared(walked, QUICK, 0), layer_call(walked, path), (16, 16), 2, precision=precision)
 
 
 @pytest.mark.usefixtures("fast")

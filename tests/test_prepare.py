@@ -222,9 +222,7 @@ def test_outputs_come_last_with_tasks_of_their_own(tmp_path: Path, images: str) 
     assert plan.layers[:1] == without.layers
     assert plan.layers[1].labels == ("output 0", "output 1")
     assert [task.kind for task in plan.tasks if task.layer == plan.layers[1].slug] == [
-        "natural",
-        *("patterns", "minimal_patterns"),
-        *("patterns", "minimal_patterns"),
+        *("natural", "patterns", "minimal_patterns"),
     ]
     assert {task.key for task in without.tasks} < {task.key for task in plan.tasks}
 
@@ -260,28 +258,6 @@ def test_less_memory_makes_smaller_batches(tmp_path: Path) -> None:
     model = randomised(functional(layers.Conv2D(8, 3)))
     counts = {memory: len(prepared(model, tmp_path, memory=memory).tasks) for memory in ("2GiB", "64K")}
     assert counts["64K"] > counts["2GiB"]
-
-
-def test_batches_run_at_the_same_time_on_a_processor_and_one_by_one_on_a_gpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "model.keras"
-    randomised(functional(layers.Conv2D(9, 3))).save(path)
-    monkeypatch.setattr("reportgen.compute.planning.prepare.fix_threads", lambda wanted: 2)
-    processor = prepare(str(path), Settings(**QUICK))
-    monkeypatch.setattr("reportgen.compute.planning.prepare.gpu_details", lambda: [{}])
-    gpu = prepare(str(path), Settings(**QUICK))
-    assert [breadth.abreast for job in (processor, gpu) for breadth in job.breadths.values()] == [2, 1]
-    assert gpu.plan == processor.plan
-
-
-def test_a_process_of_one_thread_runs_one_batch_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.keras"
-    randomised(functional(layers.Conv2D(9, 3))).save(path)
-    for threads, abreast in ((1, 1), (2, 2), (4, 2)):
-        monkeypatch.setattr("reportgen.compute.planning.prepare.fix_threads", lambda wanted, own=threads: own)
-        job = prepare(str(path), Settings(**{**QUICK, "filters": "9"}))
-        assert [breadth.abreast for breadth in job.breadths.values()] == [abreast]
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_convolutions_are_fused_with_their_rectifiers_only_while_pictures_are_op
 
 def test_nothing_is_measured_while_convolutions_are_fused(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = dataclasses.replace(OPTVIS, steps=2, pixel_steps=1, strongest_steps=1, retry_steps=1)
-    sought = ascent(sleeping(), batch=2, abreast=2, recipe=recipe)
+    sought = ascent(sleeping(), batch=2, recipe=recipe)
     measured: list[object] = []
     original = Meter.scores
 

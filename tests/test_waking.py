@@ -82,14 +82,13 @@ def test_a_retried_filter_does_not_depend_on_its_company() -> None:
     for filters in ([2], [0], [5, 4], [1, 2, 3, 0], [4, 2, 5, 0]):
         assert same(every, sought.find(filters), filters)
     assert sought.traces == traces
-    assert same(every, ascent(spotted(), batch=2, abreast=3, recipe=RETRIED).find(range(6)))
 
 
 @pytest.mark.slow
 def test_a_silent_filter_is_retried_alone_whatever_it_is_found_beside() -> None:
     most, least = Direction
     parts = [([0, 1], most), ([3], most), ([4, 0], least), ([2, 5], most), ([1], most)]
-    sought = ascent(spotted(), batch=2, abreast=3, recipe=RETRIED)
+    sought = ascent(spotted(), batch=2, recipe=RETRIED)
     for number, patterns in sought.find_each(parts):
         filters, direction = parts[number]
         assert same(patterns, sought.find(filters, direction=direction))

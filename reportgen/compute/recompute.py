@@ -14,7 +14,7 @@ import numpy as np
 from reportgen.compute import machine
 from reportgen.compute.opening import ModelReference
 from reportgen.compute.patterns import recipe as recipes
-from reportgen.compute.planning.prepare import breadth_for
+from reportgen.compute.planning.prepare import batch_for
 from reportgen.compute.tasks import carry_out
 from reportgen.compute.work import Job, Work
 from reportgen.compute.workspace import Workspace
@@ -152,13 +152,13 @@ def _workspace(specification: str, settings: Settings, plan: Plan) -> Workspace:
     )
     network = reference.network
     calls = network.by_path
-    breadths = {
-        layer.slug: breadth_for(network, calls[layer.path], layer.pattern_size, settings, len(layer.filters_shown))
+    batches = {
+        layer.slug: batch_for(network, calls[layer.path], layer.pattern_size, settings, len(layer.filters_shown))
         for layer in plan.layers
         if layer.status == "rendered" and layer.pattern_size is not None and layer.path in calls
     }
     recipe = recipes.choose(settings, network.contract.bands, bool(plan.images))
-    return Workspace(Job(plan, reference, (), ImageReader(), recipe, breadths, machine.stated()))
+    return Workspace(Job(plan, reference, (), ImageReader(), recipe, batches, machine.stated()))
 
 
 def _drawn(plan: Plan, candidates: Iterable[tuple[Task, int]], number: int) -> list[tuple[Task, int]]:

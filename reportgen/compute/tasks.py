@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.compute.natural_maxima import natural_maxima
-from reportgen.compute.patterns.ascent import Ascent, Breadth
+from reportgen.compute.patterns.ascent import Ascent
 from reportgen.compute.patterns.objectives import Direction
 from reportgen.compute.patterns.recipe import display_crop
 from reportgen.compute.planning.plan import crop_grid
@@ -141,17 +141,17 @@ def compute_natural_maxima(workspace: Workspace, tasks: Tasks, notify: Notify) -
 def compute_patterns(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:
     """Yield the chunks of one layer's patterns, by one ascent that is traced once; with half the batch where a GPU's memory runs out."""
     left = {task.key: task for task in tasks}
-    breadth = workspace.job.breadths[tasks[0].layer]
+    batch = workspace.job.batches[tasks[0].layer]
     while left:
         try:
             with gradients_forgotten():  # else each layer's graphs are kept as long as the process lives
-                for result in _ascend(workspace, list(left.values()), breadth, notify):
+                for result in _ascend(workspace, list(left.values()), batch, notify):
                     del left[result.key]
                     yield result
         except tf.errors.ResourceExhaustedError:
-            if breadth.batch == 1:
+            if batch == 1:
                 raise
-            breadth = Breadth(breadth.batch // 2)
+            batch //= 2
 
 
 def compute_attribution(workspace: Workspace, tasks: Tasks, notify: Notify) -> Iterator[Result]:
@@ -168,7 +168,7 @@ def compute_attribution(workspace: Workspace, tasks: Tasks, notify: Notify) -> I
         yield Result(task.key, arrays, facts, time.perf_counter() - started)
 
 
-def _ascend(workspace: Workspace, tasks: Tasks, breadth: Breadth, notify: Notify) -> Iterator[Result]:
+def _ascend(workspace: Workspace, tasks: Tasks, batch: int, notify: Notify) -> Iterator[Result]:
     """Yield the results of `tasks` of one layer, so many filters at once."""
     layer, recipe, settings = workspace.layers[tasks[0].layer], workspace.job.recipe, workspace.plan.settings
     size = layer.pattern_size
@@ -182,7 +182,7 @@ def _ascend(workspace: Workspace, tasks: Tasks, breadth: Breadth, notify: Notify
         workspace.shared,
         workspace.layer_calls[layer.slug],
         size,
-        breadth,
+        batch,
         settings["precision"],
         list(dict.fromkeys(direction for _, direction in parts)),
         dead,
@@ -197,7 +197,7 @@ def _ascend(workspace: Workspace, tasks: Tasks, breadth: Breadth, notify: Notify
             "steps": recipe.steps,
             "size": list(size),
             "seeds": list(found.seeds),
-            "recipe": {**ascent.describe(), **_batches(workspace, layer, breadth)},
+            "recipe": {**ascent.describe(), **_batches(workspace, layer, batch)},
             "crop": display_crop(recipe, size),
         }
         seconds = time.perf_counter() - started  # batches that are optimized beside each other share the time
@@ -208,9 +208,9 @@ def _ascend(workspace: Workspace, tasks: Tasks, breadth: Breadth, notify: Notify
         notify(Progressed(f"{layer.path}: patterns, {finished} of {filters}"))
 
 
-def _batches(workspace: Workspace, layer: LayerRecord, breadth: Breadth) -> dict[str, int]:
+def _batches(workspace: Workspace, layer: LayerRecord, batch: int) -> dict[str, int]:
     """The batch, and that which was planned: where memory ran out it is smaller, and other runs may give other bytes."""
-    return {"batch": breadth.batch, "planned_batch": workspace.job.breadths[layer.slug].batch}
+    return {"batch": batch, "planned_batch": workspace.job.batches[layer.slug]}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from reportgen.core.records import Plan, Task, TaskKind
 
 if TYPE_CHECKING:  # a process that only passes work on needs no TensorFlow
     from reportgen.compute.opening import ModelReference
-    from reportgen.compute.patterns.ascent import Breadth
     from reportgen.compute.patterns.recipe import Recipe
     from reportgen.inputs.dataset import Dataset
     from reportgen.inputs.image_reader import ImageReader
@@ -29,7 +28,7 @@ class Job:
         images: the user's images, those of natural maxima included.
         reader: decodes them; a pickled copy has decoded none.
         recipe: how patterns are optimized.
-        breadths: how many patterns are optimized at once, by layer slug.
+        batches: how many patterns are optimized at once, by layer slug.
         machine: versions and device that all of it must be computed with, see `machine.stated`.
         dataset: many images; None where there are none.
         batch: how many of them are computed at once.
@@ -40,7 +39,7 @@ class Job:
     images: tuple[UserImage, ...]
     reader: ImageReader
     recipe: Recipe
-    breadths: Mapping[str, Breadth]
+    batches: Mapping[str, int]
     machine: Mapping[str, Any]
     dataset: Dataset | None = None
     batch: int = 1

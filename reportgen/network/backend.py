@@ -69,7 +69,11 @@ set_up()
 
 @contextmanager
 def fused() -> Iterator[None]:
-    """Compute a convolution and its rectifier in one operation while the block runs: faster, and NaN becomes 0."""
+    """Compute a convolution and its rectifier in one operation while the block runs: faster, and NaN becomes 0.
+
+    One call at a time: what oneDNN adds to a convolution's output, as in residual networks, belongs to the operation, not to the call, so
+    that two calls of one graph at once read each other's memory, and may crash (TensorFlow 2.21, `fuse_add_src_` of `MklConvOp`).
+    """
     _fuse(True)
     try:
         yield

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
-from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +19,6 @@ from reportgen.compute.patterns.search.pixel_steps import PixelAscent
 from reportgen.compute.patterns.search.readable import ReadableAscent
 from reportgen.compute.patterns.search.silent import SilentSearch
 from reportgen.compute.patterns.search.strongest import StrongestSearch
-from reportgen.compute.patterns.search.threads import Threads
 from reportgen.compute.patterns.shared import Shared
 from reportgen.core.choices import Precision
 from reportgen.core.errors import UsageError
@@ -30,14 +27,6 @@ from reportgen.network.graph.layer_calls import LayerCall
 
 Part = tuple[Sequence[int], Direction]
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Breadth:
-    """How many pictures are optimized at once: `abreast` batches of `batch`. Pictures depend on the batch, never on `abreast`."""
-
-    batch: int
-    abreast: int = 1
 
 
 class Ascent:
@@ -54,7 +43,7 @@ class Ascent:
         shared: Shared,
         layer_call: LayerCall,
         size: tuple[int, ...],
-        breadth: Breadth,
+        batch: int,
         precision: str = "float32",
         directions: Sequence[Direction] = (Direction.MAXIMIZE,),
         dead: np.ndarray | None = None,
@@ -65,7 +54,7 @@ class Ascent:
             shared: The model, the recipe and the seed, and what the ascents of other layers have made already.
             layer_call: Whose units are visualized.
             size: Of the pictures, without color channels.
-            breadth: Filters per step, the batch from layer and settings alone.
+            batch: Filters per step, from layer and settings alone.
             precision: Of the ascent, `float32`, `bfloat16`, or `auto` for bfloat16 where it pays and agrees; scores are always measured in
                 the model's own.
             directions: What will be asked for.
@@ -77,29 +66,26 @@ class Ascent:
         """
         network, recipe, seed = shared.network, shared.recipe, shared.seed
         _check(recipe, layer_call, directions)
-        self._shared, self._recipe, self._batch, self._abreast = shared, recipe, breadth.batch, breadth.abreast
+        self._shared, self._recipe, self._batch = shared, recipe, batch
         self._measured_before = shared.traces
         self.parameters = shared.parameters(size)
-        self.pipeline = pipeline = shared.pipeline(size, breadth.batch)
+        self.pipeline = pipeline = shared.pipeline(size, batch)
         if recipe.coefficient_steps > 0:
-            pipeline.optimizers(breadth.abreast)
+            pipeline.optimizer()
         find_trace = partial(shared.network_trace, layer_call, size)
         self.gradient = ObjectiveGradient(network, layer_call, size, recipe, pipeline, find_trace)
         self._may_change_precision = precision == Precision.AUTO
         self.gradient.precision = (
             self._choose(layer_call, size) if precision == Precision.AUTO else Precision(precision)
         )
-        measurement, threads = Measurement(shared, layer_call, size, breadth.batch), Threads()
-        self._measurement, self._threads = measurement, threads
-        pixel_ascent = PixelAscent(self.gradient, recipe, pipeline, threads)
+        self._measurement = measurement = Measurement(shared, layer_call, size, batch)
+        pixel_ascent = PixelAscent(self.gradient, recipe, pipeline)
         searching = (self.gradient, measurement, pixel_ascent)
-        self._readable = ReadableAscent(shared, layer_call, size, *searching, pipeline, threads)
-        place = (network, layer_call, size, recipe, seed, *searching, threads)
+        self._readable = ReadableAscent(shared, layer_call, size, *searching, pipeline)
+        place = (network, layer_call, size, recipe, seed, *searching)
         self._make_strongest = partial(StrongestSearch, *place)
         dead = np.zeros(layer_call.channels, bool) if dead is None else dead
-        self._silent = SilentSearch(
-            shared, layer_call, size, self.gradient, pixel_ascent, threads, breadth.abreast, self._readable.faint, dead
-        )
+        self._silent = SilentSearch(shared, layer_call, size, self.gradient, pixel_ascent, self._readable.faint, dead)
         measurement.prepare()
         for direction in directions:  # now, so that the first chunk's time is that of any other
             self._or_in_float32(partial(self._prepare, direction))
@@ -110,7 +96,7 @@ class Ascent:
         return self._make_strongest() if self._recipe.strongest_steps > 0 else None
 
     def _prepare(self, direction: Direction) -> None:
-        """Trace what every batch in this direction needs, before threads ask for it."""
+        """Trace what every batch in this direction needs."""
         self._readable.prepare(direction)
         if direction is Direction.MAXIMIZE and self.strongest is not None:
             self.strongest.prepare()
@@ -181,32 +167,24 @@ class Ascent:
     ) -> Iterator[tuple[int, Patterns]]:
         """(number of the part, its patterns) for each part, some filters and a direction, as soon as they are there. See `find`.
 
-        Several batches run at the same time, each in a thread; `on_step` is never called by two at once. Filters that stayed silent are
-        retried.
+        Filters that stayed silent are retried.
         """
-        lock = Lock()
-
-        def step() -> None:
-            with lock:
-                on_step()
-
         for direction in dict.fromkeys(direction for _, direction in parts):
             self._or_in_float32(partial(self._prepare, direction))
-        for number, patterns in self._joined_rounds(parts, step):
+        for number, patterns in self._joined_rounds(parts, on_step):
             if parts[number][1] is Direction.MAXIMIZE:
                 patterns = self._or_in_float32(partial(self._silent.run, patterns))
             yield number, patterns
 
     def _joined_rounds(self, parts: Sequence[Part], on_step: Callable[[], None]) -> Iterator[tuple[int, Patterns]]:
-        """(number of the part, its patterns before any retry), as many filters at once as there is room for, whatever part they are of."""
-        at_once = self._batch * self._abreast
+        """(number of the part, its patterns before any retry), a batch at once, whatever parts its filters are of."""
         for direction in dict.fromkeys(direction for _, direction in parts):
             wanted = [
                 (number, each) for number, (filters, own) in enumerate(parts) if own is direction for each in filters
             ]
             done: dict[int, list[Patterns]] = {}
-            for at in range(0, len(wanted), at_once):
-                numbers, filters = zip(*wanted[at : at + at_once], strict=True)
+            for at in range(0, len(wanted), self._batch):
+                numbers, filters = zip(*wanted[at : at + self._batch], strict=True)
                 found = self._or_in_float32(partial(self._found, filters, direction, on_step))
                 for number in dict.fromkeys(numbers):
                     done.setdefault(number, []).append(found.rows(np.flatnonzero(np.array(numbers) == number)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -40,15 +39,14 @@ class PicturePipeline:
         self.warps = transforms.Warps(seed, size, recipe.transforms, recipe.steps)
         self._size, self._bands, self._recipe = size, bands, recipe
         self._functions: dict[tuple[Any, ...], Any] = {}
-        self._optimizers: list[BatchOptimizer] = []
-        self._lock = Lock()
+        self._optimizer: BatchOptimizer | None = None
 
-    def optimizers(self, count: int) -> list[BatchOptimizer]:
-        """Return so many optimizers, whose states `start` resets. Raises UsageError where the optimizer couples filters."""
-        shape = (self.batch, *self.parameters.shape)
-        while len(self._optimizers) < count:
-            self._optimizers.append(BatchOptimizer(self._recipe.optimizer, shape, self._recipe.clip_norm is None))
-        return self._optimizers[:count]
+    def optimizer(self) -> BatchOptimizer:
+        """Return the optimizer, whose state `start` resets. Raises UsageError where the optimizer couples filters."""
+        if self._optimizer is None:
+            shape = (self.batch, *self.parameters.shape)
+            self._optimizer = BatchOptimizer(self._recipe.optimizer, shape, self._recipe.clip_norm is None)
+        return self._optimizer
 
     def seen(self, coefficients: Any, warp: transforms.Warp) -> Any:
         """Return what the network sees of `coefficients` (batch, ...): float32 (batch, *size, bands), 0 black and 1 white."""
@@ -155,13 +153,12 @@ class PicturePipeline:
         return [tf.TensorSpec(corners, tf.int32), tf.TensorSpec(corners, tf.float32)]
 
     def _traced(self, key: tuple[Any, ...], function: Callable[..., Any], signature: list[Any]) -> Any:
-        """Return a function, traced at the first call that asks for it, whichever thread that is in."""
-        with self._lock:
-            if key not in self._functions:
-                made = tf.function(function, input_signature=signature, autograph=False)
-                made.get_concrete_function()
-                self._functions[key] = made
-            return self._functions[key]
+        """Return a function, traced at the first call that asks for it."""
+        if key not in self._functions:
+            made = tf.function(function, input_signature=signature, autograph=False)
+            made.get_concrete_function()
+            self._functions[key] = made
+        return self._functions[key]
 
     def _regularized(self, gradient: Any, pictures: Any) -> Any:
         """Subtract the penalties' gradients, in units of the gradient's size: a weight means the same in every layer."""

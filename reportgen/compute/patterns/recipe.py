@@ -18,7 +18,7 @@ from reportgen.core.errors import UsageError
 from reportgen.core.records import PICTURE_RANK
 from reportgen.core.settings import Settings
 
-ALGORITHM = 9  # raised whenever the same numbers would give another picture: stored patterns are then computed again
+ALGORITHM = 10  # raised whenever the same numbers would give another picture: stored patterns are then computed again
 
 # The keras.io recipe is stated for pictures of 180 x 180 x 3: there a step of one learning rate along the gradient of unit
 # length moves a value by rate / sqrt(180 * 180 * 3) on average. Elsewhere the same average is kept.

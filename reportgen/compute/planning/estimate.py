@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reportgen.compute.planning.calibration import Calibration
-from reportgen.compute.planning.plan import STEP_COST, picture_bytes
+from reportgen.compute.planning.plan import MEASURING_COST, STEP_COST, picture_bytes
 from reportgen.core.choices import FLOAT_BYTES
 from reportgen.core.records import PATTERN_KINDS, LayerRecord, Task, TaskKind
 from reportgen.inputs.dataset import PART_IMAGES
 from reportgen.network.network import Network
 
 if TYPE_CHECKING:
-    from reportgen.compute.patterns.ascent import Breadth
     from reportgen.compute.patterns.recipe import Recipe
     from reportgen.compute.work import Job
 
@@ -32,9 +31,9 @@ LAYER_SECONDS = 2.5  # page of a layer, drawings of its kernels, first runs of i
 PATTERN_SECONDS = 0.08  # measured, stored and drawn, whatever the network
 MAPS_SECONDS_PER_VALUE = 6e-8  # stored and drawn
 
-# Bytes, as ResNet50's and the sample models' reports take.
+# Bytes, as reports of ResNet50, VGG16 and the sample models take.
 MAP_BYTES = 1.5  # a value of a feature map: float16, compressed
-PATTERN_BYTES = 2.5  # a value of a pattern: two arrays of 8 bits and the drawings
+PATTERN_BYTES = 3  # a value of a pattern: two arrays of 8 bits and the drawings
 WEIGHT_BYTES = 3.8  # a value of a kernel: float32, compressed
 RESPONSE_BYTES = (
     13  # of a filter on an image of a data set: peak, activation, position and samples, and the first two in data.npz
@@ -107,11 +106,15 @@ def seconds_of(layers: Sequence[LayerRecord], tasks: Iterable[Task], steps: int,
     own = {layer.slug: layer for layer in layers}
     forward = calibration.forward_seconds / calibration.macs
     stepping = calibration.gradient_seconds / (STEP_COST * calibration.macs)
+    measured = MEASURING_COST / (
+        STEP_COST * steps + MEASURING_COST
+    )  # of a pattern's operations, in the model's own precision
+    climbing = (1 - measured) * stepping + measured * forward
     deepest = max((layer.macs for layer in layers), default=1) or 1
     seconds, ascending = SHARED_TRACES * calibration.trace_seconds, set()
     fixed = LAYER_SECONDS * sum(layer.status == "rendered" for layer in layers)
     for task in tasks:
-        seconds += task.cost * (stepping if task.kind in PATTERN_KINDS else forward)
+        seconds += task.cost * (climbing if task.kind in PATTERN_KINDS else forward)
         layer = own.get(task.layer)
         if layer is None:
             continue
@@ -147,17 +150,16 @@ def disk_bytes(layers: Sequence[LayerRecord], tasks: Iterable[Task], bands: int)
     return total
 
 
-def memory_bytes(network: Network, layers: Sequence[LayerRecord], breadths: Mapping[str, Breadth]) -> float:
+def memory_bytes(network: Network, layers: Sequence[LayerRecord], batches: Mapping[str, int]) -> float:
     """Return the peak memory of one process: the program, the model, and the pictures of the layer that takes most."""
     whole, calls = prod(network.contract.size), network.by_path
     pictures = [
-        breadths[layer.slug].batch
-        * breadths[layer.slug].abreast
+        batches[layer.slug]
         * picture_bytes(calls[layer.path].costs.kept_bytes, calls[layer.path].costs.largest_bytes)
         * prod(layer.pattern_size)
         / whole
         for layer in layers
-        if layer.pattern_size is not None and layer.slug in breadths
+        if layer.pattern_size is not None and layer.slug in batches
     ]
     weights = FLOAT_BYTES * sum(int(np.prod(weight.shape)) for weight in network.model.weights)
     return PROGRAM_BYTES + LOADED_WEIGHTS * weights + max(pictures, default=0)
@@ -194,7 +196,7 @@ def estimate(job: Job, left: Collection[str], calibration: Calibration | None) -
         ascent_seconds=None
         if calibration is None or not ascents
         else seconds_of(ascending, ascents, steps, calibration),
-        memory_bytes=memory_bytes(network, plan.layers, job.breadths),
+        memory_bytes=memory_bytes(network, plan.layers, job.batches),
         disk_bytes=disk_bytes(plan.layers, plan.tasks, plan.contract.bands),
         calibration=calibration,
     )

@@ -20,20 +20,18 @@ from reportgen.survey.outcome import MOST_PICTURED
 KEY_LENGTH = 40  # hexadecimal digits of SHA-256: far beyond any chance of two tasks sharing one
 # Multiply-adds in forward passes. A gradient by the input alone takes as many as the pass itself.
 STEP_COST = 2  # an ascent step: the pass and its gradient
-MEASURING_COST = (
-    2  # measuring the pattern and the strongest picture; the bank of starts is measured for all layers at once
-)
+# Measuring the pattern, the strongest picture, and three warps of the one that is shown; the starts are measured for all layers at once.
+MEASURING_COST = 5
 RESPONSE_CONTENTS, STATISTICS_CONTENTS = 1, 1  # raised when something else is stored of a data set
 MAPS_COST = 1  # all feature maps of an image
 WEIGHT_CONTENTS = 3  # counts what has been added to a weights task: the normalizations that follow, and their arrays
 WEIGHTS_PER_FORWARD = 10  # layers whose weights are stored in the time of a forward pass
 AUTO_SMALLEST, AUTO_LARGEST, AUTO_STEP = 64, 224, 32  # pixels: sides of patterns sized by receptive field
 AUTO_FIELDS = 2  # receptive fields along a side of such a pattern
-LARGEST_BATCH = 8  # more only takes memory
+LARGEST_BATCH = 16  # more only takes memory
 TENSORS_AT_ONCE = (
     6  # of the largest on the way, beside those that the gradient keeps: operations' inputs, outputs and workspace
 )
-MOST_ABREAST = 2  # batches whose steps overlap: what one core does alone in one is hidden behind the other
 MANY_IMAGES = 8  # beyond these the images themselves are variety enough
 MOST_EXPLAINED = 6  # misclassified images of a data set that have a page: the most confident ones
 FEW_GRID, MANY_GRID = 5, 2  # crops along a side of an image
@@ -146,23 +144,16 @@ def picture_bytes(kept_bytes: int, largest_bytes: int) -> int:
     return kept_bytes + TENSORS_AT_ONCE * largest_bytes
 
 
-def breadth(picture_bytes: int, memory_bytes: int, filters: int, most_abreast: int) -> tuple[int, int]:
-    """Return how many patterns of a layer are optimized at once.
+def batch_size(picture_bytes: int, memory_bytes: int, filters: int) -> int:
+    """Return how many patterns of a layer are optimized at once, the filters divided evenly among batches.
 
     Args:
         picture_bytes: what an ascent of one pattern takes.
         memory_bytes: what `--memory` allows.
         filters: that are wanted of the layer.
-        most_abreast: batches that may run at the same time.
-
-    Returns:
-        (patterns of a batch, batches at the same time), the filters divided evenly among batches.
     """
     room, filters = max(1, memory_bytes // max(1, picture_bytes)), max(1, filters)
-    abreast = min(most_abreast, room, filters)
-    at_once = abreast * min(LARGEST_BATCH, room // abreast)
-    rounds = -(-filters // at_once)
-    return -(-filters // (rounds * abreast)), abreast
+    return -(-filters // -(-filters // min(LARGEST_BATCH, room)))
 
 
 def crop_grid(image_count: int) -> int:

@@ -14,7 +14,6 @@ from reportgen.compute import machine
 from reportgen.compute.opening import InitialWeights, Lengths, ModelReference, no_lengths, open_network
 from reportgen.compute.patterns import recipe as recipes
 from reportgen.compute.patterns import results
-from reportgen.compute.patterns.ascent import Breadth
 from reportgen.compute.patterns.optimizers import make as check_optimizer
 from reportgen.compute.planning import notes as noted
 from reportgen.compute.planning import plan as planning
@@ -69,8 +68,8 @@ def walk(
     return network, describe(network, settings, planning.choose_layers(paths, settings.layers, settings.exclude))
 
 
-Effort = tuple[tuple[LayerRecord, ...], tuple[Task, ...], dict[str, Breadth], recipes.Recipe]
-"""What settings of effort come to: the layers with their filters, the tasks, breadths by layer slug, and the recipe."""
+Effort = tuple[tuple[LayerRecord, ...], tuple[Task, ...], dict[str, int], recipes.Recipe]
+"""What settings of effort come to: the layers with their filters, the tasks, batches of patterns by layer slug, and the recipe."""
 Choose = Callable[[Network, Callable[[Settings], Effort]], Settings]
 
 
@@ -106,7 +105,7 @@ def prepare(
     differentiable = network.check_feed()
     layers = _with_pattern_sizes(network, layers, settings, classes)
     recipe = recipes.choose(settings, network.contract.bands, bool(collection.images))
-    breadths = _breadths(network, layers, settings)
+    batches = _batches(network, layers, settings)
     initial = {} if settings.initial is None else initial_kernels(network, specification, settings)
     versions = machine.versions()
     records = tuple(image.record for image in collection.images)
@@ -136,7 +135,7 @@ def prepare(
         identity=_identity(network, versions, threads),
         recipe=_recipe_facts(recipe, settings),
         seed=settings.seed,
-        batches={slug: breadth.batch for slug, breadth in breadths.items()},
+        batches=batches,
         classes=classes,
         feed_key=_preprocess_code(settings.preprocess),
         negative=settings.negative,
@@ -152,20 +151,18 @@ def prepare(
 
         def effort(other: Settings) -> Effort:
             shown = _with_filters(own, other)
-            broad, made = (
-                _breadths(network, shown, other),
-                recipes.choose(other, contract.bands, bool(collection.images)),
-            )
+            own_batches = _batches(network, shown, other)
+            made = recipes.choose(other, contract.bands, bool(collection.images))
             changed = dataclasses.replace(
                 facts,
                 layers=_differentiated(shown, differentiable),
                 recipe=_recipe_facts(made, other),
-                batches={slug: breadth.batch for slug, breadth in broad.items()},
+                batches=own_batches,
             )
-            return shown, planning.plan_tasks(changed), broad, made
+            return shown, planning.plan_tasks(changed), own_batches, made
 
         settings = choose(network, effort)
-        layers, tasks, breadths, recipe = effort(settings)
+        layers, tasks, batches, recipe = effort(settings)
     else:
         tasks = planning.plan_tasks(facts)
     plan = Plan(
@@ -184,7 +181,7 @@ def prepare(
         attribution=attribution.layers,
     )
     reference = _reference(specification, settings, network, records, initial, range_note is not None)
-    return Job(plan, reference, collection.images, reader, recipe, breadths, machine.stated(), dataset, batch)
+    return Job(plan, reference, collection.images, reader, recipe, batches, machine.stated(), dataset, batch)
 
 
 def _open(
@@ -298,38 +295,29 @@ def limit_patterns(network: Network, settings: Settings, arrays: Iterable[np.nda
     return noted.pattern_range(*limits)
 
 
-def _breadths(network: Network, layers: Iterable[LayerRecord], settings: Settings) -> dict[str, Breadth]:
+def _batches(network: Network, layers: Iterable[LayerRecord], settings: Settings) -> dict[str, int]:
     """How many patterns are optimized at once, by layer slug."""
     layer_calls = network.by_path
     return {
-        layer.slug: breadth_for(
-            network, layer_calls[layer.path], layer.pattern_size, settings, len(layer.filters_shown)
-        )
+        layer.slug: batch_for(network, layer_calls[layer.path], layer.pattern_size, settings, len(layer.filters_shown))
         for layer in layers
         if layer.status == "rendered" and layer.pattern_size is not None
     }
 
 
-def breadth_for(
-    network: Network, layer_call: LayerCall, size: tuple[int, ...], settings: Settings, filters: int
-) -> Breadth:
-    """Return how many patterns of a layer are optimized at once.
+def batch_for(network: Network, layer_call: LayerCall, size: tuple[int, ...], settings: Settings, filters: int) -> int:
+    """Return how many patterns of a layer are optimized at once, from the layer, the filters and the settings alone.
 
     Args:
         network: the model.
         layer_call: the layer.
         size: of the patterns, on each spatial axis.
-        settings: `memory` and `threads` are used.
+        settings: `memory` is used.
         filters: how many are wanted.
-
-    Returns:
-        The batch from the layer, the filters and the settings alone, and how many batches at the same time: one on a GPU, and no more
-        than the threads of an operation, so that a process of one thread keeps one core busy.
     """
     picture_bytes = planning.picture_bytes(layer_call.costs.kept_bytes, layer_call.costs.largest_bytes)
     picture_bytes = picture_bytes * prod(size) // prod(network.contract.size)
-    most = 1 if gpu_details() else min(planning.MOST_ABREAST, fix_threads(settings.threads))
-    return Breadth(*planning.breadth(picture_bytes, settings.memory_bytes, filters, most))
+    return planning.batch_size(picture_bytes, settings.memory_bytes, filters)
 
 
 def response_batch(network: Network, settings: Settings) -> int:

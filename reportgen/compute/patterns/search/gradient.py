@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from enum import Enum
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,6 @@ class ObjectiveGradient:
         self.rectified = layer_call.unit.rectified
         self.traces = 0
         self.precision = Precision.FLOAT32
-        self._tracing = Lock()
         self._reading: Any = None
         self._mapping: Any = None
         self._gradients: dict[tuple[Canvas, int, Aim, Direction, bool, Precision], Gradient] = {}
@@ -117,10 +115,9 @@ class ObjectiveGradient:
         if aim is Aim.READABLE and self._recipe.objective.own is not None:
             aim = Aim.STRONGEST  # which is the same then, and traced once for both
         key = canvas, batch, aim, direction, redirecting, self.precision
-        with self._tracing:  # batches that run at once may both be the first to need it
-            if key not in self._gradients:
-                self._gradients[key] = self._trace(canvas, batch, aim, direction, redirecting)
-            return self._gradients[key]
+        if key not in self._gradients:
+            self._gradients[key] = self._trace(canvas, batch, aim, direction, redirecting)
+        return self._gradients[key]
 
     def _trace(self, canvas: Canvas, batch: int, aim: Aim, direction: Direction, redirecting: bool) -> Gradient:
         trace = self._trace_of(canvas, batch, aim, direction, redirecting)

@@ -12,17 +12,14 @@ from reportgen.compute.patterns.pipeline import PicturePipeline
 from reportgen.compute.patterns.recipe import Recipe
 from reportgen.compute.patterns.search.canvas import Canvas
 from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
-from reportgen.compute.patterns.search.threads import Threads
 from reportgen.network.backend import tf
 
 
 class PixelAscent:
     """Many such steps with momentum, each shorter than the one before; patterns are seen through the recipe's transforms."""
 
-    def __init__(
-        self, gradient: ObjectiveGradient, recipe: Recipe, pipeline: PicturePipeline, threads: Threads
-    ) -> None:
-        self._gradient, self._recipe, self._pipeline, self._threads = gradient, recipe, pipeline, threads
+    def __init__(self, gradient: ObjectiveGradient, recipe: Recipe, pipeline: PicturePipeline) -> None:
+        self._gradient, self._recipe, self._pipeline = gradient, recipe, pipeline
 
     def run(
         self,
@@ -45,8 +42,6 @@ class PixelAscent:
         pictures = tf.constant(pictures)
         momentum, step_sizes = tf.zeros_like(pictures), np.broadcast_to(step_size, batch)
         for number in range(count):
-            if self._threads.stopping:
-                break
             warp = None
             if readable and self._pipeline.warped:
                 warp = self._pipeline.warps[self._recipe.coefficient_steps + number + 1]

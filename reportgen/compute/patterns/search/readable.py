@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import zip_longest
 from math import cos, pi, sqrt
 from typing import Any
 
@@ -14,7 +12,6 @@ import numpy as np
 from reportgen.compute.activation_scores import SCORES, Scores, padded
 from reportgen.compute.patterns import results, starts
 from reportgen.compute.patterns.objectives import Direction
-from reportgen.compute.patterns.optimizers import BatchOptimizer
 from reportgen.compute.patterns.pipeline import PicturePipeline
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import KERAS_IO_SIDE
@@ -23,7 +20,6 @@ from reportgen.compute.patterns.search.canvas import whole
 from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
 from reportgen.compute.patterns.search.pixel_steps import PixelAscent
-from reportgen.compute.patterns.search.threads import Threads
 from reportgen.compute.patterns.shared import Shared
 from reportgen.core.axes import RGB_CHANNELS
 from reportgen.network.backend import fused
@@ -60,12 +56,11 @@ class ReadableAscent:
         measurement: Measurement,
         pixel_ascent: PixelAscent,
         pipeline: PicturePipeline,
-        threads: Threads,
     ) -> None:
         """size: of the pictures, without color channels."""
         self._path, self._size, self._recipe, self._seed = layer_call.path, size, shared.recipe, shared.seed
         self._gradient, self._measurement, self._pixel_ascent = gradient, measurement, pixel_ascent
-        self._pipeline, self._threads = pipeline, threads
+        self._pipeline = pipeline
         bank = shared.bank(size)
         self._bank: np.ndarray | None = None
         if bank is not None:
@@ -85,22 +80,14 @@ class ReadableAscent:
         return FAINT * float(np.max(activation[np.isfinite(activation)], initial=0))
 
     def prepare(self, direction: Direction) -> None:
-        """Trace what every batch in this direction needs, before threads ask for it."""
+        """Trace what every batch in this direction needs."""
         self._gradient.function(whole(self._size), self._gradient.batch, Aim.READABLE, direction)
 
     def run(self, filters: Sequence[int], direction: Direction, restart: int, on_step: Callable[[], None]) -> Patterns:
         """The patterns of one ascent of some filters."""
         begun = self._started(np.array(filters, np.int32), restart, direction)
-        batch, count = self._gradient.batch, len(filters)
-        rows = [slice(at, min(at + batch, count)) for at in range(0, count, batch)]
-        optimizers = self._pipeline.optimizers(len(rows) if self._recipe.coefficient_steps > 0 else 0)
-        tasks = [
-            partial(self._ascended, begun.filters[own], begun.coefficients[own], direction, optimizer, on_step)
-            for own, optimizer in zip_longest(rows, optimizers)
-        ]
-        images, redirected_relu = (
-            np.concatenate(parts) for parts in zip(*self._threads.run(tasks, fused), strict=True)
-        )
+        with fused():
+            images, redirected_relu = self._ascended(begun.filters, begun.coefficients, direction, on_step)
         return self._ended(begun, images, redirected_relu)
 
     def _ascended(
@@ -108,7 +95,6 @@ class ReadableAscent:
         filters: np.ndarray,
         coefficients: np.ndarray,
         direction: Direction,
-        optimizer: BatchOptimizer | None,
         on_step: Callable[[], None],
     ) -> tuple[np.ndarray, np.ndarray]:
         """(the finished pictures of a batch, bool (n,) for which of them the gradient was let through silent rectifiers)."""
@@ -116,11 +102,10 @@ class ReadableAscent:
         indices = padded(filters, batch)
         position: Any = padded(coefficients, batch)
         redirected_relu = np.zeros(batch, bool)
-        if optimizer is not None:
+        if self._recipe.coefficient_steps > 0:
+            optimizer = self._pipeline.optimizer()
             position = optimizer.start(position)
             for number, rate in enumerate(self._learning_rates()):
-                if self._threads.stopping:
-                    break
                 gradient, redirected = self._gradient.at_step(number, position, indices, direction)
                 redirected_relu |= redirected
                 position = optimizer.step(gradient, rate)

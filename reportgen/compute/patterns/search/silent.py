@@ -15,7 +15,6 @@ from reportgen.compute.patterns.search.canvas import Canvas, fitting_canvas, fit
 from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
 from reportgen.compute.patterns.search.pixel_steps import PixelAscent
-from reportgen.compute.patterns.search.threads import Threads
 from reportgen.compute.patterns.shared import Shared
 from reportgen.network.backend import fused
 from reportgen.network.graph.axis_reach import Reach
@@ -42,21 +41,17 @@ class SilentSearch:
         size: tuple[int, ...],
         gradient: ObjectiveGradient,
         pixel_ascent: PixelAscent,
-        threads: Threads,
-        abreast: int,
         faint: float,
         dead: np.ndarray,
     ) -> None:
         """Args beyond those of `StrongestSearch`.
 
-        abreast: searches beside each other. faint: the activation up to which a filter is retried. dead: bool (channels,), which units are
-        proven dead and not retried.
+        faint: the activation up to which a filter is retried. dead: bool (channels,), which units are proven dead and not retried.
         """
         self._traced, self._layer_call, self._size = shared.network.contract.size, layer_call, size
         self._recipe, self._seed, self._gradient = shared.recipe, shared.seed, gradient
         self._measurement = Measurement(shared, layer_call, size, ALONE)
-        self._pixel_ascent, self._threads = pixel_ascent, threads
-        self._abreast, self._faint, self._dead = abreast, faint, dead
+        self._pixel_ascent, self._faint, self._dead = pixel_ascent, faint, dead
 
     @cached_property
     def _window(self) -> Canvas:
@@ -101,15 +96,8 @@ class SilentSearch:
 
     def _searched(self, filters: np.ndarray) -> list[np.ndarray]:
         """The pictures that the search of some filters ends at: from noise for single positions, and on from there for the mean."""
-        for canvas, aim in (
-            (self._window, Aim.POSITIONS),
-            (self._canvas, Aim.STRONGEST),
-        ):  # now: threads only ask for what is there
-            self._function(canvas, aim)
-        ended: list[list[np.ndarray]] = []
-        for at in range(0, len(filters), self._abreast):
-            some = filters[at : at + self._abreast]
-            ended += self._threads.run([partial(self._search, int(one)) for one in some], fused)
+        with fused():
+            ended = [self._search(int(one)) for one in filters]
         return [np.concatenate(pictures) for pictures in zip(*ended, strict=True)]
 
     def _search(self, number: int) -> list[np.ndarray]:

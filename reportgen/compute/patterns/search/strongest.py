@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -17,7 +17,6 @@ from reportgen.compute.patterns.search.gradient import Aim, ObjectiveGradient
 from reportgen.compute.patterns.search.measurement import Measurement
 from reportgen.compute.patterns.search.pixel_steps import PixelAscent
 from reportgen.compute.patterns.search.sign_patches import SignPatches
-from reportgen.compute.patterns.search.threads import Threads
 from reportgen.network.backend import fused
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
@@ -41,12 +40,11 @@ class StrongestSearch:
         gradient: ObjectiveGradient,
         measurement: Measurement,
         pixel_ascent: PixelAscent,
-        threads: Threads,
     ) -> None:
         """seed: of the picture that shows whether the layer's units are affine."""
         self._traced, self._layer_call, self._size = network.contract.size, layer_call, size
         self._recipe, self._gradient, self._measurement = recipe, gradient, measurement
-        self._pixel_ascent, self._threads = pixel_ascent, threads
+        self._pixel_ascent = pixel_ascent
         self.sign_patches = SignPatches.find(layer_call, size, gradient, seed)
 
     def prepare(self) -> None:
@@ -72,10 +70,8 @@ class StrongestSearch:
     def run(self, patterns: Patterns, on_step: Callable[[], None]) -> Patterns:
         """The patterns with the strongest responses found, and completed."""
         patterns, start, step_sizes = self.start(patterns)
-        batch, count = self._gradient.batch, len(patterns.indices)
-        rows = [slice(at, min(at + batch, count)) for at in range(0, count, batch)]
-        tasks = [partial(self._searched, patterns.indices[own], start[own], step_sizes[own], on_step) for own in rows]
-        pictures = np.concatenate(self._threads.run(tasks, fused))
+        with fused():
+            pictures = self._searched(patterns.indices, start, step_sizes, on_step)
         return self._measurement.completed(patterns, [pictures], Search.SIGN_ASCENT)
 
     def start(self, patterns: Patterns) -> tuple[Patterns, np.ndarray, np.ndarray]:
