@@ -107,10 +107,31 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which bfloat16 pays for every layer."""
     monkeypatch.setattr(of_ascents, "has_bfloat16", lambda: True)
     monkeypatch.setattr(of_ascents, "BFLOAT16_PAYS", 1)
+    monkeypatch.setattr(of_ascents, "INTENSITY", 0)
 
 
 def ascent(walked: Any, path: str, shared: Shared | None = None, precision: str = "auto") -> Ascent:
     return Ascent(shared or Shared(walked, QUICK, 0), layer_call(walked, path), (16, 16), 2, precision=precision)
+
+
+def test_bfloat16_pays_for_dense_convolutions_of_many_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for a few multiplications for each value that is kept, not in small networks, and not beside grouped convolutions."""
+    monkeypatch.setattr(of_ascents, "has_bfloat16", lambda: True)
+    wide = [conv(64, name="first"), conv(64), conv(64), conv(64)]
+    thin = [layers.Conv2D(32, 1, activation="relu") for _ in range(30)]
+    cases = {
+        "dense": (functional(*wide, conv(64, name="conv"), shape=(64, 64, 3)), True),
+        "small": (functional(*wide, conv(64, name="conv"), shape=(16, 16, 3)), False),
+        "pointwise": (functional(*thin, conv(4, name="conv"), shape=(128, 128, 3)), False),
+        "depthwise": (functional(*wide, layers.DepthwiseConv2D(3), conv(64, name="conv"), shape=(64, 64, 3)), False),
+        "grouped": (functional(*wide, conv(64, groups=32), conv(64, name="conv"), shape=(64, 64, 3)), False),
+        "normalized": (functional(*wide, layers.GroupNormalization(8), conv(64, name="conv"), shape=(64, 64, 3)), True),
+    }
+    found = {}
+    for name, (model, _) in cases.items():
+        walked = network(model)
+        found[name] = of_ascents.pays(walked, layer_call(walked, "conv"), walked.contract.size)
+    assert found == {name: expected for name, (_, expected) in cases.items()}
 
 
 @pytest.mark.usefixtures("fast")

@@ -13,8 +13,8 @@ from reportgen.compute.patterns import reductions
 from reportgen.compute.patterns.parameterization import Parameterization
 from reportgen.compute.patterns.randomness import derived_seed
 from reportgen.compute.patterns.recipe import Recipe
-from reportgen.core.choices import Measure, Precision
-from reportgen.network.backend import tf
+from reportgen.core.choices import FLOAT_BYTES, Measure, Precision
+from reportgen.network.backend import keras, tf
 from reportgen.network.contract import as_shown
 from reportgen.network.graph.layer_calls import LayerCall
 from reportgen.network.network import Network
@@ -22,6 +22,13 @@ from reportgen.network.precision import bfloat16, has_bfloat16
 
 # Multiplications of a picture's forward pass: below, making the pictures takes longer than the network.
 BFLOAT16_PAYS = 2e8
+# Multiplications for each value that the gradient needs: below, reading and writing values takes longer than convolutions do.
+INTENSITY = 100
+BY_CHANNEL = (
+    *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
+    *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
+)
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 AGREEMENT = 0.01  # of the largest objective: what bfloat16 may differ by in the middle of the probed filters
 PROBES = 4  # filters of a layer, and pictures, that the two precisions are compared on
 PROBE_CONTRAST = 30.0  # starts are too faint to tell two precisions apart: the probe sees pictures of strong contrast
@@ -29,8 +36,15 @@ BOTH = (Precision.FLOAT32, Precision.BFLOAT16)
 
 
 def pays(network: Network, layer_call: LayerCall, size: tuple[int, ...]) -> bool:
-    """Return whether pictures of this size would climb faster in bfloat16."""
-    return has_bfloat16() and layer_call.costs.macs * prod(size) / prod(network.contract.size) >= BFLOAT16_PAYS
+    """Return whether pictures of this size would climb faster in bfloat16.
+
+    Grouped and depthwise convolutions are slower in it: with 40 to 130 multiplications for each value kept, networks that have them took
+    1.1 to 1.6 times as long, others with 120 and more .2 to .7 times (benchmarks/README.md).
+    """
+    macs, values = layer_call.costs.macs, max(1, layer_call.costs.kept_bytes // FLOAT_BYTES)
+    if not has_bfloat16() or macs * prod(size) / prod(network.contract.size) < BFLOAT16_PAYS:
+        return False
+    return macs >= INTENSITY * values and not any(_is_grouped(layer) for layer in network.layers)
 
 
 def agreements(
@@ -123,6 +137,10 @@ def agrees(
         return _near(*(np.asarray(values) for values in tf.function(both, autograph=False)(noise)))
     except Exception:  # a layer that cannot compute in bfloat16: then the model is left at its own precision
         return False
+
+
+def _is_grouped(layer: Any) -> bool:
+    return isinstance(layer, BY_CHANNEL) or (isinstance(layer, CONVOLUTIONS) and layer.groups > 1)
 
 
 def _filters(layer_call: LayerCall) -> np.ndarray:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.compute.patterns.precision import pays
 from reportgen.core.choices import Precision
 from reportgen.core.records import LayerRecord
 from reportgen.network.backend import fused, tf
 from reportgen.network.contract import as_shown
 from reportgen.network.network import Network
-from reportgen.network.precision import bfloat16, has_bfloat16
+from reportgen.network.precision import bfloat16
 
 BATCH = 2  # inputs of a measured pass: enough to occupy two cores, few enough for the deepest networks
 SECONDS = 0.6  # that passes of a kind are repeated for
@@ -76,7 +77,7 @@ def calibrate(network: Network, layers: Sequence[LayerRecord], precision: str = 
 
     deepest = max(shown, key=lambda layer: layer.macs * prod(size_of(layer)))
     size, layer_call = size_of(deepest), network.by_path[deepest.path]
-    low = precision == Precision.BFLOAT16 or (precision == Precision.AUTO and has_bfloat16())
+    low = precision == Precision.BFLOAT16 or (precision == Precision.AUTO and pays(network, layer_call, size))
     filters = tf.zeros((BATCH,), tf.int32)
     pictures = tf.fill((BATCH, *size, network.contract.bands), 0.5)
 
