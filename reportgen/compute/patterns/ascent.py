@@ -75,9 +75,8 @@ class Ascent:
         find_trace = partial(shared.network_trace, layer_call, size)
         self.gradient = ObjectiveGradient(network, layer_call, size, recipe, pipeline, find_trace)
         self._may_change_precision = precision == Precision.AUTO
-        self.gradient.precision = (
-            self._choose(layer_call, size) if precision == Precision.AUTO else Precision(precision)
-        )
+        chosen = self._choose(layer_call, size) if self._may_change_precision else Precision(precision)
+        self.gradient.precision = chosen
         self._measurement = measurement = Measurement(shared, layer_call, size, batch)
         pixel_ascent = PixelAscent(self.gradient, recipe, pipeline)
         searching = (self.gradient, measurement, pixel_ascent)

@@ -8,7 +8,7 @@ from typing import Any
 
 from reportgen.compute.attribution import checks
 from reportgen.compute.attribution.targets import class_labels, named
-from reportgen.compute.planning.plan import LARGEST_BATCH, picture_bytes
+from reportgen.compute.planning.plan import picture_bytes
 from reportgen.core.choices import MOST_MASKS, Attribution, parse_attribution
 from reportgen.core.records import AttributedLayer, DatasetRecord
 from reportgen.core.settings import Settings
@@ -20,6 +20,7 @@ CONTENTS = 1  # raised whenever the same inputs would give other maps or checks
 NO_IMAGES = (
     "There are no attribution maps: --attribution needs images, or a data set with labels of the model's classes."
 )
+LARGEST_BATCH = 8  # inputs at once: more only takes memory
 GRADIENT_PASSES = 2  # a pass and its gradient by the last maps, at most
 
 

@@ -106,10 +106,8 @@ def seconds_of(layers: Sequence[LayerRecord], tasks: Iterable[Task], steps: int,
     own = {layer.slug: layer for layer in layers}
     forward = calibration.forward_seconds / calibration.macs
     stepping = calibration.gradient_seconds / (STEP_COST * calibration.macs)
-    measured = MEASURING_COST / (
-        STEP_COST * steps + MEASURING_COST
-    )  # of a pattern's operations, in the model's own precision
-    climbing = (1 - measured) * stepping + measured * forward
+    measuring = MEASURING_COST / (STEP_COST * steps + MEASURING_COST)  # of a pattern's operations
+    climbing = (1 - measuring) * stepping + measuring * forward
     deepest = max((layer.macs for layer in layers), default=1) or 1
     seconds, ascending = SHARED_TRACES * calibration.trace_seconds, set()
     fixed = LAYER_SECONDS * sum(layer.status == "rendered" for layer in layers)

@@ -24,9 +24,8 @@ from reportgen.network.graph.layer_calls import LayerCall
 POSITION_FIELDS = 3.0
 # Of the receptive field: periods that what activated a filter is repeated in.
 TILE_SHARES = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
-FEWEST = (
-    16  # steps for single positions that wake planted filters, and how many on a whole picture all of them may cost
-)
+# Steps for single positions that wake planted filters, and how many on a whole picture all of them may cost.
+FEWEST = 16
 ALONE = 1  # filter of a batch: there are seldom more, and rounding may depend on what else is in a batch
 NOISE = 0.05  # deviation around mid-grey of the start
 
@@ -71,9 +70,8 @@ class SilentSearch:
     def steps(self) -> tuple[int, int]:
         """Steps for a single position and for the mean: on whole pictures no more than a first ascent takes, but never too few."""
         mean = self._recipe.strongest_steps // (2 if self._canvas.is_whole else 1)
-        first = (
-            self._recipe.steps + self._recipe.strongest_steps - mean - len(TILE_SHARES) // 2
-        )  # two measurements cost as much as a step
+        measuring = len(TILE_SHARES) // 2  # in steps: two measurements cost as much as one
+        first = self._recipe.steps + self._recipe.strongest_steps - mean - measuring
         affordable = max(FEWEST, first) * prod(self._size) // prod(self._window.size)
         return min(self._recipe.retry_steps, affordable), mean
 
